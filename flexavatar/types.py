@@ -1,0 +1,93 @@
+"""The nouns that every part of the project shares; nothing here computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from flexavatar.errors import ShapeError
+
+T = TypeVar("T")
+
+EXPRESSION_SIZE = 100
+JOINT_NAMES = ("global", "neck", "jaw", "leye", "reye")
+PARENTS = (-1, 0, 1, 1, 1)
+
+SH_C0 = 0.28209479177387814
+"""Value of the degree-0 spherical harmonic: colour = 0.5 + SH_C0 * sh."""
+
+
+def check_shape(name: str, x: Tensor, *shape: int | None) -> None:
+    """Raise ShapeError unless `x` has this shape; None matches any size."""
+    same_rank = x.ndim == len(shape)
+    if not same_rank or any(s not in (None, n) for s, n in zip(shape, x.shape, strict=True)):
+        raise ShapeError(f"{name}: expected {shape}, got {tuple(x.shape)}")
+
+
+def to_device(value: T, device: torch.device | str) -> T:
+    """The same frozen dataclass with every tensor field on `device`."""
+    moved = {
+        f.name: item.to(device)
+        for f in fields(value)  # type: ignore[arg-type]
+        if isinstance(item := getattr(value, f.name), Tensor)
+    }
+    return replace(value, **moved)  # type: ignore[type-var]
+
+
+@dataclass(frozen=True)
+class FlameCodes:
+    """One instant of a face, in smplx's names. Poses are axis-angle in radians, lengths metres.
+
+    A leading batch axis is allowed if every field has it.
+    """
+
+    expression: Tensor  # [E] E = EXPRESSION_SIZE, coefficients of the rig's expression basis
+    jaw_pose: Tensor  # [3]
+    leye_pose: Tensor  # [3]
+    reye_pose: Tensor  # [3]
+    neck_pose: Tensor  # [3]
+    global_orient: Tensor  # [3]
+    transl: Tensor  # [3] metres
+    eyelids: Tensor  # [2] left, right; 0 open, 1 closed
+    correctives: Tensor  # [C] weights of the rig's corrective fields; 0 unless driven by ARKit
+
+    @staticmethod
+    def zeros(correctives: int, device: torch.device | str = "cpu") -> FlameCodes:
+        """The neutral face, looking ahead. `correctives` is the rig's number of them."""
+        sizes = (EXPRESSION_SIZE, 3, 3, 3, 3, 3, 3, 2, correctives)
+        return FlameCodes(*(torch.zeros(n, device=device) for n in sizes))
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """One instant of the head, ready to draw. Activated values, gsplat's names."""
+
+    means: Tensor  # [N, 3] head frame: right-handed, y up, face to +z, metres
+    quats: Tensor  # [N, 4] wxyz, unit
+    scales: Tensor  # [N, 3] metres
+    opacities: Tensor  # [N] 0..1
+    sh: Tensor  # [N, 1, 3] degree 0
+
+    def __len__(self) -> int:
+        return self.means.shape[0]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera in OpenCV's convention: x right, y down, z forward."""
+
+    viewmat: Tensor  # [4, 4] world to camera
+    K: Tensor  # [3, 3] pixels; pixel centres at +0.5
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One rendered picture."""
+
+    rgba: Tensor  # [H, W, 4] premultiplied, linear in the photo's own encoding, 0..1
+    depth: Tensor  # [H, W] metres along the camera's z: sum(w z) / sum(w), 0 where empty
