@@ -1,0 +1,190 @@
+"""One picture that shows what an avatar can do: views, expressions, and eyes and mouth up close."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from flexavatar.avatar import Animator, Avatar
+from flexavatar.head.arkit import ArkitBasis, arkit_to_flame
+from flexavatar.render.camera import orbit, scaled
+from flexavatar.render.rasterize import rasterize_rgba8
+from flexavatar.types import Camera, FlameCodes
+
+TILE = 384
+"""Side of one tile, pixels."""
+COLUMNS = 7
+LABEL_HEIGHT = 28
+BACKGROUND = (176, 178, 182)
+"""A neutral grey: holes, halos and floaters stand out against it, whatever their colour."""
+
+VIEWS: Mapping[str, float] = {
+    "yaw -60": -60,
+    "yaw -30": -30,
+    "yaw +30": 30,
+    "yaw +60": 60,
+    "back": 180,
+}
+"""Label -> degrees that the camera goes round the head; positive is to the character's left."""
+
+
+def pair(name: str, weight: float = 1.0) -> dict[str, float]:
+    """Both sides of an ARKit shape."""
+    return {f"{name}Left": weight, f"{name}Right": weight}
+
+
+GAZE_LEFT = {"eyeLookOutLeft": 1.0, "eyeLookInRight": 1.0}
+GAZE_RIGHT = {"eyeLookInLeft": 1.0, "eyeLookOutRight": 1.0}
+GAZE_UP = pair("eyeLookUp")
+GAZE_DOWN = pair("eyeLookDown")
+BROWS_UP = {"browInnerUp": 1.0} | pair("browOuterUp")
+SMILE = pair("mouthSmile", 0.9) | pair("cheekSquint", 0.5)
+CLOSED_JAW = {"jawOpen": 1.0, "mouthClose": 1.0}
+
+EXPRESSIONS: Mapping[str, Mapping[str, float]] = {
+    "neutral": {},
+    "jawOpen": {"jawOpen": 1.0},
+    "smile": SMILE,
+    "blink": pair("eyeBlink"),
+    "pucker": {"mouthPucker": 1.0},
+    "gaze left": GAZE_LEFT,
+    "gaze up": GAZE_UP,
+    "brows up": BROWS_UP,
+    "brows down": pair("browDown"),
+    "cheekPuff": {"cheekPuff": 1.0},
+    "tongueOut": {"jawOpen": 0.6, "tongueOut": 1.0},
+    "frown": pair("mouthFrown") | pair("browDown", 0.5),
+    "wink": {"eyeBlinkLeft": 1.0, "mouthSmileLeft": 0.5, "cheekSquintLeft": 0.6},
+    "funnel": {"mouthFunnel": 1.0, "jawOpen": 0.3},
+}
+"""Label -> ARKit weights. Left is the character's left, on the right of the picture."""
+
+EYE_ROW: Mapping[str, Mapping[str, float]] = {
+    "eyes: neutral": {},
+    "half blink": pair("eyeBlink", 0.5),
+    "blink": pair("eyeBlink"),
+    "gaze left": GAZE_LEFT,
+    "gaze right": GAZE_RIGHT,
+    "gaze up": GAZE_UP,
+    "gaze down": GAZE_DOWN,
+}
+
+MOUTH_ROW: Mapping[str, Mapping[str, float]] = {
+    "mouth: neutral": {},
+    "half open": {"jawOpen": 0.4},
+    "jawOpen": {"jawOpen": 1.0},
+    "jawOpen + mouthClose": CLOSED_JAW,
+    "smile, open": SMILE | {"jawOpen": 0.3},
+    "pucker": {"mouthPucker": 1.0},
+    "tongueOut": {"jawOpen": 0.6, "tongueOut": 1.0},
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An avatar that can be photographed."""
+
+    avatar: Avatar
+    animator: Animator
+    basis: ArkitBasis
+
+    @staticmethod
+    def of(avatar: Avatar) -> Stage:
+        """Set up the animator and the ARKit basis of the avatar's rig."""
+        animator = Animator(avatar)
+        return Stage(avatar, animator, animator.basis)
+
+    def codes(self, weights: Mapping[str, float]) -> FlameCodes:
+        """ARKit weights in the photo's head pose."""
+        shot = self.avatar.codes
+        asked = arkit_to_flame(weights, self.basis)
+        return replace(
+            asked,
+            neck_pose=shot.neck_pose,
+            global_orient=shot.global_orient,
+            transl=shot.transl,
+        )
+
+    def shoot(self, codes: FlameCodes, camera: Camera) -> np.ndarray:
+        """RGB picture on the neutral grey, uint8 [H, W, 3]."""
+        return over_grey(rasterize_rgba8(self.animator.animate(codes), camera))
+
+
+def over_grey(rgba: np.ndarray) -> np.ndarray:
+    """Premultiplied uint8 [H, W, 4] over BACKGROUND -> [H, W, 3]."""
+    empty = 255 - rgba[..., 3:].astype(np.uint16)
+    behind = (empty * np.array(BACKGROUND, np.uint16) + 127) // 255
+    return np.minimum(rgba[..., :3] + behind, 255).astype(np.uint8)
+
+
+def closeup(camera: Camera, point: Tensor, width_m: float, pixels: int) -> Camera:
+    """A square crop of `camera`, `width_m` metres wide at `point` ([3], head frame)."""
+    x, y, z = (camera.viewmat[:3, :3] @ point + camera.viewmat[:3, 3]).tolist()
+    zoom = pixels * z / (width_m * float(camera.K[0, 0]))
+    K = camera.K.clone()
+    K[:2] *= zoom
+    K[0, 2] = pixels / 2 - float(K[0, 0]) * x / z
+    K[1, 2] = pixels / 2 - float(K[1, 1]) * y / z
+    return Camera(camera.viewmat, K, pixels, pixels)
+
+
+def fit_into_tile(image: np.ndarray) -> Image.Image:
+    """Any RGB picture, whole, centred in a grey tile."""
+    picture = Image.fromarray(np.ascontiguousarray(image[..., :3]))
+    picture.thumbnail((TILE, TILE), Image.Resampling.LANCZOS)
+    tile = Image.new("RGB", (TILE, TILE), BACKGROUND)
+    tile.paste(picture, ((TILE - picture.width) // 2, (TILE - picture.height) // 2))
+    return tile
+
+
+def montage(tiles: Sequence[tuple[str, np.ndarray]], columns: int = COLUMNS) -> np.ndarray:
+    """Labelled pictures, row by row -> one RGB picture, uint8 [H, W, 3]."""
+    rows = -(-len(tiles) // columns)
+    cell = TILE + LABEL_HEIGHT
+    sheet = Image.new("RGB", (columns * TILE, rows * cell), (28, 28, 30))
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=18)
+    for i, (label, image) in enumerate(tiles):
+        x, y = (i % columns) * TILE, (i // columns) * cell
+        draw.text((x + 8, y + 3), label, fill=(235, 235, 235), font=font)
+        sheet.paste(fit_into_tile(image), (x, y + LABEL_HEIGHT))
+    return np.asarray(sheet)
+
+
+def landmarks_of(stage: Stage) -> tuple[Tensor, Tensor]:
+    """Centre of the two eyes and centre of the lips, [3] each, in the photo's head pose."""
+    head, neutral = stage.animator.head, stage.animator.neutral
+    posed = head.pose(neutral, stage.codes({}))
+    eyes = posed.vertices[head.masks["eyes"] > 0.5].mean(0)
+    lips = posed.vertices[head.masks["lips"] > 0.5].mean(0)
+    return eyes, lips
+
+
+@torch.no_grad()
+def contact_sheet(avatar: Avatar, photo: np.ndarray) -> np.ndarray:
+    """Views and expressions of an avatar beside its photo, labelled.
+
+    Args:
+        avatar: any avatar.
+        photo: the picture that it was made from, RGB uint8 [H, W, 3], any size.
+
+    Returns:
+        RGB uint8 [H, W, 3]: the photo, the input view and five more; fourteen expressions; a row
+        of eyes and a row of mouths up close.
+    """
+    stage = Stage.of(avatar)
+    camera = scaled(avatar.camera, TILE, TILE)
+    neutral = stage.codes({})
+    eyes, lips = landmarks_of(stage)
+    eye_camera = closeup(avatar.camera, eyes, 0.115, TILE)
+    mouth_camera = closeup(avatar.camera, lips, 0.095, TILE)
+    tiles = [("photo", photo), ("input view", stage.shoot(avatar.codes, camera))]
+    tiles += [(label, stage.shoot(neutral, orbit(camera, yaw, 0))) for label, yaw in VIEWS.items()]
+    tiles += [(label, stage.shoot(stage.codes(w), camera)) for label, w in EXPRESSIONS.items()]
+    tiles += [(label, stage.shoot(stage.codes(w), eye_camera)) for label, w in EYE_ROW.items()]
+    tiles += [(label, stage.shoot(stage.codes(w), mouth_camera)) for label, w in MOUTH_ROW.items()]
+    return montage(tiles)
