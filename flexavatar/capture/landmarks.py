@@ -1,0 +1,136 @@
+"""MediaPipe's 478 face landmarks and 52 blendshape scores of a picture."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from flexavatar.errors import AssetError, FaceError
+
+LANDMARKS = 478
+IRIS = {"left": slice(473, 478), "right": slice(468, 473)}
+"""Centre, then four points of the rim. Left is the person's left."""
+
+MAX_FACES = 4
+RIVAL_SHARE = 0.5
+"""A second face this wide, beside the widest, is a person in the picture and not a bystander."""
+
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class FaceLandmarks:
+    """One detected face."""
+
+    points: NDArray[np.float32]  # [478, 3] pixels; z has x's scale, smaller is nearer
+    scores: Mapping[str, float]  # MediaPipe's 52 blendshape scores by ARKit name, no tongueOut
+
+    @property
+    def width(self) -> float:
+        """Pixels from the leftmost to the rightmost landmark."""
+        return float(np.ptp(self.points[:, 0]))
+
+    @property
+    def centre(self) -> NDArray[np.float32]:
+        """Middle of the bounding box, [2] pixels."""
+        xy = self.points[:, :2]
+        return (xy.min(0) + xy.max(0)) / 2
+
+
+@lru_cache(maxsize=1)
+def _landmarker() -> Any:
+    """The detector, made once: it is not safe to use from two threads at a time."""
+    from mediapipe.tasks import python as tasks
+    from mediapipe.tasks.python import vision
+
+    path = Path(str(resources.files("flexavatar") / "assets/mediapipe/face_landmarker.task"))
+    if not path.is_file():
+        raise AssetError(f"face landmarker: expected the model file {path}, found none")
+    options = vision.FaceLandmarkerOptions(
+        base_options=tasks.BaseOptions(model_asset_buffer=path.read_bytes()),
+        output_face_blendshapes=True,
+        num_faces=MAX_FACES,
+        min_face_detection_confidence=0.4,
+    )
+    return vision.FaceLandmarker.create_from_options(options)
+
+
+def detect_faces(rgb: NDArray[np.uint8]) -> list[FaceLandmarks]:
+    """All faces in a picture [H, W, 3], the widest first; an empty list when there is none."""
+    import mediapipe as mp
+
+    image = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(rgb))
+    with _lock:
+        found = _landmarker().detect(image)
+    size = np.array([rgb.shape[1], rgb.shape[0], rgb.shape[1]], np.float32)
+    faces = [
+        FaceLandmarks(
+            np.array([(p.x, p.y, p.z) for p in points], np.float32) * size,
+            MappingProxyType({s.category_name: s.score for s in scores if s.category_name != "_neutral"}),
+        )
+        for points, scores in zip(found.face_landmarks, found.face_blendshapes, strict=True)
+    ]
+    return sorted(faces, key=lambda face: -face.width)
+
+
+def detect_face(rgb: NDArray[np.uint8]) -> FaceLandmarks:
+    """The one face of a portrait, measured on a close crop for precision.
+
+    Raises FaceError when there is none, or when several people are equally in the picture.
+    """
+    faces = detect_faces(rgb) or _faces_in_tiles(rgb)
+    if not faces:
+        height, width = rgb.shape[:2]
+        raise FaceError(f"expected a photo with one face, found no face in {width} x {height} pixels")
+    rivals = [face for face in faces if face.width >= RIVAL_SHARE * faces[0].width]
+    if len(rivals) > 1:
+        raise FaceError(f"expected a photo with one face, found {len(rivals)}: crop it to one person")
+    return refine_face(rgb, faces[0])
+
+
+def refine_face(rgb: NDArray[np.uint8], face: FaceLandmarks, size: int = 512) -> FaceLandmarks:
+    """Detect again on a crop where the face fills half: small and large faces are as precise."""
+    side = 2.0 * float(np.ptp(face.points[:, :2], axis=0).max())
+    left, top = face.centre - side / 2
+    scale = size / side
+    warp = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]], np.float32)
+    crop = cv2.warpAffine(rgb, warp, (size, size), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+    again = detect_faces(np.asarray(crop, np.uint8))
+    if not again:
+        return face
+    nearest = min(again, key=lambda f: float(np.linalg.norm(f.centre - size / 2)))
+    points = nearest.points / np.float32(scale)
+    points[:, :2] += np.array([left, top], np.float32)
+    return FaceLandmarks(points, nearest.scores)
+
+
+def _faces_in_tiles(rgb: NDArray[np.uint8]) -> list[FaceLandmarks]:
+    """Look again in overlapping halves: the detector misses faces under a tenth of the picture."""
+    height, width = rgb.shape[:2]
+    side = max(min(height, width) // 2, 64)
+    found: list[FaceLandmarks] = []
+    for top in range(0, max(height - side, 0) + 1, max(side // 2, 1)):
+        for left in range(0, max(width - side, 0) + 1, max(side // 2, 1)):
+            for face in detect_faces(rgb[top : top + side, left : left + side]):
+                moved = face.points + np.array([left, top, 0], np.float32)
+                found.append(FaceLandmarks(moved, face.scores))
+    return _distinct(found)
+
+
+def _distinct(faces: list[FaceLandmarks]) -> list[FaceLandmarks]:
+    """Drop faces that two tiles saw; keep the widest of each."""
+    kept: list[FaceLandmarks] = []
+    for face in sorted(faces, key=lambda f: -f.width):
+        if all(np.linalg.norm(face.centre - k.centre) > 0.5 * k.width for k in kept):
+            kept.append(face)
+    return kept

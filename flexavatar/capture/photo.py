@@ -1,0 +1,92 @@
+"""Bytes of a photo -> pixels and what the file says about the lens."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from flexavatar.errors import ImageError
+
+MAX_SIDE = 16_384
+MAX_PIXELS = 64_000_000
+MIN_SIDE = 64
+WORKING_SIDE = 2_048
+"""Larger photos are reduced to this: a head needs no more, and memory stays small."""
+
+FULL_FRAME_MM = 36.0
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An upright picture."""
+
+    rgb: NDArray[np.uint8]  # [H, W, 3]
+    focal_px: float | None  # from EXIF, in pixels of `rgb`; None when the file does not say
+
+
+def read_photo(data: bytes) -> Photo:
+    """Decode JPEG, PNG, WebP or TIFF bytes. Raises ImageError saying what is wrong."""
+    if not data:
+        raise ImageError("photo: expected a JPEG, PNG or WebP picture, got 0 bytes")
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP", "TIFF", "BMP")) as image:
+            _check_size(*image.size)
+            focal = _exif_focal(image)
+            image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
+            upright = ImageOps.exif_transpose(image)
+            return _reduced(_flattened(upright), focal)
+    except UnidentifiedImageError:
+        raise ImageError(
+            f"photo: expected a JPEG, PNG or WebP picture, got {len(data)} bytes of something else"
+        ) from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageError(f"photo: the picture is damaged or cut off ({error})") from None
+
+
+def photo_from_array(rgb: NDArray[np.uint8]) -> Photo:
+    """Wrap decoded pixels [H, W, 3] uint8, a video frame for example."""
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+        raise ImageError(f"photo: expected [H, W, 3] uint8, got {rgb.shape} {rgb.dtype}")
+    _check_size(rgb.shape[1], rgb.shape[0])
+    return _reduced(Image.fromarray(rgb), None)
+
+
+def _check_size(width: int, height: int) -> None:
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise ImageError(
+            f"photo: expected at most {MAX_SIDE} pixels a side and {MAX_PIXELS // 10**6} million "
+            f"in all, got {width} x {height}"
+        )
+    if min(width, height) < MIN_SIDE:
+        raise ImageError(f"photo: expected at least {MIN_SIDE} pixels a side, got {width} x {height}")
+
+
+def _flattened(image: Image.Image) -> Image.Image:
+    """RGB, with what is transparent laid on white."""
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image.convert("RGB")
+
+
+def _exif_focal(image: Image.Image) -> float | None:
+    """Focal length as a share of the longer side, from the 35 mm equivalent."""
+    tags = image.getexif().get_ifd(ExifTags.IFD.Exif)
+    millimetres = float(tags.get(ExifTags.Base.FocalLengthIn35mmFilm, 0) or 0)
+    return millimetres / FULL_FRAME_MM if 10 <= millimetres <= 400 else None
+
+
+def _reduced(image: Image.Image, focal_share: float | None) -> Photo:
+    longest = max(image.size)
+    if longest > WORKING_SIDE:
+        ratio = WORKING_SIDE / longest
+        size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    focal = None if focal_share is None else focal_share * max(image.size)
+    return Photo(np.asarray(image, dtype=np.uint8).copy(), focal)

@@ -1,0 +1,73 @@
+"""A photo -> a square portrait of one head, with its landmarks and matte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from flexavatar.capture.landmarks import FaceLandmarks, detect_face
+from flexavatar.capture.matte import foreground_colors, largest_part, person_matte
+from flexavatar.capture.photo import Photo
+
+PORTRAIT_SIDE = 512
+CROP_SHARE = 2.5
+"""Side of the crop in face heights: hair above, collar and some shoulder below."""
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """One photo, cropped to the head and matted."""
+
+    rgb: NDArray[np.float32]  # [S, S, 3] 0..1, background kept
+    colors: NDArray[np.float32]  # [S, S, 3] 0..1, the person's colours without the background's
+    matte: NDArray[np.float32]  # [S, S] 0..1
+    inside: NDArray[np.bool_]  # [S, S] False where the crop leaves the photo
+    face: FaceLandmarks  # points in pixels of the crop
+    focal_px: float | None  # from EXIF, in pixels of the crop
+
+
+def make_portrait(photo: Photo, side: int = PORTRAIT_SIDE) -> Portrait:
+    """Find the face, crop, matte. Raises FaceError as `detect_face` does."""
+    return crop_portrait(photo, detect_face(photo.rgb), side)
+
+
+def crop_portrait(photo: Photo, face: FaceLandmarks, side: int = PORTRAIT_SIDE) -> Portrait:
+    """Crop around a face that is known already."""
+    left, top, scale = _crop_square(face, side)
+    warp = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]], np.float64)
+    rgb = _warp(photo.rgb, warp, side, cv2.BORDER_REPLICATE)
+    white = np.full(photo.rgb.shape[:2], 255, np.uint8)
+    inside = _warp(white, warp, side, cv2.BORDER_CONSTANT) > 250
+    points = face.points * np.float32(scale)
+    points[:, :2] -= np.array([left, top], np.float32) * np.float32(scale)
+    moved = FaceLandmarks(points, face.scores)
+    matte = person_matte(rgb) * inside
+    matte = largest_part(matte, (int(points[1, 0]), int(points[1, 1])))
+    unit = rgb.astype(np.float32) / 255
+    focal = None if photo.focal_px is None else photo.focal_px * scale
+    return Portrait(unit, foreground_colors(unit, matte), matte, inside, moved, focal)
+
+
+def _crop_square(face: FaceLandmarks, side: int) -> tuple[float, float, float]:
+    """Left, top in photo pixels, and crop pixels per photo pixel."""
+    points = face.points[:, :2]
+    across = points[454] - points[234]
+    down = points[152] - points[10]
+    height = max(float(np.linalg.norm(down)), 1.15 * float(np.linalg.norm(across)))
+    crop = CROP_SHARE * height
+    middle = 0.5 * (points[10] + points[152])
+    return float(middle[0] - crop / 2), float(middle[1] - 0.47 * crop), side / crop
+
+
+def _warp(
+    image: NDArray[np.uint8], warp: NDArray[np.float64], side: int, border: int
+) -> NDArray[np.uint8]:
+    """Affine crop; area-averaged when it shrinks, cubic when it enlarges."""
+    scale = float(warp[0, 0])
+    if scale < 0.75:
+        image = cv2.GaussianBlur(image, (0, 0), 0.35 / scale)
+    mode = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.warpAffine(image, warp, (side, side), flags=mode, borderMode=border), np.uint8)
