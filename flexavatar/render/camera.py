@@ -35,7 +35,7 @@ def orbit(
     Yaw turns the camera to the person's left (+x), pitch lifts it; both in degrees.
     """
     yaw, pitch = math.radians(yaw_deg), math.radians(pitch_deg)
-    turn = _axis_rotation(1, -yaw) @ _axis_rotation(0, pitch)  # world turned, camera at rest
+    turn = _axis_rotation(0, pitch) @ _axis_rotation(1, -yaw)  # world turned, camera at rest
     turn = turn.to(camera.viewmat)
     centre = torch.zeros(3).to(camera.viewmat) if pivot is None else pivot.to(camera.viewmat)
     about = torch.eye(4).to(camera.viewmat)

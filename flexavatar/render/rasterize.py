@@ -1,0 +1,77 @@
+"""Draw Gaussians: checks what comes in and picks the renderer of its device."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from flexavatar.errors import InputError
+from flexavatar.render import cpu, cuda
+from flexavatar.types import Camera, Frame, Gaussians, check_shape
+
+MAX_SIDE = 16384
+
+
+def check_gaussians(gaussians: Gaussians) -> None:
+    """Raise InputError unless all fields fit together and lie on one device."""
+    count = len(gaussians)
+    check_shape("means", gaussians.means, count, 3)
+    check_shape("quats", gaussians.quats, count, 4)
+    check_shape("scales", gaussians.scales, count, 3)
+    check_shape("opacities", gaussians.opacities, count)
+    check_shape("sh", gaussians.sh, count, 1, 3)
+    kinds = {(x.device, x.dtype) for x in vars(gaussians).values()}
+    if len(kinds) > 1 or not gaussians.means.is_floating_point():
+        found = sorted(f"{dtype} on {device}" for device, dtype in kinds)
+        raise InputError(f"Gaussians: expected one floating type on one device, got {found}")
+
+
+def check_camera(camera: Camera) -> None:
+    """Raise InputError unless the camera is a finite pinhole of a drawable size."""
+    check_shape("viewmat", camera.viewmat, 4, 4)
+    check_shape("K", camera.K, 3, 3)
+    for name, side in (("width", camera.width), ("height", camera.height)):
+        if not 1 <= side <= MAX_SIDE:
+            raise InputError(f"camera {name}: expected 1..{MAX_SIDE}, got {side}")
+    if camera.viewmat.is_cuda or camera.K.is_cuda:
+        return  # looking at the values would stall the device
+    for name, matrix in (("viewmat", camera.viewmat), ("K", camera.K)):
+        if not bool(torch.isfinite(matrix).all()):
+            raise InputError(f"camera {name}: expected finite numbers, got {matrix.tolist()}")
+    if not bool((camera.K.diagonal()[:2] > 0).all()):
+        raise InputError(f"camera K: expected positive focal lengths, got {camera.K.tolist()}")
+
+
+def rasterize(gaussians: Gaussians, camera: Camera) -> Frame:
+    """Draw Gaussians as gsplat does; differentiable in all their fields, not in the camera.
+
+    Colours are max(0, 0.5 + SH_C0 * sh). Gaussians that are not finite, have no rotation or lie
+    nearer than 1 cm are not drawn. Raises InputError for shapes, devices or cameras that do not fit.
+    """
+    check_gaussians(gaussians)
+    check_camera(camera)
+    draw = cuda.rasterize if gaussians.means.is_cuda else cpu.rasterize
+    return draw(gaussians, camera)
+
+
+def rasterize_rgba8(
+    gaussians: Gaussians,
+    camera: Camera,
+    out: np.ndarray | None = None,
+    background: tuple[float, float, float] | None = None,
+) -> np.ndarray:
+    """The frame path: premultiplied RGBA bytes [H, W, 4], no gradients.
+
+    `out` is written in place when given: uint8, C-contiguous, [H, W, 4]. With a `background`
+    (rgb 0..1) the picture is opaque. Raises InputError as `rasterize` does, and for a wrong `out`.
+    """
+    check_gaussians(gaussians)
+    check_camera(camera)
+    shape = (camera.height, camera.width, 4)
+    if out is None:
+        out = np.empty(shape, np.uint8)
+    elif out.shape != shape or out.dtype != np.uint8 or not out.flags["C_CONTIGUOUS"]:
+        raise InputError(f"out: expected contiguous uint8 {shape}, got {out.dtype} {out.shape}")
+    draw = cuda.rasterize_rgba8 if gaussians.means.is_cuda else cpu.rasterize_rgba8
+    draw(gaussians, camera, out, background)
+    return out
