@@ -1,0 +1,54 @@
+# make run    a photo becomes a living head: writes out/performance.mp4, contact_sheet.png, run.json
+# make test   every test
+# make bench  milliseconds of every stage, into out/bench.json
+# make check  lint and types
+# Each sets up what it needs in .venv first. See README.md.
+
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
+VENV ?= .venv
+OUT ?= out
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SOURCES := pyproject.toml constraints.txt $(wildcard setup.py flexavatar/*/*.cpp flexavatar/*/*/*.cpp \
+	flexavatar/*/*.h flexavatar/*/*/*.h)
+
+.PHONY: run test bench check clean
+.NOTPARALLEL:
+
+run: $(VENV)/.core
+	$(BIN)/python -m flexavatar.demo --out $(OUT)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: $(VENV)/.core
+	$(BIN)/flexavatar bench --out $(OUT)/bench.json
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+
+clean:
+	rm -rf $(VENV) $(OUT) build *.egg-info
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or newer is needed, found none" >&2; exit 1; }
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+		{ echo "error: Python 3.11 or newer is needed, found $$($(PYTHON) -V)" >&2; exit 1; }
+	sh scripts/system-packages $(PYTHON)
+	$(PYTHON) -m venv $(VENV)
+
+# torch is asked for first and exactly: a looser range would also match much larger builds of it.
+$(VENV)/.core: $(SOURCES) | $(VENV)/bin/python
+	sh scripts/system-packages $(PYTHON)
+	$(PIP) install -q -c constraints.txt setuptools torch==2.13.0 || $(call failed,torch 2.13.0)
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e . || $(call failed,flexavatar)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e ".[dev]" || $(call failed,the tools)
+	@touch $@
+
+failed = { echo "error: pip could not install $(1): the lines above say why" >&2; exit 1; }
