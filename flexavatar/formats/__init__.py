@@ -1,0 +1,1 @@
+"""Gaussians and frames as other programs read them."""

@@ -1,0 +1,342 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Quality(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    QUALITY_UNSPECIFIED: _ClassVar[Quality]
+    QUALITY_FULL: _ClassVar[Quality]
+    QUALITY_QUICK: _ClassVar[Quality]
+
+class StreamKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STREAM_KIND_UNSPECIFIED: _ClassVar[StreamKind]
+    STREAM_KIND_RGBA8: _ClassVar[StreamKind]
+    STREAM_KIND_JPEG: _ClassVar[StreamKind]
+    STREAM_KIND_DEPTH: _ClassVar[StreamKind]
+    STREAM_KIND_SPLATS: _ClassVar[StreamKind]
+QUALITY_UNSPECIFIED: Quality
+QUALITY_FULL: Quality
+QUALITY_QUICK: Quality
+STREAM_KIND_UNSPECIFIED: StreamKind
+STREAM_KIND_RGBA8: StreamKind
+STREAM_KIND_JPEG: StreamKind
+STREAM_KIND_DEPTH: StreamKind
+STREAM_KIND_SPLATS: StreamKind
+
+class CreateAvatarHeader(_message.Message):
+    __slots__ = ("name", "quality", "replace")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    quality: Quality
+    replace: bool
+    def __init__(self, name: _Optional[str] = ..., quality: _Optional[_Union[Quality, str]] = ..., replace: _Optional[bool] = ...) -> None: ...
+
+class PhotoChunk(_message.Message):
+    __slots__ = ("photo", "data")
+    PHOTO_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    photo: int
+    data: bytes
+    def __init__(self, photo: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class CreateAvatarRequest(_message.Message):
+    __slots__ = ("header", "chunk")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    header: CreateAvatarHeader
+    chunk: PhotoChunk
+    def __init__(self, header: _Optional[_Union[CreateAvatarHeader, _Mapping]] = ..., chunk: _Optional[_Union[PhotoChunk, _Mapping]] = ...) -> None: ...
+
+class CreateProgress(_message.Message):
+    __slots__ = ("stage", "fraction", "elapsed_ms")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    FRACTION_FIELD_NUMBER: _ClassVar[int]
+    ELAPSED_MS_FIELD_NUMBER: _ClassVar[int]
+    stage: str
+    fraction: float
+    elapsed_ms: int
+    def __init__(self, stage: _Optional[str] = ..., fraction: _Optional[float] = ..., elapsed_ms: _Optional[int] = ...) -> None: ...
+
+class CreateAvatarResponse(_message.Message):
+    __slots__ = ("progress", "avatar")
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    AVATAR_FIELD_NUMBER: _ClassVar[int]
+    progress: CreateProgress
+    avatar: Avatar
+    def __init__(self, progress: _Optional[_Union[CreateProgress, _Mapping]] = ..., avatar: _Optional[_Union[Avatar, _Mapping]] = ...) -> None: ...
+
+class CreateAvatarOnceRequest(_message.Message):
+    __slots__ = ("header", "photos")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    PHOTOS_FIELD_NUMBER: _ClassVar[int]
+    header: CreateAvatarHeader
+    photos: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, header: _Optional[_Union[CreateAvatarHeader, _Mapping]] = ..., photos: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class Avatar(_message.Message):
+    __slots__ = ("name", "gaussians", "photos", "created_unix_ms", "create_s", "metrics")
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    GAUSSIANS_FIELD_NUMBER: _ClassVar[int]
+    PHOTOS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    CREATE_S_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    gaussians: int
+    photos: int
+    created_unix_ms: int
+    create_s: float
+    metrics: _containers.ScalarMap[str, float]
+    def __init__(self, name: _Optional[str] = ..., gaussians: _Optional[int] = ..., photos: _Optional[int] = ..., created_unix_ms: _Optional[int] = ..., create_s: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class GetAvatarRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class ListAvatarsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListAvatarsResponse(_message.Message):
+    __slots__ = ("avatars",)
+    AVATARS_FIELD_NUMBER: _ClassVar[int]
+    avatars: _containers.RepeatedCompositeFieldContainer[Avatar]
+    def __init__(self, avatars: _Optional[_Iterable[_Union[Avatar, _Mapping]]] = ...) -> None: ...
+
+class DeleteAvatarRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class DeleteAvatarResponse(_message.Message):
+    __slots__ = ("ended_sessions",)
+    ENDED_SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    ended_sessions: int
+    def __init__(self, ended_sessions: _Optional[int] = ...) -> None: ...
+
+class Orbit(_message.Message):
+    __slots__ = ("yaw_deg", "pitch_deg")
+    YAW_DEG_FIELD_NUMBER: _ClassVar[int]
+    PITCH_DEG_FIELD_NUMBER: _ClassVar[int]
+    yaw_deg: float
+    pitch_deg: float
+    def __init__(self, yaw_deg: _Optional[float] = ..., pitch_deg: _Optional[float] = ...) -> None: ...
+
+class PinholeCamera(_message.Message):
+    __slots__ = ("viewmat", "K")
+    VIEWMAT_FIELD_NUMBER: _ClassVar[int]
+    K_FIELD_NUMBER: _ClassVar[int]
+    viewmat: _containers.RepeatedScalarFieldContainer[float]
+    K: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, viewmat: _Optional[_Iterable[float]] = ..., K: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class Camera(_message.Message):
+    __slots__ = ("orbit", "pinhole")
+    ORBIT_FIELD_NUMBER: _ClassVar[int]
+    PINHOLE_FIELD_NUMBER: _ClassVar[int]
+    orbit: Orbit
+    pinhole: PinholeCamera
+    def __init__(self, orbit: _Optional[_Union[Orbit, _Mapping]] = ..., pinhole: _Optional[_Union[PinholeCamera, _Mapping]] = ...) -> None: ...
+
+class StartSessionRequest(_message.Message):
+    __slots__ = ("avatar", "width", "height", "kinds", "camera", "max_fps", "jpeg_quality", "keyframe_interval_ms")
+    AVATAR_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    CAMERA_FIELD_NUMBER: _ClassVar[int]
+    MAX_FPS_FIELD_NUMBER: _ClassVar[int]
+    JPEG_QUALITY_FIELD_NUMBER: _ClassVar[int]
+    KEYFRAME_INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
+    avatar: str
+    width: int
+    height: int
+    kinds: _containers.RepeatedScalarFieldContainer[StreamKind]
+    camera: Camera
+    max_fps: float
+    jpeg_quality: int
+    keyframe_interval_ms: int
+    def __init__(self, avatar: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., kinds: _Optional[_Iterable[_Union[StreamKind, str]]] = ..., camera: _Optional[_Union[Camera, _Mapping]] = ..., max_fps: _Optional[float] = ..., jpeg_quality: _Optional[int] = ..., keyframe_interval_ms: _Optional[int] = ...) -> None: ...
+
+class Session(_message.Message):
+    __slots__ = ("session_id", "owner_token", "frame_address", "topic", "width", "height", "kinds", "camera", "gaussians", "curve")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    OWNER_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    FRAME_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    CAMERA_FIELD_NUMBER: _ClassVar[int]
+    GAUSSIANS_FIELD_NUMBER: _ClassVar[int]
+    CURVE_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    owner_token: str
+    frame_address: str
+    topic: bytes
+    width: int
+    height: int
+    kinds: _containers.RepeatedScalarFieldContainer[StreamKind]
+    camera: PinholeCamera
+    gaussians: int
+    curve: CurveKeys
+    def __init__(self, session_id: _Optional[str] = ..., owner_token: _Optional[str] = ..., frame_address: _Optional[str] = ..., topic: _Optional[bytes] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., kinds: _Optional[_Iterable[_Union[StreamKind, str]]] = ..., camera: _Optional[_Union[PinholeCamera, _Mapping]] = ..., gaussians: _Optional[int] = ..., curve: _Optional[_Union[CurveKeys, _Mapping]] = ...) -> None: ...
+
+class CurveKeys(_message.Message):
+    __slots__ = ("server_public_key", "client_public_key", "client_secret_key")
+    SERVER_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_SECRET_KEY_FIELD_NUMBER: _ClassVar[int]
+    server_public_key: str
+    client_public_key: str
+    client_secret_key: str
+    def __init__(self, server_public_key: _Optional[str] = ..., client_public_key: _Optional[str] = ..., client_secret_key: _Optional[str] = ...) -> None: ...
+
+class ArkitWeights(_message.Message):
+    __slots__ = ("weights",)
+    class WeightsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    weights: _containers.ScalarMap[str, float]
+    def __init__(self, weights: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class FlameCodes(_message.Message):
+    __slots__ = ("expression", "jaw_pose", "leye_pose", "reye_pose", "eyelids", "correctives")
+    EXPRESSION_FIELD_NUMBER: _ClassVar[int]
+    JAW_POSE_FIELD_NUMBER: _ClassVar[int]
+    LEYE_POSE_FIELD_NUMBER: _ClassVar[int]
+    REYE_POSE_FIELD_NUMBER: _ClassVar[int]
+    EYELIDS_FIELD_NUMBER: _ClassVar[int]
+    CORRECTIVES_FIELD_NUMBER: _ClassVar[int]
+    expression: _containers.RepeatedScalarFieldContainer[float]
+    jaw_pose: _containers.RepeatedScalarFieldContainer[float]
+    leye_pose: _containers.RepeatedScalarFieldContainer[float]
+    reye_pose: _containers.RepeatedScalarFieldContainer[float]
+    eyelids: _containers.RepeatedScalarFieldContainer[float]
+    correctives: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, expression: _Optional[_Iterable[float]] = ..., jaw_pose: _Optional[_Iterable[float]] = ..., leye_pose: _Optional[_Iterable[float]] = ..., reye_pose: _Optional[_Iterable[float]] = ..., eyelids: _Optional[_Iterable[float]] = ..., correctives: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class HeadPose(_message.Message):
+    __slots__ = ("neck_pose", "global_orient", "transl")
+    NECK_POSE_FIELD_NUMBER: _ClassVar[int]
+    GLOBAL_ORIENT_FIELD_NUMBER: _ClassVar[int]
+    TRANSL_FIELD_NUMBER: _ClassVar[int]
+    neck_pose: _containers.RepeatedScalarFieldContainer[float]
+    global_orient: _containers.RepeatedScalarFieldContainer[float]
+    transl: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, neck_pose: _Optional[_Iterable[float]] = ..., global_orient: _Optional[_Iterable[float]] = ..., transl: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class DriveRequest(_message.Message):
+    __slots__ = ("session_id", "owner_token", "pts_ns", "head", "arkit", "flame", "camera")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    OWNER_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    PTS_NS_FIELD_NUMBER: _ClassVar[int]
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    ARKIT_FIELD_NUMBER: _ClassVar[int]
+    FLAME_FIELD_NUMBER: _ClassVar[int]
+    CAMERA_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    owner_token: str
+    pts_ns: int
+    head: HeadPose
+    arkit: ArkitWeights
+    flame: FlameCodes
+    camera: Camera
+    def __init__(self, session_id: _Optional[str] = ..., owner_token: _Optional[str] = ..., pts_ns: _Optional[int] = ..., head: _Optional[_Union[HeadPose, _Mapping]] = ..., arkit: _Optional[_Union[ArkitWeights, _Mapping]] = ..., flame: _Optional[_Union[FlameCodes, _Mapping]] = ..., camera: _Optional[_Union[Camera, _Mapping]] = ...) -> None: ...
+
+class DriveResponse(_message.Message):
+    __slots__ = ("pts_ns", "seq", "received", "replaced", "frame_ms")
+    PTS_NS_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    REPLACED_FIELD_NUMBER: _ClassVar[int]
+    FRAME_MS_FIELD_NUMBER: _ClassVar[int]
+    pts_ns: int
+    seq: int
+    received: int
+    replaced: int
+    frame_ms: float
+    def __init__(self, pts_ns: _Optional[int] = ..., seq: _Optional[int] = ..., received: _Optional[int] = ..., replaced: _Optional[int] = ..., frame_ms: _Optional[float] = ...) -> None: ...
+
+class EndSessionRequest(_message.Message):
+    __slots__ = ("session_id", "owner_token")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    OWNER_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    owner_token: str
+    def __init__(self, session_id: _Optional[str] = ..., owner_token: _Optional[str] = ...) -> None: ...
+
+class EndSessionResponse(_message.Message):
+    __slots__ = ("frames",)
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    frames: int
+    def __init__(self, frames: _Optional[int] = ...) -> None: ...
+
+class GetServerInfoRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Limits(_message.Message):
+    __slots__ = ("photos", "photo_bytes", "upload_bytes", "message_bytes", "width", "height", "sessions", "creations_running", "creations_waiting")
+    PHOTOS_FIELD_NUMBER: _ClassVar[int]
+    PHOTO_BYTES_FIELD_NUMBER: _ClassVar[int]
+    UPLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    CREATIONS_RUNNING_FIELD_NUMBER: _ClassVar[int]
+    CREATIONS_WAITING_FIELD_NUMBER: _ClassVar[int]
+    photos: int
+    photo_bytes: int
+    upload_bytes: int
+    message_bytes: int
+    width: int
+    height: int
+    sessions: int
+    creations_running: int
+    creations_waiting: int
+    def __init__(self, photos: _Optional[int] = ..., photo_bytes: _Optional[int] = ..., upload_bytes: _Optional[int] = ..., message_bytes: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., sessions: _Optional[int] = ..., creations_running: _Optional[int] = ..., creations_waiting: _Optional[int] = ...) -> None: ...
+
+class ServerInfo(_message.Message):
+    __slots__ = ("version", "wire_version", "device", "frame_address", "avatars", "sessions", "creations", "limits")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    WIRE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    FRAME_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    AVATARS_FIELD_NUMBER: _ClassVar[int]
+    SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    CREATIONS_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    wire_version: int
+    device: str
+    frame_address: str
+    avatars: int
+    sessions: int
+    creations: int
+    limits: Limits
+    def __init__(self, version: _Optional[str] = ..., wire_version: _Optional[int] = ..., device: _Optional[str] = ..., frame_address: _Optional[str] = ..., avatars: _Optional[int] = ..., sessions: _Optional[int] = ..., creations: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
