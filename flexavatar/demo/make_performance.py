@@ -1,0 +1,167 @@
+"""Writes the performance that ships: `python -m flexavatar.demo.make_performance`.
+
+Speech is co-articulated with dominance functions (Cohen and Massaro, "Modeling coarticulation in
+synthetic visual speech", 1993): each phone pulls the face to its viseme with a strength that falls
+off exponentially before and after it, and the face follows the weighted mean. Gaze moves in
+saccades whose duration grows with their size (Bahill, Clark and Stark, "The main sequence", 1975);
+while the head turns, the eyes hold their target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from flexavatar.demo.script import BLINKS, DURATION_S, GAZE, HEAD, MOODS, PHONES, VISEMES
+from flexavatar.drive.performance import (
+    FRAME_RATE,
+    NS,
+    PerformanceFrame,
+    shipped_performance,
+    write_performance,
+)
+from flexavatar.head.arkit import ARKIT_NAMES
+
+Array = NDArray[np.float64]
+
+COARTICULATION_S = 0.045
+SPEECH_SMOOTHING_S = 0.016
+EYE_YAW_DEG, EYE_PITCH_DEG = 28.6, 20.1
+"""Turn of an eye at weight 1: 0.5 and 0.35 rad."""
+LID_CLOSING_S, LID_CLOSED_S, LID_OPENING_S = 0.055, 0.02, 0.115
+SWAY_DEG = 0.7
+
+
+@dataclass(frozen=True)
+class Config:
+    """Where the performance goes."""
+
+    out: Path = shipped_performance()
+    """A Live Link Face CSV file."""
+
+
+def smoothstep(x: Array) -> Array:
+    """Minimum-jerk way from 0 to 1."""
+    x = np.clip(x, 0, 1)
+    return x**3 * (10 - 15 * x + 6 * x**2)
+
+
+def along(times: Array, keys: Sequence[tuple[float, ...]]) -> Array:
+    """Keys (instant, values...) -> values at `times`, minimum jerk between keys: [T, len - 1]."""
+    table = np.array(keys)
+    after = np.clip(np.searchsorted(table[:, 0], times, side="right"), 1, len(table) - 1)
+    a, b = table[after - 1], table[after]
+    share = smoothstep((times - a[:, 0]) / (b[:, 0] - a[:, 0]))
+    return a[:, 1:] + share[:, None] * (b[:, 1:] - a[:, 1:])
+
+
+def vector(weights: dict[str, float]) -> Array:
+    """ARKit weights by name -> [52]."""
+    return np.array([weights.get(name, 0.0) for name in ARKIT_NAMES])
+
+
+def speech(times: Array) -> Array:
+    """Co-articulated visemes: [T, 52]."""
+    starts = np.array([start for start, _ in PHONES])
+    ends = np.append(starts[1:], DURATION_S)
+    targets = np.array([vector(dict(VISEMES[phone][0])) for _, phone in PHONES])
+    strength = np.array([VISEMES[phone][1] for _, phone in PHONES])
+    t = times[:, None]
+    away = np.maximum(np.maximum(starts - t, t - ends), 0)
+    dominance = strength * np.exp(-away / COARTICULATION_S)  # [T, P]
+    mouth = dominance @ targets / dominance.sum(1, keepdims=True)
+    return gaussian_filter1d(mouth, SPEECH_SMOOTHING_S * FRAME_RATE, axis=0)
+
+
+def moods(times: Array) -> Array:
+    """Smile, brows, pucker and the like: [T, 52]."""
+    return sum(
+        (along(times, keys) * vector(dict(weights)) for weights, keys in MOODS),
+        np.zeros((len(times), len(ARKIT_NAMES))),
+    )
+
+
+def blinks(times: Array) -> Array:
+    """How far the lids are down: fast to close, slower to open: [T]."""
+    closed = np.zeros_like(times)
+    for instant in BLINKS:
+        down = smoothstep(1 - (instant - times) / LID_CLOSING_S)
+        up = smoothstep(1 - (times - instant - LID_CLOSED_S) / LID_OPENING_S)
+        closed = np.maximum(closed, np.where(times < instant, down, up))
+    return closed
+
+
+def gaze(times: Array) -> Array:
+    """Direction of the eyes in the room, in saccades: yaw, pitch in degrees [T, 2]."""
+    way = np.zeros((len(times), 2))
+    for (_, *before), (start, *after) in zip(GAZE, GAZE[1:], strict=False):
+        step = np.subtract(after, before)
+        duration = 0.021 + 0.0022 * float(np.hypot(*step))  # the main sequence
+        way += smoothstep((times - start) / duration)[:, None] * step
+    return way
+
+
+def head(times: Array) -> Array:
+    """Yaw, pitch, roll in degrees [T, 3]: the script, and a sway that rests at both ends."""
+    rest = smoothstep(times) * smoothstep(DURATION_S - times)
+    rates = ((0.31, 0.83), (0.43, 1.07), (0.37, 0.71))  # Hz, without a common beat
+    sway = [np.sin(2 * np.pi * f * times) + 0.5 * np.sin(2 * np.pi * g * times) for f, g in rates]
+    return along(times, HEAD) + SWAY_DEG / 1.5 * rest[:, None] * np.stack(sway, 1)
+
+
+def looks(eyes: Array) -> Array:
+    """Eye yaw and pitch in the head, degrees [T, 2] -> eyeLook weights [T, 52]."""
+    left, up = eyes[:, 0] / EYE_YAW_DEG, eyes[:, 1] / EYE_PITCH_DEG
+    weights = np.zeros((len(eyes), len(ARKIT_NAMES)))
+    for names, value in (
+        (("eyeLookOutLeft", "eyeLookInRight"), left),
+        (("eyeLookInLeft", "eyeLookOutRight"), -left),
+        (("eyeLookUpLeft", "eyeLookUpRight"), up),
+        (("eyeLookDownLeft", "eyeLookDownRight"), -up),
+        (("eyeWideLeft", "eyeWideRight"), 0.2 * up),
+    ):
+        for name in names:
+            weights[:, ARKIT_NAMES.index(name)] = np.clip(value, 0, 1)
+    return weights
+
+
+def lids(closed: Array) -> Array:
+    """A blink pulls brows and cheeks along a little: [T] -> [T, 52]."""
+    pulled = {"eyeBlink": 1.0, "eyeSquint": 0.2, "browDown": 0.06, "cheekSquint": 0.08}
+    sides = {f"{name}{side}": w for name, w in pulled.items() for side in ("Left", "Right")}
+    return closed[:, None] * vector(sides)
+
+
+def perform() -> list[PerformanceFrame]:
+    """The whole performance, ten seconds at 60 frames a second."""
+    times = np.arange(round(DURATION_S * FRAME_RATE)) / FRAME_RATE
+    turns, closed = head(times), blinks(times)
+    limits = np.array([EYE_YAW_DEG, EYE_PITCH_DEG])
+    eyes = np.clip(gaze(times) - turns[:, :2], -limits, limits)  # the eyes hold their target
+    weights = speech(times) + moods(times) + looks(eyes) + lids(closed)
+    wide = [ARKIT_NAMES.index(f"eyeWide{side}") for side in ("Left", "Right")]
+    weights[:, wide] *= 1 - closed[:, None]
+    weights = np.clip(weights, 0, 1)
+    return [
+        PerformanceFrame(
+            round(t * NS),
+            {name: float(w) for name, w in zip(ARKIT_NAMES, row, strict=True)},
+            (float(turn[0]), float(turn[1]), float(turn[2])),
+        )
+        for t, row, turn in zip(times, weights, np.radians(turns), strict=True)
+    ]
+
+
+def main(config: Config) -> None:
+    """Write it."""
+    write_performance(config.out, perform())
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config))

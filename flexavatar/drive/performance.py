@@ -1,0 +1,182 @@
+"""Recorded performances: Live Link Face's CSV files in and out.
+
+One row a frame: `Timecode,BlendShapeCount`, 52 ARKit weights in PascalCase, then yaw, pitch and
+roll of the head and of both eyes in radians. Columns are found by name, never by place: the order
+differs between versions. The eyes' angles are not read, since the eyeLook weights say the same.
+
+The app does not document the signs of the head's angles. Read here: yaw is positive to the
+person's left, pitch upwards, roll towards the person's right shoulder.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from flexavatar.errors import DriveError
+from flexavatar.head.arkit import ARKIT_NAMES
+
+NS = 1_000_000_000
+FRAME_RATE = 60
+HEAD_COLUMNS = ("HeadYaw", "HeadPitch", "HeadRoll")
+EYE_COLUMNS = tuple(f"{eye}Eye{axis}" for eye in ("Left", "Right") for axis in ("Yaw", "Pitch", "Roll"))
+TIMECODE_RATES = (24, 25, 30, 48, 50, 60)
+TOLERATED = (-0.5, 1.5)
+"""Weights a little out of 0..1 are clipped, as calibrated recordings have them; beyond, refused."""
+
+Angles = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class PerformanceFrame:
+    """One instant of a performance."""
+
+    pts_ns: int  # since the first frame
+    weights: Mapping[str, float]  # ARKit name -> 0..1
+    head: Angles  # yaw, pitch, roll in radians; signs as above
+
+    @property
+    def neck_pose(self) -> Angles:
+        """The head's turn as axis-angle in the head frame (y up, face to +z)."""
+        yaw, pitch, roll = self.head
+        x, y, z = Rotation.from_euler("YXZ", (yaw, -pitch, roll)).as_rotvec()
+        return float(x), float(y), float(z)
+
+
+def shipped_performance() -> Path:
+    """The ten seconds that come with the package."""
+    return Path(str(resources.files("flexavatar") / "assets/performance/hello.csv"))
+
+
+def pascal_case(name: str) -> str:
+    """ARKit's `jawOpen` as Live Link Face writes it: `JawOpen`."""
+    return name[0].upper() + name[1:]
+
+
+def read_performance(path: Path) -> list[PerformanceFrame]:
+    """Read a Live Link Face recording. Rows without a face and repeated timecodes are left out.
+
+    Raises:
+        DriveError: not such a file, an unknown column, or a value that is not finite, not a number
+            or out of range; the message names the line.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise DriveError(f"performance: cannot read {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DriveError(f"{path.name}: expected a Live Link Face CSV file, got other data") from error
+    columns = _check_columns(path.name, list(rows[0]) if rows else [])
+    lines = [(f"{path.name}, line {i}", row) for i, row in enumerate(rows, 2) if _has_face(row)]
+    if not lines:
+        raise DriveError(f"{path.name}: expected at least one row with a face, got none")
+    times = _times_ns([_parse_timecode(where, row["Timecode"]) for where, row in lines])
+    frames = [
+        _parse_row(where, row, columns, t) for (where, row), t in zip(lines, times, strict=True)
+    ]
+    return frames[:1] + [b for a, b in pairwise(frames) if b.pts_ns > a.pts_ns]
+
+
+def write_performance(path: Path, frames: Iterable[PerformanceFrame]) -> None:
+    """Write a Live Link Face recording. The eyes' angles are left at zero."""
+    shapes = [pascal_case(name) for name in ARKIT_NAMES]
+    header = ["Timecode", "BlendShapeCount", *shapes, *HEAD_COLUMNS, *EYE_COLUMNS]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        for frame in frames:
+            values = [frame.weights.get(name, 0.0) for name in ARKIT_NAMES]
+            values += [*frame.head, *(0.0 for _ in EYE_COLUMNS)]
+            writer.writerow([_timecode(frame.pts_ns), len(values), *(_short(v) for v in values)])
+
+
+def at_rate(frames: Sequence[PerformanceFrame], fps: float) -> Iterator[PerformanceFrame]:
+    """The performance at a steady rate: at each instant the newest frame that is there."""
+    times = np.array([frame.pts_ns for frame in frames])
+    for i in range(math.floor(times[-1] / NS * fps) + 1):
+        pts_ns = round(i * NS / fps)
+        newest = frames[int(np.searchsorted(times, pts_ns, side="right")) - 1]
+        yield PerformanceFrame(pts_ns, newest.weights, newest.head)
+
+
+def _check_columns(name: str, columns: list[str]) -> dict[str, str]:
+    """Column -> ARKit name of the shapes that are there."""
+    shapes = {pascal_case(shape): shape for shape in ARKIT_NAMES}
+    known = {"Timecode", "BlendShapeCount", *shapes, *HEAD_COLUMNS, *EYE_COLUMNS}
+    found = {column: shapes[column] for column in columns if column in shapes}
+    if "Timecode" not in columns or not found:
+        got = ",".join(map(str, columns[:4])) or "an empty file"
+        raise DriveError(
+            f"{name}: expected a Live Link Face CSV (Timecode,BlendShapeCount,EyeBlinkLeft,...), "
+            f"got {got}"
+        )
+    if unknown := [str(column) for column in columns if column not in known]:
+        raise DriveError(f"{name}: not columns of Live Link Face: {', '.join(unknown[:5])}")
+    return found
+
+
+def _has_face(row: Mapping[str, str]) -> bool:
+    """The app writes a count of 0 while it sees no face."""
+    return (row.get("BlendShapeCount") or "").strip() != "0"
+
+
+def _parse_timecode(where: str, text: str) -> tuple[int, float]:
+    """`HH:MM:SS:FF.fff` -> whole seconds and frames."""
+    try:
+        hours, minutes, seconds, frames = text.strip().split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + int(seconds), float(frames)
+    except (ValueError, AttributeError):
+        raise DriveError(f"{where}: expected a timecode HH:MM:SS:FF.fff, got {text!r}") from None
+
+
+def _times_ns(timecodes: Sequence[tuple[int, float]]) -> list[int]:
+    """Nanoseconds since the first row; the rate is the lowest that the frame numbers allow."""
+    highest = max(frames for _, frames in timecodes)
+    whole = timecodes[-1][0] - timecodes[0][0] > 1  # a whole second of frame numbers was seen
+    rate = next((r for r in TIMECODE_RATES if highest < r), 60) if whole else FRAME_RATE
+    first = timecodes[0][0] + timecodes[0][1] / rate
+    spans = (seconds + frames / rate - first for seconds, frames in timecodes)
+    return [round((s + 86400 if s < -43200 else s) * NS) for s in spans]  # past midnight
+
+
+def _parse_row(
+    where: str, row: Mapping[str, str], columns: Mapping[str, str], pts_ns: int
+) -> PerformanceFrame:
+    low, high = TOLERATED
+    weights = {}
+    for column, shape in columns.items():
+        value = _number(where, column, row[column])
+        if not low <= value <= high:
+            raise DriveError(f"{where}: {column}: expected 0..1, got {value:g}")
+        weights[shape] = min(max(value, 0.0), 1.0)
+    yaw, pitch, roll = (_number(where, c, row.get(c, "0")) for c in HEAD_COLUMNS)
+    return PerformanceFrame(pts_ns, weights, (yaw, pitch, roll))
+
+
+def _number(where: str, column: str, text: str | None) -> float:
+    try:
+        value = float(text or "")
+    except (ValueError, TypeError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise DriveError(f"{where}: {column}: expected a finite number, got {text!r}")
+    return value
+
+
+def _timecode(pts_ns: int) -> str:
+    seconds, rest = divmod(pts_ns, NS)
+    frames = round(rest * FRAME_RATE / NS, 3)
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}:{frames:06.3f}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.4f}".rstrip("0").rstrip(".") if abs(value) >= 5e-5 else "0"

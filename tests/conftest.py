@@ -1,0 +1,40 @@
+"""What every test shares: real photos and videos, and the same seed and threads everywhere."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure() -> None:
+    """Fits and renders share the cores with the server under test: two threads are enough."""
+    torch.set_num_threads(min(2, os.cpu_count() or 1))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests for a GPU where there is none, and say so."""
+    if torch.cuda.is_available():
+        return
+    skip = pytest.mark.skip(reason="needs an NVIDIA GPU: torch.cuda.is_available() is False")
+    for item in items:
+        if item.get_closest_marker("cuda"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the real photos and videos, which are not part of the repository."""
+    folder = Path(os.environ.get("FLEXAVATAR_SHARED", ROOT.parent / "shared" / "data"))
+    if not (folder / "portraits").is_dir():
+        pytest.skip(f"no test photos: {folder}/portraits is missing (set FLEXAVATAR_SHARED)")
+    return folder
