@@ -76,7 +76,9 @@ def detect_faces(rgb: NDArray[np.uint8]) -> list[FaceLandmarks]:
     faces = [
         FaceLandmarks(
             np.array([(p.x, p.y, p.z) for p in points], np.float32) * size,
-            MappingProxyType({s.category_name: s.score for s in scores if s.category_name != "_neutral"}),
+            MappingProxyType(
+                {s.category_name: s.score for s in scores if s.category_name != "_neutral"}
+            ),
         )
         for points, scores in zip(found.face_landmarks, found.face_blendshapes, strict=True)
     ]
@@ -91,10 +93,14 @@ def detect_face(rgb: NDArray[np.uint8]) -> FaceLandmarks:
     faces = detect_faces(rgb) or _faces_in_tiles(rgb)
     if not faces:
         height, width = rgb.shape[:2]
-        raise FaceError(f"expected a photo with one face, found no face in {width} x {height} pixels")
+        raise FaceError(
+            f"expected a photo with one face, found no face in {width} x {height} pixels"
+        )
     rivals = [face for face in faces if face.width >= RIVAL_SHARE * faces[0].width]
     if len(rivals) > 1:
-        raise FaceError(f"expected a photo with one face, found {len(rivals)}: crop it to one person")
+        raise FaceError(
+            f"expected a photo with one face, found {len(rivals)}: crop it to one person"
+        )
     return refine_face(rgb, faces[0])
 
 
@@ -104,7 +110,9 @@ def refine_face(rgb: NDArray[np.uint8], face: FaceLandmarks, size: int = 512) ->
     left, top = face.centre - side / 2
     scale = size / side
     warp = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]], np.float32)
-    crop = cv2.warpAffine(rgb, warp, (size, size), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+    crop = cv2.warpAffine(
+        rgb, warp, (size, size), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE
+    )
     again = detect_faces(np.asarray(crop, np.uint8))
     if not again:
         return face

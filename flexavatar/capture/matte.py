@@ -76,12 +76,12 @@ def foreground_colors(rgb: NDArray[np.float32], matte: NDArray[np.float32]) -> N
     through, the colour comes from a pyramid of means over sure pixels (push and pull).
     """
     sure = (cv2.erode(matte, np.ones((3, 3))) > 0.95).astype(np.float32)[..., None]
-    grown = _push_pull(rgb * sure, sure)
+    grown = push_pull(rgb * sure, sure)
     keep = np.clip((matte[..., None] - 0.9) / 0.1, 0, 1)
     return (keep * rgb + (1 - keep) * grown).astype(np.float32)
 
 
-def _push_pull(colors: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
+def push_pull(colors: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
     """Fill where weight is 0 from ever coarser means of where it is not."""
     height, width = weight.shape[:2]
     mean = colors / np.maximum(weight, 1e-6)
@@ -89,7 +89,7 @@ def _push_pull(colors: NDArray[np.float32], weight: NDArray[np.float32]) -> NDAr
         return mean
     half = ((width + 1) // 2, (height + 1) // 2)
     coarse_weight = cv2.resize(weight, half, interpolation=cv2.INTER_AREA)[..., None]
-    coarse = _push_pull(cv2.resize(colors, half, interpolation=cv2.INTER_AREA), coarse_weight)
+    coarse = push_pull(cv2.resize(colors, half, interpolation=cv2.INTER_AREA), coarse_weight)
     filled = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     share = np.clip(weight, 0, 1)
     return share * mean + (1 - share) * filled

@@ -62,7 +62,9 @@ def _check_size(width: int, height: int) -> None:
             f"in all, got {width} x {height}"
         )
     if min(width, height) < MIN_SIDE:
-        raise ImageError(f"photo: expected at least {MIN_SIDE} pixels a side, got {width} x {height}")
+        raise ImageError(
+            f"photo: expected at least {MIN_SIDE} pixels a side, got {width} x {height}"
+        )
 
 
 def _flattened(image: Image.Image) -> Image.Image:

@@ -70,4 +70,6 @@ def _warp(
     if scale < 0.75:
         image = cv2.GaussianBlur(image, (0, 0), 0.35 / scale)
     mode = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.warpAffine(image, warp, (side, side), flags=mode, borderMode=border), np.uint8)
+    return np.asarray(
+        cv2.warpAffine(image, warp, (side, side), flags=mode, borderMode=border), np.uint8
+    )

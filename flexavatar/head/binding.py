@@ -64,7 +64,9 @@ def vertex_gradients(gradients: Tensor, areas: Tensor, faces: Tensor, count: int
         total.index_add_(0, faces[:, corner], weighted)
         weight.index_add_(0, faces[:, corner], areas)
     mean = total / weight.clamp_min(1e-20)[:, None]
-    return torch.where(weight[:, None] > 0, mean, torch.eye(3).to(mean).flatten()).unflatten(1, (3, 3))
+    return torch.where(weight[:, None] > 0, mean, torch.eye(3).to(mean).flatten()).unflatten(
+        1, (3, 3)
+    )
 
 
 def polar_rotation(gradients: Tensor, steps: int = 6) -> Tensor:
@@ -91,7 +93,11 @@ def matrix_to_quat(rotations: Tensor) -> Tensor:
     m = rotations
     xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
     x, y, z = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
-    xy, xz, yz = m[..., 0, 1] + m[..., 1, 0], m[..., 0, 2] + m[..., 2, 0], m[..., 1, 2] + m[..., 2, 1]
+    xy, xz, yz = (
+        m[..., 0, 1] + m[..., 1, 0],
+        m[..., 0, 2] + m[..., 2, 0],
+        m[..., 1, 2] + m[..., 2, 1],
+    )
     candidates = torch.stack(
         (
             torch.stack((1 + xx + yy + zz, x, y, z), -1),

@@ -1,0 +1,112 @@
+"""Gaussians for what is outside the head's mesh: long hair, hats, collars, clothes.
+
+Each is put where the photo shows it, at a depth continued from the mesh, and rides on the nearest
+part of the head or bust, so that hair follows the head and a collar stays on the shoulders.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from flexavatar.appearance.evidence import View
+from flexavatar.capture.matte import push_pull
+from flexavatar.head.binding import (
+    Binding,
+    LocalSplats,
+    SurfaceMotion,
+    blend_quats,
+    matrix_to_quat,
+    quat_multiply,
+)
+from flexavatar.head.flame import FlameHead
+from flexavatar.render.camera import unproject
+from flexavatar.render.mesh import MeshView
+from flexavatar.types import Camera
+
+CARRIERS = ("scalp", "ears", "neck", "shoulders")
+RECEDE = 0.35
+"""Metres back per metre away from the mesh's outline: hair and cloth curve away."""
+
+
+@dataclass(frozen=True)
+class Loose:
+    """Splats outside the mesh, in the neutral head."""
+
+    binding: Binding
+    splats: LocalSplats
+    colors: Tensor  # [N, 3]
+    opacities: Tensor  # [N]
+
+
+def loose_splats(view: View, seen: MeshView, head: FlameHead, spacing_px: float) -> Loose:
+    """One splat every `spacing_px` pixels where the matte is person and the mesh is not."""
+    covered = (seen.face_ids >= 0).numpy()
+    matte = view.portrait.matte
+    wanted = (matte > 0.3) & ~cv2.erode(covered.astype(np.uint8), np.ones((3, 3))).astype(bool)
+    depth = continued_depth(seen, view.camera)
+    pixels = _grid_points(wanted, spacing_px)
+    x, y = pixels.T
+    z = torch.from_numpy(depth[y, x])
+    centres = torch.from_numpy(pixels).float() + 0.5
+    points = unproject(view.camera, centres, z)
+    footprint = z / view.camera.K[0, 0] * spacing_px  # metres
+    scales = torch.stack((footprint, footprint, 0.5 * footprint), -1) * 0.6
+    facing = matrix_to_quat(view.camera.viewmat[:3, :3].T).expand(len(points), 4)
+    binding = bind_to(points, view.motion.vertices, head, CARRIERS)
+    splats = to_neutral(points, facing, scales, binding, view.motion)
+    colors = torch.from_numpy(view.portrait.colors[y, x])
+    return Loose(binding, splats, colors, torch.from_numpy(matte[y, x]).clamp(0.3, 0.95))
+
+
+def continued_depth(seen: MeshView, camera: Camera) -> NDArray[np.float32]:
+    """Depth of the mesh, grown outwards over the whole picture: [H, W] metres."""
+    covered = (seen.face_ids >= 0).numpy()
+    depth = np.where(covered, seen.depth.numpy(), 0).astype(np.float32)
+    grown = push_pull(depth[..., None], covered.astype(np.float32)[..., None])
+    grown = grown[..., 0] if grown.ndim == 3 else grown
+    away = cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, 3)
+    metres = away * float(np.median(grown)) / float(camera.K[0, 0])
+    return (np.where(covered, depth, grown + RECEDE * metres)).astype(np.float32)
+
+
+def _grid_points(wanted: NDArray[np.bool_], spacing: float) -> NDArray[np.int64]:
+    """A hexagonal grid inside a mask: [N, 2] x, y."""
+    height, width = wanted.shape
+    rows = np.arange(spacing / 2, height, spacing * 0.866)
+    points = [
+        np.stack((np.arange((i % 2) * spacing / 2, width, spacing), np.full(
+            len(np.arange((i % 2) * spacing / 2, width, spacing)), row)), 1)
+        for i, row in enumerate(rows)
+    ]  # fmt: skip
+    grid = np.concatenate(points).astype(np.int64)
+    return grid[wanted[grid[:, 1], grid[:, 0]]]
+
+
+def bind_to(points: Tensor, vertices: Tensor, head: FlameHead, parts: tuple[str, ...]) -> Binding:
+    """The middle of the nearest face among these parts of the posed head: [N, 3] -> Binding."""
+    allowed = torch.stack([head.masks[name] for name in parts]).amax(0) > 0.5
+    faces = head.faces[allowed[head.faces].all(1)]
+    middles = vertices[faces].mean(1)
+    _, nearest = cKDTree(middles.numpy()).query(points.numpy())
+    chosen = faces[torch.from_numpy(np.asarray(nearest, np.int64))]
+    return Binding(chosen, torch.full((len(points), 3), 1 / 3))
+
+
+def to_neutral(
+    points: Tensor, quats: Tensor, scales: Tensor, binding: Binding, motion: SurfaceMotion
+) -> LocalSplats:
+    """Undo one photo's pose: splats in its head frame -> local splats."""
+    ids, bary = binding.vertex_ids, binding.bary
+    base = (motion.vertices[ids] * bary[..., None]).sum(1)
+    gradients = (motion.gradients[ids] * bary[..., None, None]).sum(1)
+    offsets = torch.linalg.solve(gradients, (points - base)[..., None]).squeeze(-1)
+    turn = blend_quats(motion.quats[ids], bary)
+    inverse = turn * torch.tensor([1.0, -1, -1, -1])
+    return LocalSplats(offsets, quat_multiply(inverse, quats), scales)

@@ -1,0 +1,54 @@
+"""The texels of the head's chart, each with its part of the head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+import torch
+from torch import Tensor
+
+from flexavatar.head.binding import Binding
+from flexavatar.head.flame import FlameHead
+from flexavatar.head.uv import texel_binding
+
+
+class Zone(IntEnum):
+    """What a pixel shows or a texel belongs to."""
+
+    SKIN = 0
+    LEFT_EYE = 1
+    RIGHT_EYE = 2
+    MOUTH = 3
+    NOBODY = 255
+
+
+@dataclass(frozen=True)
+class Texels:
+    """One Gaussian each: where it sits and what it is."""
+
+    binding: Binding  # T texels
+    zones: Tensor  # [T] uint8, values of Zone
+    masks: Mapping[str, Tensor]  # [T] each, 0..1: the rig's masks read at the texels
+
+    def __len__(self) -> int:
+        return len(self.binding)
+
+
+def make_texels(head: FlameHead, size: int) -> Texels:
+    """All valid texels of a `size` x `size` chart."""
+    binding = texel_binding(head, size).binding
+    masks = {name: read(mask, binding) for name, mask in head.masks.items()}
+    zones = torch.full((len(binding),), int(Zone.SKIN), dtype=torch.uint8)
+    zones[masks["leye"] > 0.5] = int(Zone.LEFT_EYE)
+    zones[masks["reye"] > 0.5] = int(Zone.RIGHT_EYE)
+    inside = torch.stack([masks[name] for name in ("teeth", "tongue", "cavity")]).amax(0)
+    zones[inside > 0.5] = int(Zone.MOUTH)
+    return Texels(binding, zones, masks)
+
+
+def read(field: Tensor, binding: Binding) -> Tensor:
+    """A per-vertex field at bound points: [V] -> [N], [V, C] -> [N, C]."""
+    values = field[binding.vertex_ids]
+    return torch.einsum("nk...,nk->n...", values, binding.bary)

@@ -1,0 +1,147 @@
+"""One person's head, ready to be driven: what is stored, how it is animated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from flexavatar.errors import AssetError
+from flexavatar.head.binding import Binding, LocalSplats, deform, surface_motion
+from flexavatar.head.flame import FlameHead
+from flexavatar.head.open_head import load_open_head
+from flexavatar.types import Camera, FlameCodes, Gaussians, check_shape
+
+FORMAT = 1
+WEIGHTS = "avatar.safetensors"
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Avatar:
+    """A person's Gaussians in the neutral head, bound to the open head's mesh."""
+
+    neutral: Tensor  # [V, 3] this person at rest, hair included, metres
+    binding: Binding  # G splats
+    splats: LocalSplats
+    opacities: Tensor  # [G] 0..1
+    sh: Tensor  # [G, 1, 3]
+    camera: Camera  # how the first photo was taken: the default view
+    codes: FlameCodes  # the first photo's expression and gaze
+    model: str = "fit"
+    """What made it: `fit`, later `query_lrm` or `bias_sink`."""
+
+    def __post_init__(self) -> None:
+        count = len(self.binding)
+        check_shape("neutral", self.neutral, None, 3)
+        check_shape("binding.vertex_ids", self.binding.vertex_ids, count, 3)
+        check_shape("splats.offsets", self.splats.offsets, count, 3)
+        check_shape("splats.quats", self.splats.quats, count, 4)
+        check_shape("splats.scales", self.splats.scales, count, 3)
+        check_shape("opacities", self.opacities, count)
+        check_shape("sh", self.sh, count, 1, 3)
+
+    def __len__(self) -> int:
+        return len(self.binding)
+
+
+class Animator:
+    """Turns codes into Gaussians for one avatar; holds what does not change from frame to frame.
+
+    Not for two threads at once: the buffers behind the returned means, quats and scales are
+    reused by the next call.
+    """
+
+    def __init__(self, avatar: Avatar, head: FlameHead | None = None) -> None:
+        self.avatar = avatar
+        self.head = head or load_open_head()
+        if len(avatar.neutral) != len(self.head.template):
+            raise AssetError(
+                f"avatar: expected a head of {len(self.head.template)} vertices, "
+                f"got {len(avatar.neutral)}: it was made on another rig"
+            )
+
+    def animate(self, codes: FlameCodes) -> Gaussians:
+        """One instant: unbatched codes -> Gaussians in the head frame."""
+        avatar = self.avatar
+        posed = self.head.pose(avatar.neutral, codes).vertices
+        motion = surface_motion(avatar.neutral, posed, self.head.faces)
+        means, quats, scales = deform(avatar.binding, avatar.splats, motion)
+        return Gaussians(means, quats, scales, avatar.opacities, avatar.sh)
+
+
+def save_avatar(avatar: Avatar, folder: Path) -> None:
+    """Write `avatar.safetensors` and `manifest.json` into a folder that exists."""
+    tensors = {
+        "neutral": avatar.neutral,
+        "vertex_ids": avatar.binding.vertex_ids.int(),
+        "bary": avatar.binding.bary,
+        "offsets": avatar.splats.offsets,
+        "quats": avatar.splats.quats,
+        "scales": avatar.splats.scales,
+        "opacities": avatar.opacities,
+        "sh": avatar.sh,
+        "viewmat": avatar.camera.viewmat,
+        "K": avatar.camera.K,
+    }
+    tensors |= {f"codes.{f.name}": getattr(avatar.codes, f.name) for f in fields(avatar.codes)}
+    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, folder / WEIGHTS)
+    manifest = {
+        "format": FORMAT,
+        "model": avatar.model,
+        "gaussians": len(avatar),
+        "width": avatar.camera.width,
+        "height": avatar.camera.height,
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def load_avatar(folder: Path) -> Avatar:
+    """Read what `save_avatar` wrote. Raises AssetError when it is missing, damaged or newer."""
+    manifest = _read_manifest(folder / MANIFEST)
+    try:
+        tensors = load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise AssetError(f"avatar: {folder / WEIGHTS} cannot be read ({error})") from None
+    try:
+        avatar = _assemble(tensors, manifest)
+    except KeyError as missing:
+        raise AssetError(f"avatar: {folder} lacks {missing}") from None
+    if not all(bool(t.isfinite().all()) for t in tensors.values() if t.is_floating_point()):
+        raise AssetError(f"avatar: {folder / WEIGHTS} holds values that are not finite")
+    return avatar
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise AssetError(f"avatar: {path} cannot be read ({error})") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
+        raise AssetError(f"avatar: {path}: expected format {FORMAT}, got {found}")
+    return manifest
+
+
+def _assemble(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> Avatar:
+    camera = Camera(
+        tensors["viewmat"], tensors["K"], int(manifest["width"]), int(manifest["height"])
+    )
+    codes = FlameCodes(*(tensors[f"codes.{f.name}"] for f in fields(FlameCodes)))
+    return Avatar(
+        neutral=tensors["neutral"],
+        binding=Binding(tensors["vertex_ids"].long(), tensors["bary"]),
+        splats=LocalSplats(tensors["offsets"], tensors["quats"], tensors["scales"]),
+        opacities=tensors["opacities"],
+        sh=tensors["sh"],
+        camera=camera,
+        codes=codes,
+        model=str(manifest["model"]),
+    )

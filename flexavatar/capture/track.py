@@ -1,0 +1,327 @@
+"""Landmarks of one or several photos -> identity, expression, gaze and camera.
+
+Levenberg-Marquardt on 478 landmarks with whitened priors. One identity is shared by all photos;
+each has its own expression, gaze, head pose and focal length. The head stays at its origin and
+the camera moves around it: the fit knows nothing of the neck.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flexavatar.capture import topology
+from flexavatar.capture.portrait import Portrait
+from flexavatar.types import Camera
+
+Array = NDArray[np.float64]
+
+SHAPES = 52
+GAZE = slice(52, 56)  # left pitch, left yaw, right pitch, right yaw
+TURN = slice(56, 59)
+SHIFT = slice(59, 62)
+FOCAL = 62
+PER_PHOTO = 63
+
+
+@dataclass(frozen=True)
+class TrackConfig:
+    """Weights of the fit; standard deviations in the unit of what they weigh."""
+
+    iterations: int = 25
+    landmark_px: float = 1.2
+    """At 512 pixels a side."""
+    robust_knee: float = 5.0
+    """Beyond this many deviations a landmark counts ever less."""
+    depth_px: float = 5.0
+    """MediaPipe's own depth; holds the profile, which a frontal photo does not show."""
+    identity_weight_one: float = 4.0
+    identity_weight_many: float = 30.0
+    expression_std: float = 0.11
+    """Around MediaPipe's scores."""
+    gaze_std: float = 0.3
+    """Radians around straight ahead."""
+    focal_share: float = 1.17
+    """Focal length over the crop's side: 600 px at 512."""
+    focal_std: float = 0.2
+    """Of its logarithm."""
+    focal_exif_std: float = 0.05
+    contour_yaw_deg: float = 25.0
+
+
+@dataclass(frozen=True)
+class TrackRig:
+    """The head as the tracker sees it: its landmarks and how they move."""
+
+    points: Array  # [478, 3] neutral, metres
+    identity: Array  # [478, 3, B]
+    expression: Array  # [478, 3, 52] ARKit order
+    shape_names: tuple[str, ...]
+    eye_centres: Array  # [2, 3] left, right
+    eye_identity: Array  # [2, 3, B]
+
+
+@dataclass(frozen=True)
+class PhotoPose:
+    """What differs from photo to photo."""
+
+    weights: Array  # [52] ARKit weights 0..1
+    gaze: Array  # [2, 2] left and right eye; pitch (down is positive), yaw (to +x), radians
+    rotation: Array  # [3, 3] head to camera
+    translation: Array  # [3] metres
+    focal_px: float
+    side: int
+
+    @property
+    def camera(self) -> Camera:
+        """The photo's crop as a pinhole camera."""
+        viewmat = torch.eye(4)
+        viewmat[:3, :3] = torch.from_numpy(self.rotation)
+        viewmat[:3, 3] = torch.from_numpy(self.translation)
+        half = self.side / 2
+        K = torch.tensor([[self.focal_px, 0, half], [0, self.focal_px, half], [0, 0, 1.0]])
+        return Camera(viewmat, K, self.side, self.side)
+
+    @property
+    def yaw_deg(self) -> float:
+        """How far the face is turned away from the camera, to either side."""
+        facing = -self.rotation.T @ self.translation
+        return float(np.degrees(np.arctan2(facing[0], facing[2])))
+
+
+@dataclass(frozen=True)
+class Track:
+    """The result for all photos."""
+
+    betas: Array  # [B]
+    photos: tuple[PhotoPose, ...]
+    rms_px: tuple[float, ...]  # per photo, at 512 pixels a side
+
+
+def track(
+    portraits: Sequence[Portrait],
+    rig: TrackRig,
+    config: TrackConfig | None = None,
+    betas: Array | None = None,
+) -> Track:
+    """Fit all photos at once. With `betas` given the identity is fixed."""
+    config = config or TrackConfig()
+    free = betas is None
+    shape = np.zeros(rig.identity.shape[2]) if betas is None else betas.copy()
+    one = len(portraits) == 1
+    prior = np.full(len(shape), config.identity_weight_one if one else config.identity_weight_many)
+    poses = [_initial_pose(p, rig, shape, config) for p in portraits]
+
+    def linearise(at: Array, of: Sequence[PhotoPose]) -> tuple[list[_Normal], float]:
+        normals = [_normal(p, q, rig, at, config) for p, q in zip(portraits, of, strict=True)]
+        return normals, sum(n.cost for n in normals) + float((prior * at**2).sum() * free)
+
+    normals, cost = linearise(shape, poses)
+    damping = 1e-3
+    for _ in range(config.iterations):
+        step, steps = _solve(normals, prior, prior * shape, damping, free)
+        new_shape = shape + step if free else shape
+        new_poses = [_moved(q, s) for q, s in zip(poses, steps, strict=True)]
+        new_normals, new_cost = linearise(new_shape, new_poses)
+        if new_cost >= cost:
+            damping *= 10
+            continue
+        settled = cost - new_cost < 1e-4 * cost
+        shape, poses, normals, cost = new_shape, new_poses, new_normals, new_cost
+        damping = max(damping / 5, 1e-6)
+        if settled:
+            break
+    rms = tuple(_rms(p, q, rig, shape) for p, q in zip(portraits, poses, strict=True))
+    return Track(shape, tuple(poses), rms)
+
+
+def landmarks_of(rig: TrackRig, betas: Array, weights: Array, gaze: Array) -> Array:
+    """Landmarks in the head frame: [478, 3] metres."""
+    points = rig.points + rig.identity @ betas + rig.expression @ weights
+    for eye, indices in enumerate((topology.LEFT_IRIS, topology.RIGHT_IRIS)):
+        centre = rig.eye_centres[eye] + rig.eye_identity[eye] @ betas
+        arm = (rig.points + rig.identity @ betas)[list(indices)] - centre
+        points[list(indices)] = centre + arm @ _gaze_rotation(gaze[eye]).T
+    return points
+
+
+def _gaze_rotation(gaze: Array) -> Array:
+    cp, sp, cy, sy = np.cos(gaze[0]), np.sin(gaze[0]), np.cos(gaze[1]), np.sin(gaze[1])
+    pitch = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    yaw = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    return yaw @ pitch
+
+
+def _initial_pose(
+    portrait: Portrait, rig: TrackRig, betas: Array, config: TrackConfig
+) -> PhotoPose:
+    """Scores as expression, eyes ahead, pose from a perspective-n-point solution."""
+    side = portrait.rgb.shape[0]
+    focal = portrait.focal_px or config.focal_share * side
+    weights = np.array([portrait.face.scores.get(n, 0.0) for n in rig.shape_names], np.float64)
+    weights = np.clip(weights, 0, 1)
+    points = landmarks_of(rig, betas, weights, np.zeros((2, 2)))
+    K = np.array([[focal, 0, side / 2], [0, focal, side / 2], [0, 0, 1]])
+    use = topology.tracking_weights() >= 1
+    guess = np.array([np.pi, 0.0, 0.0])
+    depth = focal * np.ptp(points[:, 0]) / max(np.ptp(portrait.face.points[:, 0]), 1)
+    _, rvec, tvec = cv2.solvePnP(
+        points[use], portrait.face.points[use, :2].astype(np.float64), K, np.zeros(4),
+        guess[:, None].copy(), np.array([[0.0], [0.0], [depth]]), True, cv2.SOLVEPNP_ITERATIVE,
+    )  # fmt: skip
+    rotation = cv2.Rodrigues(rvec)[0]
+    return PhotoPose(weights, np.zeros((2, 2)), rotation, tvec[:, 0], float(focal), side)
+
+
+def _moved(pose: PhotoPose, step: Array) -> PhotoPose:
+    """Apply one photo's part of a step; weights stay in 0..1."""
+    return replace(
+        pose,
+        weights=np.clip(pose.weights + step[:SHAPES], 0, 1),
+        gaze=np.clip(pose.gaze + step[GAZE].reshape(2, 2), -0.9, 0.9),
+        rotation=cv2.Rodrigues(step[TURN])[0] @ pose.rotation,
+        translation=pose.translation + step[SHIFT],
+        focal_px=pose.focal_px * float(np.exp(np.clip(step[FOCAL], -0.3, 0.3))),
+    )
+
+
+def _solve(
+    normals: Sequence[_Normal], prior: Array, gradient: Array, damping: float, free: bool
+) -> tuple[Array, list[Array]]:
+    """One damped Gauss-Newton step: identity, then each photo's own."""
+    count = len(prior) if free else 0
+    size = count + PER_PHOTO * len(normals)
+    hessian, rhs = np.zeros((size, size)), np.zeros(size)
+    if free:
+        hessian[:count, :count] += np.diag(prior)
+        rhs[:count] -= gradient
+    for i, n in enumerate(normals):
+        own = slice(count + PER_PHOTO * i, count + PER_PHOTO * (i + 1))
+        hessian[own, own] = n.hessian[-PER_PHOTO:, -PER_PHOTO:]
+        rhs[own] = -n.gradient[-PER_PHOTO:]
+        if free:
+            hessian[:count, :count] += n.hessian[:count, :count]
+            hessian[:count, own] = n.hessian[:count, -PER_PHOTO:]
+            hessian[own, :count] = n.hessian[-PER_PHOTO:, :count]
+            rhs[:count] -= n.gradient[:count]
+    hessian[np.diag_indices(size)] *= 1 + damping
+    step = np.linalg.solve(hessian, rhs)
+    return step[:count], list(step[count:].reshape(len(normals), PER_PHOTO))
+
+
+@dataclass(frozen=True)
+class _Normal:
+    """One photo's share of the normal equations."""
+
+    hessian: Array  # [B + 63, B + 63]
+    gradient: Array  # [B + 63]
+    cost: float
+
+
+def _normal(
+    portrait: Portrait, pose: PhotoPose, rig: TrackRig, betas: Array, config: TrackConfig
+) -> _Normal:
+    """Linearise one photo around the present estimate; robust weights are held for the step."""
+    points, jacobian = _points_and_jacobian(pose, rig, betas)
+    residual, rows = _landmark_rows(portrait, pose, points, jacobian, config)
+    knee = config.robust_knee
+    length = np.sqrt((residual**2).sum(1))
+    ease = np.where(length <= knee, 1.0, knee / np.maximum(length, 1e-9))  # Huber
+    cost = float(np.where(length <= knee, length**2, 2 * knee * length - knee**2).sum())
+    flat = rows.reshape(-1, rows.shape[-1])
+    weighted = flat * np.repeat(ease, 3)[:, None]
+    hessian, gradient = weighted.T @ flat, weighted.T @ residual.reshape(-1)
+    offset, precision = _pose_prior(portrait, pose, rig, config)
+    own = np.arange(len(gradient) - PER_PHOTO, len(gradient))
+    hessian[own, own] += precision
+    gradient[own] += precision * offset
+    return _Normal(hessian, gradient, cost + float((precision * offset**2).sum()))
+
+
+def _points_and_jacobian(pose: PhotoPose, rig: TrackRig, betas: Array) -> tuple[Array, Array]:
+    """Landmarks in the camera frame [478, 3] and their derivatives [478, 3, B + 62]."""
+    points = landmarks_of(rig, betas, pose.weights, pose.gaze)
+    gaze = np.zeros((topology.COUNT, 3, 4))
+    for eye, indices in enumerate((topology.LEFT_IRIS, topology.RIGHT_IRIS)):
+        for axis in range(2):
+            nudged = pose.gaze.copy()
+            nudged[eye, axis] += 1e-4
+            moved = landmarks_of(rig, betas, pose.weights, nudged)[list(indices)]
+            gaze[list(indices), :, 2 * eye + axis] = (moved - points[list(indices)]) / 1e-4
+    turned = points @ pose.rotation.T
+    local = np.concatenate((rig.identity, rig.expression, gaze), -1)
+    shape = np.einsum("ab,nbk->nak", pose.rotation, local)
+    turn = -_cross_matrices(turned)
+    shift = np.broadcast_to(np.eye(3), turn.shape)
+    return turned + pose.translation, np.concatenate((shape, turn, shift), -1)
+
+
+def _cross_matrices(v: Array) -> Array:
+    zero = np.zeros(len(v))
+    x, y, z = v.T
+    return np.stack((zero, -z, y, z, zero, -x, -y, x, zero), -1).reshape(-1, 3, 3)
+
+
+def _landmark_rows(
+    portrait: Portrait, pose: PhotoPose, seen: Array, jacobian: Array, config: TrackConfig
+) -> tuple[Array, Array]:
+    """Whitened residuals [478, 3] (x, y, depth) and rows [478, 3, B + 63] with log focal last."""
+    side, focal = pose.side, pose.focal_px
+    target = portrait.face.points.astype(np.float64)
+    z = seen[:, 2:]
+    xy = focal * seen[:, :2] / z
+    middle = float(z.mean())
+    depth = focal * (z[:, 0] - middle) / middle
+    residual = np.empty((len(seen), 3))
+    residual[:, :2] = xy + side / 2 - target[:, :2]
+    residual[:, 2] = depth - (target[:, 2] - target[:, 2].mean())
+    rows = np.zeros((*jacobian.shape[:2], jacobian.shape[2] + 1))
+    rows[:, :2, :-1] = (
+        focal / z[:, None] * (jacobian[:, :2] - (seen[:, :2] / z)[..., None] * jacobian[:, 2:])
+    )
+    rows[:, 2, :-1] = focal / middle * (jacobian[:, 2] - jacobian[:, 2].mean(0))
+    rows[:, :2, -1] = xy
+    weights = _visible_weights(pose, config)
+    unit = side / 512
+    scale = np.stack((weights / config.landmark_px, weights / config.landmark_px,
+                      np.minimum(weights, 1) / config.depth_px), 1) / unit  # fmt: skip
+    return residual * scale, rows * scale[..., None]
+
+
+def _visible_weights(pose: PhotoPose, config: TrackConfig) -> Array:
+    """The far contour of a turned face is a guess of the detector: it loses its say."""
+    weights = topology.tracking_weights()
+    turned = pose.yaw_deg
+    excess = (abs(turned) - config.contour_yaw_deg) / 20
+    if excess > 0:
+        far = topology.RIGHT_CONTOUR if turned > 0 else topology.LEFT_CONTOUR
+        weights[list(far)] *= max(0.05, 1 - excess)
+    return weights
+
+
+def _pose_prior(
+    portrait: Portrait, pose: PhotoPose, rig: TrackRig, config: TrackConfig
+) -> tuple[Array, Array]:
+    """Offset from what is expected and its precision, [63] each; head pose is free."""
+    scores = np.array([portrait.face.scores.get(n, 0.0) for n in rig.shape_names])
+    share = portrait.focal_px or config.focal_share * pose.side
+    std = config.focal_exif_std if portrait.focal_px else config.focal_std
+    offset, precision = np.zeros(PER_PHOTO), np.full(PER_PHOTO, 1e-8)
+    offset[:SHAPES], precision[:SHAPES] = pose.weights - scores, config.expression_std**-2
+    offset[GAZE], precision[GAZE] = pose.gaze.ravel(), config.gaze_std**-2
+    offset[FOCAL], precision[FOCAL] = np.log(pose.focal_px / share), std**-2
+    return offset, precision
+
+
+def _rms(portrait: Portrait, pose: PhotoPose, rig: TrackRig, betas: Array) -> float:
+    """Root mean square distance of the inner landmarks, in pixels at 512 a side."""
+    points = landmarks_of(rig, betas, pose.weights, pose.gaze) @ pose.rotation.T + pose.translation
+    xy = pose.focal_px * points[:, :2] / points[:, 2:] + pose.side / 2
+    inner = topology.tracking_weights() >= 1
+    error = (xy - portrait.face.points[:, :2])[inner]
+    return float(np.sqrt((error**2).sum(1).mean()) * 512 / pose.side)
