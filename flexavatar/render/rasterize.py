@@ -46,7 +46,7 @@ def rasterize(gaussians: Gaussians, camera: Camera) -> Frame:
     """Draw Gaussians as gsplat does; differentiable in all their fields, not in the camera.
 
     Colours are max(0, 0.5 + SH_C0 * sh). Gaussians that are not finite, have no rotation or lie
-    nearer than 1 cm are not drawn. Raises InputError for shapes, devices or cameras that do not fit.
+    nearer than 1 cm are not drawn. Raises InputError if shapes, devices or the camera do not fit.
     """
     check_gaussians(gaussians)
     check_camera(camera)

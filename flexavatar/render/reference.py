@@ -96,7 +96,7 @@ def project(gaussians: Gaussians, camera: Camera) -> Projected:
 
 
 def composite(projected: Projected, pixels: Tensor) -> Tensor:
-    """Blend all Gaussians at the pixel centres [P, 2] -> [P, 5]: premultiplied rgb, alpha, sum wz."""
+    """Blend all Gaussians at pixel centres [P, 2] -> [P, 5]: premultiplied rgb, alpha, sum wz."""
     p = projected
     d = pixels[:, None] - p.means  # [P, M, 2]
     a, b, c = p.conics.unbind(-1)

@@ -1,0 +1,115 @@
+"""Compiles the native library. Needs only the standard library, so that setup.py can load it.
+
+The file name holds a hash of the sources, the flags and the processor: a library built from other
+sources, or for another machine, is never loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+SOURCES = Path(__file__).parent / "native"
+PACKAGE = Path(__file__).parent
+
+FLAGS = (
+    "-O3",
+    "-std=c++17",
+    "-shared",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-pthread",
+    # The parts of -ffast-math that are harmless. The whole would also link code that turns
+    # denormals off for the entire process.
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-ffp-contract=fast",
+    "-Wno-psabi",
+)
+TARGETS = (("-march=native",), ("-march=x86-64-v3",), ())
+"""Tried in this order: this processor, any recent x86, whatever the compiler takes."""
+
+
+class BuildError(RuntimeError):
+    """There is no compiler, or it refused the sources."""
+
+
+def processor() -> str:
+    """What the compiler's -march=native would look at."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return "".join(line for line in lines if line.lower().startswith(("flags", "features")))[:8192]
+
+
+def library_name() -> str:
+    """The library's file name for these sources on this machine."""
+    digest = hashlib.sha256(f"{FLAGS}{platform.machine()}{processor()}".encode())
+    for source in sorted(SOURCES.glob("*.[ch]*")):
+        digest.update(source.read_bytes())
+    return f"_native_{digest.hexdigest()[:16]}.so"
+
+
+def cache_folder() -> Path:
+    """Where a library goes when the package's own folder cannot be written."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "flexavatar"
+
+
+def find_library() -> Path | None:
+    """The compiled library, if there is one."""
+    for folder in (PACKAGE, cache_folder()):
+        path = folder / library_name()
+        if path.is_file():
+            return path
+    return None
+
+
+def compiler() -> str:
+    """The C++ compiler: $CXX, else g++, else c++. Raises BuildError if there is none."""
+    for name in (os.environ.get("CXX"), "g++", "c++"):
+        if name and (path := shutil.which(name)):
+            return path
+    raise BuildError("no C++ compiler: install g++ or set CXX")
+
+
+def compile_to(output: Path) -> None:
+    """Compile for the best target that works; the file appears whole or not at all."""
+    sources = sorted(str(path) for path in SOURCES.glob("*.cpp"))
+    messages = ""
+    for target in TARGETS:
+        with tempfile.NamedTemporaryFile(dir=output.parent, suffix=".tmp", delete=False) as file:
+            partial = Path(file.name)
+        command = [compiler(), *FLAGS, *target, *sources, "-o", str(partial)]
+        try:
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+            messages = result.stderr
+            if result.returncode == 0:
+                partial.chmod(0o755)
+                partial.replace(output)
+                return
+        finally:
+            partial.unlink(missing_ok=True)
+    raise BuildError(f"{compiler()} failed:\n{messages[-4000:]}")
+
+
+def build(folder: Path | None = None) -> Path:
+    """Compile into `folder`, else beside the package, else into the user's cache."""
+    folders = [folder] if folder else [PACKAGE, cache_folder()]
+    compiler()
+    for place in folders:
+        place.mkdir(parents=True, exist_ok=True)
+        if os.access(place, os.W_OK):
+            compile_to(place / library_name())
+            return place / library_name()
+    raise BuildError(f"cannot write to any of {[str(place) for place in folders]}")
+
+
+if __name__ == "__main__":
+    print(find_library() or build())

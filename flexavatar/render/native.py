@@ -1,0 +1,94 @@
+"""The compiled library: loading it, and its functions with their types."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import warnings
+from ctypes import POINTER, Structure, c_float, c_int, c_int32, c_void_p
+
+from flexavatar.render.build import BuildError, build, find_library
+
+Floats = POINTER(c_float)
+
+
+class Pinhole(Structure):
+    """`Pinhole` of native/raster.h."""
+
+    _fields_ = [
+        ("view", c_float * 12),
+        ("focal", c_float * 2),
+        ("centre", c_float * 2),
+        ("width", c_int32),
+        ("height", c_int32),
+    ]
+
+
+class GaussianArrays(Structure):
+    """`GaussianArrays` and `GradientArrays` of native/raster.h: addresses of contiguous floats."""
+
+    _fields_ = [(name, c_void_p) for name in ("means", "quats", "scales", "opacities", "sh")]
+
+
+class Image(Structure):
+    """`Image` of native/raster.h."""
+
+    _fields_ = [
+        ("rgba", c_void_p),
+        ("depth", c_void_p),
+        ("rgba8", c_void_p),
+        ("background", c_float * 4),
+        ("width", c_int32),
+        ("height", c_int32),
+    ]
+
+
+SIGNATURES = {
+    "flex_set_threads": (None, (c_int,)),
+    "flex_get_threads": (c_int, ()),
+    "flex_context_new": (c_void_p, ()),
+    "flex_context_free": (None, (c_void_p,)),
+    "flex_draw": (
+        c_int,
+        (c_void_p, POINTER(Pinhole), c_int, POINTER(GaussianArrays), POINTER(Image)),
+    ),
+}
+
+
+def available_threads() -> int:
+    """Processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The library, compiled now if it must be; None, with a warning, if it cannot be had."""
+    try:
+        loaded = ctypes.CDLL(str(find_library() or build()))
+    except (BuildError, OSError) as error:
+        warnings.warn(
+            f"the compiled renderer is not available, a slow one is used instead: {error}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+    for name, (result, arguments) in SIGNATURES.items():
+        function = getattr(loaded, name)
+        function.restype, function.argtypes = result, arguments
+    loaded.flex_set_threads(available_threads())
+    return loaded
+
+
+def set_threads(count: int) -> None:
+    """How many threads the compiled code works with, the caller's included."""
+    if (native := library()) is not None:
+        native.flex_set_threads(count)
+
+
+def get_threads() -> int:
+    """How many threads the compiled code works with; 1 without it."""
+    native = library()
+    return 1 if native is None else native.flex_get_threads()

@@ -1,0 +1,41 @@
+// The C interface that Python loads. A function that allocates returns 0, or 1 when out of memory.
+#include "pool.h"
+#include "raster.h"
+
+#define FLEX_EXPORT extern "C" __attribute__((visibility("default")))
+
+using namespace flex;
+
+namespace {
+
+template <class Work>
+int guarded(Work work) {
+    FlushDenormals flush;
+    try {
+        work();
+        return 0;
+    } catch (const std::bad_alloc&) {
+        return 1;
+    }
+}
+
+}  // namespace
+
+FLEX_EXPORT void flex_set_threads(int count) { set_threads(count); }
+FLEX_EXPORT int flex_get_threads() { return get_threads(); }
+
+FLEX_EXPORT void* flex_context_new() { return new (std::nothrow) Context; }
+FLEX_EXPORT void flex_context_free(void* context) { delete static_cast<Context*>(context); }
+
+FLEX_EXPORT int flex_draw(void* context, const Pinhole* camera, int count,
+                          const GaussianArrays* gaussians, const Image* image) {
+    return guarded([&] {
+        Context& ctx = *static_cast<Context*>(context);
+        ctx.camera = *camera;
+        ctx.count = count;
+        ctx.tiles_x = (camera->width + TILE - 1) >> TILE_SHIFT;
+        ctx.tiles_y = (camera->height + TILE - 1) >> TILE_SHIFT;
+        project(ctx, *gaussians);
+        draw(ctx, *image);
+    });
+}

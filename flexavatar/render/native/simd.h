@@ -1,0 +1,152 @@
+// Eight floats at a time, in GCC's vector extensions: one source for AVX-512, AVX2, SSE and NEON.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#if defined(__SSE__)
+#include <immintrin.h>
+#endif
+
+namespace flex {
+
+#define FLEX_INLINE inline __attribute__((always_inline))
+
+constexpr int LANES = 8;
+typedef float f8 __attribute__((vector_size(32)));
+typedef float f8u __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t i8 __attribute__((vector_size(32)));
+
+FLEX_INLINE f8 splat(float x) { return f8{x, x, x, x, x, x, x, x}; }
+FLEX_INLINE f8 load(const float* p) { return *reinterpret_cast<const f8u*>(p); }
+FLEX_INLINE void store(float* p, f8 x) { *reinterpret_cast<f8u*>(p) = x; }
+FLEX_INLINE f8 select(i8 mask, f8 yes, f8 no) { return mask ? yes : no; }
+FLEX_INLINE f8 lane_numbers() { return f8{0, 1, 2, 3, 4, 5, 6, 7}; }
+
+#if defined(__AVX__)
+FLEX_INLINE f8 min8(f8 a, f8 b) { return (f8)_mm256_min_ps((__m256)a, (__m256)b); }
+FLEX_INLINE f8 max8(f8 a, f8 b) { return (f8)_mm256_max_ps((__m256)a, (__m256)b); }
+FLEX_INLINE f8 sqrt8(f8 a) { return (f8)_mm256_sqrt_ps((__m256)a); }
+FLEX_INLINE bool any(i8 mask) { return !_mm256_testz_si256((__m256i)mask, (__m256i)mask); }
+FLEX_INLINE f8 floor8(f8 a) { return (f8)_mm256_floor_ps((__m256)a); }
+FLEX_INLINE unsigned bits(i8 mask) { return unsigned(_mm256_movemask_ps((__m256)mask)); }
+// 1 / a to within a few units in the last place: an estimate and one Newton step.
+FLEX_INLINE f8 reciprocal(f8 a) {
+    f8 r = (f8)_mm256_rcp_ps((__m256)a);
+    return r * (2.0f - a * r);
+}
+#else
+FLEX_INLINE f8 min8(f8 a, f8 b) { return a < b ? a : b; }
+FLEX_INLINE f8 max8(f8 a, f8 b) { return a > b ? a : b; }
+FLEX_INLINE f8 sqrt8(f8 a) {
+    for (int l = 0; l < LANES; ++l) a[l] = std::sqrt(a[l]);
+    return a;
+}
+FLEX_INLINE f8 floor8(f8 a) {
+    for (int l = 0; l < LANES; ++l) a[l] = std::floor(a[l]);
+    return a;
+}
+FLEX_INLINE bool any(i8 mask) {
+    int32_t found = 0;
+    for (int l = 0; l < LANES; ++l) found |= mask[l];
+    return found != 0;
+}
+FLEX_INLINE unsigned bits(i8 mask) {
+    unsigned found = 0;
+    for (int l = 0; l < LANES; ++l) found |= unsigned(mask[l] < 0) << l;
+    return found;
+}
+FLEX_INLINE f8 reciprocal(f8 a) { return 1.0f / a; }
+#endif
+
+FLEX_INLINE f8 clamp8(f8 x, f8 low, f8 high) { return min8(max8(x, low), high); }
+FLEX_INLINE f8 abs8(f8 x) { return (f8)((i8)x & 0x7fffffff); }
+
+// e^x for |x| <= 87 (further out it is held there), to 2 units in the last place.
+// Reduction by Cody and Waite, polynomial from Cephes.
+FLEX_INLINE f8 exp8(f8 x) {
+    x = clamp8(x, splat(-87.0f), splat(87.0f));
+    const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+    f8 shifted = x * 1.44269504f + magic;
+    f8 n = shifted - magic;
+    f8 r = x - n * 0.693359375f;
+    r = r + n * 2.12194440e-4f;
+    f8 y = splat(1.9875691500e-4f);
+    y = y * r + 1.3981999507e-3f;
+    y = y * r + 8.3334519073e-3f;
+    y = y * r + 4.1665795894e-2f;
+    y = y * r + 1.6666665459e-1f;
+    y = y * r + 5.0000001201e-1f;
+    y = y * (r * r) + r + 1.0f;
+    i8 power = ((i8)shifted - (i8)splat(magic)) << 23;
+    return (f8)((i8)y + power);
+}
+
+// Rows to columns: out[i][j] = in[j][i].
+FLEX_INLINE void transpose8(f8 m[8]) {
+    f8 a[8], b[8];
+    for (int i = 0; i < 4; ++i) {
+        a[2 * i] = __builtin_shuffle(m[2 * i], m[2 * i + 1], i8{0, 8, 1, 9, 4, 12, 5, 13});
+        a[2 * i + 1] = __builtin_shuffle(m[2 * i], m[2 * i + 1], i8{2, 10, 3, 11, 6, 14, 7, 15});
+    }
+    for (int i = 0; i < 8; i += 4) {
+        b[i] = __builtin_shuffle(a[i], a[i + 2], i8{0, 1, 8, 9, 4, 5, 12, 13});
+        b[i + 1] = __builtin_shuffle(a[i], a[i + 2], i8{2, 3, 10, 11, 6, 7, 14, 15});
+        b[i + 2] = __builtin_shuffle(a[i + 1], a[i + 3], i8{0, 1, 8, 9, 4, 5, 12, 13});
+        b[i + 3] = __builtin_shuffle(a[i + 1], a[i + 3], i8{2, 3, 10, 11, 6, 7, 14, 15});
+    }
+    for (int i = 0; i < 4; ++i) {
+        m[i] = __builtin_shuffle(b[i], b[i + 4], i8{0, 1, 2, 3, 8, 9, 10, 11});
+        m[i + 4] = __builtin_shuffle(b[i], b[i + 4], i8{4, 5, 6, 7, 12, 13, 14, 15});
+    }
+}
+
+// Sum of every vector in its own lane of the result.
+FLEX_INLINE f8 sums8(f8 m[8]) {
+    transpose8(m);
+    return ((m[0] + m[1]) + (m[2] + m[3])) + ((m[4] + m[5]) + (m[6] + m[7]));
+}
+
+// Denormals count as zero on this thread while an object of this kind lives.
+class FlushDenormals {
+public:
+#if defined(__SSE__)
+    FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040); }
+    ~FlushDenormals() { _mm_setcsr(saved_); }
+
+private:
+    unsigned saved_;
+#else
+    FlushDenormals() {}
+#endif
+};
+
+// Three- and four-component values of eight items at once.
+struct V3 {
+    f8 x, y, z;
+};
+
+FLEX_INLINE V3 operator+(V3 a, V3 b) { return {a.x + b.x, a.y + b.y, a.z + b.z}; }
+FLEX_INLINE V3 operator-(V3 a, V3 b) { return {a.x - b.x, a.y - b.y, a.z - b.z}; }
+FLEX_INLINE V3 operator*(V3 a, f8 s) { return {a.x * s, a.y * s, a.z * s}; }
+FLEX_INLINE f8 dot(V3 a, V3 b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
+FLEX_INLINE V3 cross(V3 a, V3 b) {
+    return {a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x};
+}
+
+// Eight items of `Width` floats each, taken apart by component; items past `count` repeat the last.
+template <int Width>
+FLEX_INLINE void gather_items(const float* items, int count, f8 out[Width]) {
+    for (int l = 0; l < LANES; ++l) {
+        const float* item = items + Width * (l < count ? l : count - 1);
+        for (int k = 0; k < Width; ++k) out[k][l] = item[k];
+    }
+}
+
+template <int Width>
+FLEX_INLINE void scatter_items(const f8 in[Width], float* items, int count) {
+    for (int l = 0; l < count; ++l)
+        for (int k = 0; k < Width; ++k) items[Width * l + k] = in[k][l];
+}
+
+}  // namespace flex
