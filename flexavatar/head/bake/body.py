@@ -1,0 +1,127 @@
+"""The average adult on the head mesh: template, joints and skinning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flexavatar.head.arkit import ARKIT_INDEX
+from flexavatar.head.bake.expression import arkit_fields
+from flexavatar.head.bake.mesh import GROUPS, HeadMesh
+from flexavatar.head.bake.person import Person, person_vertices
+from flexavatar.head.bake.rig import (
+    JawHinge,
+    fit_hinge,
+    jaw_weights,
+    skinning,
+    skull_weights,
+    smoother,
+)
+from flexavatar.head.bake.source import Source
+
+EAR = "mpfb2/targets/ears/l-ear-scale-incr.target.gz"
+ARM_BONES = ("upperarm", "lowerarm", "wrist", "finger", "metacarpal")
+ARM_TURN = np.deg2rad(32)
+"""The base mesh holds its arms out; they hang by this much more."""
+
+
+@dataclass(frozen=True)
+class Body:
+    """The average adult, metres, origin midway between the ears."""
+
+    mesh: HeadMesh
+    points: np.ndarray  # [V, 3]
+    joints: np.ndarray  # [5, 3]
+    weights: np.ndarray  # [V, 5]
+    hinge: JawHinge
+    arm_turns: np.ndarray  # [V] radians about +z that the arms were turned by
+    arkit: np.ndarray  # [52, V, 3]
+
+    def carry(self, fields: np.ndarray) -> np.ndarray:
+        """Base-mesh displacements, sampled, as they act on this body: [T, V, 3] -> [T, V, 3].
+
+        Arms are lowered, and an eyeball only shifts and grows, so that it stays a sphere.
+        """
+        cosine, sine = np.cos(self.arm_turns), np.sin(self.arm_turns)
+        x, y, z = np.moveaxis(fields, -1, 0)
+        carried = np.stack((cosine * x - sine * y, sine * x + cosine * y, z), axis=-1)
+        for part in ("leye", "reye"):
+            eye = self.mesh.part(part)
+            carried[:, eye] = similarity(self.points[eye], carried[:, eye])
+        return carried
+
+
+def build_body(source: Source, mesh: HeadMesh) -> Body:
+    """Average adult, hinge of its jaw, joints and weights."""
+    person = person_vertices(source, Person())
+    ear = np.linalg.norm(mesh.sample(source.target(EAR)), axis=1)
+    points = mesh.sample(person)
+    origin = (points * ear[:, None]).sum(0) / ear.sum() * (0, 1, 1)
+    points, person = points - origin, person - origin
+    arkit = arkit_fields(source, mesh)
+    jaw_open = arkit[ARKIT_INDEX["jawOpen"]]
+    teeth = mesh.part("lower_teeth")
+    hinge = fit_hinge(points[teeth], jaw_open[teeth])
+    centres = [eye_centre(source, person, part) for part in ("leye", "reye")]
+    for part, centre in zip(("leye", "reye"), centres, strict=True):
+        points[mesh.part(part)] = on_sphere(points[mesh.part(part)], centre)
+    skull = skull_weights(source, mesh)
+    weights = skinning(mesh, skull, jaw_weights(mesh, points, jaw_open, hinge))
+    joints = np.stack(
+        (
+            _cube(source, person, "joint-neck"),
+            _cube(source, person, "joint-head"),
+            hinge.pivot,
+            *centres,
+        )
+    )
+    turns = arm_turns(source, mesh)
+    points = lower_arms(points, turns, _cube(source, person, "joint-l-shoulder"))
+    return Body(mesh, symmetric(points, mesh.mirror), joints, weights, hinge, turns, arkit)
+
+
+def symmetric(points: np.ndarray, mirror: np.ndarray) -> np.ndarray:
+    """The mean of the points and their mirror image, exact to the last bit: [V, 3]."""
+    return (points + points[mirror] * (-1, 1, 1)) / 2
+
+
+def _cube(source: Source, person: np.ndarray, group: str) -> np.ndarray:
+    return person[np.unique(source.base.groups[group])].mean(0)
+
+
+def eye_centre(source: Source, person: np.ndarray, part: str) -> np.ndarray:
+    return person[np.unique(source.base.groups[GROUPS[part]])].mean(0)
+
+
+def on_sphere(points: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Push points to their mean distance from the centre: [V, 3]."""
+    arms = points - centre
+    radius = np.linalg.norm(arms, axis=1, keepdims=True)
+    return centre + arms * (radius.mean() / radius)
+
+
+def similarity(points: np.ndarray, fields: np.ndarray) -> np.ndarray:
+    """The shift and growth nearest to each field: [V, 3], [T, V, 3] -> [T, V, 3]."""
+    arms = points - points.mean(0)
+    growth = (fields * arms).sum((1, 2)) / (arms * arms).sum()
+    return fields.mean(1, keepdims=True) + growth[:, None, None] * arms
+
+
+def arm_turns(source: Source, mesh: HeadMesh) -> np.ndarray:
+    """How far each vertex turns about +z when the arms are lowered: [V] radians."""
+    bones = [w for bone, w in source.bone_weights.items() if bone.startswith(ARM_BONES)]
+    share = mesh.sampler @ np.sum(bones, axis=0)
+    step = smoother(mesh)
+    for _ in range(30):
+        share = step @ share
+    side = np.sign(mesh.sample(source.base.vertices)[:, 0])
+    return -ARM_TURN * side * share
+
+
+def lower_arms(points: np.ndarray, turns: np.ndarray, shoulder: np.ndarray) -> np.ndarray:
+    """Turn points about the shoulder joint of their side: [V, 3]."""
+    pivot = np.abs(shoulder[:1]) * np.sign(turns)[:, None] * (-1, 0, 0) + shoulder * (0, 1, 1)
+    x, y, z = (points - pivot).T
+    cosine, sine = np.cos(turns), np.sin(turns)
+    return pivot + np.stack((cosine * x - sine * y, sine * x + cosine * y, z), axis=1)
