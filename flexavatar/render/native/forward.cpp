@@ -11,33 +11,36 @@ namespace {
 
 enum Plane { T, RED, GREEN, BLUE, DEPTH, PLANES };
 
-constexpr int LOOK_EVERY = 16;  // splats between two looks at which pixels are still open
-constexpr int PREFETCH = 6;     // splats ahead
-
 template <bool WithDepth>
-FLEX_INLINE void blend_column(Tile<PLANES>& tile, const Splat& s, const Column& c) {
+FLEX_INLINE void blend_column(Tile<PLANES>& tile, const Column& c) {
+    const Splat& s = *c.splat;
+    const f8 red = splat(s.red), green = splat(s.green), blue = splat(s.blue);
+    const f8 ratio = splat(s.ratio), depth = splat(s.depth);
+    float* row = &tile.rows[c.y][0][c.x];
     f8 alpha = c.alpha, step = c.step;
-    i8 closed = {};
-    for (int y = c.y; y < c.y + c.rows; ++y) {
-        float(*row)[STRIDE] = tile.rows[y];
-        const f8 before = load(&row[T][c.x]);
+    for (int y = 0; y < c.rows; ++y, row += PLANES * STRIDE) {
+        const f8 before = load(row + T * STRIDE);
         const f8 held = min8(alpha, splat(ALPHA_MAX));
-        const f8 part = held * before;
-        const f8 after = before - part;
+        const f8 after = before - held * before;
         const i8 seen = alpha >= ALPHA_MIN;
-        const i8 open = after > T_MIN;
-        const f8 weight = select(seen & open, part, splat(0.0f));
-        const i8 closing = seen & ~open;
-        store(&row[T][c.x], select(closing, -abs8(before), before - weight));
-        closed |= closing & (before > 0.0f);
-        store(&row[RED][c.x], load(&row[RED][c.x]) + weight * s.red);
-        store(&row[GREEN][c.x], load(&row[GREEN][c.x]) + weight * s.green);
-        store(&row[BLUE][c.x], load(&row[BLUE][c.x]) + weight * s.blue);
-        if (WithDepth) store(&row[DEPTH][c.x], load(&row[DEPTH][c.x]) + weight * s.depth);
+        const i8 open = seen & (after > T_MIN);
+        const f8 weight = select(open, held * before, splat(0.0f));
+        store(row + T * STRIDE, select(open, after, select(seen, minus_abs8(before), before)));
+        store(row + RED * STRIDE, load(row + RED * STRIDE) + weight * red);
+        store(row + GREEN * STRIDE, load(row + GREEN * STRIDE) + weight * green);
+        store(row + BLUE * STRIDE, load(row + BLUE * STRIDE) + weight * blue);
+        if (WithDepth) store(row + DEPTH * STRIDE, load(row + DEPTH * STRIDE) + weight * depth);
         alpha *= step;
-        step *= s.ratio;
+        step *= ratio;
     }
-    tile.changed |= any(closed);
+}
+
+// Kept out of line: it leaves the compiler all registers for the loop.
+template <bool WithDepth>
+__attribute__((noinline)) void blend_columns(Tile<PLANES>& tile, Columns& columns) {
+    for (int i = 0; i < columns.count; ++i) blend_column<WithDepth>(tile, columns.items[i]);
+    columns.count = 0;
+    tile.find_open();
 }
 
 // Blends a tile's list into its pixels; returns how many entries it looked at.
@@ -46,16 +49,22 @@ int blend_tile(Context& ctx, int t, int x, int y, Tile<PLANES>& tile) {
     const uint32_t start = ctx.tile_start[t];
     Entry* entries = ctx.entries.get() + start;
     const int count = int(ctx.tile_size[t]);
-    int used = count;
-    visit_sorted(entries, ctx.spare.get() + start, count, [&](int i) {
-        __builtin_prefetch(&ctx.splats[entries[std::min(i + PREFETCH, count - 1)].splat]);
-        const Splat& s = ctx.splats[entries[i].splat];
-        walk(s, x, y, tile.open, [&](const Column& c) { blend_column<WithDepth>(tile, s, c); });
-        if (i % LOOK_EVERY || !tile.changed) return true;
-        tile.find_open();
-        used = tile.open ? count : i + 1;
-        return tile.open != 0;
-    });
+    SortedList list(entries, ctx.spare.get() + start, count);
+    Columns columns;
+    Strips strips;
+    int used = 0;
+    while (used < count && tile.open) {
+        const int some = std::min(LANES, count - used);
+        list.reach(used + some);
+        for (int i = used + LANES; i < std::min(used + 2 * LANES, count); ++i)
+            __builtin_prefetch(&ctx.splats[entries[i].splat]);
+        find_strips(ctx.splats.get(), entries + used, some, x, y, strips);
+        for (int l = 0; l < some; ++l, ++used) {
+            add_columns(ctx.splats[entries[used].splat], strips, l, used, tile.open, columns);
+            if (columns.full()) blend_columns<WithDepth>(tile, columns);
+        }
+    }
+    blend_columns<WithDepth>(tile, columns);
     return used;
 }
 

@@ -62,24 +62,22 @@ FLEX_INLINE f8 reciprocal(f8 a) { return 1.0f / a; }
 FLEX_INLINE f8 clamp8(f8 x, f8 low, f8 high) { return min8(max8(x, low), high); }
 FLEX_INLINE f8 abs8(f8 x) { return (f8)((i8)x & 0x7fffffff); }
 
-// e^x for |x| <= 87 (further out it is held there), to 2 units in the last place.
-// Reduction by Cody and Waite, polynomial from Cephes.
+FLEX_INLINE f8 minus_abs8(f8 x) { return (f8)((i8)x | INT32_MIN); }
+
+// e^x for |x| <= 87, to 2 units in the last place; further out the result means nothing.
+// 2^r on [-0.5, 0.5] by a minimax polynomial.
 FLEX_INLINE f8 exp8(f8 x) {
-    x = clamp8(x, splat(-87.0f), splat(87.0f));
     const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-    f8 shifted = x * 1.44269504f + magic;
-    f8 n = shifted - magic;
-    f8 r = x - n * 0.693359375f;
-    r = r + n * 2.12194440e-4f;
-    f8 y = splat(1.9875691500e-4f);
-    y = y * r + 1.3981999507e-3f;
-    y = y * r + 8.3334519073e-3f;
-    y = y * r + 4.1665795894e-2f;
-    y = y * r + 1.6666665459e-1f;
-    y = y * r + 5.0000001201e-1f;
-    y = y * (r * r) + r + 1.0f;
-    i8 power = ((i8)shifted - (i8)splat(magic)) << 23;
-    return (f8)((i8)y + power);
+    const float log2e = 1.44269504f;
+    const f8 shifted = x * log2e + magic;
+    const f8 r = x * log2e - (shifted - magic);
+    f8 y = splat(1.327646027e-3f);
+    y = y * r + 9.675541241e-3f;
+    y = y * r + 5.550713310e-2f;
+    y = y * r + 2.402211973e-1f;
+    y = y * r + 6.931469670e-1f;
+    y = y * r + 1.000000072f;
+    return (f8)((i8)y + ((i8)shifted << 23));
 }
 
 // Rows to columns: out[i][j] = in[j][i].

@@ -53,17 +53,33 @@ inline void sort_entries(Entry* entries, Entry* spare, int count) {
     }
 }
 
-// Calls visit(entry index) from front to back until it returns false; sorts as far as it goes.
-template <class Visit>
-FLEX_INLINE void visit_sorted(Entry* entries, Entry* spare, int count, Visit visit) {
-    uint32_t bounds[MAX_BUCKETS + 1] = {0, uint32_t(count)};
-    const int buckets = count > SHORT_LIST ? bucket_pass(entries, spare, count, bounds) : 1;
-    for (int b = 0; b < buckets; ++b) {
-        const int from = int(bounds[b]), to = int(bounds[b + 1]);
-        if (buckets > 1 || count <= SHORT_LIST) sort_entries(entries + from, spare + from, to - from);
-        for (int i = from; i < to; ++i)
-            if (!visit(i)) return;
+// A list that is sorted only as far as it is read.
+class SortedList {
+public:
+    SortedList(Entry* entries, Entry* spare, int count)
+        : entries_(entries), spare_(spare), count_(count) {
+        if (count <= SHORT_LIST) {
+            insertion_sort(entries, count);
+            ready_ = count;
+        } else if ((buckets_ = bucket_pass(entries, spare, count, bounds_)) == 1) {
+            ready_ = count;
+        }
     }
-}
+
+    // Sorts on until entries [0, end) are in place.
+    void reach(int end) {
+        for (end = std::min(end, count_); ready_ < end; ++bucket_) {
+            const int from = int(bounds_[bucket_]), to = int(bounds_[bucket_ + 1]);
+            if (to > from + 1) sort_entries(entries_ + from, spare_ + from, to - from);
+            ready_ = to;
+        }
+    }
+
+private:
+    Entry* entries_;
+    Entry* spare_;
+    int count_, buckets_ = 0, bucket_ = 0, ready_ = 0;
+    uint32_t bounds_[MAX_BUCKETS + 1];
+};
 
 }  // namespace flex

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
+#include <cstddef>
 
 #include "raster.h"
 
@@ -19,7 +19,6 @@ template <int Planes>
 struct alignas(64) Tile {
     float rows[TILE][Planes][STRIDE];
     uint64_t open;  // blocks with a pixel that is not closed
-    bool changed;   // a pixel was closed since `open` was made
 
     void clear(int width, int height) {
         std::memset(rows, 0, sizeof rows);
@@ -30,7 +29,6 @@ struct alignas(64) Tile {
 
     void find_open() {
         open = 0;
-        changed = false;
         for (int block = 0; block < BLOCKS; ++block) {
             for (int x = 0; x < TILE; x += LANES) {
                 f8 highest = load(&rows[block << BLOCK_SHIFT][0][x]);
@@ -44,80 +42,125 @@ struct alignas(64) Tile {
     }
 };
 
-// The part of a splat's box that lies in a tile, in the tile's pixels, ends included.
-struct Box {
-    int left, top, right, bottom;
+// Eight pixels wide and a few rows high. Going down a row: alpha *= step, step *= splat.ratio and
+// u += splat.stiff. `dx` is from the splat's mean to the pixel centres.
+struct alignas(64) Column {
+    f8 alpha, step, dx, u;
+    const Splat* splat;
+    uint32_t entry;  // of the tile's list
+    int16_t x, y, rows;
 };
 
-// The first pixel centre at or after `low` and the last at or before `high`, inside the tile.
-FLEX_INLINE int first_pixel(float low) {
-    return int(std::ceil(std::min(std::max(low, 0.0f), float(TILE))));
+// Columns wait here until there are enough of them. Finding them is all arithmetic and blending
+// them is all unforeseeable branches: taken in turns, each would wait for the other.
+struct Columns {
+    static constexpr int CAPACITY = 64, MOST_PER_SPLAT = 32;
+    Column items[CAPACITY];
+    int count = 0;
+
+    bool full() const { return count > CAPACITY - MOST_PER_SPLAT; }
+};
+
+// Where eight splats lie in a tile, as strips eight pixels wide; ends included, in its pixels.
+struct Strips {
+    static constexpr int MOST = TILE / LANES;
+    f8 cx, cy;       // means; the pixel centres are at whole numbers
+    i8 left, right;  // right < left where a splat misses the tile
+    i8 top[MOST], bottom[MOST];
+};
+
+// The first pixel at or after `low` and the last at or before `high`, held to the tile.
+FLEX_INLINE i8 first_pixel(f8 low) {
+    const f8 held = clamp8(low, splat(0.0f), splat(float(TILE)));
+    return __builtin_convertvector(-floor8(-held), i8);
 }
-FLEX_INLINE int last_pixel(float high) {
-    return int(std::floor(std::min(std::max(high, -1.0f), float(TILE - 1))));
+FLEX_INLINE i8 last_pixel(f8 high) {
+    const f8 held = clamp8(high, splat(-1.0f), splat(float(TILE - 1)));
+    return __builtin_convertvector(floor8(held), i8);
 }
 
-// Narrows the box to blocks with open pixels; false if there are none.
-FLEX_INLINE bool keep_open(uint64_t open, Box& box) {
-    const uint64_t columns =
-        (2ull << (box.right >> BLOCK_SHIFT)) - (1ull << (box.left >> BLOCK_SHIFT));
-    const uint64_t below = ~0ull << (BLOCKS * (box.top >> BLOCK_SHIFT));
-    const uint64_t above = ~0ull >> (BLOCKS * (BLOCKS - 1 - (box.bottom >> BLOCK_SHIFT)));
+// Finds the strips of splats[ids[0..count)]. In each strip the rows are those between which the
+// outline alpha = ALPHA_MIN runs there: its lowest point is at dx = tip, or at a side of the strip.
+FLEX_INLINE void find_strips(const Splat* splats, const Entry* ids, int count, int tile_x,
+                             int tile_y, Strips& out) {
+    f8 f[16];
+    for (int l = 0; l < LANES; ++l) {
+        const Splat& s = splats[ids[std::min(l, count - 1)].splat];
+        f[l] = load(&s.x);
+        f[l + 8] = load(&s.red);
+    }
+    static_assert(offsetof(Splat, red) == 8 * sizeof(float), "the two halves of a splat");
+    transpose8(f);
+    transpose8(f + 8);
+    const f8 inv_xx = f[2], slope = f[3], stiff = f[4], limit = f[7];
+    const f8 half_x = f[12], half_y = f[13], tip = f[14];
+    out.cx = f[0] - (tile_x + 0.5f);
+    out.cy = f[1] - (tile_y + 0.5f);
+    out.left = first_pixel(out.cx - half_x);
+    out.right = last_pixel(out.cx + half_x);
+    const i8 top = first_pixel(out.cy - half_y), bottom = last_pixel(out.cy + half_y);
+    const f8 inv_stiff = 1.0f / stiff;
+    const float slack = 1e-3f;  // pixels: more than the rounding of these lines
+    f8 from = __builtin_convertvector(out.left, f8) - out.cx;
+    const i8 width = out.right - out.left;
+    for (int k = 0; k < Strips::MOST; ++k, from += float(LANES)) {
+        if (!any(width >= k * LANES)) break;
+        const f8 to = from + float(LANES - 1);
+        const f8 high = clamp8(-tip, from, to), low = clamp8(tip, from, to);
+        const f8 up = sqrt8(max8(limit - 0.5f * inv_xx * high * high, splat(0.0f))) * inv_stiff;
+        const f8 down = sqrt8(max8(limit - 0.5f * inv_xx * low * low, splat(0.0f))) * inv_stiff;
+        const i8 first = first_pixel(out.cy + slope * high - up - slack);
+        const i8 last = last_pixel(out.cy + slope * low + down + slack);
+        out.top[k] = first > top ? first : top;
+        out.bottom[k] = last < bottom ? last : bottom;
+    }
+}
+
+// Narrows rows to blocks with open pixels in columns [left, left + LANES); false if there are none.
+FLEX_INLINE bool keep_open(uint64_t open, int left, int& top, int& bottom) {
+    const int right = std::min(left + LANES, TILE) - 1;
+    const uint64_t columns = (2ull << (right >> BLOCK_SHIFT)) - (1ull << (left >> BLOCK_SHIFT));
+    const uint64_t below = ~0ull << (BLOCKS * (top >> BLOCK_SHIFT));
+    const uint64_t above = ~0ull >> (BLOCKS * (BLOCKS - 1 - (bottom >> BLOCK_SHIFT)));
     open &= columns * 0x0101010101010101ull & below & above;
     if (!open) return false;
-    box.top = std::max(box.top, (__builtin_ctzll(open) >> 3) << BLOCK_SHIFT);
-    box.bottom = std::min(box.bottom, ((63 - __builtin_clzll(open)) >> 3 << BLOCK_SHIFT) + 3);
+    top = std::max(top, (__builtin_ctzll(open) >> 3) << BLOCK_SHIFT);
+    bottom = std::min(bottom, ((63 - __builtin_clzll(open)) >> 3 << BLOCK_SHIFT) + 3);
     return true;
 }
 
-// Eight pixels wide and a few rows high. Going down a row: alpha *= step, step *= splat.ratio and
-// u += splat.stiff. `dx` is from the splat's mean to the pixel centres.
-struct Column {
-    int x, y, rows;
-    f8 dx, u, alpha, step;
-};
-
-// Rows between which the splat can reach ALPHA_MIN for dx in [from, to]; tightens the box.
-FLEX_INLINE void rows_in_strip(const Splat& s, float cy, float from, float to, Box& box) {
-    const float low = std::min(std::max(-s.tip, from), to);
-    const float high = std::min(std::max(s.tip, from), to);
-    const float slack = 1e-3f;  // pixels: more than the rounding of these lines
-    const float inv = 1.0f / s.stiff;
-    const float up = std::sqrt(std::max(0.0f, s.limit - 0.5f * s.inv_xx * low * low)) * inv;
-    const float down = std::sqrt(std::max(0.0f, s.limit - 0.5f * s.inv_xx * high * high)) * inv;
-    box.top = std::max(box.top, first_pixel(cy + s.slope * low - up - slack));
-    box.bottom = std::min(box.bottom, last_pixel(cy + s.slope * high + down + slack));
+// Rows that a column may have. Its exponential is exact at the head and goes on by recurrence, so
+// alpha must not climb from below the smallest float up to ALPHA_MIN on the way: sqrt(2 sigma)
+// would fall from 13.2 to 3.33, and falls by at most sqrt(2) stiff per row.
+FLEX_INLINE int longest_column(float stiff) {
+    return stiff < 0.43f ? 16 : stiff < 0.59f ? 12 : stiff < 0.93f ? 8 : 6;
 }
 
-// Calls visit(Column) for every column of the splat in the tile at (tile_x, tile_y) pixels.
-//
-// The exponential is exact at the head of a column and goes on by recurrence. A column is short
-// enough that alpha cannot climb from below the smallest float up to ALPHA_MIN within it: there
-// sqrt(2 sigma) falls by at most sqrt(2) stiff per row, from 13.2 to 3.33.
-template <class Visit>
-FLEX_INLINE void walk(const Splat& s, int tile_x, int tile_y, uint64_t open, Visit visit) {
-    const float cx = s.x - tile_x - 0.5f, cy = s.y - tile_y - 0.5f;
-    Box box = {first_pixel(cx - s.half_x), first_pixel(cy - s.half_y), last_pixel(cx + s.half_x),
-               last_pixel(cy + s.half_y)};
-    if (box.left > box.right || box.top > box.bottom || !keep_open(open, box)) return;
-    const int longest = s.stiff < 0.93f ? 8 : 6;
-    const bool wide = box.right - box.left >= LANES;
-    for (int x = box.left; x <= box.right; x += LANES) {
-        Box strip = box;
-        if (wide) rows_in_strip(s, cy, x - cx, x + LANES - 1 - cx, strip);
-        Column column;
-        column.x = x;
-        column.dx = lane_numbers() + (x - cx);
-        const f8 across = 0.5f * s.inv_xx * column.dx * column.dx;
-        const f8 middle = s.slope * column.dx + cy;
-        for (int y = strip.top; y <= strip.bottom; y += longest) {
-            column.y = y;
-            column.rows = std::min(longest, strip.bottom - y + 1);
-            column.u = s.stiff * (float(y) - middle);
-            const f8 sigma = across + column.u * column.u;
+// Appends the columns of splat `lane` of the strips.
+FLEX_INLINE void add_columns(const Splat& s, const Strips& strips, int lane, uint32_t entry,
+                             uint64_t open, Columns& columns) {
+    const float cx = strips.cx[lane], cy = strips.cy[lane];
+    const int longest = longest_column(s.stiff), right = strips.right[lane];
+    int x = strips.left[lane];
+    for (int k = 0; x <= right; ++k, x += LANES) {
+        int top = strips.top[k][lane], bottom = strips.bottom[k][lane];
+        if (top > bottom || !keep_open(open, x, top, bottom)) continue;
+        const f8 dx = lane_numbers() + (x - cx);
+        const f8 across = 0.5f * s.inv_xx * dx * dx;
+        const f8 middle = s.slope * dx + cy;
+        for (int y = top; y <= bottom; y += longest) {
+            Column& column = columns.items[columns.count++];
+            const f8 u = s.stiff * (float(y) - middle);
+            const f8 sigma = across + u * u;
             column.alpha = select(sigma < 87.0f, s.opacity * exp8(-sigma), splat(0.0f));
-            column.step = exp8(-s.stiff * (column.u + column.u + s.stiff));
-            visit(column);
+            column.step = exp8(-s.stiff * (u + u + s.stiff));
+            column.dx = dx;
+            column.u = u;
+            column.splat = &s;
+            column.entry = entry;
+            column.x = int16_t(x);
+            column.y = int16_t(y);
+            column.rows = int16_t(std::min(longest, bottom - y + 1));
         }
     }
 }
