@@ -30,9 +30,10 @@ def surface_graph(points: Tensor, normals: Tensor, groups: Tensor) -> coo_matrix
 
 
 def harmonic(
-    graph: coo_matrix, values: Tensor, confidence: Tensor, anchor: Tensor, pull: float = 1e-4
+    graph: coo_matrix, values: Tensor, confidence: Tensor, anchor: Tensor, pull: Tensor
 ) -> Tensor:
-    """The smoothest field near `values` where confidence is high: [T, C], [T], [T, C] -> [T, C].
+    """The smoothest field near `values` where confidence is high: [T, C], [T], [T, C],
+    [T] -> [T, C].
 
     Minimises |gradient|^2 + confidence |x - values|^2 + pull |x - anchor|^2.
     """
@@ -40,11 +41,12 @@ def harmonic(
     scale = max(float(degree.mean()), 1e-9)
     hold = confidence.double().numpy() * 50.0
     laplacian = diags(degree / scale) - graph.tocsr() / scale
-    system = (laplacian + diags(hold + pull)).tocsr()
+    drawn = pull.double().numpy()
+    system = (laplacian + diags(hold + drawn)).tocsr()
     jacobi = diags(1 / system.diagonal())
     known, wanted = values.double().numpy(), anchor.double().numpy()
     columns = [
-        cg(system, hold * known[:, c] + pull * wanted[:, c], x0=wanted[:, c], rtol=1e-4,
+        cg(system, hold * known[:, c] + drawn * wanted[:, c], x0=wanted[:, c], rtol=1e-4,
            maxiter=400, M=jacobi)[0]
         for c in range(known.shape[1])
     ]  # fmt: skip

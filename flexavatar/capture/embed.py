@@ -20,7 +20,8 @@ from torch import Tensor
 
 from flexavatar.capture import topology
 from flexavatar.capture.landmarks import detect_faces
-from flexavatar.head.arkit import ARKIT_NAMES, arkit_to_flame, load_arkit_basis
+from flexavatar.head.arkit import arkit_to_flame
+from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import Binding
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
@@ -31,6 +32,7 @@ from flexavatar.types import Camera
 ASSET = Path(__file__).parents[1] / "assets/head/landmarks.npz"
 SIDE = 512
 PEOPLE = 60
+IRIS_RADIUS = 0.0059  # metres
 MILD = ("mouthSmileLeft", "mouthSmileRight", "jawOpen", "mouthFunnel", "browInnerUp")
 
 SKIN, LIP, HAIR, BROW, WHITE, IRIS, DARK = (
@@ -57,8 +59,8 @@ def paint(head: FlameHead) -> Tensor:
     colors = torch.lerp(colors, torch.tensor(BROW), _brow_mask(head, joints)[:, None])
     for name, joint in (("leye", 3), ("reye", 4)):
         arm = head.template - joints[joint]
-        angle = torch.atan2(arm[:, :2].norm(dim=-1), arm[:, 2])
-        eye = torch.where((angle < 0.5)[:, None], torch.tensor(IRIS), torch.tensor(WHITE))
+        front = (arm[:, :2].norm(dim=-1) < IRIS_RADIUS) & (arm[:, 2] > 0)
+        eye = torch.where(front[:, None], torch.tensor(IRIS), torch.tensor(WHITE))
         colors = torch.where(head.masks[name][:, None] > 0.5, eye, colors)
     return colors
 
@@ -67,12 +69,13 @@ def _brow_mask(head: FlameHead, joints: Tensor) -> Tensor:
     """An arc above each eye, on skin: [V] 0..1."""
     mask = torch.zeros(len(head.template))
     skin = 1 - torch.stack([head.masks["eyes"], head.masks["lids"]]).amax(0)
-    for joint in (3, 4):
+    for joint, side in ((3, 1.0), (4, -1.0)):
         arm = head.template - joints[joint]
-        across = arm[:, 0].abs()
-        height = 0.0215 - 9.0 * (arm[:, 0] * arm[:, 0])
+        outward = side * arm[:, 0]
+        height = 0.0205 - 9.0 * (outward - 0.004) ** 2
         band = 1 - (((arm[:, 1] - height) / 0.004) ** 4).clamp(max=1)
-        mask = torch.maximum(mask, band * (across < 0.026) * (arm[:, 2] > 0) * (skin > 0.5))
+        along = (outward > -0.017) & (outward < 0.027) & (arm[:, 2] > 0) & (skin > 0.5)
+        mask = torch.maximum(mask, band * along)
     return mask
 
 
@@ -92,11 +95,16 @@ def shade(head: FlameHead, vertices: Tensor, colors: Tensor, view: MeshView) -> 
     return (picture.clamp(0, 1) * 255).byte().numpy()
 
 
+def apart(head: FlameHead) -> Tensor:
+    """The head with parted lips, [V, 3]: there upper and lower lip cannot be confused."""
+    return head.pose(head.template, arkit_to_flame({"jawOpen": 0.5}, load_arkit_basis(head))).vertices
+
+
 def default_camera(side: int = SIDE) -> Camera:
-    """Looks at the head from the front, 70 cm away."""
+    """Looks at the face from the front, 70 cm away."""
     viewmat = torch.diag(torch.tensor([1.0, -1, -1, 1]))
     viewmat[2, 3] = 0.7
-    focal = 1.17 * side
+    focal = 2.0 * side
     half = side / 2
     K = torch.tensor([[focal, 0, half], [0, focal, half], [0, 0, 1.0]])
     return Camera(viewmat, K, side, side)
@@ -120,14 +128,14 @@ def embed(head: FlameHead, people: int = PEOPLE) -> Binding:
     """Surface point of each landmark: Binding of 478."""
     generator = torch.Generator().manual_seed(0)
     colors = paint(head)
+    reference = apart(head)
     traces = [
-        _trace(head, sighting)
+        _trace(head, reference, sighting)
         for _ in range(people)
         if (sighting := _sight(head, colors, generator)) is not None
     ]
-    stacked = np.stack(traces)  # [S, 478, 3], NaN where a landmark misses its part
-    middle = np.nanmedian(stacked, 0)
-    return _snap(head, _symmetric(middle))
+    middle = np.median(np.stack(traces), 0)  # [478, 3]
+    return _snap(head, reference, _symmetric(middle))
 
 
 def part_masks(head: FlameHead) -> tuple[Tensor, Tensor]:
@@ -137,16 +145,19 @@ def part_masks(head: FlameHead) -> tuple[Tensor, Tensor]:
     return ~inner[head.faces].any(1), eyes[head.faces].all(1)
 
 
-def _trace(head: FlameHead, sighting: _Sighting) -> NDArray[np.float64]:
-    """Rest position of what lies under each landmark: [478, 3]."""
+def _trace(head: FlameHead, reference: Tensor, sighting: _Sighting) -> NDArray[np.float64]:
+    """Place on the reference of the nearest visible point of the fitting part: [478, 3]."""
     skin, eyes = part_masks(head)
-    x, y = np.clip(np.floor(sighting.points.T).astype(int), 0, SIDE - 1)
-    ids = sighting.view.face_ids[y, x]
-    rest = (head.template[head.faces[ids.clamp_min(0)]] * sighting.view.bary[y, x][..., None]).sum(1)
-    iris = torch.zeros(topology.COUNT, dtype=torch.bool)
-    iris[list(topology.LEFT_IRIS + topology.RIGHT_IRIS)] = True
-    fits = torch.where(iris, eyes[ids.clamp_min(0)], skin[ids.clamp_min(0)]) & (ids >= 0)
-    return torch.where(fits[:, None], rest, torch.nan).double().numpy()
+    ids, bary = sighting.view.face_ids, sighting.view.bary
+    traced = np.empty((topology.COUNT, 3))
+    for indices, allowed in ((range(468), skin), (range(468, topology.COUNT), eyes)):
+        ys, xs = torch.nonzero(allowed[ids.clamp_min(0)] & (ids >= 0), as_tuple=True)
+        centres = torch.stack((xs, ys), 1).numpy() + 0.5
+        _, near = cKDTree(centres).query(sighting.points[list(indices)])
+        y, x = ys[near], xs[near]
+        corners = reference[head.faces[ids[y, x]]]
+        traced[list(indices)] = (corners * bary[y, x][..., None]).sum(1).numpy()
+    return traced
 
 
 def mirrored_landmarks() -> NDArray[np.int64]:
@@ -167,11 +178,11 @@ def _symmetric(points: NDArray[np.float64]) -> NDArray[np.float64]:
     partner = mirrored_landmarks()
     mutual = partner[partner] == np.arange(len(partner))
     other = points[partner] * np.array([-1, 1, 1])
-    averaged = np.nanmean(np.stack((points, other)), 0)
+    averaged = 0.5 * (points + other)
     return np.where(mutual[:, None], averaged, points)
 
 
-def _snap(head: FlameHead, points: NDArray[np.float64]) -> Binding:
+def _snap(head: FlameHead, reference: Tensor, points: NDArray[np.float64]) -> Binding:
     """Nearest point of the fitting part of the surface."""
     skin, eyes = part_masks(head)
     iris = list(topology.LEFT_IRIS + topology.RIGHT_IRIS)
@@ -180,7 +191,7 @@ def _snap(head: FlameHead, points: NDArray[np.float64]) -> Binding:
     groups = [(list(range(468)), skin), (iris, eyes)]
     for indices, allowed in groups:
         faces = head.faces[allowed]
-        samples, weights = _dense_samples(head.template[faces])
+        samples, weights = _dense_samples(reference[faces])
         _, nearest = cKDTree(samples).query(points[indices])
         vertex_ids[indices] = faces[torch.from_numpy(nearest // len(weights))]
         bary[indices] = weights[torch.from_numpy(nearest % len(weights))]

@@ -10,12 +10,8 @@ from torch import Tensor
 
 from flexavatar.capture.embed import load_embedding
 from flexavatar.capture.track import PhotoPose, TrackRig
-from flexavatar.head.arkit import (
-    ARKIT_NAMES,
-    arkit_displacements,
-    arkit_vector_to_flame,
-    load_arkit_basis,
-)
+from flexavatar.head.arkit import ARKIT_NAMES, arkit_vector_to_flame
+from flexavatar.head.arkit_fit import arkit_displacements, load_arkit_basis
 from flexavatar.head.binding import Binding
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head

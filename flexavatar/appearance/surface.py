@@ -1,0 +1,125 @@
+"""The first guess of an avatar's skin: what photos show, completed, one disc per texel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from flexavatar.appearance import fill
+from flexavatar.appearance.evidence import Evidence, View, gather, surface_points
+from flexavatar.appearance.inner import measure_eyes, paint_inner
+from flexavatar.appearance.regions import Texels, Zone
+from flexavatar.head.binding import LocalSplats, matrix_to_quat
+from flexavatar.head.flame import FlameHead
+
+DISC = 0.62
+"""Standard deviation of a disc in texel spacings: neighbours overlap without blurring."""
+THICKNESS = 0.2
+"""Of the disc's radius."""
+HAIR_PULL, SKIN_PULL = 2e-3, 1e-5
+"""How strongly unseen scalp is drawn to the hair's colour, and the rest to the mean."""
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Texels with their colours and how well each is known."""
+
+    splats: LocalSplats
+    colors: Tensor  # [T, 3]
+    seen: Tensor  # [T] 0 unseen .. 1
+
+
+def build_surface(
+    views: Sequence[View], texels: Texels, head: FlameHead, neutral: Tensor
+) -> Surface:
+    """Colours for every texel and discs that cover the surface."""
+    points, normals = surface_points(neutral, texels, head.faces)
+    evidence = _trusted(gather(views, texels, head.faces), texels)
+    skin_mean = _mean(evidence, texels.masks["face"])
+    colors = _complete(evidence, texels, points, normals, skin_mean)
+    inner = paint_inner(colors, texels, head, neutral, measure_eyes(views), skin_mean)
+    colors = torch.where((texels.zones == int(Zone.SKIN))[:, None], colors, inner)
+    known = (evidence.weight * 4).clamp(0, 1)[:, None]
+    teeth = (texels.zones == int(Zone.MOUTH))[:, None]
+    colors = torch.where(teeth, torch.lerp(colors, evidence.colors, known), colors)
+    return Surface(_discs(points, normals, texels), colors, evidence.weight)
+
+
+def _trusted(evidence: Evidence, texels: Texels) -> Evidence:
+    """Lids say little while the eye is open: only what faces the camera squarely is theirs."""
+    strict = texels.masks["lids"] > 0.3
+    doubtful = strict & (evidence.weight < 0.45)
+    return Evidence(evidence.colors, torch.where(doubtful, 0.0, evidence.weight))
+
+
+def _mean(evidence: Evidence, mask: Tensor) -> Tensor:
+    """Mean colour of the well seen part of a region: [3]."""
+    weight = (evidence.weight * mask)[:, None]
+    return (evidence.colors * weight).sum(0) / weight.sum().clamp_min(1e-6)
+
+
+def _complete(
+    evidence: Evidence, texels: Texels, points: Tensor, normals: Tensor, skin: Tensor
+) -> Tensor:
+    """Fill the unseen: mirrored detail first, then the smoothest continuation, then hair grain."""
+    groups = texels.zones.long()
+    graph = fill.surface_graph(points, normals, groups)
+    scalp = texels.masks["scalp"]
+    hair = _mean(evidence, (scalp > 0.6).float()) if bool((evidence.weight * scalp).sum() > 5) else skin
+    anchor = torch.lerp(skin.expand(len(texels), 3), hair.expand(len(texels), 3), scalp[:, None])
+    pull = torch.where(scalp > 0.5, HAIR_PULL, SKIN_PULL)
+    base = fill.harmonic(graph, evidence.colors, evidence.weight * 0.02, anchor, pull)
+    index = fill.mirror_index(points, groups)
+    mirrored, other = fill.mirrored_detail(evidence.colors, evidence.weight, base, index)
+    borrow = ((other - 0.1) * (1 - evidence.weight / 0.2).clamp(0, 1)).clamp(0, 1)
+    own = evidence.weight / (evidence.weight + borrow).clamp_min(1e-9)
+    colors = torch.lerp(mirrored, evidence.colors, own[:, None])
+    known = torch.maximum(evidence.weight, 0.5 * borrow)
+    filled = fill.harmonic(graph, colors, known, anchor, pull)
+    return _grained(filled, colors, known, base, texels, points).clamp(0, 1)
+
+
+def _grained(
+    filled: Tensor, colors: Tensor, known: Tensor, base: Tensor, texels: Texels, points: Tensor
+) -> Tensor:
+    """Unseen hair takes the grain of hair that is seen, reflected to the back of the head."""
+    scalp = texels.masks["scalp"] > 0.5
+    source = torch.nonzero(scalp & (known > 0.3)).squeeze(1)
+    blank = torch.nonzero(scalp & (known < 0.1)).squeeze(1)
+    if len(source) < 50 or len(blank) == 0:
+        return filled
+    crown = points[scalp].mean(0)
+    reflected = points[blank] - crown
+    reflected[:, 2] = reflected[:, 2].abs()
+    _, near = cKDTree((points[source] - crown).numpy()).query(reflected.numpy())
+    grain = (colors - base)[source[torch.from_numpy(np.asarray(near))]].clamp(-0.15, 0.15)
+    result = filled.clone()
+    result[blank] = filled[blank] + grain
+    return result
+
+
+def texel_spacing(points: Tensor, groups: Tensor) -> Tensor:
+    """Typical distance to the nearest texels of the same part: [T, 3], [T] -> [T] metres."""
+    spacing = torch.empty(len(points))
+    for value in groups.unique():
+        own = groups == value
+        distance, _ = cKDTree(points[own].numpy()).query(points[own].numpy(), k=5)
+        spacing[own] = torch.from_numpy(distance[:, 1:].mean(1)).float()
+    return spacing
+
+
+def _discs(points: Tensor, normals: Tensor, texels: Texels) -> LocalSplats:
+    """Flat Gaussians in the surface: offsets 0, third axis along the normal."""
+    radius = (DISC * texel_spacing(points, texels.zones.long())).clamp(2e-4, 6e-3)
+    scales = torch.stack((radius, radius, THICKNESS * radius), -1)
+    helper = torch.where(
+        (normals[:, 1:2].abs() < 0.9), torch.tensor([0.0, 1, 0]), torch.tensor([1.0, 0, 0])
+    )
+    tangent = torch.nn.functional.normalize(torch.linalg.cross(helper, normals), dim=-1)
+    frame = torch.stack((tangent, torch.linalg.cross(normals, tangent), normals), -1)
+    return LocalSplats(torch.zeros_like(points), matrix_to_quat(frame), scales)
