@@ -1,4 +1,4 @@
-"""Generates plugin_server/pb from proto/: `python -m plugin_server.generate`. Needs grpcio-tools."""
+"""Generates plugin_server/pb from proto/, with grpcio-tools: `python -m plugin_server.generate`."""
 
 from __future__ import annotations
 

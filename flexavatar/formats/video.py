@@ -1,0 +1,63 @@
+"""Frames to an MP4 file."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+import numpy as np
+from av.video.stream import VideoStream
+
+from flexavatar.errors import InputError
+
+TIME_BASE = Fraction(1, 90_000)
+BACKGROUND = (176, 178, 182)
+"""A neutral grey: holes, halos and floaters stand out against it, whatever their colour."""
+
+
+def over_grey(rgba: np.ndarray) -> np.ndarray:
+    """Premultiplied uint8 [H, W, 4] over BACKGROUND -> [H, W, 3]."""
+    empty = 255 - rgba[..., 3:].astype(np.uint16)
+    behind = (empty * np.array(BACKGROUND, np.uint16) + 127) // 255
+    return np.minimum(rgba[..., :3] + behind, 255).astype(np.uint8)
+
+
+class VideoWriter:
+    """H.264 in MP4. Every frame keeps its own time, so a late frame stays late."""
+
+    def __init__(self, path: Path, width: int, height: int) -> None:
+        """Open `path`; raises InputError for odd sizes, which H.264's 4:2:0 cannot hold."""
+        if width % 2 or height % 2:
+            raise InputError(f"video: expected even sizes, got {width} x {height}")
+        self._container = av.open(path, "w", format="mp4")
+        options = {"crf": "18", "preset": "veryfast"}
+        stream = self._container.add_stream("libx264", rate=60, options=options)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.time_base = TIME_BASE
+        self._stream = stream
+
+    def write(self, rgba: np.ndarray, pts_ns: int) -> None:
+        """Add premultiplied RGBA uint8 [H, W, 4], over grey. Times must rise."""
+        frame = av.VideoFrame.from_ndarray(over_grey(rgba), format="rgb24")
+        frame.time_base = TIME_BASE
+        frame.pts = round(pts_ns * TIME_BASE.denominator / 1e9)
+        self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Write what is left and the index."""
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,299 @@
+"""A synchronous client: make avatars, drive them, read what comes back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import grpc
+
+from flexavatar.errors import BusyError, FlexAvatarError, SessionNotFoundError
+from plugin_server.latest import Latest
+from plugin_server.pb import flexavatar_pb2 as pb
+from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub
+from plugin_server.reader import FrameReader, Received
+from plugin_server.status import error_of
+
+CHUNK_BYTES = 1 << 20
+CALL_S = 30.0
+CREATE_S = 600.0
+
+Photo = bytes | Path
+"""An image file, or its content."""
+
+
+class ServerUnavailableError(FlexAvatarError):
+    """No server answers there, or it does not let this client in."""
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    """Status codes become the errors that they were."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise _translated(error) from None
+
+
+def _translated(error: Any) -> FlexAvatarError:
+    code, details = error.code(), error.details() or ""
+    ours = error_of(code, details)
+    if ours is not None and not (isinstance(ours, BusyError) and not details):
+        return ours
+    return ServerUnavailableError(f"{code.name.lower().replace('_', ' ')}: {details}")
+
+
+class FlexAvatarClient:
+    """One connection to a server. Raises FlexAvatarErrors as the server does."""
+
+    def __init__(
+        self,
+        address: str = "127.0.0.1:50051",
+        token: str | None = None,
+        root_certificate: bytes | None = None,
+    ) -> None:
+        """`root_certificate` (PEM) turns TLS on; a server beyond loopback also wants its `token`."""
+        options = (("grpc.max_receive_message_length", 64 << 20),)
+        if root_certificate is None:
+            self._channel = grpc.insecure_channel(address, options)
+        else:
+            credentials = grpc.ssl_channel_credentials(root_certificate)
+            self._channel = grpc.secure_channel(address, credentials, options)
+        self._stub = FlexAvatarStub(self._channel)
+        self._metadata = () if token is None else (("authorization", f"Bearer {token}"),)
+
+    def __enter__(self) -> FlexAvatarClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up; sessions of this client stay until they are ended or idle."""
+        self._channel.close()
+
+    def call(self, name: str, request: Any, timeout: float = CALL_S) -> Any:
+        """One unary call by its name."""
+        with _our_errors():
+            rpc = getattr(self._stub, name)
+            return rpc(request, timeout=timeout, metadata=self._metadata, wait_for_ready=False)
+
+    def wait_ready(self, timeout: float = CALL_S) -> pb.ServerInfo:
+        """Wait until the server answers. Raises ServerUnavailableError."""
+        try:
+            grpc.channel_ready_future(self._channel).result(timeout)
+        except grpc.FutureTimeoutError:
+            raise ServerUnavailableError(f"no server answers within {timeout:g} s") from None
+        return self.info()
+
+    def info(self) -> pb.ServerInfo:
+        """What the server is, and its limits."""
+        return self.call("GetServerInfo", pb.GetServerInfoRequest())
+
+    def create(
+        self,
+        photos: Sequence[Photo],
+        name: str = "",
+        quick: bool = False,
+        replace: bool = False,
+        progress: Callable[[str, float], None] = lambda stage, fraction: None,
+        timeout: float = CREATE_S,
+    ) -> pb.Avatar:
+        """Make an avatar of 1 to 16 photos of one person; `progress` hears stage and 0..1."""
+        header = pb.CreateAvatarHeader(
+            name=name,
+            quality=pb.QUALITY_QUICK if quick else pb.QUALITY_FULL,
+            replace=replace,
+        )
+        answers = self._stub.CreateAvatar(
+            _upload(header, photos), timeout=timeout, metadata=self._metadata
+        )
+        try:
+            with _our_errors():
+                for answer in answers:
+                    if answer.WhichOneof("part") == "avatar":
+                        return answer.avatar
+                    progress(answer.progress.stage, answer.progress.fraction)
+        finally:
+            answers.cancel()  # no effect on a call that is over
+        raise ServerUnavailableError("create: the server hung up without an avatar")
+
+    def list(self) -> Sequence[pb.Avatar]:
+        """All avatars, by name."""
+        return self.call("ListAvatars", pb.ListAvatarsRequest()).avatars
+
+    def get(self, name: str) -> pb.Avatar:
+        """One avatar. Raises AvatarNotFoundError."""
+        return self.call("GetAvatar", pb.GetAvatarRequest(name=name))
+
+    def delete(self, name: str) -> None:
+        """Remove an avatar; sessions that show it end. Raises AvatarNotFoundError."""
+        self.call("DeleteAvatar", pb.DeleteAvatarRequest(name=name))
+
+    def start_session(
+        self,
+        avatar: str,
+        width: int = 512,
+        height: int = 512,
+        kinds: Sequence[pb.StreamKind] = (pb.STREAM_KIND_RGBA8,),
+        camera: pb.Camera | None = None,
+        max_fps: float = 0.0,
+        jpeg_quality: int = 0,
+        keyframe_interval_ms: int = 0,
+    ) -> ClientSession:
+        """Start showing an avatar. Zeros are the server's defaults, see StartSessionRequest."""
+        request = pb.StartSessionRequest(
+            avatar=avatar,
+            width=width,
+            height=height,
+            kinds=kinds,
+            camera=camera,
+            max_fps=max_fps,
+            jpeg_quality=jpeg_quality,
+            keyframe_interval_ms=keyframe_interval_ms,
+        )
+        return ClientSession(self, self.call("StartSession", request))
+
+    def drive_stream(self, signals: Iterator[pb.DriveRequest]) -> Any:
+        """The Drive call as gRPC gives it; `ClientSession.drive` is easier."""
+        return self._stub.Drive(signals, metadata=self._metadata)
+
+
+class ClientSession:
+    """One session that this client owns: drive it, read its frames, close it."""
+
+    def __init__(self, client: FlexAvatarClient, info: pb.Session) -> None:
+        self.info = info
+        self.report = pb.DriveResponse()
+        """What the server last said about its drawing."""
+        self._client = client
+        self._mailbox: Latest[pb.DriveRequest] = Latest()
+        self._closing = threading.Event()
+        self._error: FlexAvatarError | None = None
+        self._listener: threading.Thread | None = None
+
+    def __enter__(self) -> ClientSession:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def drive(
+        self,
+        weights: Mapping[str, float] | None = None,
+        pts_ns: int | None = None,
+        head: pb.HeadPose | None = None,
+        flame: pb.FlameCodes | None = None,
+        camera: pb.Camera | None = None,
+    ) -> None:
+        """Show this next: ARKit weights or FLAME codes, how the head is held, from where.
+
+        Returns at once; a signal that is not sent yet is replaced by the next. `pts_ns` (default:
+        the monotonic clock) comes back with the frame. Raises what the server said about an
+        earlier signal: DriveError, SessionNotFoundError, ...
+        """
+        if self._error is not None:
+            raise self._error
+        request = self._request(weights, pts_ns, head, flame, camera)
+        self._mailbox.put(request)
+        if self._listener is None:
+            self._listener = threading.Thread(target=self._listen, name="drive", daemon=True)
+            self._listener.start()
+
+    def drive_once(
+        self,
+        weights: Mapping[str, float] | None = None,
+        pts_ns: int | None = None,
+        head: pb.HeadPose | None = None,
+        flame: pb.FlameCodes | None = None,
+        camera: pb.Camera | None = None,
+    ) -> pb.DriveResponse:
+        """As `drive`, in a call of its own that raises its own errors."""
+        request = self._request(weights, pts_ns, head, flame, camera)
+        return self._client.call("DriveOnce", request)
+
+    def _request(
+        self,
+        weights: Mapping[str, float] | None,
+        pts_ns: int | None,
+        head: pb.HeadPose | None,
+        flame: pb.FlameCodes | None,
+        camera: pb.Camera | None,
+    ) -> pb.DriveRequest:
+        return pb.DriveRequest(
+            session_id=self.info.session_id,
+            owner_token=self.info.owner_token,
+            pts_ns=time.monotonic_ns() if pts_ns is None else pts_ns,
+            head=head,
+            arkit=None if weights is None else pb.ArkitWeights(weights=weights),
+            flame=flame,
+            camera=camera,
+        )
+
+    def _signals(self) -> Iterator[pb.DriveRequest]:
+        """What the stream sends, until `close`."""
+        while True:
+            last = self._closing.is_set()
+            if (request := self._mailbox.take(0.0 if last else 0.1)) is not None:
+                yield request
+            elif last:
+                return
+
+    def _listen(self) -> None:
+        """The stream's thread: keeps the newest report, and the error if it ends with one."""
+        try:
+            with _our_errors():
+                for report in self._client.drive_stream(self._signals()):
+                    self.report = report
+        except FlexAvatarError as error:
+            self._error = error
+
+    def reader(self, kinds: Sequence[pb.StreamKind] = (), latest: bool = False) -> FrameReader:
+        """A subscription to the session's frames. For one thread, which closes it."""
+        return FrameReader(self.info, kinds, latest)
+
+    def frames(
+        self, timeout: float = 5.0, kinds: Sequence[pb.StreamKind] = ()
+    ) -> Iterator[Received]:
+        """Frames until none comes for `timeout` seconds or the session ends."""
+        with closing(self.reader(kinds)) as reader, suppress(SessionNotFoundError):
+            while (received := reader.receive(timeout)) is not None:
+                yield received
+
+    def close(self) -> None:
+        """Send what is left, end the session."""
+        self._closing.set()
+        if self._listener is not None:
+            self._listener.join(CALL_S)
+        request = pb.EndSessionRequest(
+            session_id=self.info.session_id, owner_token=self.info.owner_token
+        )
+        with suppress(SessionNotFoundError):
+            self._client.call("EndSession", request)
+
+
+def _upload(
+    header: pb.CreateAvatarHeader, photos: Sequence[Photo]
+) -> Iterator[pb.CreateAvatarRequest]:
+    """The messages of CreateAvatar."""
+    yield pb.CreateAvatarRequest(header=header)
+    for index, photo in enumerate(photos):
+        data = photo.read_bytes() if isinstance(photo, Path) else photo
+        for start in range(0, max(1, len(data)), CHUNK_BYTES):
+            chunk = pb.PhotoChunk(photo=index, data=data[start : start + CHUNK_BYTES])
+            yield pb.CreateAvatarRequest(chunk=chunk)

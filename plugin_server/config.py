@@ -1,0 +1,99 @@
+"""What can be set about a server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from flexavatar.errors import InputError
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """One server: gRPC for control, ZeroMQ for frames."""
+
+    store: Path = Path.home() / ".local" / "share" / "flexavatar" / "avatars"
+    """Folder of the avatars, one folder each."""
+    host: str = "127.0.0.1"
+    """Address that gRPC listens on. Anything but loopback needs TLS and a token."""
+    port: int = 50051
+    """Port of gRPC; 0 picks a free one."""
+    frame_host: str = "127.0.0.1"
+    """Address that ZeroMQ listens on. Anything but loopback is encrypted with CURVE."""
+    frame_port: int = 5556
+    """Port of ZeroMQ; 0 picks a free one."""
+    public_host: str = ""
+    """Name that clients elsewhere reach frame_host by, if it is a wildcard such as 0.0.0.0."""
+    tls_certificate: Path | None = None
+    """Certificate chain, PEM."""
+    tls_key: Path | None = None
+    """Private key of the certificate, PEM."""
+    token_file: Path | None = None
+    """File whose first line every client must send as `authorization: Bearer ...`."""
+    device: str = "auto"
+    """cpu, cuda, cuda:0 ...; auto takes a GPU if there is one."""
+    max_photos: int = 16
+    """Photos of one avatar."""
+    max_photo_mib: int = 32
+    """Size of one photo's file."""
+    max_upload_mib: int = 64
+    """Size of all photos of one avatar together."""
+    max_width: int = 4096
+    """Widest picture of a session."""
+    max_height: int = 4096
+    """Highest picture of a session."""
+    max_sessions: int = 16
+    """Sessions at once."""
+    creations_running: int = 1
+    """Avatars made at once."""
+    creations_waiting: int = 2
+    """Creations that may wait for their turn; one more is refused."""
+    upload_timeout_s: float = 30.0
+    """An upload that sends nothing for this long is given up."""
+    idle_timeout_s: float = 300.0
+    """A session that is not driven for this long ends."""
+
+    @property
+    def message_bytes(self) -> int:
+        """Largest gRPC message to the server: a whole upload in one, and a little around it."""
+        return (self.max_upload_mib + 1) * MEBIBYTE
+
+    @property
+    def is_local(self) -> bool:
+        """Whether gRPC can be reached from this machine only."""
+        return self.host in LOOPBACK
+
+    @property
+    def frames_are_local(self) -> bool:
+        """Whether ZeroMQ can be reached from this machine only."""
+        return self.frame_host in LOOPBACK
+
+
+def check_config(config: ServerConfig) -> None:
+    """Raise InputError for a server that must not start."""
+    if (config.tls_certificate is None) != (config.tls_key is None):
+        raise InputError("TLS: expected tls-certificate and tls-key together, got one of them")
+    secured = config.tls_certificate is not None and config.token_file is not None
+    if not secured and not (config.is_local and config.frames_are_local):
+        raise InputError(
+            f"listening on {config.host} and {config.frame_host}: beyond loopback expected"
+            " tls-certificate, tls-key and token-file, without them only loopback is allowed"
+        )
+    if config.frame_host in ("0.0.0.0", "::", "*") and not config.public_host:
+        raise InputError(
+            f"frame-host {config.frame_host}: expected a public-host that clients can connect to"
+        )
+
+
+def read_token(config: ServerConfig) -> str | None:
+    """The clients' token, None if none is asked for. Raises InputError if it is too short."""
+    if config.token_file is None:
+        return None
+    lines = config.token_file.read_text().splitlines()
+    token = lines[0].strip() if lines else ""
+    if len(token) < 16:
+        raise InputError(f"token in {config.token_file}: expected 16 characters or more")
+    return token

@@ -1,0 +1,105 @@
+"""Signals come in, reports go out; neither waits for the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+
+from grpc.aio import ServicerContext
+
+from flexavatar.errors import ConflictError, SessionNotFoundError
+from plugin_server.messages import camera_from, drive_codes
+from plugin_server.pb import flexavatar_pb2 as pb
+from plugin_server.session import Session
+
+REPORT_S = 0.1
+LAST_REPORT_S = 1.0
+"""A client that reads gets its last report in this time; one that does not is left."""
+
+
+def accept(session: Session, request: pb.DriveRequest) -> None:
+    """Check one signal and leave it for the render thread.
+
+    Raises DriveError, InputError, SessionNotFoundError.
+    """
+    codes = drive_codes(request, session.puppet, session.accepted.codes)
+    camera = camera_from(request.camera, session.puppet.camera, session.plan)
+    session.accept(codes, camera, request.pts_ns)
+
+
+def report(session: Session) -> pb.DriveResponse:
+    """What was drawn last."""
+    drawn = session.drawn
+    return pb.DriveResponse(
+        pts_ns=drawn.pts_ns,
+        seq=drawn.seq,
+        received=session.mailbox.received,
+        replaced=session.mailbox.replaced,
+        frame_ms=drawn.frame_ms,
+    )
+
+
+@contextmanager
+def only_stream(session: Session) -> Iterator[None]:
+    """Hold the session's one driver's seat. Raises ConflictError."""
+    if session.streaming:
+        raise ConflictError(f"session {session.session_id} is driven by another stream already")
+    session.streaming = True
+    try:
+        yield
+    finally:
+        session.streaming = False
+
+
+async def drive_until_end(
+    session: Session,
+    first: pb.DriveRequest,
+    requests: AsyncIterator[pb.DriveRequest],
+    context: ServicerContext,
+) -> None:
+    """Take signals until the client stops or the session ends. Raises what `accept` raises."""
+    over = asyncio.Event()
+    taking = asyncio.ensure_future(_take(session, first, requests))
+    reporting = asyncio.ensure_future(_report_until(over, session, context))
+    ended = asyncio.ensure_future(_ended(session))
+    try:
+        await asyncio.wait((taking, reporting, ended), return_when=asyncio.FIRST_COMPLETED)
+        over.set()
+        if taking.done():
+            taking.result()
+            await asyncio.wait((reporting,), timeout=LAST_REPORT_S)
+        if ended.done():
+            reason = session.end_reason
+            raise SessionNotFoundError(f"session {session.session_id} has ended: {reason}")
+    finally:
+        for task in (taking, reporting, ended):
+            task.cancel()
+        await asyncio.gather(taking, reporting, ended, return_exceptions=True)
+
+
+async def _take(
+    session: Session, first: pb.DriveRequest, requests: AsyncIterator[pb.DriveRequest]
+) -> None:
+    accept(session, first)
+    async for request in requests:
+        accept(session, request)
+
+
+async def _report_until(over: asyncio.Event, session: Session, context: ServicerContext) -> None:
+    """Report while there is news. A client that does not read holds up nothing but this."""
+    seq = -1
+    while not over.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), REPORT_S)
+        if session.drawn.seq != seq:
+            seq = session.drawn.seq
+            await context.write(report(session))
+
+
+async def _ended(session: Session) -> None:
+    """Wait until the render thread has let go of the session."""
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
+    session.on_end = lambda: loop.call_soon_threadsafe(ended.set)
+    if session.end_reason is None:
+        await ended.wait()

@@ -1,0 +1,97 @@
+"""The render thread: every session's newest signal, in turn, as fast as it is needed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from plugin_server.publisher import Publisher
+from plugin_server.session import Session
+from plugin_server.wire import topic
+
+logger = logging.getLogger(__name__)
+
+LONGEST_NAP_S = 0.05
+"""Newcomers are noticed this late, if no signal wakes the loop before."""
+
+
+class FrameLoop:
+    """One thread for one device. Nothing here waits for a reader."""
+
+    def __init__(self, publisher: Publisher, idle_timeout_s: float) -> None:
+        self.changed = threading.Condition()
+        self._publisher = publisher
+        self._idle_timeout_s = idle_timeout_s
+        self._sessions: dict[str, Session] = {}
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="frames", daemon=True)
+        self._thread.start()
+
+    def add(self, session: Session) -> None:
+        """Show a session from now on."""
+        with self.changed:
+            self._sessions[session.session_id] = session
+            self.changed.notify()
+
+    def end(self, session: Session, reason: str) -> None:
+        """Stop showing it; its readers and its driver are told why. The first reason stays."""
+        with self.changed:
+            session.end_reason = session.end_reason or reason
+            self.changed.notify()
+
+    def close(self) -> None:
+        """End every session and the thread."""
+        with self.changed:
+            self._stopping = True
+            self.changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._greet_newcomers()
+            for session in list(self._sessions.values()):
+                self._step(session)
+            self._nap()
+        for session in list(self._sessions.values()):
+            self._finish(session, "the server stops")
+
+    def _step(self, session: Session) -> None:
+        """One session's turn. A bug ends this session alone, and is logged."""
+        now = time.monotonic()
+        if now - session.driven_at > self._idle_timeout_s:
+            self._finish(session, f"it was not driven for {self._idle_timeout_s:g} s")
+        elif session.end_reason is not None:
+            self._finish(session, session.end_reason)
+        else:
+            try:
+                session.step(now)
+            except Exception:
+                logger.exception("drawing session %s failed", session.session_id)
+                self._finish(session, "the server failed to draw it")
+
+    def _finish(self, session: Session, reason: str) -> None:
+        with self.changed:
+            session.end_reason = session.end_reason or reason
+            del self._sessions[session.session_id]
+        session.finish()
+
+    def _greet_newcomers(self) -> None:
+        """Every session that somebody has just subscribed to owes a whole frame."""
+        newcomers = self._publisher.newcomers()
+        for session in list(self._sessions.values()) if newcomers else ():
+            own = topic(session.session_id)[0]
+            if any(own.startswith(name) or name.startswith(own) for name in newcomers):
+                session.greet()
+
+    def _nap(self) -> None:
+        """Sleep until something is due."""
+        with self.changed:
+            now = time.monotonic()
+            wakes = (s.wakes_at(now) for s in self._sessions.values())
+            pause = min(wakes, default=now + LONGEST_NAP_S) - now
+            if pause > 0 and not self._stopping and not self._any_ended():
+                self.changed.wait(min(pause, LONGEST_NAP_S))
+
+    def _any_ended(self) -> bool:
+        return any(s.end_reason is not None for s in self._sessions.values())

@@ -1,0 +1,145 @@
+"""One instant of one session -> its messages, drawn straight into the buffers that are sent."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from flexavatar.types import Camera, Gaussians
+from plugin_server import wire
+from plugin_server.engine import Engine
+from plugin_server.publisher import Publisher
+from plugin_server.splats import SplatEncoder
+from plugin_server.wire import HEADER_BYTES, Flags, Header, Kind
+
+
+@dataclass(frozen=True)
+class StreamPlan:
+    """What a session sends."""
+
+    kinds: frozenset[Kind]  # SPLATS_KEY stands for both kinds of splats
+    width: int
+    height: int
+    max_fps: float
+    jpeg_quality: int
+    keyframe_interval_s: float
+
+
+@dataclass(frozen=True)
+class Instant:
+    """What one frame shows."""
+
+    gaussians: Gaussians
+    camera: Camera
+    seq: int
+    pts_ns: int
+    repeated: bool
+    keyframe: bool
+
+
+class FrameWriter:
+    """Draws one session's frames and hands them to the publisher. For one thread."""
+
+    def __init__(
+        self, session: str, plan: StreamPlan, engine: Engine, publisher: Publisher, count: int
+    ) -> None:
+        self._session = session
+        self._plan = plan
+        self._engine = engine
+        self._publisher = publisher
+        self._splats = SplatEncoder(count)
+        self._topics = {kind: wire.topic(session, kind)[0] for kind in Kind}
+        self._picture = np.empty((plan.height, plan.width, 4), np.uint8)  # for JPEG alone
+        self._bgr = np.empty((plan.height, plan.width, 3), np.uint8)
+
+    def wanted(self) -> set[Kind]:
+        """The kinds of the plan that somebody listens to."""
+        return {kind for kind in self._plan.kinds if self._publisher.wanted(self._topics[kind])}
+
+    def send(self, instant: Instant, kinds: set[Kind]) -> None:
+        """Draw and publish these kinds of one instant."""
+        picture = None
+        if Kind.RGBA8 in kinds:
+            picture = self._send_rgba8(instant)
+        if Kind.JPEG in kinds:
+            self._send_jpeg(instant, picture)
+        if Kind.DEPTH in kinds:
+            self._send_depth(instant)
+        if Kind.SPLATS_KEY in kinds:
+            self._send_splats(instant)
+
+    def send_end(self, reason: str) -> None:
+        """Tell every reader that nothing more comes."""
+        header = Header(self._session, Kind.END, seq=0, pts_ns=0, server_ns=time.time_ns())
+        self._publisher.send_copy(wire.pack(header, reason.encode()[:4096]))
+
+    def _header(self, instant: Instant, kind: Kind, payload_bytes: int) -> Header:
+        return Header(
+            session=self._session,
+            kind=kind,
+            seq=instant.seq,
+            pts_ns=instant.pts_ns,
+            server_ns=time.time_ns(),
+            flags=Flags.REPEATED if instant.repeated else Flags(0),
+            width=self._plan.width,
+            height=self._plan.height,
+            payload_bytes=payload_bytes,
+        )
+
+    def _send_rgba8(self, instant: Instant) -> np.ndarray:
+        size = 4 * self._plan.width * self._plan.height
+        slot = self._publisher.pool.take(HEADER_BYTES + size)
+        picture = slot.bytes[HEADER_BYTES : HEADER_BYTES + size]
+        picture = picture.reshape(self._plan.height, self._plan.width, 4)
+        self._engine.draw_rgba8(instant.gaussians, instant.camera, picture)
+        wire.write_header(self._header(instant, Kind.RGBA8, size), slot.bytes)
+        self._publisher.send(slot, HEADER_BYTES + size)
+        return picture
+
+    def _send_jpeg(self, instant: Instant, picture: np.ndarray | None) -> None:
+        """Premultiplied colours without their alpha are the picture over black."""
+        if picture is None:
+            picture = self._picture
+            self._engine.draw_rgba8(instant.gaussians, instant.camera, picture)
+        cv2.cvtColor(picture, cv2.COLOR_RGBA2BGR, dst=self._bgr)
+        options = (cv2.IMWRITE_JPEG_QUALITY, self._plan.jpeg_quality)
+        done, encoded = cv2.imencode(".jpg", self._bgr, options)
+        assert done, "OpenCV encodes every picture of 8 bits"
+        self._send_payload(self._header(instant, Kind.JPEG, encoded.size), encoded)
+
+    def _send_depth(self, instant: Instant) -> None:
+        depth = self._engine.draw_depth(instant.gaussians, instant.camera)
+        raw = np.ascontiguousarray(depth, "<f4").reshape(-1).view(np.uint8)
+        self._send_payload(self._header(instant, Kind.DEPTH, raw.size), raw)
+
+    def _send_payload(self, header: Header, payload: np.ndarray) -> None:
+        """A payload that lies elsewhere."""
+        size = HEADER_BYTES + header.payload_bytes
+        slot = self._publisher.pool.take(size)
+        wire.write_header(header, slot.bytes)
+        slot.bytes[HEADER_BYTES:size] = payload
+        self._publisher.send(slot, size)
+
+    def _send_splats(self, instant: Instant) -> None:
+        update = self._splats.update(instant.gaussians, instant.seq, instant.keyframe)
+        size = update.payload_bytes
+        slot = self._publisher.pool.take(HEADER_BYTES + update.buffer_bytes)
+        update.write(slot.bytes[HEADER_BYTES:])
+        header = Header(
+            session=self._session,
+            kind=update.kind,
+            seq=instant.seq,
+            pts_ns=instant.pts_ns,
+            server_ns=time.time_ns(),
+            flags=Flags.REPEATED if instant.repeated else Flags(0),
+            count=update.count,
+            base_seq=update.base_seq,
+            payload_bytes=size,
+            scales=update.scales,
+            bounds=update.bounds,
+        )
+        wire.write_header(header, slot.bytes)
+        self._publisher.send(slot, HEADER_BYTES + size)

@@ -1,0 +1,126 @@
+"""ZeroMQ's end of the frames: who listens, reused buffers, and never waiting for a reader."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import zmq
+
+from flexavatar.errors import InputError
+from plugin_server.config import ServerConfig
+from plugin_server.security import FrameKeys
+
+SEND_QUEUE = 2
+"""Messages kept for a slow reader; what comes on top is dropped for that reader alone."""
+MAX_TOPIC_BYTES = 64
+MAX_TOPICS = 4096
+POOL_SLOTS = 24
+LINGER_MS = 200
+
+
+class Slot:
+    """One message buffer, free again once ZeroMQ has let go of it."""
+
+    def __init__(self, capacity: int) -> None:
+        self.bytes = np.empty(capacity, np.uint8)
+        self.tracker: zmq.MessageTracker | None = None
+
+    @property
+    def free(self) -> bool:
+        """Whether nobody reads it any more."""
+        return self.tracker is None or self.tracker.done
+
+
+class Pool:
+    """Buffers by size, reused; more are made only while readers hold on to the others."""
+
+    def __init__(self) -> None:
+        self._slots: list[Slot] = []
+
+    def take(self, size: int) -> Slot:
+        """A free buffer of at least `size` bytes, the tightest there is."""
+        fits = [s for s in self._slots if size <= len(s.bytes) <= 2 * size + 65536 and s.free]
+        slot = min(fits, key=lambda s: len(s.bytes), default=None) or Slot(size + size // 8)
+        if slot in self._slots:
+            self._slots.remove(slot)
+        self._slots = [slot, *self._slots][:POOL_SLOTS]  # ZeroMQ keeps what it still reads alive
+        return slot
+
+
+class Publisher:
+    """One XPUB socket for all sessions. Any thread may send; a send never blocks."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._lock = threading.Lock()
+        self._topics: set[bytes] = set()
+        self.keys = None if config.frames_are_local else FrameKeys(self._context)
+        self._socket = self._context.socket(zmq.XPUB)
+        self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # tell of every newcomer, not just the first
+        self._socket.setsockopt(zmq.SNDHWM, SEND_QUEUE)
+        self._socket.setsockopt(zmq.LINGER, LINGER_MS)
+        self._socket.setsockopt(zmq.IPV6, int(":" in config.frame_host))
+        if self.keys:
+            self.keys.protect(self._socket)
+        self.address = self._bind(config)
+        self.pool = Pool()
+
+    def _bind(self, config: ServerConfig) -> str:
+        """Bind, and say where clients connect."""
+        host = f"[{config.frame_host}]" if ":" in config.frame_host else config.frame_host
+        try:
+            self._socket.bind(f"tcp://{host}:{config.frame_port or '*'}")
+        except zmq.ZMQError as error:
+            self.close()
+            where = f"{host}:{config.frame_port}"
+            raise InputError(f"cannot publish frames on {where}: {error}") from error
+        port = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rsplit(":", 1)[1]
+        return f"tcp://{config.public_host or host}:{port}"
+
+    def send(self, slot: Slot, size: int) -> None:
+        """Hand the first `size` bytes of a buffer of the pool to every reader that keeps up."""
+        message = memoryview(slot.bytes)[:size]
+        with self._lock:
+            tracker = self._socket.send(message, zmq.DONTWAIT, copy=False, track=True)
+        slot.tracker = tracker
+
+    def send_copy(self, message: bytes | bytearray) -> None:
+        """Send a small message."""
+        with self._lock:
+            self._socket.send(message, zmq.DONTWAIT)
+
+    def wanted(self, topic: bytes) -> bool:
+        """Whether somebody has subscribed to messages that start like this."""
+        return len(self._topics) >= MAX_TOPICS or any(map(topic.startswith, self._topics))
+
+    def newcomers(self) -> list[bytes]:
+        """The topics subscribed to since the last call; they are waiting for a first message."""
+        found = []
+        with self._lock:
+            while (event := self._receive()) is not None:
+                joined, name = event[:1] == b"\x01", event[1:]
+                if len(name) > MAX_TOPIC_BYTES:
+                    continue
+                if not joined:
+                    self._topics.discard(name)
+                elif len(self._topics) < MAX_TOPICS:
+                    self._topics.add(name)
+                    found.append(name)
+        return found
+
+    def _receive(self) -> bytes | None:
+        """The next (un)subscription, if there is one."""
+        try:
+            return self._socket.recv(zmq.DONTWAIT)
+        except zmq.Again:
+            return None
+
+    def close(self) -> None:
+        """Send what is on its way, for a moment, then close."""
+        with self._lock:
+            self._socket.close()
+            if self.keys:
+                self.keys.close()
+            self._context.term()

@@ -1,0 +1,89 @@
+"""Who may talk to the server: tokens, TLS, and the keys of encrypted frames."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+import zmq
+from zmq.auth.thread import ThreadAuthenticator
+from zmq.utils import z85
+
+from flexavatar.errors import InputError
+from plugin_server.config import ServerConfig
+
+OPEN_METHODS = ("/grpc.health.v1.Health/",)
+"""Calls that need no token: a load balancer's probe has none."""
+
+Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]]
+
+
+class TokenInterceptor(grpc.aio.ServerInterceptor):
+    """Answers UNAUTHENTICATED to calls without `authorization: Bearer <token>`."""
+
+    def __init__(self, token: str) -> None:
+        self._expected = f"Bearer {token}".encode()
+
+        async def refuse(request: Any, context: grpc.aio.ServicerContext) -> None:
+            message = "expected metadata 'authorization: Bearer <token>' with this server's token"
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, message)
+
+        self._refusal = grpc.unary_unary_rpc_method_handler(refuse)
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler:
+        method = handler_call_details.method  # type: ignore[attr-defined]
+        metadata = dict(handler_call_details.invocation_metadata)  # type: ignore[attr-defined]
+        given = str(metadata.get("authorization", "")).encode()
+        if hmac.compare_digest(given, self._expected) or method.startswith(OPEN_METHODS):
+            return await continuation(handler_call_details)
+        return self._refusal
+
+
+def server_credentials(config: ServerConfig) -> grpc.ServerCredentials | None:
+    """TLS from the config's files, None without. Raises InputError if they cannot be read."""
+    if config.tls_certificate is None or config.tls_key is None:
+        return None
+    try:
+        pair = (config.tls_key.read_bytes(), config.tls_certificate.read_bytes())
+    except OSError as error:
+        raise InputError(f"TLS: cannot read {error.filename}: {error.strerror}") from error
+    return grpc.ssl_server_credentials([pair])
+
+
+class FrameKeys:
+    """CURVE for one ZeroMQ socket: only clients whose key was handed out over gRPC get in."""
+
+    def __init__(self, context: zmq.Context[Any]) -> None:
+        self.public, self._secret = zmq.curve_keypair()
+        self._clients: set[bytes] = set()
+        self._authenticator = ThreadAuthenticator(context)
+        self._authenticator.start()
+        self._authenticator.configure_curve_callback(domain="*", credentials_provider=self)
+
+    def callback(self, domain: str, key: bytes) -> bool:
+        """Asked by ZeroMQ's authenticator for every connection: `key` is the client's, raw."""
+        return z85.encode(key) in self._clients
+
+    def protect(self, socket: zmq.Socket[Any]) -> None:
+        """Make a socket, not bound yet, the encrypted server's end."""
+        socket.curve_server = True
+        socket.curve_publickey = self.public
+        socket.curve_secretkey = self._secret
+
+    def issue(self) -> tuple[str, str]:
+        """A new client's public and secret key."""
+        public, secret = zmq.curve_keypair()
+        self._clients.add(public)
+        return public.decode(), secret.decode()
+
+    def revoke(self, public: str) -> None:
+        """No new connection with this key; the ones that exist stay."""
+        self._clients.discard(public.encode())
+
+    def close(self) -> None:
+        """Stop the authenticator's thread."""
+        self._authenticator.stop()

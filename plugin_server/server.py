@@ -1,0 +1,148 @@
+"""Puts the parts together and runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
+from grpc_reflection.v1alpha import reflection
+
+from flexavatar.errors import InputError
+from plugin_server.config import ServerConfig, check_config, read_token
+from plugin_server.creation import Creations
+from plugin_server.engine import Engine
+from plugin_server.frameloop import FrameLoop
+from plugin_server.pb import flexavatar_pb2 as pb
+from plugin_server.pb.flexavatar_pb2_grpc import add_FlexAvatarServicer_to_server
+from plugin_server.publisher import Publisher
+from plugin_server.security import TokenInterceptor, server_credentials
+from plugin_server.service import FlexAvatarService
+from plugin_server.sessions import Sessions
+from plugin_server.store import Store
+
+SERVICE = pb.DESCRIPTOR.services_by_name["FlexAvatar"].full_name
+GRACE_S = 2.0
+START_S = 60.0
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where a running server can be reached."""
+
+    address: str
+    """host:port of gRPC."""
+    frame_address: str
+    """ZeroMQ endpoint of the frames."""
+
+
+def _grpc_server(config: ServerConfig) -> grpc.aio.Server:
+    token = read_token(config)
+    options = (
+        ("grpc.max_receive_message_length", config.message_bytes),
+        ("grpc.so_reuseport", 0),  # a second server on this port must fail, not share it
+        ("grpc.keepalive_time_ms", 10_000),  # notice clients that are gone without a word
+        ("grpc.keepalive_timeout_ms", 5_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    )
+    interceptors = [] if token is None else [TokenInterceptor(token)]
+    return grpc.aio.server(interceptors=interceptors, options=options)
+
+
+def _listen(server: grpc.aio.Server, config: ServerConfig) -> str:
+    """Bind gRPC; the address with the port that was picked. Raises InputError."""
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    credentials = server_credentials(config)
+    try:
+        if credentials is None:
+            port = server.add_insecure_port(f"{host}:{config.port}")
+        else:
+            port = server.add_secure_port(f"{host}:{config.port}", credentials)
+    except RuntimeError as error:
+        raise InputError(f"cannot listen on {host}:{config.port}: {error}") from error
+    return f"{host}:{port}"
+
+
+async def _add_services(server: grpc.aio.Server, service: FlexAvatarService) -> None:
+    """Ours, health and reflection."""
+    add_FlexAvatarServicer_to_server(service, server)
+    status = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(status, server)
+    for name in ("", SERVICE):
+        await status.set(name, health_pb2.HealthCheckResponse.SERVING)
+    names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+    reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
+
+
+@asynccontextmanager
+async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Listening]:
+    """A server for as long as the context lasts.
+
+    Raises InputError for a config that must not or cannot run, ConflictError if another server
+    uses the store.
+    """
+    check_config(config)
+    async with AsyncExitStack() as stack:
+        store = Store(config.store)
+        stack.callback(store.close)
+        publisher = Publisher(config)
+        stack.callback(publisher.close)
+        creations = Creations(engine, store, config.creations_running, config.creations_waiting)
+        stack.push_async_callback(asyncio.to_thread, creations.close)
+        server = _grpc_server(config)
+        stack.push_async_callback(server.stop, GRACE_S)
+        frame_loop = FrameLoop(publisher, config.idle_timeout_s)
+        stack.push_async_callback(asyncio.to_thread, frame_loop.close)
+        sessions = Sessions(engine, publisher, frame_loop, config.max_sessions)
+        service = FlexAvatarService(config, engine, store, creations, sessions, publisher)
+        await _add_services(server, service)
+        address = _listen(server, config)
+        await server.start()
+        yield Listening(address, publisher.address)
+
+
+@contextmanager
+def running_server(config: ServerConfig, engine: Engine | None = None) -> Iterator[Listening]:
+    """A server in a thread of this process; `engine` is the model itself unless given.
+
+    Raises what `serving` raises.
+    """
+    started: Future[tuple[Listening, Callable[[], object]]] = Future()
+    chosen = engine or _model_engine(config)
+
+    async def run() -> None:
+        loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+        async with serving(config, chosen) as listening:
+            started.set_result((listening, lambda: loop.call_soon_threadsafe(stopping.set)))
+            await stopping.wait()
+
+    def work() -> None:
+        try:
+            asyncio.run(run())
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    thread = threading.Thread(target=work, name="server")
+    thread.start()
+    listening, stop = started.result(START_S)
+    try:
+        yield listening
+    finally:
+        stop()
+        thread.join()
+
+
+def _model_engine(config: ServerConfig) -> Engine:
+    """The real engine, imported late: it takes seconds and a server of tests never needs it."""
+    from plugin_server.model_engine import ModelEngine
+
+    return ModelEngine(config.device)

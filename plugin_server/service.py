@@ -1,0 +1,209 @@
+"""gRPC messages <-> types, nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
+from importlib.metadata import PackageNotFoundError, version
+
+from grpc.aio import ServicerContext
+
+from flexavatar.errors import AvatarNotFoundError, InputError
+from flexavatar.render.camera import scaled
+from plugin_server import wire
+from plugin_server.config import ServerConfig
+from plugin_server.creation import Creation, Creations
+from plugin_server.drive_stream import accept, drive_until_end, only_stream, report
+from plugin_server.engine import Engine, Puppet
+from plugin_server.messages import (
+    avatar_message,
+    camera_from,
+    camera_message,
+    limits_message,
+    plan_kinds,
+    stream_plan,
+)
+from plugin_server.pb import flexavatar_pb2 as pb
+from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarServicer
+from plugin_server.publisher import Publisher
+from plugin_server.sessions import Sessions
+from plugin_server.status import reports_errors
+from plugin_server.store import Store
+from plugin_server.upload import check_photos, read_header, read_photos
+
+PROGRESS_S = 0.25
+
+
+class FlexAvatarService(FlexAvatarServicer):
+    """The calls of proto/flexavatar/v1/flexavatar.proto. Never blocks the event loop."""
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        engine: Engine,
+        store: Store,
+        creations: Creations,
+        sessions: Sessions,
+        publisher: Publisher,
+    ) -> None:
+        self._config, self._engine, self._store = config, engine, store
+        self._creations, self._sessions, self._publisher = creations, sessions, publisher
+
+    @reports_errors
+    async def CreateAvatar(  # noqa: N802
+        self, requests: AsyncIterator[pb.CreateAvatarRequest], context: ServicerContext
+    ) -> None:
+        header = await read_header(requests, self._config)
+        with self._seat(header) as creation:
+            photos = await read_photos(requests, self._config)
+            making = asyncio.ensure_future(self._creations.run(creation, photos))
+            del photos
+            try:
+                while not making.done():
+                    await context.write(pb.CreateAvatarResponse(progress=_progress(creation)))
+                    await asyncio.wait((making,), timeout=PROGRESS_S)
+            finally:
+                making.cancel()  # no effect on one that is complete
+            record = await making
+        await context.write(pb.CreateAvatarResponse(avatar=avatar_message(record)))
+
+    @reports_errors
+    async def CreateAvatarOnce(  # noqa: N802
+        self, request: pb.CreateAvatarOnceRequest, context: ServicerContext
+    ) -> pb.Avatar:
+        check_photos(request.photos, self._config)
+        with self._seat(request.header) as creation:
+            return avatar_message(await self._creations.run(creation, request.photos))
+
+    def _seat(self, header: pb.CreateAvatarHeader) -> AbstractContextManager[Creation]:
+        """A place among the creations. Raises InputError, ConflictError, BusyError."""
+        if header.quality not in pb.Quality.values():
+            raise InputError(f"quality: expected one of {pb.Quality.keys()}, got {header.quality}")
+        name = header.name or f"avatar-{secrets.token_hex(4)}"
+        return self._creations.seat(name, header.quality == pb.QUALITY_QUICK, header.replace)
+
+    @reports_errors
+    async def GetAvatar(  # noqa: N802
+        self, request: pb.GetAvatarRequest, context: ServicerContext
+    ) -> pb.Avatar:
+        return avatar_message(await asyncio.to_thread(self._store.record, request.name))
+
+    @reports_errors
+    async def ListAvatars(  # noqa: N802
+        self, request: pb.ListAvatarsRequest, context: ServicerContext
+    ) -> pb.ListAvatarsResponse:
+        records = await asyncio.to_thread(self._store.records)
+        return pb.ListAvatarsResponse(avatars=map(avatar_message, records))
+
+    @reports_errors
+    async def DeleteAvatar(  # noqa: N802
+        self, request: pb.DeleteAvatarRequest, context: ServicerContext
+    ) -> pb.DeleteAvatarResponse:
+        await asyncio.to_thread(self._store.delete, request.name)
+        reason = f"avatar {request.name!r} was deleted"
+        return pb.DeleteAvatarResponse(
+            ended_sessions=self._sessions.end_all_of(request.name, reason)
+        )
+
+    @reports_errors
+    async def StartSession(  # noqa: N802
+        self, request: pb.StartSessionRequest, context: ServicerContext
+    ) -> pb.Session:
+        plan = stream_plan(request, self._config)
+        self._sessions.check_room()
+        puppet, count = await asyncio.to_thread(self._load, request.avatar)
+        camera = camera_from(request.camera, puppet.camera, plan)
+        camera = camera or scaled(puppet.camera, plan.width, plan.height)
+        session, token = self._sessions.start(request.avatar, puppet, plan, camera, count)
+        try:  # it may have been deleted while it was loaded
+            await asyncio.to_thread(self._store.record, request.avatar)
+        except AvatarNotFoundError as error:
+            self._sessions.end(session, str(error))
+            raise
+        return pb.Session(
+            session_id=session.session_id,
+            owner_token=token,
+            frame_address=self._publisher.address,
+            topic=wire.topic(session.session_id)[0],
+            width=plan.width,
+            height=plan.height,
+            kinds=plan_kinds(plan),
+            camera=camera_message(camera),
+            gaussians=count,
+            curve=self._frame_keys(),
+        )
+
+    def _load(self, name: str) -> tuple[Puppet, int]:
+        """An avatar from the store, ready to be driven, and its number of Gaussians."""
+        avatar = self._store.read(name, self._engine.load)
+        return self._engine.puppet(avatar), self._engine.count(avatar)
+
+    def _frame_keys(self) -> pb.CurveKeys | None:
+        """Keys for one more reader, if frames are encrypted."""
+        if (keys := self._publisher.keys) is None:
+            return None
+        public, secret = keys.issue()
+        return pb.CurveKeys(
+            server_public_key=keys.public.decode(),
+            client_public_key=public,
+            client_secret_key=secret,
+        )
+
+    @reports_errors
+    async def Drive(  # noqa: N802
+        self, requests: AsyncIterator[pb.DriveRequest], context: ServicerContext
+    ) -> None:
+        first = await anext(requests, None)
+        if first is None:
+            return
+        session = self._sessions.claim(first.session_id, first.owner_token)
+        with only_stream(session):
+            await drive_until_end(session, first, requests, context)
+
+    @reports_errors
+    async def DriveOnce(  # noqa: N802
+        self, request: pb.DriveRequest, context: ServicerContext
+    ) -> pb.DriveResponse:
+        session = self._sessions.claim(request.session_id, request.owner_token)
+        accept(session, request)
+        return report(session)
+
+    @reports_errors
+    async def EndSession(  # noqa: N802
+        self, request: pb.EndSessionRequest, context: ServicerContext
+    ) -> pb.EndSessionResponse:
+        session = self._sessions.claim(request.session_id, request.owner_token)
+        self._sessions.end(session, "its owner ended it")
+        return pb.EndSessionResponse(frames=session.drawn.seq)
+
+    @reports_errors
+    async def GetServerInfo(  # noqa: N802
+        self, request: pb.GetServerInfoRequest, context: ServicerContext
+    ) -> pb.ServerInfo:
+        return pb.ServerInfo(
+            version=_version(),
+            wire_version=wire.VERSION,
+            device=self._engine.device,
+            frame_address=self._publisher.address,
+            avatars=len(await asyncio.to_thread(self._store.names)),
+            sessions=len(self._sessions.running()),
+            creations=len(self._creations),
+            limits=limits_message(self._config),
+        )
+
+
+def _version() -> str:
+    try:
+        return version("flexavatar")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _progress(creation: Creation) -> pb.CreateProgress:
+    return pb.CreateProgress(
+        stage=creation.stage,
+        fraction=creation.fraction,
+        elapsed_ms=int(1000 * creation.elapsed_s),
+    )

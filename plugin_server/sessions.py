@@ -1,0 +1,89 @@
+"""Which sessions there are, whose they are, and how they came to an end."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections import OrderedDict
+
+from flexavatar.errors import BusyError, SessionNotFoundError
+from flexavatar.types import Camera
+from plugin_server.engine import Engine, Puppet
+from plugin_server.frameloop import FrameLoop
+from plugin_server.frames import FrameWriter, StreamPlan
+from plugin_server.latest import Latest
+from plugin_server.publisher import Publisher
+from plugin_server.session import Session
+from plugin_server.status import OwnerError
+
+REMEMBERED = 256
+"""Ended sessions whose reason is still told to who asks."""
+
+
+class Sessions:
+    """The sessions of one server; used from its event loop only."""
+
+    def __init__(
+        self, engine: Engine, publisher: Publisher, frame_loop: FrameLoop, limit: int
+    ) -> None:
+        self._engine, self._publisher, self._loop = engine, publisher, frame_loop
+        self._limit = limit
+        self._running: dict[str, tuple[Session, str]] = {}
+        self._ended: OrderedDict[str, tuple[str, str]] = OrderedDict()  # token, reason
+
+    def running(self) -> list[Session]:
+        """Those that have not ended."""
+        for session, token in list(self._running.values()):
+            if session.end_reason is not None:
+                del self._running[session.session_id]
+                self._ended[session.session_id] = token, session.end_reason
+        while len(self._ended) > REMEMBERED:
+            self._ended.popitem(last=False)
+        return [session for session, _ in self._running.values()]
+
+    def check_room(self) -> None:
+        """Raise BusyError if one more is too many."""
+        if len(self.running()) >= self._limit:
+            raise BusyError(f"sessions: {self._limit} is the limit, end one or wait")
+
+    def start(
+        self, avatar: str, puppet: Puppet, plan: StreamPlan, camera: Camera, count: int
+    ) -> tuple[Session, str]:
+        """A new session and its owner's token. Raises BusyError."""
+        self.check_room()
+        session_id, token = secrets.token_hex(8), secrets.token_urlsafe(24)
+        writer = FrameWriter(session_id, plan, self._engine, self._publisher, count)
+        mailbox = Latest(self._loop.changed)
+        session = Session(session_id, avatar, puppet, plan, camera, writer, mailbox)
+        self._running[session_id] = session, token
+        self._loop.add(session)
+        return session, token
+
+    def claim(self, session_id: str, token: str) -> Session:
+        """The session, for its owner. Raises SessionNotFoundError, OwnerError."""
+        self.running()  # sorts out those that have ended
+        session, expected = self._running.get(session_id, (None, ""))
+        reason = None
+        if session is None:
+            if session_id not in self._ended:
+                raise SessionNotFoundError(f"no session {session_id[:40]!r}")
+            expected, reason = self._ended[session_id]
+        if not hmac.compare_digest(token.encode(), expected.encode()):
+            raise OwnerError(
+                f"session {session_id} belongs to another client: expected the owner_token that"
+                " StartSession returned"
+            )
+        if session is None:
+            raise SessionNotFoundError(f"session {session_id} has ended: {reason}")
+        return session
+
+    def end(self, session: Session, reason: str) -> None:
+        """End one."""
+        self._loop.end(session, reason)
+
+    def end_all_of(self, avatar: str, reason: str) -> int:
+        """End those that show an avatar; how many they were."""
+        found = [s for s in self.running() if s.avatar == avatar]
+        for session in found:
+            self.end(session, reason)
+        return len(found)

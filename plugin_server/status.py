@@ -1,0 +1,80 @@
+"""Our errors -> gRPC status codes; the one place where they cross."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, NoReturn
+
+from grpc import StatusCode
+from grpc.aio import ServicerContext
+
+from flexavatar.errors import (
+    AssetError,
+    AvatarNotFoundError,
+    BusyError,
+    ConflictError,
+    FlexAvatarError,
+    InputError,
+    SessionNotFoundError,
+)
+
+
+class OwnerError(ConflictError):
+    """The session belongs to another client."""
+
+
+class TooLargeError(BusyError):
+    """An upload is larger than the server takes."""
+
+
+class UploadTimeoutError(FlexAvatarError):
+    """An upload stopped half way."""
+
+
+STATUS: dict[type[FlexAvatarError], StatusCode] = {
+    InputError: StatusCode.INVALID_ARGUMENT,
+    AvatarNotFoundError: StatusCode.NOT_FOUND,
+    SessionNotFoundError: StatusCode.NOT_FOUND,
+    BusyError: StatusCode.RESOURCE_EXHAUSTED,
+    ConflictError: StatusCode.ALREADY_EXISTS,
+    OwnerError: StatusCode.PERMISSION_DENIED,
+    AssetError: StatusCode.DATA_LOSS,
+    UploadTimeoutError: StatusCode.DEADLINE_EXCEEDED,
+}
+
+
+def status_of(error: FlexAvatarError) -> StatusCode:
+    """The code of the error's class, or of its nearest parent that has one."""
+    codes = (STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    return next(codes, StatusCode.INTERNAL)
+
+
+def error_of(code: StatusCode, message: str) -> FlexAvatarError | None:
+    """The way back, for clients: our error for a code, or None if no error of ours has it."""
+    for kind, known in STATUS.items():
+        if known is code:
+            return kind(message)
+    return None
+
+
+async def abort(context: ServicerContext, error: FlexAvatarError) -> NoReturn:
+    """End the call with the error's code and message."""
+    await context.abort(status_of(error), str(error))
+    raise AssertionError("abort returned")
+
+
+Rpc = Callable[[Any, Any, ServicerContext], Awaitable[Any]]
+
+
+def reports_errors(rpc: Rpc) -> Rpc:
+    """A call whose FlexAvatarErrors become status codes. A bug stays loud: UNKNOWN and a log."""
+
+    @wraps(rpc)
+    async def wrapped(self: Any, request: Any, context: ServicerContext) -> Any:
+        try:
+            return await rpc(self, request, context)
+        except FlexAvatarError as error:
+            await abort(context, error)
+
+    return wrapped

@@ -1,0 +1,278 @@
+"""Avatars on disk: one folder each, and a kill at any moment leaves the old or the new.
+
+    <root>/<name>/            what the engine saved, and record.json with the files' sizes and sums
+    <root>/.staging/<random>  being written
+    <root>/.replaced/<name>   the old one, for the instant in which the new one takes its place
+    <root>/.deleted/<random>  being removed
+    <root>/.lock              held by the one server that uses this store
+
+An avatar appears by one rename of a folder that is complete and flushed. Only a replacement needs
+two; if the second did not happen, the next start undoes the first.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, TypeVar
+
+from flexavatar.errors import AssetError, AvatarNotFoundError, ConflictError, InputError
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+RECORD = "record.json"
+RECORD_VERSION = 1
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class AvatarRecord:
+    """What a list of avatars shows, without loading them."""
+
+    name: str
+    gaussians: int
+    photos: int
+    created_unix_ms: int
+    create_s: float
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+def check_name(name: str) -> str:
+    """The name, if it can be an avatar's. Raises InputError."""
+    if not NAME.fullmatch(name):
+        raise InputError(
+            "avatar name: expected 1 to 64 of a-z 0-9 _ -, starting with a letter or digit,"
+            f" got {name[:80]!r}"
+        )
+    return name
+
+
+class Store:
+    """The avatars under one folder. Safe to use from several threads."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._busy: set[str] = set()
+        self._mutex = threading.RLock()
+        for folder in (root, self._staging, self._replaced, self._deleted):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(root / ".lock")
+        self._sweep()
+
+    @property
+    def _staging(self) -> Path:
+        return self._root / ".staging"
+
+    @property
+    def _replaced(self) -> Path:
+        return self._root / ".replaced"
+
+    @property
+    def _deleted(self) -> Path:
+        return self._root / ".deleted"
+
+    def _sweep(self) -> None:
+        """Put right what a kill left: undo half replacements, remove what is half written."""
+        for old in self._replaced.iterdir():
+            if not (self._root / old.name).exists():
+                old.rename(self._root / old.name)
+        _flush(self._root)
+        for folder in (self._replaced, self._staging, self._deleted):
+            for leftover in folder.iterdir():
+                shutil.rmtree(leftover)
+
+    @contextmanager
+    def reserve(self, name: str, replace: bool) -> Iterator[None]:
+        """Hold a name while its avatar is made. Raises InputError, ConflictError."""
+        check_name(name)
+        with self._mutex:
+            if name in self._busy:
+                raise ConflictError(f"avatar {name!r} is being made or removed right now")
+            if not replace and (self._root / name).exists():
+                raise ConflictError(f"avatar {name!r} exists already: delete or replace it")
+            self._busy.add(name)
+        try:
+            yield
+        finally:
+            with self._mutex:
+                self._busy.discard(name)
+
+    def write(
+        self,
+        record: AvatarRecord,
+        save: Callable[[Path], None],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Put an avatar in place, whole or not at all. The caller has reserved its name.
+
+        `save` fills an empty folder; `check` may still raise just before the avatar appears.
+        """
+        folder = self._staging / secrets.token_hex(8)
+        folder.mkdir()
+        try:
+            save(folder)
+            _write_record(folder, record)
+            _flush_tree(folder)
+            check()
+            self._place(folder, record.name)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _place(self, folder: Path, name: str) -> None:
+        """Rename a complete folder to its avatar's name; an old one steps aside first."""
+        target, old = self._root / name, self._replaced / name
+        if old.exists():
+            shutil.rmtree(old)
+        with self._mutex:
+            if target.exists():
+                target.rename(old)
+            try:
+                folder.rename(target)
+            except BaseException:
+                if old.exists():
+                    old.rename(target)
+                raise
+            _flush(self._root)
+        if old.exists():
+            shutil.rmtree(old)
+
+    def names(self) -> list[str]:
+        """All avatars, sorted."""
+        return sorted(p.name for p in self._root.iterdir() if NAME.fullmatch(p.name))
+
+    def records(self) -> list[AvatarRecord]:
+        """All avatars that are whole, by name."""
+        found = []
+        for name in self.names():
+            try:
+                found.append(self.record(name))
+            except (AvatarNotFoundError, AssetError):
+                continue  # deleted meanwhile, or damaged: `record` says so to who asks for it
+        return found
+
+    def record(self, name: str) -> AvatarRecord:
+        """One avatar's record. Raises AvatarNotFoundError, AssetError, InputError."""
+        return self._steady(name, lambda folder: _read_record(folder)[0])
+
+    def read(self, name: str, load: Callable[[Path], T]) -> T:
+        """What `load` makes of the avatar's folder, once its files agree with the record.
+
+        Raises AvatarNotFoundError, AssetError.
+        """
+
+        def checked(folder: Path) -> T:
+            for file, measure in _read_record(folder)[1].items():
+                if _measure(folder / file) != measure:
+                    raise AssetError(f"avatar {name!r}: {file} is damaged")
+            return load(folder)
+
+        return self._steady(name, checked)
+
+    def _steady(self, name: str, action: Callable[[Path], T]) -> T:
+        """Run `action` on an avatar's folder, again if it was replaced in the middle."""
+        for _ in range(8):
+            folder, identity = self._folder(name)
+            try:
+                result = action(folder)
+            except AssetError:
+                if self._folder(name)[1] == identity:
+                    raise
+            except FileNotFoundError as error:
+                if self._folder(name)[1] == identity:
+                    raise AssetError(f"avatar {name!r}: {error.filename} is missing") from error
+            else:
+                if self._folder(name)[1] == identity:
+                    return result
+        raise ConflictError(f"avatar {name!r} is being replaced over and over")
+
+    def delete(self, name: str) -> None:
+        """Remove an avatar. Raises AvatarNotFoundError, ConflictError while it is being made."""
+        trash = self._deleted / secrets.token_hex(8)
+        with self._mutex:
+            folder, _ = self._folder(name)
+            if name in self._busy:
+                raise ConflictError(f"avatar {name!r} is being replaced right now")
+            folder.rename(trash)
+            _flush(self._root)
+        shutil.rmtree(trash)
+
+    def _folder(self, name: str) -> tuple[Path, tuple[int, int]]:
+        """An existing avatar's folder, and what tells it from one that replaces it."""
+        folder = self._root / check_name(name)
+        with self._mutex:
+            if not folder.is_dir():
+                raise AvatarNotFoundError(f"no avatar {name!r}")
+            stat = folder.stat()
+        return folder, (stat.st_ino, stat.st_mtime_ns)
+
+    def close(self) -> None:
+        """Let another server use this store."""
+        self._lock.close()
+
+
+def _lock(path: Path) -> IO[str]:
+    """Take the store for this process, until the file is closed or the process is gone."""
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise ConflictError(f"{path.parent} is in use by another server") from error
+    return file
+
+
+def _measure(path: Path) -> tuple[int, str]:
+    """Size and SHA-256 of a file."""
+    with path.open("rb") as file:
+        return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_record(folder: Path, record: AvatarRecord) -> None:
+    """Add record.json to a folder that is complete otherwise."""
+    files = {
+        str(path.relative_to(folder)): _measure(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    content = {"version": RECORD_VERSION, "avatar": asdict(record), "files": files}
+    (folder / RECORD).write_text(json.dumps(content, indent=1))
+
+
+def _read_record(folder: Path) -> tuple[AvatarRecord, dict[str, tuple[int, str]]]:
+    """The record of a folder, and its files' sizes and sums. Raises AssetError."""
+    try:
+        content = json.loads((folder / RECORD).read_text())
+        if content["version"] != RECORD_VERSION:
+            found = f"expected version {RECORD_VERSION}, got {content['version']!r}"
+            raise AssetError(f"avatar {folder.name!r}: {found}")
+        files = {str(k): (int(size), str(total)) for k, (size, total) in content["files"].items()}
+        return AvatarRecord(**{**content["avatar"], "name": folder.name}), files
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AssetError(f"avatar {folder.name!r}: {RECORD} is damaged: {error}") from error
+
+
+def _flush_tree(folder: Path) -> None:
+    """Make a folder and all in it survive a power cut."""
+    for path in folder.rglob("*"):
+        _flush(path)
+    _flush(folder)
+
+
+def _flush(path: Path) -> None:
+    """Write a file's or a folder's content through to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

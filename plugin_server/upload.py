@@ -1,0 +1,74 @@
+"""The client's photos on their way in, within the server's limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from flexavatar.errors import InputError
+from plugin_server.config import ServerConfig
+from plugin_server.pb import flexavatar_pb2 as pb
+from plugin_server.status import TooLargeError, UploadTimeoutError
+
+
+def check_photos(photos: Sequence[bytes | bytearray], config: ServerConfig) -> None:
+    """Raise InputError or TooLargeError for photos that need no look at their content."""
+    if not photos:
+        raise InputError(f"photos: expected 1 to {config.max_photos}, got none")
+    if len(photos) > config.max_photos:
+        raise InputError(f"photos: expected 1 to {config.max_photos}, got {len(photos)}")
+    for index, photo in enumerate(photos):
+        if not photo:
+            raise InputError(f"photo {index}: expected an image file, got 0 bytes")
+    _check_size(photos, config)
+
+
+def _check_size(photos: Sequence[bytes | bytearray], config: ServerConfig) -> None:
+    """Raise TooLargeError as soon as an upload is beyond the limits."""
+    largest, total = max(map(len, photos)), sum(map(len, photos))
+    if largest > config.max_photo_mib << 20:
+        raise TooLargeError(f"photo: expected {config.max_photo_mib} MiB at most, got more")
+    if total > config.max_upload_mib << 20:
+        raise TooLargeError(f"photos: expected {config.max_upload_mib} MiB together, got more")
+
+
+async def read_header(
+    requests: AsyncIterator[pb.CreateAvatarRequest], config: ServerConfig
+) -> pb.CreateAvatarHeader:
+    """The first message. Raises InputError, UploadTimeoutError."""
+    first = await _next(requests, config)
+    if first is None or first.WhichOneof("part") != "header":
+        raise InputError("upload: expected a header as the first message")
+    return first.header
+
+
+async def read_photos(
+    requests: AsyncIterator[pb.CreateAvatarRequest], config: ServerConfig
+) -> list[bytes]:
+    """The rest: whole files. Raises InputError, TooLargeError, UploadTimeoutError."""
+    photos: list[bytearray] = []
+    while (request := await _next(requests, config)) is not None:
+        if request.WhichOneof("part") != "chunk":
+            raise InputError("upload: expected a chunk after the header")
+        index = request.chunk.photo
+        if index not in (len(photos) - 1, len(photos)):
+            raise InputError(f"upload: expected photo {len(photos)} next, got {index}")
+        if index >= config.max_photos:
+            raise InputError(f"photos: expected 1 to {config.max_photos}, got more")
+        if index == len(photos):
+            photos.append(bytearray())
+        photos[index] += request.chunk.data
+        _check_size(photos, config)
+    check_photos(photos, config)
+    return [bytes(photo) for photo in photos]
+
+
+async def _next(
+    requests: AsyncIterator[pb.CreateAvatarRequest], config: ServerConfig
+) -> pb.CreateAvatarRequest | None:
+    """The next message, or None after the last."""
+    try:
+        return await asyncio.wait_for(anext(requests, None), config.upload_timeout_s)
+    except TimeoutError as error:
+        message = f"upload: nothing came for {config.upload_timeout_s:g} s"
+        raise UploadTimeoutError(message) from error
