@@ -8,14 +8,15 @@ import numpy as np
 
 from flexavatar.head.bake.body import Body, build_body
 from flexavatar.head.bake.chart import build_chart
-from flexavatar.head.bake.expression import unit_fields
+from flexavatar.head.bake.expression import expression_mix, unit_fields
 from flexavatar.head.bake.identity import draw_sliders, principal_modes, without_rigid
 from flexavatar.head.bake.masks import build_masks
 from flexavatar.head.bake.mesh import build_mesh
 from flexavatar.head.bake.rig import joint_regressor
-from flexavatar.head.bake.shapes import shape_offsets
+from flexavatar.head.bake.shapes import FaceMotion, face_motion
 from flexavatar.head.bake.source import Source
 from flexavatar.head.open_head import VERSION
+from flexavatar.types import EXPRESSION_SIZE
 
 IDENTITY_MODES = 72
 SEED = 20
@@ -26,7 +27,7 @@ def bake(source: Source) -> dict[str, np.ndarray]:
     mesh = build_mesh(source.base)
     body = build_body(source, mesh)
     masks = build_masks(source, body)
-    arrays = shape_offsets(body, unit_fields(source, mesh))
+    arrays = motion_arrays(face_motion(body), body.carry(unit_fields(source, mesh)))
     arrays |= {
         "version": np.array(VERSION),
         "template": body.points.astype(np.float32),
@@ -53,3 +54,21 @@ def identity_modes(source: Source, body: Body, masks: dict[str, np.ndarray]) -> 
         replace(sliders, fields=still), importance, body.mesh.mirror, IDENTITY_MODES
     )
     return modes
+
+
+def motion_arrays(motion: FaceMotion, units: np.ndarray) -> dict[str, np.ndarray]:
+    """The arrays that move the face; `units` [U, V, 3] are further shapes for the basis."""
+    shapes = np.concatenate((motion.offsets, units)).astype(np.float16)
+    mix = expression_mix(shapes.astype(np.float64), EXPRESSION_SIZE)
+    return {
+        "shapes": shapes,
+        "expression_mix": mix.astype(np.float32),
+        "eyelids": _columns([lid.closed for lid in motion.lids]),
+        "lid_arcs": _columns([lid.arc for lid in motion.lids]),
+        "correctives": _columns(list(motion.pairs.values())).astype(np.float16),
+        "corrective_factors": np.array(["*".join(pair) for pair in motion.pairs]),
+    }
+
+
+def _columns(fields: list[np.ndarray]) -> np.ndarray:
+    return np.stack(fields, axis=-1).astype(np.float32)

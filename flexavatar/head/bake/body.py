@@ -19,8 +19,11 @@ from flexavatar.head.bake.rig import (
     smoother,
 )
 from flexavatar.head.bake.source import Source
+from flexavatar.head.eyelids import eye_rings, keep_out
 
 EAR = "mpfb2/targets/ears/l-ear-scale-incr.target.gz"
+EYEBALL = 0.015
+"""Radius, metres: the largest that the average lids clear."""
 ARM_BONES = ("upperarm", "lowerarm", "wrist", "finger", "metacarpal")
 ARM_TURN = np.deg2rad(32)
 """The base mesh holds its arms out; they hang by this much more."""
@@ -64,8 +67,9 @@ def build_body(source: Source, mesh: HeadMesh) -> Body:
     teeth = mesh.part("lower_teeth")
     hinge = fit_hinge(points[teeth], jaw_open[teeth])
     centres = [eye_centre(source, person, part) for part in ("leye", "reye")]
-    for part, centre in zip(("leye", "reye"), centres, strict=True):
+    for side, part, centre in zip(("left", "right"), ("leye", "reye"), centres, strict=True):
         points[mesh.part(part)] = on_sphere(points[mesh.part(part)], centre)
+        points = keep_out(points, lid_skin(mesh, points, side), centre, EYEBALL)
     skull = skull_weights(source, mesh)
     weights = skinning(mesh, skull, jaw_weights(mesh, points, jaw_open, hinge))
     joints = np.stack(
@@ -95,10 +99,22 @@ def eye_centre(source: Source, person: np.ndarray, part: str) -> np.ndarray:
 
 
 def on_sphere(points: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """Push points to their mean distance from the centre: [V, 3]."""
+    """Put points on the eyeball: [V, 3]."""
     arms = points - centre
-    radius = np.linalg.norm(arms, axis=1, keepdims=True)
-    return centre + arms * (radius.mean() / radius)
+    return centre + arms * (EYEBALL / np.linalg.norm(arms, axis=1, keepdims=True))
+
+
+def lid_skin(mesh: HeadMesh, points: np.ndarray, side: str) -> np.ndarray:
+    """Skin near one eye's lids, without the loop that hides in the eyeball: [V] bool."""
+    rings = eye_rings(mesh.rings, side)
+    near = np.zeros(len(points), dtype=bool)
+    for name, ring in rings.items():
+        near[ring] = not name.endswith("tuck")
+    edge = points[np.concatenate([r for n, r in rings.items() if n.endswith("crease")])]
+    distance = np.linalg.norm(points[:, None] - edge, axis=2).min(1)
+    hidden = np.concatenate([r for n, r in rings.items() if n.endswith("tuck")])
+    near |= mesh.part("skin") & (distance < 0.012) & ~np.isin(np.arange(len(points)), hidden)
+    return near
 
 
 def similarity(points: np.ndarray, fields: np.ndarray) -> np.ndarray:

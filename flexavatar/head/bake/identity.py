@@ -10,19 +10,28 @@ from flexavatar.head.bake.mesh import HeadMesh
 from flexavatar.head.bake.person import ANCESTRIES, Person, macro_weights
 from flexavatar.head.bake.source import Source
 
-LOCAL = ("head", "forehead", "eyes", "eyebrows", "nose", "mouth", "chin", "ears", "cheek", "neck")
-SKIPPED = (
-    "trans-in",
-    "trans-out",
-    "head-trans",
-    "head-age",
-    "measure-",
-    "neck-trans",
-    "head-angle",
-)
-"""Targets that tilt or shift a feature off the midplane, move the whole head, or repeat another."""
-SIGMA = 0.4
-"""Spread of a local slider; 1 is the end of its range."""
+SPREAD = {
+    "head": 0.1,
+    "forehead": 0.2,
+    "eyes": 0.28,
+    "eyebrows": 0.3,
+    "nose": 0.3,
+    "mouth": 0.3,
+    "chin": 0.24,
+    "ears": 0.3,
+    "cheek": 0.3,
+    "neck": 0.25,
+}
+"""Local sliders by folder and their standard deviation; 1 is the end of a slider's range.
+
+Chosen so that head breadth and length, face height, nose, mouth and eyes spread as in adults
+(NIOSH head and face survey of 2003: 6, 7, 8, 4, 4 mm and so on).
+"""
+ONE_SIDED = 0.25
+"""Difference between left and right sliders, as a share of their common spread."""
+SKIPPED = ("trans-in", "trans-out", "head-trans", "head-age", "measure-", "neck-trans")
+"""Sliders that shift a feature off the midplane, move the whole head, or repeat another."""
+KEPT = ("l-eye-trans", "r-eye-trans")
 PEOPLE = 2000
 
 
@@ -39,9 +48,9 @@ def draw_person(rng: np.random.Generator) -> Person:
     return Person(
         gender=float(rng.beta(0.5, 0.5)),
         age=float(rng.uniform(0.48, 0.95)),
-        muscle=float(np.clip(rng.normal(0.5, 0.18), 0, 1)),
-        weight=float(np.clip(rng.normal(0.5, 0.22), 0, 1)),
-        height=float(np.clip(rng.normal(0.5, 0.15), 0, 1)),
+        muscle=float(np.clip(rng.normal(0.5, 0.15), 0, 1)),
+        weight=float(np.clip(rng.normal(0.5, 0.17), 0, 1)),
+        height=float(np.clip(rng.normal(0.5, 0.05), 0, 1)),
         ancestry=tuple(rng.dirichlet(np.full(len(ANCESTRIES), 0.6))),
     )
 
@@ -62,17 +71,34 @@ def _draw_local(
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Opposite targets share a slider; left and right ones differ a little."""
     fields, draws = [], []
-    shared: dict[str, np.ndarray] = {}
+    sliders: dict[str, np.ndarray] = {}
     for name in _local_targets(source):
-        stem = _stem(name.rsplit("/", 1)[1].removeprefix("l-").removeprefix("r-"))
-        both = shared.setdefault(stem, rng.normal(0, SIGMA, PEOPLE))
-        own = both + rng.normal(0, 0.25 * SIGMA, PEOPLE) * name.rsplit("/", 1)[1].startswith(
-            ("l-", "r-")
-        )
-        sign = -1 if _is_low(name) else 1
+        target = Target.parse(name)
+        shared = sliders.setdefault(target.slider, rng.normal(0, 1, PEOPLE))
+        if target.side:
+            key = target.side + target.slider
+            shared = shared + ONE_SIDED * sliders.setdefault(key, rng.normal(0, 1, PEOPLE))
         fields.append(mesh.sample(source.target(name)))
-        draws.append(np.clip(sign * own, 0, 1.2))
+        draws.append(np.clip(target.sign * SPREAD[target.folder] * shared, 0, 1.2))
     return fields, np.array(draws).T
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the name of a local target says."""
+
+    folder: str
+    side: str  # "l-", "r-" or ""
+    slider: str
+    sign: int  # which end of the slider
+
+    @staticmethod
+    def parse(path: str) -> Target:
+        folder, name = path.split("/")[-2:]
+        side = name[:2] if name.startswith(("l-", "r-")) else ""
+        body, _, end = name.removeprefix(side).split(".")[0].rpartition("-")
+        low = {high: low for low, high in OPPOSITES}.get(end, end)
+        return Target(folder, side, f"{body}-{low}", -1 if _is_low(end) else 1)
 
 
 OPPOSITES = (
@@ -85,23 +111,13 @@ OPPOSITES = (
 )
 
 
-def _stem(name: str) -> str:
-    body, _, end = name.removesuffix(".gz").removesuffix(".target").rpartition("-")
-    pairs = [pair for pair in OPPOSITES if end in pair]
-    return f"{body}-{pairs[0][0]}" if pairs else f"{body}-{end}"
-
-
-def _is_low(name: str) -> bool:
-    end = name.removesuffix(".gz").removesuffix(".target").rpartition("-")[2]
+def _is_low(end: str) -> bool:
     return end in [low for low, _ in OPPOSITES]
 
 
 def _local_targets(source: Source) -> list[str]:
-    names = [n for folder in LOCAL for n in source.under(f"mpfb2/targets/{folder}/")]
-    eyes_may_shift = ("l-eye-trans", "r-eye-trans")
-    return [
-        n for n in names if not any(s in n for s in SKIPPED) or any(s in n for s in eyes_may_shift)
-    ]
+    names = [n for folder in SPREAD for n in source.under(f"mpfb2/targets/{folder}/")]
+    return [n for n in names if any(k in n for k in KEPT) or not any(s in n for s in SKIPPED)]
 
 
 def without_rigid(fields: np.ndarray, points: np.ndarray, weights: np.ndarray) -> np.ndarray:

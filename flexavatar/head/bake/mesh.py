@@ -20,11 +20,11 @@ GROUPS = {
     "tongue": "helper-tongue",
 }
 
-BUST_FLOOR = 0.475
+BUST_FLOOR = 0.499
 """Height of the cut through chest and upper arms in the base mesh, metres; above the armpits."""
-LONG_EDGE = 0.0083
+LONG_EDGE = 0.0087
 """Skin quads of the head with longer edges are split in four."""
-SHOULDER_TOP = 0.545
+SHOULDER_TOP = 0.572
 """Below this only quads twice as coarse are split."""
 
 # Base-mesh vertices on the character's left: an edge (two neighbours) names its edge loop.

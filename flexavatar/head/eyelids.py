@@ -1,0 +1,181 @@
+"""Closes a person's eyelids over the eyeballs, by construction.
+
+Lids turn about a horizontal axis through the eyeball's centre, so that skin keeps its distance from
+the eyeball all the way. The two margins of each lid are brought onto one curve, and skin above and
+below follows less and less towards brow and cheek.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flexavatar.errors import AssetError
+from flexavatar.head.flame import FlameHead
+
+MARGINS = ("outer", "middle", "inner", "tuck")
+"""Edge loops of a lid margin, from the front edge to the one hidden in the eyeball."""
+RISE = 0.18
+"""Share of the opening that the lower lid closes."""
+OVERLAP = 0.15e-3
+"""Metres that each lid passes the meeting curve, so that no slit is left."""
+REACH = {"upper": 0.85, "lower": 0.6}
+"""Radians above and below the margin where skin no longer follows."""
+CLEARANCE = 0.45e-3
+"""Metres that lid skin keeps in front of the eyeball."""
+
+
+@dataclass(frozen=True)
+class LidMotion:
+    """How one eye closes."""
+
+    closed: np.ndarray  # [V, 3] displacement at blink 1
+    arc: np.ndarray  # [V, 3] half way: displacement less half of `closed`
+    share: np.ndarray  # [V] how far each vertex follows its lid margin, 0..1
+
+
+@dataclass(frozen=True)
+class Eye:
+    """Polar view of the vertices around one eyeball: height angles about its horizontal axis."""
+
+    x: np.ndarray  # [V] metres along the axis
+    angle: np.ndarray  # [V] radians above straight ahead
+    reach: np.ndarray  # [V] metres from the axis
+    front: np.ndarray  # [V] bool
+
+    def turned(self, turn: np.ndarray) -> np.ndarray:
+        """Positions about the centre after a turn, positive up: [V] -> [V, 3]."""
+        angle = self.angle + turn
+        height, depth = self.reach * np.sin(angle), self.reach * np.cos(angle)
+        return np.stack((self.x, height, depth), axis=1)
+
+
+def close_lids(
+    points: np.ndarray, rings: Mapping[str, np.ndarray], centre: np.ndarray, eyeball: np.ndarray
+) -> LidMotion:
+    """Motion of one eye's lids.
+
+    `points` [V, 3] is a neutral head, `rings` has the lid loops of one eye ("upper_lid_outer" and
+    so on, nose to temple), `centre` [3] is the eyeball's, `eyeball` [V] bool its vertices.
+    """
+    arms = points - centre
+    eye = Eye(
+        x=arms[:, 0],
+        angle=np.arctan2(arms[:, 1], arms[:, 2]),
+        reach=np.hypot(arms[:, 1], arms[:, 2]),
+        front=(arms[:, 2] > 0) & ~eyeball,
+    )
+    turn, share = _skin_turn(eye, rings)
+    hidden = np.zeros(len(points), dtype=bool)
+    for name in MARGINS:
+        upper, lower = _closing(eye, rings[f"upper_lid_{name}"], rings[f"lower_lid_{name}"])
+        turn[rings[f"upper_lid_{name}"]], turn[rings[f"lower_lid_{name}"]] = upper, lower
+        both = np.concatenate((rings[f"upper_lid_{name}"], rings[f"lower_lid_{name}"]))
+        share[both] = 1
+        hidden[both] = name == "tuck"
+    radius = np.linalg.norm(arms[eyeball], axis=1).mean()
+    guarded = (share > 0) & ~hidden
+    closed = _kept_out(eye.turned(turn), radius, guarded) - arms
+    half = _kept_out(eye.turned(turn / 2), radius, guarded) - arms
+    moving = (share > 0)[:, None]
+    return LidMotion(closed * moving, (half - closed / 2) * moving, share)
+
+
+def _closing(eye: Eye, upper: np.ndarray, lower: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Turns that bring an upper and a lower ring onto one curve."""
+    rise = np.interp(eye.x[upper], eye.x[lower], eye.angle[lower])
+    fall = np.interp(eye.x[lower], eye.x[upper], eye.angle[upper])
+    opening_above, opening_below = eye.angle[upper] - rise, fall - eye.angle[lower]
+    past = OVERLAP / eye.reach[upper].mean()
+    down = -(1 - RISE) * opening_above - past * np.tanh(opening_above / past / 4)
+    up = RISE * opening_below + past * np.tanh(opening_below / past / 4)
+    return down, up
+
+
+def _skin_turn(eye: Eye, rings: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Turn of the skin around the margins and how far it follows: [V], [V]."""
+    upper, lower = rings["upper_lid_outer"], rings["lower_lid_outer"]
+    turns = dict(zip(("upper", "lower"), _closing(eye, upper, lower), strict=True))
+    turn, share = np.zeros(len(eye.x)), np.zeros(len(eye.x))
+    for half, ring, sign in (("upper", upper, 1), ("lower", lower, -1)):
+        edge = np.interp(eye.x, eye.x[ring], eye.angle[ring])
+        beyond = sign * (eye.angle - edge) / REACH[half]
+        chosen = eye.front & (beyond > 0) & (beyond < 1)
+        follow = 1 - _smooth(beyond)
+        exact, soft = _profiles(eye.x, eye.x[ring], turns[half])
+        near = _smooth(beyond * 4)
+        turn = np.where(chosen, follow * (exact * (1 - near) + soft * near), turn)
+        aside = np.maximum(eye.x[ring[0]] - eye.x, eye.x - eye.x[ring[-1]])  # past the corners
+        share = np.where(chosen, follow * (1 - _smooth(aside / 0.006)), share)
+    return turn, share
+
+
+def _profiles(x: np.ndarray, ring_x: np.ndarray, turn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A margin's turn at each x, as it is and smoothed along the lid."""
+    grid = np.linspace(ring_x[0] - 0.015, ring_x[-1] + 0.015, 240)
+    values = np.interp(grid, ring_x, turn, left=0, right=0)
+    width = 0.0025 / (grid[1] - grid[0])
+    kernel = np.exp(-0.5 * (np.arange(-40, 41) / width) ** 2)
+    soft = np.convolve(values, kernel / kernel.sum(), mode="same")
+    exact = np.interp(x, ring_x, turn, left=0, right=0)
+    return exact, np.interp(x, grid, soft, left=0, right=0)
+
+
+def _smooth(t: np.ndarray) -> np.ndarray:
+    t = np.clip(t, 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _kept_out(arms: np.ndarray, radius: float, guarded: np.ndarray) -> np.ndarray:
+    """Push guarded points out of the eyeball and its clearance: [V, 3]."""
+    distance = np.linalg.norm(arms, axis=1)
+    short = guarded & (distance < radius + CLEARANCE)
+    scale = np.where(short, (radius + CLEARANCE) / np.maximum(distance, 1e-9), 1)
+    return arms * scale[:, None]
+
+
+def keep_out(
+    points: np.ndarray, chosen: np.ndarray, centre: np.ndarray, radius: float
+) -> np.ndarray:
+    """Push the chosen points [V] bool out of a sphere and its clearance: [V, 3] -> [V, 3]."""
+    return centre + _kept_out(points - centre, radius, chosen)
+
+
+def eye_rings(rings: Mapping[str, np.ndarray], side: str) -> dict[str, np.ndarray]:
+    """The lid loops of one eye, "left" or "right", nose to temple."""
+    prefix = f"{side}_"
+    return {k.removeprefix(prefix): r for k, r in rings.items() if k.startswith(prefix)}
+
+
+def close_both(
+    points: np.ndarray, rings: Mapping[str, np.ndarray], centres: np.ndarray, eyeballs: np.ndarray
+) -> tuple[LidMotion, LidMotion]:
+    """Left and right: [V, 3], rings of the rig, [2, 3], [2, V] bool."""
+    flip = np.array([-1.0, 1, 1])
+    left = close_lids(points, eye_rings(rings, "left"), centres[0], eyeballs[0])
+    right = close_lids(points * flip, eye_rings(rings, "right"), centres[1] * flip, eyeballs[1])
+    return left, LidMotion(right.closed * flip, right.arc * flip, right.share)
+
+
+def with_own_lids(head: FlameHead, neutral: Tensor) -> FlameHead:
+    """The rig with eyelids that close exactly on this person: neutral [V, 3].
+
+    The rig's own lids are made for its template; on another face they would stop short or pass
+    each other. AssetError if the rig has no lid rings.
+    """
+    if "left_upper_lid_outer" not in head.rings:
+        raise AssetError("this rig has no lid rings: its own eyelids must do")
+    points = neutral.detach().cpu().double().numpy()
+    rings = {name: ring.cpu().numpy() for name, ring in head.rings.items()}
+    centres = head.joints(neutral).detach().cpu().double().numpy()[3:]
+    eyeballs = np.stack([head.masks[n].cpu().numpy() > 0.5 for n in ("leye", "reye")])
+    motions = close_both(points, rings, centres, eyeballs)
+    closed, arcs = (
+        torch.from_numpy(np.stack([getattr(m, name) for m in motions], axis=-1)).to(head.template)
+        for name in ("closed", "arc")
+    )
+    return replace(head, eyelids=closed, lid_arcs=arcs)
