@@ -69,8 +69,7 @@ def continued_depth(seen: MeshView, camera: Camera) -> NDArray[np.float32]:
     """Depth of the mesh, grown outwards over the whole picture: [H, W] metres."""
     covered = (seen.face_ids >= 0).numpy()
     depth = np.where(covered, seen.depth.numpy(), 0).astype(np.float32)
-    grown = push_pull(depth[..., None], covered.astype(np.float32)[..., None])
-    grown = grown[..., 0] if grown.ndim == 3 else grown
+    grown = push_pull(depth[..., None], covered.astype(np.float32)[..., None])[..., 0]
     away = cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, 3)
     metres = away * float(np.median(grown)) / float(camera.K[0, 0])
     return (np.where(covered, depth, grown + RECEDE * metres)).astype(np.float32)

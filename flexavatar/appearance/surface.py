@@ -70,7 +70,11 @@ def _complete(
     groups = texels.zones.long()
     graph = fill.surface_graph(points, normals, groups)
     scalp = texels.masks["scalp"]
-    hair = _mean(evidence, (scalp > 0.6).float()) if bool((evidence.weight * scalp).sum() > 5) else skin
+    hair = (
+        _mean(evidence, (scalp > 0.6).float())
+        if bool((evidence.weight * scalp).sum() > 5)
+        else skin
+    )
     anchor = torch.lerp(skin.expand(len(texels), 3), hair.expand(len(texels), 3), scalp[:, None])
     pull = torch.where(scalp > 0.5, HAIR_PULL, SKIN_PULL)
     base = fill.harmonic(graph, evidence.colors, evidence.weight * 0.02, anchor, pull)

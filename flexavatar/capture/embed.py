@@ -97,7 +97,9 @@ def shade(head: FlameHead, vertices: Tensor, colors: Tensor, view: MeshView) -> 
 
 def apart(head: FlameHead) -> Tensor:
     """The head with parted lips, [V, 3]: there upper and lower lip cannot be confused."""
-    return head.pose(head.template, arkit_to_flame({"jawOpen": 0.5}, load_arkit_basis(head))).vertices
+    return head.pose(
+        head.template, arkit_to_flame({"jawOpen": 0.5}, load_arkit_basis(head))
+    ).vertices
 
 
 def default_camera(side: int = SIDE) -> Camera:
@@ -140,7 +142,9 @@ def embed(head: FlameHead, people: int = PEOPLE) -> Binding:
 
 def part_masks(head: FlameHead) -> tuple[Tensor, Tensor]:
     """Faces that may carry skin landmarks and those that may carry iris landmarks: [F] each."""
-    inner = torch.stack([head.masks[n] for n in ("eyes", "teeth", "tongue", "cavity")]).amax(0) > 0.5
+    inner = (
+        torch.stack([head.masks[n] for n in ("eyes", "teeth", "tongue", "cavity")]).amax(0) > 0.5
+    )
     eyes = head.masks["eyes"] > 0.5
     return ~inner[head.faces].any(1), eyes[head.faces].all(1)
 

@@ -77,13 +77,11 @@ def describe(rgb: NDArray[np.uint8], face: FaceLandmarks) -> NDArray[np.float64]
         return np.array(_descriptor_net().compute_face_descriptor(np.ascontiguousarray(rgb), shape))
 
 
-def check_human(rgb: NDArray[np.uint8], face: FaceLandmarks, label: str) -> None:
+def check_human(rgb: NDArray[np.uint8], face: FaceLandmarks) -> None:
     """Raise FaceError if the face is not a person's."""
     score = human_score(rgb, face)
     if score < HUMAN_SCORE:
-        raise FaceError(
-            f"{label}: expected a human face, found something like one (score {score:.2f} of 1)"
-        )
+        raise FaceError(f"expected a human face, found something like one (score {score:.2f} of 1)")
 
 
 def check_same_person(descriptors: Sequence[NDArray[np.float64]]) -> None:

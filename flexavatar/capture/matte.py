@@ -82,14 +82,19 @@ def foreground_colors(rgb: NDArray[np.float32], matte: NDArray[np.float32]) -> N
 
 
 def push_pull(colors: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fill where weight is 0 from ever coarser means of where it is not."""
-    height, width = weight.shape[:2]
+    """Fill where weight is 0 from ever coarser means of where it is not.
+
+    `colors` [H, W, C] are premultiplied by `weight` [H, W, 1].
+    """
+    height, width, channels = colors.shape
     mean = colors / np.maximum(weight, 1e-6)
     if min(height, width) <= 2:
         return mean
     half = ((width + 1) // 2, (height + 1) // 2)
-    coarse_weight = cv2.resize(weight, half, interpolation=cv2.INTER_AREA)[..., None]
-    coarse = push_pull(cv2.resize(colors, half, interpolation=cv2.INTER_AREA), coarse_weight)
+    area = cv2.INTER_AREA
+    coarse_colors = cv2.resize(colors, half, interpolation=area).reshape(half[1], half[0], channels)
+    coarse_weight = cv2.resize(weight, half, interpolation=area).reshape(half[1], half[0], 1)
+    coarse = push_pull(coarse_colors, coarse_weight)
     filled = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     share = np.clip(weight, 0, 1)
-    return share * mean + (1 - share) * filled
+    return share * mean + (1 - share) * filled.reshape(colors.shape)

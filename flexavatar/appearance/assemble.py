@@ -1,0 +1,104 @@
+"""All Gaussians of a new avatar in one list: skin, eyes, mouth, and what is loose around the head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from flexavatar.appearance.evidence import View, sample, surface_points
+from flexavatar.appearance.loose import Loose, loose_splats
+from flexavatar.appearance.regions import Texels, Zone
+from flexavatar.appearance.surface import Surface, build_surface
+from flexavatar.head.binding import Binding, LocalSplats
+from flexavatar.head.flame import FlameHead
+from flexavatar.render.camera import project
+from flexavatar.render.mesh import render_mesh
+
+OPAQUE = 0.97
+CULLED = 0.02
+"""Opacity under which a Gaussian is not kept."""
+
+
+@dataclass(frozen=True)
+class Splats:
+    """An avatar in the making, with what may be fitted of each Gaussian."""
+
+    binding: Binding
+    local: LocalSplats
+    colors: Tensor  # [G, 3]
+    opacities: Tensor  # [G]
+    free: Tensor  # [G] 1 if place, size and turn may be fitted
+    paint: Tensor  # [G] 0..1 how freely the colour may be fitted
+
+    def __len__(self) -> int:
+        return len(self.binding)
+
+
+def first_guess(
+    views: Sequence[View], texels: Texels, head: FlameHead, neutral: Tensor, spacing_px: float
+) -> Splats:
+    """Everything the photos show, placed and coloured; fitting starts from here."""
+    surface = build_surface(views, texels, head, neutral)
+    skin = _surface_splats(surface, texels, _presence(views, texels, head))
+    seen = render_mesh(views[0].motion.vertices, head.faces, views[0].camera)
+    around = _loose_list(loose_splats(views[0], seen, head, spacing_px))
+    return select(join((skin, around)), torch.cat((skin.opacities, around.opacities)) > CULLED)
+
+
+def _presence(views: Sequence[View], texels: Texels, head: FlameHead) -> Tensor:
+    """0 for texels of scalp, neck and bust that a photo shows to be empty background: [T]."""
+    body = torch.stack([texels.masks[n] for n in ("scalp", "neck", "shoulders", "ears")]).amax(0)
+    present = torch.ones(len(texels))
+    for view in views[:1]:
+        points, _ = surface_points(view.motion.vertices, texels, head.faces)
+        pixels = project(view.camera, points)[:, :2]
+        side = view.camera.width
+        within = ((pixels > 1) & (pixels < side - 1)).all(1)
+        inside = torch.from_numpy(view.portrait.inside).float()
+        within &= sample(inside, pixels) > 0.99
+        matte = sample(torch.from_numpy(view.portrait.matte), pixels)
+        present = torch.where(within & (body > 0.5), torch.minimum(present, matte), present)
+    return present
+
+
+def _surface_splats(surface: Surface, texels: Texels, present: Tensor) -> Splats:
+    lids = texels.masks["lids"]
+    skin = texels.zones == int(Zone.SKIN)
+    seen = (surface.seen * 3).clamp(0, 1)
+    return Splats(
+        texels.binding,
+        surface.splats,
+        surface.colors,
+        OPAQUE * present,
+        free=(seen > 0.3) * skin * (lids < 0.3) * 1.0,
+        paint=seen * torch.where(lids > 0.3, 0.3, 1.0) * torch.where(skin, 1.0, 0.5),
+    )
+
+
+def _loose_list(loose: Loose) -> Splats:
+    ones = torch.ones(len(loose.binding))
+    return Splats(loose.binding, loose.splats, loose.colors, loose.opacities, ones, ones)
+
+
+def join(parts: Sequence[Splats]) -> Splats:
+    """Concatenate."""
+
+    def column(name: str, of: str) -> Tensor:
+        return torch.cat([getattr(getattr(p, of), name) if of else getattr(p, name) for p in parts])
+
+    return Splats(
+        Binding(column("vertex_ids", "binding"), column("bary", "binding")),
+        LocalSplats(*(column(f.name, "local") for f in fields(LocalSplats))),
+        *(column(name, "") for name in ("colors", "opacities", "free", "paint")),
+    )
+
+
+def select(splats: Splats, keep: Tensor) -> Splats:
+    """Those where `keep` [G] is true."""
+    rest = {n: getattr(splats, n)[keep] for n in ("colors", "opacities", "free", "paint")}
+    binding = Binding(splats.binding.vertex_ids[keep], splats.binding.bary[keep])
+    local = LocalSplats(*(getattr(splats.local, f.name)[keep] for f in fields(LocalSplats)))
+    return replace(splats, binding=binding, local=local, **rest)

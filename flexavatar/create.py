@@ -1,0 +1,136 @@
+"""Photos -> avatar: landmarks, matte, tracking, a first guess of every Gaussian, then fitting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flexavatar.appearance.assemble import first_guess
+from flexavatar.appearance.evidence import View
+from flexavatar.appearance.hair import hair_volume
+from flexavatar.appearance.refine import refine
+from flexavatar.appearance.regions import make_texels
+from flexavatar.avatar import Avatar
+from flexavatar.capture.identity import check_human, check_same_person, describe
+from flexavatar.capture.landmarks import detect_face
+from flexavatar.capture.photo import photo_from_array, read_photo
+from flexavatar.capture.portrait import Portrait, crop_portrait
+from flexavatar.capture.rig import load_track_rig, photo_codes
+from flexavatar.capture.track import Track, track
+from flexavatar.errors import FaceError, ImageError, InputError
+from flexavatar.fit import FitConfig
+from flexavatar.head.binding import surface_motion
+from flexavatar.head.flame import FlameHead
+from flexavatar.head.open_head import load_open_head
+from flexavatar.types import SH_C0, FlameCodes
+
+MAX_PHOTOS = 16
+Progress = Callable[[str, float], None]
+"""(what is being done, share of the whole 0..1)."""
+
+
+@dataclass(frozen=True)
+class CreateConfig:
+    """How an avatar is made."""
+
+    quick: bool = False
+    """Ten seconds instead of up to a minute: fewer fitting steps."""
+    texels: int = 256
+    """Side of the chart; about 0.65 of its square become Gaussians on the surface."""
+    spacing_px: float = 3.0
+    """Distance between loose Gaussians in the 512-pixel portrait."""
+    steps: int = 160
+    quick_steps: int = 30
+    seed: int = 0
+
+
+def create_avatar(
+    photos: Sequence[bytes | NDArray[np.uint8]],
+    config: CreateConfig | None = None,
+    progress: Progress = lambda stage, share: None,
+) -> Avatar:
+    """One avatar from 1 to 16 photos of one person; the first decides the hair and the framing.
+
+    Raises ImageError or FaceError, with the photo's number, for a picture that cannot be used,
+    and InputError for a wrong number of photos.
+    """
+    config = config or CreateConfig()
+    if not 1 <= len(photos) <= MAX_PHOTOS:
+        raise InputError(f"photos: expected 1 to {MAX_PHOTOS}, got {len(photos)}")
+    portraits = _read_portraits(photos, progress)
+    progress("placing the head", 0.16)
+    tracked = track(portraits, load_track_rig())
+    head = load_open_head()
+    progress("building the head", 0.2)
+    neutral, views, codes = _place(portraits, tracked, head)
+    guess = first_guess(views, make_texels(head, config.texels), head, neutral, config.spacing_px)
+    steps = config.quick_steps if config.quick else config.steps
+    fitted = refine(
+        guess,
+        views,
+        FitConfig(steps=steps, seed=config.seed),
+        lambda share: progress("fitting", 0.3 + 0.7 * share),
+    )
+    sh = ((fitted.colors - 0.5) / SH_C0)[:, None]
+    return Avatar(
+        neutral, fitted.binding, fitted.local, fitted.opacities, sh, views[0].camera, codes[0]
+    )
+
+
+def _place(
+    portraits: Sequence[Portrait], tracked: Track, head: FlameHead
+) -> tuple[Tensor, list[View], list[FlameCodes]]:
+    """The person's neutral head with hair, and every photo's view of it."""
+    codes = [photo_codes(pose, head) for pose in tracked.photos]
+    bald = head.neutral(torch.from_numpy(tracked.betas).float())
+    views = _views(portraits, tracked, head, bald, codes)
+    neutral = hair_volume(views, head, bald)
+    return neutral, _views(portraits, tracked, head, neutral, codes), codes
+
+
+def _views(
+    portraits: Sequence[Portrait],
+    tracked: Track,
+    head: FlameHead,
+    neutral: Tensor,
+    codes: Sequence[FlameCodes],
+) -> list[View]:
+    return [
+        View(
+            portrait,
+            pose.camera,
+            surface_motion(neutral, head.pose(neutral, c).vertices, head.faces),
+        )
+        for portrait, pose, c in zip(portraits, tracked.photos, codes, strict=True)
+    ]
+
+
+def _read_portraits(
+    photos: Sequence[bytes | NDArray[np.uint8]], progress: Progress
+) -> list[Portrait]:
+    """Decode and check every photo; errors say which one."""
+    portraits: list[Portrait] = []
+    descriptors: list[NDArray[np.float64]] = []
+    for i, data in enumerate(photos):
+        progress(f"reading photo {i + 1} of {len(photos)}", 0.15 * i / len(photos))
+        portrait, descriptor = _read_one(data, f"photo {i + 1}")
+        portraits.append(portrait)
+        descriptors.append(descriptor)
+    check_same_person(descriptors)
+    return portraits
+
+
+def _read_one(data: bytes | NDArray[np.uint8], label: str) -> tuple[Portrait, NDArray[np.float64]]:
+    """Portrait and face descriptor of one photo."""
+    try:
+        photo = read_photo(data) if isinstance(data, bytes) else photo_from_array(data)
+        face = detect_face(photo.rgb)
+        check_human(photo.rgb, face)
+    except (ImageError, FaceError) as error:
+        raise type(error)(f"{label}: {error}") from None
+    return crop_portrait(photo, face), describe(photo.rgb, face)
