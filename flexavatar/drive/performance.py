@@ -27,7 +27,9 @@ from flexavatar.head.arkit import ARKIT_NAMES
 NS = 1_000_000_000
 FRAME_RATE = 60
 HEAD_COLUMNS = ("HeadYaw", "HeadPitch", "HeadRoll")
-EYE_COLUMNS = tuple(f"{eye}Eye{axis}" for eye in ("Left", "Right") for axis in ("Yaw", "Pitch", "Roll"))
+EYE_COLUMNS = tuple(
+    f"{eye}Eye{axis}" for eye in ("Left", "Right") for axis in ("Yaw", "Pitch", "Roll")
+)
 TIMECODE_RATES = (24, 25, 30, 48, 50, 60)
 TOLERATED = (-0.5, 1.5)
 """Weights a little out of 0..1 are clipped, as calibrated recordings have them; beyond, refused."""
@@ -74,7 +76,9 @@ def read_performance(path: Path) -> list[PerformanceFrame]:
     except OSError as error:
         raise DriveError(f"performance: cannot read {path}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DriveError(f"{path.name}: expected a Live Link Face CSV file, got other data") from error
+        raise DriveError(
+            f"{path.name}: expected a Live Link Face CSV file, got other data"
+        ) from error
     columns = _check_columns(path.name, list(rows[0]) if rows else [])
     lines = [(f"{path.name}, line {i}", row) for i, row in enumerate(rows, 2) if _has_face(row)]
     if not lines:

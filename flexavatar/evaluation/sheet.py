@@ -11,7 +11,11 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from flexavatar.avatar import Animator, Avatar
+from flexavatar.capture.photo import read_photo
+from flexavatar.capture.portrait import make_portrait
+from flexavatar.formats.video import BACKGROUND, over_grey
 from flexavatar.head.arkit import ArkitBasis, arkit_to_flame
+from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.render.camera import orbit, scaled
 from flexavatar.render.rasterize import rasterize_rgba8
 from flexavatar.types import Camera, FlameCodes
@@ -20,8 +24,6 @@ TILE = 384
 """Side of one tile, pixels."""
 COLUMNS = 7
 LABEL_HEIGHT = 28
-BACKGROUND = (176, 178, 182)
-"""A neutral grey: holes, halos and floaters stand out against it, whatever their colour."""
 
 VIEWS: Mapping[str, float] = {
     "yaw -60": -60,
@@ -97,7 +99,7 @@ class Stage:
     def of(avatar: Avatar) -> Stage:
         """Set up the animator and the ARKit basis of the avatar's rig."""
         animator = Animator(avatar)
-        return Stage(avatar, animator, animator.basis)
+        return Stage(avatar, animator, load_arkit_basis(animator.head))
 
     def codes(self, weights: Mapping[str, float]) -> FlameCodes:
         """ARKit weights in the photo's head pose."""
@@ -113,13 +115,6 @@ class Stage:
     def shoot(self, codes: FlameCodes, camera: Camera) -> np.ndarray:
         """RGB picture on the neutral grey, uint8 [H, W, 3]."""
         return over_grey(rasterize_rgba8(self.animator.animate(codes), camera))
-
-
-def over_grey(rgba: np.ndarray) -> np.ndarray:
-    """Premultiplied uint8 [H, W, 4] over BACKGROUND -> [H, W, 3]."""
-    empty = 255 - rgba[..., 3:].astype(np.uint16)
-    behind = (empty * np.array(BACKGROUND, np.uint16) + 127) // 255
-    return np.minimum(rgba[..., :3] + behind, 255).astype(np.uint8)
 
 
 def closeup(camera: Camera, point: Tensor, width_m: float, pixels: int) -> Camera:
@@ -155,22 +150,27 @@ def montage(tiles: Sequence[tuple[str, np.ndarray]], columns: int = COLUMNS) -> 
     return np.asarray(sheet)
 
 
+def cropped_photo(data: bytes) -> np.ndarray:
+    """A photo file as creation crops it, RGB uint8 [H, W, 3]. Raises ImageError, FaceError."""
+    return np.round(make_portrait(read_photo(data)).rgb * 255).astype(np.uint8)
+
+
 def landmarks_of(stage: Stage) -> tuple[Tensor, Tensor]:
     """Centre of the two eyes and centre of the lips, [3] each, in the photo's head pose."""
-    head, neutral = stage.animator.head, stage.animator.neutral
-    posed = head.pose(neutral, stage.codes({}))
+    head = stage.animator.head
+    posed = head.pose(stage.avatar.neutral, stage.codes({}))
     eyes = posed.vertices[head.masks["eyes"] > 0.5].mean(0)
     lips = posed.vertices[head.masks["lips"] > 0.5].mean(0)
     return eyes, lips
 
 
 @torch.no_grad()
-def contact_sheet(avatar: Avatar, photo: np.ndarray) -> np.ndarray:
+def contact_sheet(avatar: Avatar, photo: np.ndarray | None = None) -> np.ndarray:
     """Views and expressions of an avatar beside its photo, labelled.
 
     Args:
         avatar: any avatar.
-        photo: the picture that it was made from, RGB uint8 [H, W, 3], any size.
+        photo: the picture that it was made from, RGB uint8 [H, W, 3], any size; grey if not given.
 
     Returns:
         RGB uint8 [H, W, 3]: the photo, the input view and five more; fourteen expressions; a row
@@ -182,6 +182,8 @@ def contact_sheet(avatar: Avatar, photo: np.ndarray) -> np.ndarray:
     eyes, lips = landmarks_of(stage)
     eye_camera = closeup(avatar.camera, eyes, 0.115, TILE)
     mouth_camera = closeup(avatar.camera, lips, 0.095, TILE)
+    if photo is None:
+        photo = np.full((TILE, TILE, 3), BACKGROUND, np.uint8)
     tiles = [("photo", photo), ("input view", stage.shoot(avatar.codes, camera))]
     tiles += [(label, stage.shoot(neutral, orbit(camera, yaw, 0))) for label, yaw in VIEWS.items()]
     tiles += [(label, stage.shoot(stage.codes(w), camera)) for label, w in EXPRESSIONS.items()]

@@ -1,0 +1,52 @@
+"""The command `flexavatar`: make avatars from photos, look at them, drive them, serve them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import tyro
+
+from flexavatar.cli.avatars import Create, Delete, List, Show
+from flexavatar.cli.pictures import Drive, Render, Sheet
+from flexavatar.cli.tools import ArkitReport, Bench, Serve
+from flexavatar.errors import FlexAvatarError
+
+USER_ERROR = 1
+INTERRUPTED = 130
+DESCRIPTION = "Turn photos of one person into a 3D Gaussian head and drive it in real time."
+
+Command = (
+    Annotated[Create, tyro.conf.subcommand("create")]
+    | Annotated[Drive, tyro.conf.subcommand("drive")]
+    | Annotated[Render, tyro.conf.subcommand("render")]
+    | Annotated[Sheet, tyro.conf.subcommand("sheet")]
+    | Annotated[List, tyro.conf.subcommand("list")]
+    | Annotated[Show, tyro.conf.subcommand("show")]
+    | Annotated[Delete, tyro.conf.subcommand("delete")]
+    | Annotated[Serve, tyro.conf.subcommand("serve")]
+    | Annotated[ArkitReport, tyro.conf.subcommand("arkit-report")]
+    | Annotated[Bench, tyro.conf.subcommand("bench")]
+)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Parse and carry out one command -> exit status: 0, 1 for the user's errors, 2 for usage."""
+    command = tyro.cli(Command, prog="flexavatar", description=DESCRIPTION, args=arguments)  # type: ignore[arg-type]
+    try:
+        command.run()
+    except FlexAvatarError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USER_ERROR
+    except OSError as error:
+        print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def main() -> None:
+    """Entry point of the installed command."""
+    sys.exit(run())

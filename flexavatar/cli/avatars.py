@@ -1,0 +1,150 @@
+"""Commands that make, list and delete avatars.
+
+Each asks the server that is running on the store, and starts one of its own for as long as it
+takes where there is none: a user need not care which.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from flexavatar.cli.progress import progress_bar
+from flexavatar.errors import ConflictError, ImageError
+from plugin_server.config import ServerConfig
+
+if TYPE_CHECKING:
+    from plugin_server.client import FlexAvatarClient
+    from plugin_server.pb import flexavatar_pb2 as pb
+
+DEFAULT_STORE = ServerConfig.store
+DEFAULT_SERVER = f"{ServerConfig.host}:{ServerConfig.port}"
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where the avatars are."""
+
+    store: Path = DEFAULT_STORE
+    """Folder of the avatars, one folder each."""
+    server: str = DEFAULT_SERVER
+    """host:port of the server to ask if one is running on this store."""
+
+
+@contextmanager
+def connect(where: Where) -> Iterator[FlexAvatarClient]:
+    """A client of the running server, else of one that ends with the block."""
+    from plugin_server.client import FlexAvatarClient
+    from plugin_server.server import running_server
+
+    own = ServerConfig(store=where.store, port=0, frame_port=0)
+    with ExitStack() as stack:
+        try:
+            address = stack.enter_context(running_server(own)).address
+        except ConflictError:  # the store is in use
+            address = where.server
+        yield stack.enter_context(FlexAvatarClient(address))
+
+
+def read_photos(paths: Sequence[Path]) -> list[bytes]:
+    """The photos' bytes. Raises ImageError if a file cannot be read."""
+    if not paths:
+        raise ImageError("photos: expected 1 to 16 files, got none")
+    try:
+        return [path.read_bytes() for path in paths]
+    except OSError as error:
+        raise ImageError(f"{error.filename}: expected a photo: {error.strerror}") from error
+
+
+def name_of(photo: Path) -> str:
+    """A photo's file name as an avatar's name: a-z 0-9 _ -."""
+    return re.sub(r"[^a-z0-9_-]+", "-", photo.stem.lower()).strip("-_")[:64] or "avatar"
+
+
+def describe(avatar: pb.Avatar) -> str:
+    """One line about an avatar."""
+    made = datetime.fromtimestamp(avatar.created_unix_ms / 1000).strftime("%Y-%m-%d %H:%M")
+    photos = "1 photo" if avatar.photos == 1 else f"{avatar.photos} photos"
+    return f"{avatar.name:20} {avatar.gaussians:7} Gaussians  {photos:9}  {made}"
+
+
+@dataclass(frozen=True)
+class Create:
+    """Make an avatar from 1 to 16 photos of one person."""
+
+    photos: tyro.conf.Positional[tuple[Path, ...]]
+    """JPEG, PNG, WebP ... files, in any order, with any expression."""
+    where: tyro.conf.OmitArgPrefixes[Where]
+    name: str = ""
+    """Name of the avatar: a-z 0-9 _ -. Default: the first photo's file name."""
+    quick: bool = False
+    """Seconds instead of a minute; less sharp."""
+    replace: bool = False
+    """Take the place of an avatar of the same name."""
+
+    def run(self) -> None:
+        """Create, save and say how it went."""
+        photos = read_photos(self.photos)
+        name = self.name or name_of(self.photos[0])
+        with connect(self.where) as client, progress_bar(f"creating {name}") as report:
+            avatar = client.create(
+                photos, name=name, quick=self.quick, replace=self.replace, progress=report
+            )
+        print(describe(avatar))
+        print(f"made in {avatar.create_s:.1f} s; next: flexavatar drive {name}")
+
+
+@dataclass(frozen=True)
+class List:
+    """List the avatars."""
+
+    where: tyro.conf.OmitArgPrefixes[Where]
+
+    def run(self) -> None:
+        """One line each."""
+        with connect(self.where) as client:
+            avatars = client.list()
+        for avatar in avatars:
+            print(describe(avatar))
+        if not avatars:
+            print(f"no avatars in {self.where.store}; make one: flexavatar create PHOTO")
+
+
+@dataclass(frozen=True)
+class Show:
+    """Say what is known about an avatar."""
+
+    avatar: tyro.conf.Positional[str]
+    """Its name."""
+    where: tyro.conf.OmitArgPrefixes[Where]
+
+    def run(self) -> None:
+        """A line, then its metrics."""
+        with connect(self.where) as client:
+            avatar = client.get(self.avatar)
+        print(describe(avatar))
+        print(f"{'create_s':20} {avatar.create_s:7.1f}")
+        for name, value in sorted(avatar.metrics.items()):
+            print(f"{name:20} {value:7.2f}")
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Delete an avatar."""
+
+    avatar: tyro.conf.Positional[str]
+    """Its name."""
+    where: tyro.conf.OmitArgPrefixes[Where]
+
+    def run(self) -> None:
+        """Delete it for good."""
+        with connect(self.where) as client:
+            client.delete(self.avatar)
+        print(f"deleted {self.avatar}")

@@ -1,0 +1,148 @@
+"""Commands that draw an avatar: one picture, a contact sheet, a video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from flexavatar.cli.avatars import DEFAULT_STORE
+from flexavatar.cli.progress import progress_bar
+from flexavatar.errors import AvatarNotFoundError, DriveError, InputError
+
+if TYPE_CHECKING:
+    from flexavatar.avatar import Avatar
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def load(store: Path, name: str) -> Avatar:
+    """Read an avatar for drawing. Raises AvatarNotFoundError, AssetError, InputError."""
+    from flexavatar.avatar import load_avatar
+    from plugin_server.store import check_name
+
+    folder = store / check_name(name)
+    if not folder.is_dir():
+        raise AvatarNotFoundError(f"no avatar {name!r} in {store}: see flexavatar list")
+    return load_avatar(folder)
+
+
+def parse_expression(pairs: Sequence[str]) -> dict[str, float]:
+    """`jawOpen=1` ... -> weights. Raises DriveError; the names are checked where they are used."""
+    weights = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        try:
+            weights[name] = float(value)
+        except ValueError:
+            raise DriveError(f"expression: expected NAME=WEIGHT, got {pair!r}") from None
+    return weights
+
+
+def check_suffix(path: Path, allowed: Sequence[str]) -> None:
+    """Raise InputError unless the file's name ends in one of these."""
+    if path.suffix.lower() not in allowed:
+        raise InputError(f"{path}: expected a name that ends in {' or '.join(allowed)}")
+
+
+@dataclass(frozen=True)
+class Render:
+    """Draw one picture; a PNG or WebP keeps the transparency."""
+
+    avatar: tyro.conf.Positional[str]
+    """Its name."""
+    out: Path = Path("out/render.png")
+    """The picture's file."""
+    expression: tuple[str, ...] = ()
+    """ARKit weights, such as jawOpen=0.5 mouthSmileLeft=1; none: the photo's own expression."""
+    yaw: float = 0.0
+    """Degrees that the camera goes round to the person's left."""
+    pitch: float = 0.0
+    """Degrees that the camera goes up."""
+    width: int = 512
+    """Pixels."""
+    height: int = 512
+    """Pixels."""
+    store: Path = DEFAULT_STORE
+    """Folder of the avatars."""
+
+    def run(self) -> None:
+        """Load, pose, draw, write."""
+        check_suffix(self.out, PICTURE_SUFFIXES)
+        weights = parse_expression(self.expression)
+        avatar = load(self.store, self.avatar)
+        from flexavatar.evaluation.sheet import Stage
+        from flexavatar.formats.picture import write_picture
+        from flexavatar.render.camera import orbit, scaled
+        from flexavatar.render.rasterize import rasterize_rgba8
+
+        stage = Stage.of(avatar)
+        codes = stage.codes(weights) if weights else avatar.codes
+        camera = orbit(scaled(avatar.camera, self.width, self.height), self.yaw, self.pitch)
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        write_picture(self.out, rasterize_rgba8(stage.animator.animate(codes), camera))
+        print(self.out)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Draw a contact sheet: views, expressions, eyes and mouth up close."""
+
+    avatar: tyro.conf.Positional[str]
+    """Its name."""
+    photo: Path | None = None
+    """The photo to show beside it."""
+    out: Path = Path("out/contact_sheet.png")
+    """The picture's file."""
+    store: Path = DEFAULT_STORE
+    """Folder of the avatars."""
+
+    def run(self) -> None:
+        """Load, draw, write."""
+        check_suffix(self.out, PICTURE_SUFFIXES)
+        avatar = load(self.store, self.avatar)
+        from flexavatar.evaluation.sheet import contact_sheet, cropped_photo
+        from flexavatar.formats.picture import write_picture
+
+        photo = None if self.photo is None else cropped_photo(self.photo.read_bytes())
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        write_picture(self.out, contact_sheet(avatar, photo))
+        print(self.out)
+
+
+@dataclass(frozen=True)
+class Drive:
+    """Make a video of an avatar that follows a recorded performance."""
+
+    avatar: tyro.conf.Positional[str]
+    """Its name."""
+    source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    """A recording of Live Link Face, .csv; the performance that ships if not given."""
+    out: Path = Path("out/drive.mp4")
+    """The video's file, .mp4."""
+    fps: float = 30.0
+    """Frames a second."""
+    width: int = 512
+    """Pixels, even."""
+    height: int = 512
+    """Pixels, even."""
+    store: Path = DEFAULT_STORE
+    """Folder of the avatars."""
+
+    def run(self) -> None:
+        """Read, draw every frame, write."""
+        check_suffix(self.out, (".mp4",))
+        if not 1 <= self.fps <= 240:
+            raise InputError(f"fps: expected 1..240, got {self.fps:g}")
+        from flexavatar.drive.performance import read_performance, shipped_performance
+        from flexavatar.evaluation.film import film
+
+        frames = read_performance(self.source or shipped_performance())
+        avatar = load(self.store, self.avatar)
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        with progress_bar("filming") as report:
+            film(avatar, frames, self.out, (self.width, self.height), self.fps, report)
+        print(self.out)

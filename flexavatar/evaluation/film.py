@@ -1,0 +1,40 @@
+"""A performance to a video, every frame of it, as fast as the machine draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from flexavatar.avatar import Avatar
+from flexavatar.drive.performance import PerformanceFrame, at_rate
+from flexavatar.evaluation.sheet import Stage
+from flexavatar.formats.video import VideoWriter
+from flexavatar.render.camera import scaled
+from flexavatar.render.rasterize import rasterize_rgba8
+
+
+@torch.no_grad()
+def film(
+    avatar: Avatar,
+    performance: Sequence[PerformanceFrame],
+    path: Path,
+    size: tuple[int, int],
+    fps: float,
+    progress: Callable[[str, float], None] = lambda stage, fraction: None,
+) -> None:
+    """Write an MP4 of the avatar, `size` is width and height. Raises InputError, DriveError."""
+    stage, camera = Stage.of(avatar), scaled(avatar.camera, *size)
+    frames = list(at_rate(performance, fps))
+    pixels = np.empty((camera.height, camera.width, 4), np.uint8)
+    with VideoWriter(path, camera.width, camera.height) as video:
+        for i, frame in enumerate(frames, 1):
+            codes = stage.codes(frame.weights)
+            codes = replace(codes, neck_pose=torch.tensor(frame.neck_pose))
+            video.write(
+                rasterize_rgba8(stage.animator.animate(codes), camera, pixels), frame.pts_ns
+            )
+            progress(f"{i} of {len(frames)} frames", i / len(frames))
