@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ctypes
 from collections import deque
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from flexavatar.render import native
 from flexavatar.render.rgba8 import to_rgba8
@@ -17,53 +18,51 @@ from flexavatar.types import Camera, Frame, Gaussians
 
 
 class Context:
-    """The library's working memory for one drawing. Used by one thread at a time."""
+    """The library's working memory for one drawing and its gradient.
 
-    _idle: ClassVar[deque[Context]] = deque(maxlen=8)
+    Its grown buffers go to the next one when it is dropped. One thread may use it at a time.
+    """
+
+    _idle: ClassVar[deque[int]] = deque()
+    _IDLE_AT_MOST: ClassVar[int] = 4
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self.library = library
-        self.address = library.flex_context_new()
+        try:
+            self.address = self._idle.pop()
+        except IndexError:
+            self.address = library.flex_context_new()
         if not self.address:
             raise MemoryError("no memory for a rasteriser context")
 
     def __del__(self) -> None:
-        if getattr(self, "address", None):
+        if len(self._idle) < self._IDLE_AT_MOST:
+            self._idle.append(self.address)
+        else:
             self.library.flex_context_free(self.address)
-
-    @classmethod
-    def take(cls, library: ctypes.CDLL) -> Context:
-        """An idle context with its grown buffers, else a new one."""
-        try:
-            return cls._idle.pop()
-        except IndexError:
-            return cls(library)
-
-    def give_back(self) -> None:
-        """Keep this context for the next drawing."""
-        self._idle.append(self)
 
 
 def pinhole(camera: Camera) -> native.Pinhole:
     """The camera as the library takes it."""
     view = camera.viewmat.detach().flatten().tolist()[:12]
     (fx, _, cx), (_, fy, cy) = camera.K.detach().tolist()[:2]
-    return native.Pinhole(tuple(view), (fx, fy), (cx, cy), camera.width, camera.height)  # type: ignore[arg-type]
+    floats = ctypes.c_float * 2
+    return native.Pinhole(
+        (ctypes.c_float * 12)(*view), floats(fx, fy), floats(cx, cy), camera.width, camera.height
+    )
 
 
 def plain(x: Tensor) -> Tensor:
-    """Contiguous float32 without history; the same tensor where it already is."""
+    """Contiguous float32 without history; the same memory where it already is."""
     return x.detach().to(torch.float32).contiguous()
 
 
-def arrays(tensors: tuple[Tensor, ...]) -> native.GaussianArrays:
+def arrays(tensors: list[Tensor]) -> native.GaussianArrays:
     """Addresses of means, quats, scales, opacities and sh. The tensors must outlive it."""
     return native.GaussianArrays(*(x.data_ptr() for x in tensors))
 
 
-def draw(
-    context: Context, camera: Camera, tensors: tuple[Tensor, ...], image: native.Image
-) -> None:
+def draw(context: Context, camera: Camera, tensors: list[Tensor], image: native.Image) -> None:
     """Fill the image. Raises MemoryError."""
     image.width, image.height = camera.width, camera.height
     failed = context.library.flex_draw(
@@ -77,18 +76,64 @@ def draw(
         raise MemoryError(f"no memory to draw {len(tensors[0])} Gaussians")
 
 
+def draw_backward(
+    context: Context, picture: native.PictureGradient, tensors: list[Tensor]
+) -> list[Tensor]:
+    """Gradients of means, quats, scales, opacities and sh. Raises MemoryError."""
+    grads = [torch.empty_like(x) for x in tensors]
+    failed = context.library.flex_draw_backward(
+        context.address,
+        ctypes.byref(picture),
+        ctypes.byref(arrays(tensors)),
+        ctypes.byref(arrays(grads)),
+    )
+    if failed:
+        raise MemoryError(f"no memory for the gradient of {len(tensors[0])} Gaussians")
+    return grads
+
+
+class Rasterize(torch.autograd.Function):
+    """The compiled rasteriser; what it made of the scene is kept for the gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, library: ctypes.CDLL, camera: Camera, *inputs: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        tensors = [plain(x) for x in inputs]
+        rgba = torch.empty(camera.height, camera.width, 4)
+        depth = torch.empty(camera.height, camera.width)
+        context = Context(library)
+        draw(context, camera, tensors, native.Image(rgba.data_ptr(), depth.data_ptr()))
+        if any(ctx.needs_input_grad):
+            ctx.context = context
+            ctx.save_for_backward(*inputs, rgba, depth)
+            ctx.set_materialize_grads(False)
+        return rgba, depth
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_rgba: Tensor | None, grad_depth: Tensor | None) -> Any:
+        *inputs, rgba, depth = ctx.saved_tensors
+        tensors = [plain(x) for x in inputs]
+        wanted = torch.zeros_like(rgba) if grad_rgba is None else plain(grad_rgba)
+        wanted_depth = None if grad_depth is None else plain(grad_depth)
+        picture = native.PictureGradient(
+            rgba.data_ptr(),
+            depth.data_ptr(),
+            wanted.data_ptr(),
+            None if wanted_depth is None else wanted_depth.data_ptr(),
+        )
+        grads = draw_backward(ctx.context, picture, tensors)
+        return None, None, *(g.to(x.dtype) for g, x in zip(grads, inputs, strict=True))
+
+
 def rasterize(gaussians: Gaussians, camera: Camera) -> Frame:
-    """Draw; differentiable in all fields of the Gaussians."""
+    """Draw; differentiable in all fields of the Gaussians. Computes in float32."""
     library = native.library()
     if library is None:
         return rasterize_tiled(gaussians, camera)
-    tensors = tuple(plain(x) for x in vars(gaussians).values())
-    rgba = torch.empty(camera.height, camera.width, 4)
-    depth = torch.empty(camera.height, camera.width)
-    context = Context.take(library)
-    draw(context, camera, tensors, native.Image(rgba.data_ptr(), depth.data_ptr()))
-    context.give_back()
-    return Frame(rgba.to(gaussians.means), depth.to(gaussians.means))
+    rgba, depth = Rasterize.apply(library, camera, *vars(gaussians).values())  # type: ignore[misc]
+    return Frame(rgba.to(gaussians.means.dtype), depth.to(gaussians.means.dtype))
 
 
 @torch.no_grad()
@@ -103,8 +148,6 @@ def rasterize_rgba8(
     if library is None:
         torch.from_numpy(out).copy_(to_rgba8(rasterize_tiled(gaussians, camera).rgba, background))
         return
-    tensors = tuple(plain(x) for x in vars(gaussians).values())
-    behind = (0.0,) * 4 if background is None else (*background, 1.0)
-    context = Context.take(library)
-    draw(context, camera, tensors, native.Image(None, None, out.ctypes.data, behind))  # type: ignore[arg-type]
-    context.give_back()
+    behind = (ctypes.c_float * 4)(*((0.0,) * 4 if background is None else (*background, 1.0)))
+    image = native.Image(rgba8=out.ctypes.data, background=behind)
+    draw(Context(library), camera, [plain(x) for x in vars(gaussians).values()], image)

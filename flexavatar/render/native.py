@@ -10,8 +10,6 @@ from ctypes import POINTER, Structure, c_float, c_int, c_int32, c_void_p
 
 from flexavatar.render.build import BuildError, build, find_library
 
-Floats = POINTER(c_float)
-
 
 class Pinhole(Structure):
     """`Pinhole` of native/raster.h."""
@@ -44,6 +42,12 @@ class Image(Structure):
     ]
 
 
+class PictureGradient(Structure):
+    """`PictureGradient` of native/raster.h."""
+
+    _fields_ = [(name, c_void_p) for name in ("rgba", "depth", "grad_rgba", "grad_depth")]
+
+
 SIGNATURES = {
     "flex_set_threads": (None, (c_int,)),
     "flex_get_threads": (c_int, ()),
@@ -52,6 +56,10 @@ SIGNATURES = {
     "flex_draw": (
         c_int,
         (c_void_p, POINTER(Pinhole), c_int, POINTER(GaussianArrays), POINTER(Image)),
+    ),
+    "flex_draw_backward": (
+        c_int,
+        (c_void_p, POINTER(PictureGradient), POINTER(GaussianArrays), POINTER(GaussianArrays)),
     ),
 }
 

@@ -39,3 +39,11 @@ FLEX_EXPORT int flex_draw(void* context, const Pinhole* camera, int count,
         draw(ctx, *image);
     });
 }
+
+// Only after flex_draw into floats, with the same Gaussians.
+FLEX_EXPORT int flex_draw_backward(void* context, const PictureGradient* picture,
+                                   const GaussianArrays* gaussians, const GradientArrays* out) {
+    return guarded([&] {
+        draw_backward(*static_cast<Context*>(context), *picture, *gaussians, *out);
+    });
+}

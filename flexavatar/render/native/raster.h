@@ -37,6 +37,14 @@ struct GaussianArrays {
     const float* opacities;  // [N]
     const float* sh;         // [N, 3]
 };
+struct GradientArrays {
+    float* means;
+    float* quats;
+    float* scales;
+    float* opacities;
+    float* sh;
+};
+
 // The picture, as floats with depth or as bytes over a background.
 struct Image {
     float* rgba;         // [H, W, 4] premultiplied
@@ -45,12 +53,13 @@ struct Image {
     float background[4]; // premultiplied
     int32_t width, height;
 };
-struct GradientArrays {
-    float* means;
-    float* quats;
-    float* scales;
-    float* opacities;
-    float* sh;
+
+// A finished picture and the gradient of the loss to it.
+struct PictureGradient {
+    const float* rgba;        // [H, W, 4]
+    const float* depth;       // [H, W]
+    const float* grad_rgba;   // [H, W, 4]
+    const float* grad_depth;  // [H, W] or null
 };
 
 // A splat on the image plane, one cache line. With d = pixel - mean and u = stiff (dy - slope dx),
@@ -137,7 +146,10 @@ void project(Context& ctx, const GaussianArrays& in);
 int band_end(const Context& ctx, int first_row);
 uint32_t fill_band(Context& ctx, int first_row, int last_row);
 void draw(Context& ctx, const Image& image);
-void project_backward(Context& ctx, const GaussianArrays& in, const GradientArrays& out, bool summed);
-void sum_slots(Context& ctx, int first_row, int last_row, bool fresh);
+void draw_backward(Context& ctx, const PictureGradient& in, const GaussianArrays& gaussians,
+                   const GradientArrays& out);
+void sum_slots(Context& ctx, bool fresh);
+void project_backward(Context& ctx, const GaussianArrays& in, const GradientArrays& out,
+                      bool summed);
 
 }  // namespace flex

@@ -135,10 +135,12 @@ FLEX_INLINE V3 cross(V3 a, V3 b) {
 // Eight items of `Width` floats each, taken apart by component; items past `count` repeat the last.
 template <int Width>
 FLEX_INLINE void gather_items(const float* items, int count, f8 out[Width]) {
+    float lanes[Width][LANES];
     for (int l = 0; l < LANES; ++l) {
         const float* item = items + Width * (l < count ? l : count - 1);
-        for (int k = 0; k < Width; ++k) out[k][l] = item[k];
+        for (int k = 0; k < Width; ++k) lanes[k][l] = item[k];
     }
+    for (int k = 0; k < Width; ++k) out[k] = load(lanes[k]);
 }
 
 template <int Width>
