@@ -57,7 +57,7 @@ class FlexAvatarClient:
         token: str | None = None,
         root_certificate: bytes | None = None,
     ) -> None:
-        """`root_certificate` (PEM) turns TLS on; a server beyond loopback also wants its `token`."""
+        """`root_certificate` (PEM) turns TLS on; a server beyond loopback wants a `token` too."""
         options = (("grpc.max_receive_message_length", 64 << 20),)
         if root_certificate is None:
             self._channel = grpc.insecure_channel(address, options)
@@ -100,7 +100,7 @@ class FlexAvatarClient:
         """What the server is, and its limits."""
         return self.call("GetServerInfo", pb.GetServerInfoRequest())
 
-    def create(
+    def create_avatar(
         self,
         photos: Sequence[Photo],
         name: str = "",
@@ -128,15 +128,15 @@ class FlexAvatarClient:
             answers.cancel()  # no effect on a call that is over
         raise ServerUnavailableError("create: the server hung up without an avatar")
 
-    def list(self) -> Sequence[pb.Avatar]:
+    def list_avatars(self) -> Sequence[pb.Avatar]:
         """All avatars, by name."""
         return self.call("ListAvatars", pb.ListAvatarsRequest()).avatars
 
-    def get(self, name: str) -> pb.Avatar:
+    def get_avatar(self, name: str) -> pb.Avatar:
         """One avatar. Raises AvatarNotFoundError."""
         return self.call("GetAvatar", pb.GetAvatarRequest(name=name))
 
-    def delete(self, name: str) -> None:
+    def delete_avatar(self, name: str) -> None:
         """Remove an avatar; sessions that show it end. Raises AvatarNotFoundError."""
         self.call("DeleteAvatar", pb.DeleteAvatarRequest(name=name))
 

@@ -95,7 +95,7 @@ class FrameWriter:
         picture = slot.bytes[HEADER_BYTES : HEADER_BYTES + size]
         picture = picture.reshape(self._plan.height, self._plan.width, 4)
         self._engine.draw_rgba8(instant.gaussians, instant.camera, picture)
-        wire.write_header(self._header(instant, Kind.RGBA8, size), slot.bytes)
+        wire.write_header(self._header(instant, Kind.RGBA8, size), slot.bytes.data)
         self._publisher.send(slot, HEADER_BYTES + size)
         return picture
 
@@ -119,7 +119,7 @@ class FrameWriter:
         """A payload that lies elsewhere."""
         size = HEADER_BYTES + header.payload_bytes
         slot = self._publisher.pool.take(size)
-        wire.write_header(header, slot.bytes)
+        wire.write_header(header, slot.bytes.data)
         slot.bytes[HEADER_BYTES:size] = payload
         self._publisher.send(slot, size)
 
@@ -141,5 +141,5 @@ class FrameWriter:
             scales=update.scales,
             bounds=update.bounds,
         )
-        wire.write_header(header, slot.bytes)
+        wire.write_header(header, slot.bytes.data)
         self._publisher.send(slot, HEADER_BYTES + size)

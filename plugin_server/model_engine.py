@@ -9,16 +9,85 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from flexavatar.avatar import (
-    Animator,
-    Avatar,
-    CreateConfig,
-    create_avatar,
-    load_avatar,
-    save_avatar,
-)
-from flexavatar.head.arkit import arkit_to_flame, load_arkit_basis
+from flexavatar.avatar import Animator, Avatar, load_avatar, save_avatar
+from flexavatar.create import CreateConfig, create_avatar
+from flexavatar.head.arkit import arkit_to_flame
+from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.open_head import load_open_head
 from flexavatar.render.rasterize import rasterize, rasterize_rgba8
 from flexavatar.types import Camera, FlameCodes, Gaussians, to_device
 from plugin_server.engine import Progress
+
+
+class ModelPuppet:
+    """An avatar on the open head, driven on one device."""
+
+    def __init__(self, avatar: Avatar, device: str) -> None:
+        head = load_open_head()
+        self._basis = load_arkit_basis(head)  # stays on the CPU: 52 numbers are quicker there
+        self._animator = Animator(_avatar_to(avatar, device), to_device(head, device))
+        self._device = device
+        self.camera = avatar.camera
+        self.rest = avatar.codes
+
+    def from_arkit(self, weights: Mapping[str, float]) -> FlameCodes:
+        """ARKit's 52 by name. Raises DriveError."""
+        return arkit_to_flame(weights, self._basis)
+
+    @torch.inference_mode()
+    def animate(self, codes: FlameCodes) -> Gaussians:
+        """One instant; valid until the next call."""
+        return self._animator.animate(to_device(codes, self._device))
+
+
+class ModelEngine:
+    """Creates by fitting, draws with the renderer of its device."""
+
+    def __init__(self, device: str = "auto") -> None:
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = device
+
+    def create(self, photos: Sequence[bytes], quick: bool, progress: Progress) -> Avatar:
+        """Photos of one person -> avatar. Raises ImageError, FaceError, InputError."""
+        return create_avatar(photos, CreateConfig(quick=quick), progress)
+
+    def count(self, avatar: Avatar) -> int:
+        """Its number of Gaussians."""
+        return len(avatar)
+
+    def metrics(self, avatar: Avatar) -> Mapping[str, float]:
+        """What is known about its quality: nothing yet."""
+        return {}
+
+    def save(self, avatar: Avatar, folder: Path) -> None:
+        """Write it into an empty folder."""
+        save_avatar(avatar, folder)
+
+    def load(self, folder: Path) -> Avatar:
+        """Read it back. Raises AssetError."""
+        return load_avatar(folder)
+
+    def puppet(self, avatar: Avatar) -> ModelPuppet:
+        """Make it ready to be driven."""
+        return ModelPuppet(avatar, self.device)
+
+    @torch.inference_mode()
+    def draw_rgba8(self, gaussians: Gaussians, camera: Camera, out: np.ndarray) -> None:
+        """Premultiplied bytes into `out` [H, W, 4]."""
+        rasterize_rgba8(gaussians, camera, out)
+
+    @torch.inference_mode()
+    def draw_depth(self, gaussians: Gaussians, camera: Camera) -> np.ndarray:
+        """[H, W] float32 metres, 0 where empty."""
+        moved = to_device(camera, gaussians.means.device)
+        return rasterize(gaussians, moved).depth.cpu().numpy()
+
+
+def _avatar_to(avatar: Avatar, device: str) -> Avatar:
+    """The avatar with its tensors, also those of its parts, on a device."""
+    return replace(
+        to_device(avatar, device),
+        binding=to_device(avatar.binding, device),
+        splats=to_device(avatar.splats, device),
+    )

@@ -81,7 +81,7 @@ class Publisher:
 
     def send(self, slot: Slot, size: int) -> None:
         """Hand the first `size` bytes of a buffer of the pool to every reader that keeps up."""
-        message = memoryview(slot.bytes)[:size]
+        message = slot.bytes.data[:size]
         with self._lock:
             tracker = self._socket.send(message, zmq.DONTWAIT, copy=False, track=True)
         slot.tracker = tracker

@@ -17,7 +17,7 @@ from plugin_server.config import ServerConfig
 OPEN_METHODS = ("/grpc.health.v1.Health/",)
 """Calls that need no token: a load balancer's probe has none."""
 
-Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]]
+Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
 
 
 class TokenInterceptor(grpc.aio.ServerInterceptor):
@@ -34,7 +34,7 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler:
+    ) -> grpc.RpcMethodHandler | None:
         method = handler_call_details.method  # type: ignore[attr-defined]
         metadata = dict(handler_call_details.invocation_metadata)  # type: ignore[attr-defined]
         given = str(metadata.get("authorization", "")).encode()

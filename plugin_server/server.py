@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health
+from grpc_health.v1.health import aio as health  # pyright: ignore
 from grpc_reflection.v1alpha import reflection
 
 from flexavatar.errors import InputError

@@ -53,11 +53,11 @@ class FlexAvatarService(FlexAvatarServicer):
 
     @reports_errors
     async def CreateAvatar(  # noqa: N802
-        self, requests: AsyncIterator[pb.CreateAvatarRequest], context: ServicerContext
+        self, request_iterator: AsyncIterator[pb.CreateAvatarRequest], context: ServicerContext
     ) -> None:
-        header = await read_header(requests, self._config)
+        header = await read_header(request_iterator, self._config)
         with self._seat(header) as creation:
-            photos = await read_photos(requests, self._config)
+            photos = await read_photos(request_iterator, self._config)
             making = asyncio.ensure_future(self._creations.run(creation, photos))
             del photos
             try:
@@ -153,14 +153,14 @@ class FlexAvatarService(FlexAvatarServicer):
 
     @reports_errors
     async def Drive(  # noqa: N802
-        self, requests: AsyncIterator[pb.DriveRequest], context: ServicerContext
+        self, request_iterator: AsyncIterator[pb.DriveRequest], context: ServicerContext
     ) -> None:
-        first = await anext(requests, None)
+        first = await anext(request_iterator, None)
         if first is None:
             return
         session = self._sessions.claim(first.session_id, first.owner_token)
         with only_stream(session):
-            await drive_until_end(session, first, requests, context)
+            await drive_until_end(session, first, request_iterator, context)
 
     @reports_errors
     async def DriveOnce(  # noqa: N802

@@ -55,7 +55,7 @@ class Session:
         self.driven_at = time.monotonic()
         self.end_reason: str | None = None
         self.streaming = False
-        self.on_end: Callable[[], None] = lambda: None
+        self.on_end: Callable[[], object] = lambda: None
         self.accepted = Drive(puppet.rest, camera, 0)
         self._writer = writer
         self._shown = self.accepted

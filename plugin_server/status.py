@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar, cast
 
 from grpc import StatusCode
 from grpc.aio import ServicerContext
@@ -64,7 +64,7 @@ async def abort(context: ServicerContext, error: FlexAvatarError) -> NoReturn:
     raise AssertionError("abort returned")
 
 
-Rpc = Callable[[Any, Any, ServicerContext], Awaitable[Any]]
+Rpc = TypeVar("Rpc", bound=Callable[..., Awaitable[Any]])
 
 
 def reports_errors(rpc: Rpc) -> Rpc:
@@ -77,4 +77,4 @@ def reports_errors(rpc: Rpc) -> Rpc:
         except FlexAvatarError as error:
             await abort(context, error)
 
-    return wrapped
+    return cast(Rpc, wrapped)

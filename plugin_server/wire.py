@@ -89,7 +89,7 @@ def topic(session: str, *kinds: Kind) -> list[bytes]:
     return [TOPIC.pack(MAGIC, VERSION, 0, session.encode(), kind) for kind in kinds]
 
 
-def write_header(header: Header, out: bytearray | memoryview | np.ndarray) -> None:
+def write_header(header: Header, out: bytearray | memoryview) -> None:
     """Put the header at the start of a message's buffer."""
     HEADER.pack_into(
         out, 0, MAGIC, VERSION, 0, header.session.encode(), header.kind, header.flags,

@@ -1,0 +1,150 @@
+"""What the service's tests share: a tiny seeded engine, a real server on port 0, bounded waits."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from flexavatar.errors import AssetError, ImageError
+from flexavatar.head.arkit import ARKIT_INDEX, checked_weights
+from flexavatar.types import Camera, FlameCodes, Gaussians
+from plugin_server.client import FlexAvatarClient
+from plugin_server.config import ServerConfig
+from plugin_server.engine import Progress
+from plugin_server.server import Listening, running_server
+
+PATIENCE_S = 20.0
+"""No wait of a test is longer; they end as soon as their condition holds."""
+CORRECTIVES = 4
+PHOTO = b"a photo of nobody"
+
+
+def eventually(condition: Callable[[], bool], timeout: float = PATIENCE_S) -> None:
+    """Wait until a condition holds; fail if it does not in time."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "timed out"
+        time.sleep(0.005)
+
+
+def tiny_gaussians(seed: int, count: int = 600) -> Gaussians:
+    """A seeded ball of Gaussians, 20 cm wide."""
+    random = torch.Generator().manual_seed(seed)
+    quats = torch.randn(count, 4, generator=random)
+    return Gaussians(
+        means=0.1 * torch.randn(count, 3, generator=random).clamp(-1, 1),
+        quats=torch.nn.functional.normalize(quats, dim=-1),
+        scales=0.001 + 0.01 * torch.rand(count, 3, generator=random),
+        opacities=torch.rand(count, generator=random),
+        sh=torch.randn(count, 1, 3, generator=random),
+    )
+
+
+def tiny_camera() -> Camera:
+    """One metre in front of the ball."""
+    viewmat = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
+    viewmat[2, 3] = 1.0
+    K = torch.tensor([[1000.0, 0, 256], [0, 1000, 256], [0, 0, 1]])
+    return Camera(viewmat, K, 512, 512)
+
+
+@dataclass(frozen=True)
+class TinyAvatar:
+    """A seed is all there is to it."""
+
+    seed: int
+    count: int = 600
+
+
+class TinyPuppet:
+    """Moves the first half of its Gaussians up by `jawOpen` metres, and all by `transl`."""
+
+    def __init__(self, avatar: TinyAvatar) -> None:
+        self.camera = tiny_camera()
+        self.rest = FlameCodes.zeros(CORRECTIVES)
+        self.gaussians = tiny_gaussians(avatar.seed, avatar.count)
+
+    def from_arkit(self, weights: Mapping[str, float]) -> FlameCodes:
+        jaw = checked_weights(weights)[ARKIT_INDEX["jawOpen"]]
+        return replace(self.rest, jaw_pose=torch.stack((jaw, jaw, jaw)))
+
+    def animate(self, codes: FlameCodes) -> Gaussians:
+        means = self.gaussians.means + codes.transl
+        means[: len(means) // 2, 1] += codes.jaw_pose[0]
+        return replace(self.gaussians, means=means)
+
+
+class TinyEngine:
+    """Makes an avatar of anything but b"bad", in `steps` reports that wait for `gate`."""
+
+    device = "test"
+
+    def __init__(self, steps: int = 3, count: int = 600) -> None:
+        self.steps, self.number = steps, count
+        self.gate = threading.Event()
+        self.gate.set()
+        self.creating = 0
+        self.draw_error: Exception | None = None
+
+    def create(self, photos: Sequence[bytes], quick: bool, progress: Progress) -> TinyAvatar:
+        if b"bad" in photos:
+            raise ImageError(f"photo {photos.index(b'bad')}: not a picture")
+        self.creating += 1
+        try:
+            for step in range(self.steps):
+                progress("fitting", step / self.steps)
+                while not self.gate.wait(0.02):
+                    progress("fitting", step / self.steps)
+        finally:
+            self.creating -= 1
+        return TinyAvatar(len(photos), self.number)
+
+    def count(self, avatar: TinyAvatar) -> int:
+        return avatar.count
+
+    def metrics(self, avatar: TinyAvatar) -> Mapping[str, float]:
+        return {"seed": avatar.seed}
+
+    def save(self, avatar: TinyAvatar, folder: Path) -> None:
+        (folder / "manifest.json").write_text(json.dumps(vars(avatar)))
+
+    def load(self, folder: Path) -> TinyAvatar:
+        try:
+            return TinyAvatar(**json.loads((folder / "manifest.json").read_text()))
+        except ValueError as error:
+            raise AssetError(str(error)) from error
+
+    def puppet(self, avatar: TinyAvatar) -> TinyPuppet:
+        return TinyPuppet(avatar)
+
+    def draw_rgba8(self, gaussians: Gaussians, camera: Camera, out: np.ndarray) -> None:
+        """Columns tell the height of the first Gaussian and the camera's place, in millimetres."""
+        if self.draw_error is not None:
+            raise self.draw_error
+        out[:] = 0
+        out[..., 0] = int(1000 * gaussians.means[0, 1]) % 256
+        out[..., 1] = int(1000 * camera.viewmat[2, 3]) % 256
+        out[..., 3] = 255
+
+    def draw_depth(self, gaussians: Gaussians, camera: Camera) -> np.ndarray:
+        depth = np.zeros((camera.height, camera.width), np.float32)
+        depth[camera.height // 2 :] = float(camera.viewmat[2, 3])
+        return depth
+
+
+@contextmanager
+def server_and_client(
+    config: ServerConfig, engine: TinyEngine
+) -> Iterator[tuple[FlexAvatarClient, Listening]]:
+    """A real server with the tiny engine, and a client of it."""
+    with running_server(config, engine) as listening, FlexAvatarClient(listening.address) as client:
+        client.wait_ready(PATIENCE_S)
+        yield client, listening
