@@ -25,6 +25,8 @@ OVERLAP = 0.15e-3
 """Metres that each lid passes the meeting curve, so that no slit is left."""
 REACH = {"upper": 0.85, "lower": 0.6}
 """Radians above and below the margin where skin no longer follows."""
+UNFOLD = 0.8
+"""How much of the lid crease a closed lid loses."""
 CLEARANCE = 0.45e-3
 """Metres that lid skin keeps in front of the eyeball."""
 
@@ -47,10 +49,10 @@ class Eye:
     reach: np.ndarray  # [V] metres from the axis
     front: np.ndarray  # [V] bool
 
-    def turned(self, turn: np.ndarray) -> np.ndarray:
-        """Positions about the centre after a turn, positive up: [V] -> [V, 3]."""
-        angle = self.angle + turn
-        height, depth = self.reach * np.sin(angle), self.reach * np.cos(angle)
+    def turned(self, turn: np.ndarray, stretch: np.ndarray) -> np.ndarray:
+        """Positions about the centre after a turn up and a change of `reach`: [V] -> [V, 3]."""
+        angle, reach = self.angle + turn, self.reach + stretch
+        height, depth = reach * np.sin(angle), reach * np.cos(angle)
         return np.stack((self.x, height, depth), axis=1)
 
 
@@ -69,7 +71,10 @@ def close_lids(
         reach=np.hypot(arms[:, 1], arms[:, 2]),
         front=(arms[:, 2] > 0) & ~eyeball,
     )
-    turn, share = _skin_turn(eye, rings)
+    bands = _follow(eye, rings)
+    turn = np.sum([band.turn(eye) for band in bands], axis=0)
+    share = np.sum([band.share(eye) for band in bands], axis=0)
+    unfolded = np.sum([band.unfolded(eye) for band in bands], axis=0)
     hidden = np.zeros(len(points), dtype=bool)
     for name in MARGINS:
         upper, lower = _closing(eye, rings[f"upper_lid_{name}"], rings[f"lower_lid_{name}"])
@@ -79,8 +84,8 @@ def close_lids(
         hidden[both] = name == "tuck"
     radius = np.linalg.norm(arms[eyeball], axis=1).mean()
     guarded = (share > 0) & ~hidden
-    closed = _kept_out(eye.turned(turn), radius, guarded) - arms
-    half = _kept_out(eye.turned(turn / 2), radius, guarded) - arms
+    closed = _kept_out(eye.turned(turn, unfolded), radius, guarded) - arms
+    half = _kept_out(eye.turned(turn / 2, unfolded / 2), radius, guarded) - arms
     moving = (share > 0)[:, None]
     return LidMotion(closed * moving, (half - closed / 2) * moving, share)
 
@@ -96,22 +101,56 @@ def _closing(eye: Eye, upper: np.ndarray, lower: np.ndarray) -> tuple[np.ndarray
     return down, up
 
 
-def _skin_turn(eye: Eye, rings: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Turn of the skin around the margins and how far it follows: [V], [V]."""
+@dataclass(frozen=True)
+class SkinBand:
+    """Skin on one side of a lid opening."""
+
+    ring: np.ndarray  # the margin it hangs on
+    ring_turn: np.ndarray
+    beyond: np.ndarray  # [V] 0 at the margin, 1 where skin no longer follows
+    chosen: np.ndarray  # [V] bool
+
+    def turn(self, eye: Eye) -> np.ndarray:
+        """Exact at the margin, smoothed along the lid further out: [V] radians."""
+        exact, soft = _profiles(eye.x, eye.x[self.ring], self.ring_turn)
+        near = _smooth(self.beyond * 4)
+        return self.chosen * self.follow * (exact * (1 - near) + soft * near)
+
+    @property
+    def follow(self) -> np.ndarray:
+        return (1 - self.beyond) ** 2 * (1 + self.beyond)
+
+    def share(self, eye: Eye) -> np.ndarray:
+        """How far skin follows the margin, less past the corners: [V]."""
+        first, last = eye.x[self.ring[0]], eye.x[self.ring[-1]]
+        aside = np.maximum(first - eye.x, eye.x - last)
+        return self.chosen * self.follow * (1 - _smooth(aside / 0.006))
+
+    def unfolded(self, eye: Eye) -> np.ndarray:
+        """Change of `reach` that takes the crease out of a closed lid: [V] metres."""
+        far = self.chosen & (self.beyond > 0.6)
+        spread = np.exp(-0.5 * ((eye.x[:, None] - eye.x[far]) / 0.003) ** 2)
+        rim = (spread * eye.reach[far]).sum(1) / np.maximum(spread.sum(1), 1e-9)
+        margin = np.interp(eye.x, eye.x[self.ring], eye.reach[self.ring])
+        smooth = margin + (rim - margin) * _smooth(self.beyond / 0.8)
+        closing = np.interp(eye.x, eye.x[self.ring], np.abs(self.ring_turn), left=0, right=0)
+        amount = (
+            UNFOLD * np.clip(closing / 0.3, 0, 1) * _smooth(4 * self.beyond * (1 - self.beyond))
+        )
+        return self.chosen * amount * (smooth - eye.reach)
+
+
+def _follow(eye: Eye, rings: Mapping[str, np.ndarray]) -> list[SkinBand]:
+    """The skin above and below the margins."""
+    bands = []
     upper, lower = rings["upper_lid_outer"], rings["lower_lid_outer"]
-    turns = dict(zip(("upper", "lower"), _closing(eye, upper, lower), strict=True))
-    turn, share = np.zeros(len(eye.x)), np.zeros(len(eye.x))
-    for half, ring, sign in (("upper", upper, 1), ("lower", lower, -1)):
+    turns = _closing(eye, upper, lower)
+    for half, ring, turn, sign in (("upper", upper, turns[0], 1), ("lower", lower, turns[1], -1)):
         edge = np.interp(eye.x, eye.x[ring], eye.angle[ring])
         beyond = sign * (eye.angle - edge) / REACH[half]
         chosen = eye.front & (beyond > 0) & (beyond < 1)
-        follow = 1 - _smooth(beyond)
-        exact, soft = _profiles(eye.x, eye.x[ring], turns[half])
-        near = _smooth(beyond * 4)
-        turn = np.where(chosen, follow * (exact * (1 - near) + soft * near), turn)
-        aside = np.maximum(eye.x[ring[0]] - eye.x, eye.x - eye.x[ring[-1]])  # past the corners
-        share = np.where(chosen, follow * (1 - _smooth(aside / 0.006)), share)
-    return turn, share
+        bands.append(SkinBand(ring, turn, np.clip(beyond, 0, 1), chosen))
+    return bands
 
 
 def _profiles(x: np.ndarray, ring_x: np.ndarray, turn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

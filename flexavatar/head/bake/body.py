@@ -24,6 +24,9 @@ from flexavatar.head.eyelids import eye_rings, keep_out
 EAR = "mpfb2/targets/ears/l-ear-scale-incr.target.gz"
 EYEBALL = 0.015
 """Radius, metres: the largest that the average lids clear."""
+LIP_PRESS = 0.25e-3
+LIP_REACH = 0.014
+"""Metres: how far the closed lips pass each other, and how far around them skin gives way."""
 ARM_BONES = ("upperarm", "lowerarm", "wrist", "finger", "metacarpal")
 ARM_TURN = np.deg2rad(32)
 """The base mesh holds its arms out; they hang by this much more."""
@@ -82,6 +85,7 @@ def build_body(source: Source, mesh: HeadMesh) -> Body:
     )
     turns = arm_turns(source, mesh)
     points = lower_arms(points, turns, _cube(source, person, "joint-l-shoulder"))
+    points = close_lips(points, mesh.rings, mesh.part("skin", "cavity"))
     return Body(mesh, symmetric(points, mesh.mirror), joints, weights, hinge, turns, arkit)
 
 
@@ -122,6 +126,27 @@ def similarity(points: np.ndarray, fields: np.ndarray) -> np.ndarray:
     arms = points - points.mean(0)
     growth = (fields * arms).sum((1, 2)) / (arms * arms).sum()
     return fields.mean(1, keepdims=True) + growth[:, None, None] * arms
+
+
+def close_lips(points: np.ndarray, rings: dict[str, np.ndarray], soft: np.ndarray) -> np.ndarray:
+    """Bring the parted lips of the average together: [V, 3], `soft` [V] bool may move."""
+    gaps, ends = [], points[rings["upper_lip_contact"][[0, -1]], 0]
+    grid = np.linspace(*ends, 80)
+    for name in ("contact", "inner"):
+        upper, lower = (points[rings[f"{half}_lip_{name}"]] for half in ("upper", "lower"))
+        over = np.interp(grid, upper[:, 0], upper[:, 1])
+        gaps.append(over - np.interp(grid, lower[:, 0], lower[:, 1]))
+    closing = np.mean(gaps, axis=0) + LIP_PRESS
+    distances = []
+    for half in ("upper", "lower"):
+        ring = np.concatenate([r for n, r in rings.items() if n.startswith(f"{half}_lip")])
+        distances.append(np.linalg.norm(points[:, None] - points[ring], axis=2).min(1))
+    side = (distances[1] - distances[0]) / (
+        distances[0] + distances[1] + 1e-9
+    )  # 1 on the upper lip
+    near = np.clip(1 - np.min(distances, axis=0) / LIP_REACH, 0, 1) ** 2 * soft
+    move = np.interp(points[:, 0], grid, closing, left=0, right=0) * near * -side / 2
+    return points + move[:, None] * (0, 1, 0)
 
 
 def arm_turns(source: Source, mesh: HeadMesh) -> np.ndarray:

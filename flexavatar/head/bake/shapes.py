@@ -135,13 +135,14 @@ def mouth_pairs(
         weights[0, [jaw, smile]] = 1
         both = unskinned(body, lids, weights, (targets[jaw] + targets[smile])[None])[0]
         pairs["jawOpen", f"mouthSmile{side}"] = both - offsets[jaw] - offsets[smile]
-    one, two = targets[ARKIT_INDEX["mouthFunnel"]], targets[ARKIT_INDEX["mouthPucker"]]
-    pairs["mouthFunnel", "mouthPucker"] = -PUCKER_OVERLAP * common(one, two)
+    for pair, share in OVERLAPS.items():
+        one, two = (targets[ARKIT_INDEX[name]] for name in pair)
+        pairs[pair] = -share * common(one, two)
     return pairs
 
 
-PUCKER_OVERLAP = 0.7
-"""Share of what funnel and pucker have in common that is taken back when both are full."""
+OVERLAPS: dict[Pair, float] = {("mouthFunnel", "mouthPucker"): 0.7, ("jawOpen", "mouthFunnel"): 0.6}
+"""Share of what two shapes have in common that is taken back when both are full."""
 
 
 def common(one: np.ndarray, two: np.ndarray) -> np.ndarray:
