@@ -1,0 +1,51 @@
+"""Small operations on triangle meshes in numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import coo_matrix, csr_matrix, diags_array
+from scipy.sparse.csgraph import connected_components
+
+
+def edges_of(faces: np.ndarray) -> np.ndarray:
+    """Every edge once, lower vertex first: [F, 3] -> [E, 2]."""
+    sides = np.stack((faces, np.roll(faces, -1, axis=1)), axis=-1).reshape(-1, 2)
+    return np.unique(np.sort(sides, axis=1), axis=0)
+
+
+def adjacency(faces: np.ndarray, count: int) -> csr_matrix:
+    """1 where two vertices share an edge: [V, V]."""
+    a, b = edges_of(faces).T
+    links = coo_matrix((np.ones(len(a)), (a, b)), shape=(count, count))
+    return (links + links.T).tocsr()
+
+
+def components(faces: np.ndarray, count: int) -> np.ndarray:
+    """Number of the connected piece that each vertex belongs to: [V]."""
+    return connected_components(adjacency(faces, count), directed=False)[1]
+
+
+def neighbour_mean(field: np.ndarray, faces: np.ndarray, steps: int) -> np.ndarray:
+    """Average each vertex with its neighbours, half and half, `steps` times: [V] or [V, D]."""
+    links = adjacency(faces, len(field))
+    degree = np.asarray(links.sum(1)).ravel()
+    step = 0.5 * (diags_array(1 / np.maximum(degree, 1)) @ links)
+    step = (step + diags_array(np.where(degree > 0, 0.5, 1.0))).tocsr()
+    for _ in range(steps):
+        field = step @ field
+    return field
+
+
+def face_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Normals of twice the area's length: [V, 3], [F, 3] -> [F, 3]."""
+    a, b, c = (vertices[faces[:, i]] for i in range(3))
+    return np.cross(b - a, c - a)
+
+
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Area-weighted unit normals; zero where no face is: [V, 3]."""
+    total = np.zeros_like(vertices)
+    normals = face_normals(vertices, faces)
+    for corner in range(3):
+        np.add.at(total, faces[:, corner], normals)
+    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-20)
