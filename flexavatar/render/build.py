@@ -45,7 +45,9 @@ def processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    return "".join(line for line in lines if line.lower().startswith(("flags", "features")))[:8192]
+    return "".join(
+        sorted({line for line in lines if line.lower().startswith(("flags", "features"))})
+    )
 
 
 def library_name() -> str:

@@ -48,6 +48,34 @@ class PictureGradient(Structure):
     _fields_ = [(name, c_void_p) for name in ("rgba", "depth", "grad_rgba", "grad_depth")]
 
 
+class DeformPlan(Structure):
+    """`DeformPlan` of native/deform.h."""
+
+    _fields_ = [
+        *((name, c_int32) for name in ("vertices", "faces", "splats")),
+        *((name, c_void_p) for name in ("corners", "inverses")),
+        *((name, c_void_p) for name in ("around_start", "around_face", "around_weight")),
+        *((name, c_void_p) for name in ("splat_vertices", "splat_fields")),
+    ]
+
+
+class DeformOutput(Structure):
+    """`DeformOutput` of native/deform.h."""
+
+    _fields_ = [
+        (name, c_void_p) for name in ("face_gradients", "vertices", "means", "quats", "scales")
+    ]
+
+
+class SkinPlan(Structure):
+    """`SkinPlan` of native/deform.h."""
+
+    _fields_ = [
+        *((name, c_int32) for name in ("vertices", "shapes", "joints")),
+        *((name, c_void_p) for name in ("rest", "basis", "weights")),
+    ]
+
+
 SIGNATURES = {
     "flex_set_threads": (None, (c_int,)),
     "flex_get_threads": (c_int, ()),
@@ -61,6 +89,8 @@ SIGNATURES = {
         c_int,
         (c_void_p, POINTER(PictureGradient), POINTER(GaussianArrays), POINTER(GaussianArrays)),
     ),
+    "flex_deform": (c_int, (POINTER(DeformPlan), c_void_p, POINTER(DeformOutput))),
+    "flex_skin": (c_int, (POINTER(SkinPlan), c_void_p, c_void_p, c_void_p)),
 }
 
 

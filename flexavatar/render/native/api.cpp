@@ -1,4 +1,5 @@
 // The C interface that Python loads. A function that allocates returns 0, or 1 when out of memory.
+#include "deform.h"
 #include "pool.h"
 #include "raster.h"
 
@@ -46,4 +47,13 @@ FLEX_EXPORT int flex_draw_backward(void* context, const PictureGradient* picture
     return guarded([&] {
         draw_backward(*static_cast<Context*>(context), *picture, *gaussians, *out);
     });
+}
+
+FLEX_EXPORT int flex_deform(const DeformPlan* plan, const float* posed, const DeformOutput* out) {
+    return guarded([&] { deform(*plan, posed, *out); });
+}
+
+FLEX_EXPORT int flex_skin(const SkinPlan* plan, const float* coefficients, const float* transforms,
+                          float* out) {
+    return guarded([&] { skin(*plan, coefficients, transforms, out); });
 }

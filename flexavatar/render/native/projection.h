@@ -44,13 +44,6 @@ FLEX_INLINE V3 view_row(const Pinhole& c, int row) {
     return {splat(c.view[4 * row]), splat(c.view[4 * row + 1]), splat(c.view[4 * row + 2])};
 }
 
-FLEX_INLINE void rotation_columns(const f8 unit[4], V3 columns[3]) {
-    const f8 w = unit[0], x = unit[1], y = unit[2], z = unit[3];
-    columns[0] = {1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)};
-    columns[1] = {2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)};
-    columns[2] = {2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)};
-}
-
 // x/z held to the picture and a margin of 15% of its size on each side, as gsplat does.
 FLEX_INLINE f8 held_slope(f8 slope, float focal, float centre, int size, i8& free) {
     const float margin = 0.15f * size / focal;

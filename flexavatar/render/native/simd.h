@@ -143,10 +143,19 @@ FLEX_INLINE void gather_items(const float* items, int count, f8 out[Width]) {
     for (int k = 0; k < Width; ++k) out[k] = load(lanes[k]);
 }
 
-template <int Width>
+// The reverse, for the first `count` items, which lie `Stride` floats apart.
+template <int Width, int Stride = Width>
 FLEX_INLINE void scatter_items(const f8 in[Width], float* items, int count) {
     for (int l = 0; l < count; ++l)
-        for (int k = 0; k < Width; ++k) items[Width * l + k] = in[k][l];
+        for (int k = 0; k < Width; ++k) items[Stride * l + k] = in[k][l];
+}
+
+// Columns of the rotation matrices of unit quaternions, wxyz.
+FLEX_INLINE void rotation_columns(const f8 unit[4], V3 columns[3]) {
+    const f8 w = unit[0], x = unit[1], y = unit[2], z = unit[3];
+    columns[0] = {1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)};
+    columns[1] = {2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)};
+    columns[2] = {2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)};
 }
 
 }  // namespace flex

@@ -1,0 +1,181 @@
+"""The frame path from coefficients to Gaussians, compiled: pose the mesh, move its splats.
+
+`Skinner` poses the vertices and `Deformer` carries the splats along, with the arithmetic of
+head.binding. Both prepare once what does not change, and fall back on torch where there is no
+compiled library. Any number of threads may use one object: the results live in buffers of the
+calling thread, which its next call writes again.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+
+import torch
+from torch import Tensor
+
+from flexavatar.errors import InputError
+from flexavatar.head.binding import Binding, LocalSplats, deform, face_edges, surface_motion
+from flexavatar.render import native
+from flexavatar.types import check_shape
+
+LANES = 8
+SKIN_BLOCK = 32  # vertices; as in native/deform.h
+SPLAT_FIELDS = 13
+FACE_STRIDE = 12
+VERTEX_STRIDE = 16
+SLIVER = 1e-12
+"""Faces below this area, m^2, have no say: as in head.binding."""
+
+
+def blocks(values: Tensor, size: int) -> Tensor:
+    """Items in blocks, field by field, padded with zeros: [N, C] -> [ceil(N / size), C, size]."""
+    filled = torch.nn.functional.pad(values, (0, 0, 0, -len(values) % size))
+    return filled.unflatten(0, (-1, size)).transpose(1, 2).contiguous()
+
+
+def faces_around(faces: Tensor, areas: Tensor, vertices: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Usable faces around every vertex: start [V + 1], face [M], share of the area [M]."""
+    usable = (areas > SLIVER).nonzero().squeeze(1)
+    corner = faces[usable].flatten()  # [3 F]
+    order = torch.argsort(corner, stable=True)
+    face = usable.repeat_interleave(3)[order]
+    count = torch.bincount(corner, minlength=vertices)
+    total = areas.new_zeros(vertices).index_add_(0, corner[order], areas[face])
+    start = torch.cat((count.new_zeros(1), count.cumsum(0)))
+    return start.int(), face.int(), (areas[face] / total[corner[order]]).float()
+
+
+def check_ids(name: str, ids: Tensor, count: int) -> None:
+    """Raise InputError if an index points at no vertex."""
+    if ids.numel() and not (0 <= int(ids.min()) and int(ids.max()) < count):
+        raise InputError(f"{name}: expected indices 0..{count - 1}, got {ids.min()}..{ids.max()}")
+
+
+def posed_input(name: str, x: Tensor, *shape: int) -> Tensor:
+    """Contiguous float32 on the CPU, of this shape."""
+    check_shape(name, x, *shape)
+    return x.detach().to("cpu", torch.float32).contiguous()
+
+
+class Deformer:
+    """Moves splats with a mesh: what `head.binding.deform(surface_motion(...))` computes."""
+
+    def __init__(
+        self,
+        template: Tensor,  # [V, 3] neutral vertices, metres
+        faces: Tensor,  # [F, 3]
+        binding: Binding,  # N
+        splats: LocalSplats,  # N
+    ) -> None:
+        """Raises InputError if shapes or indices do not fit."""
+        count, vertices = len(binding), len(template)
+        check_shape("template", template, vertices, 3)
+        check_shape("faces", faces, None, 3)
+        check_shape("splat offsets", splats.offsets, count, 3)
+        check_ids("faces", faces, vertices)
+        check_ids("binding", binding.vertex_ids, vertices)
+        self.template, self.faces, self.binding, self.splats = template, faces, binding, splats
+        self._library = native.library()
+        self._local = threading.local()
+        self._kept = self._prepare()
+        names = ("corners", "inverses", "start", "face", "weight", "ids", "fields")
+        pointers = (self._kept[name].data_ptr() for name in names)
+        self._plan = native.DeformPlan(vertices, len(faces), count, *pointers)
+
+    def _prepare(self) -> dict[str, Tensor]:
+        """What stays the same from frame to frame, as native/deform.h wants it."""
+        faces = self.faces.long().cpu()
+        edges = face_edges(self.template.detach().double().cpu(), faces)
+        areas = 0.5 * torch.linalg.cross(edges[..., 0], edges[..., 1]).norm(dim=-1)
+        edges = torch.where((areas > SLIVER)[:, None, None], edges, torch.eye(3).double())
+        start, face, weight = faces_around(faces, areas, len(self.template))
+        unit = torch.nn.functional.normalize(self.splats.quats, dim=-1)
+        own = (self.binding.bary, self.splats.offsets, unit, self.splats.scales)
+        return {
+            "corners": faces.int().contiguous(),
+            "inverses": torch.linalg.inv(edges).float().contiguous(),
+            "start": start,
+            "face": face,
+            "weight": weight,
+            "ids": blocks(self.binding.vertex_ids.int().cpu(), LANES),
+            "fields": blocks(torch.cat([x.detach().float().cpu() for x in own], -1), LANES),
+        }
+
+    def _buffers(self) -> tuple[native.DeformOutput, list[Tensor]]:
+        """This thread's scratch and results."""
+        if not hasattr(self._local, "buffers"):
+            widths = (FACE_STRIDE, VERTEX_STRIDE, 3, 4, 3)
+            counts = (len(self.faces), len(self.template), *(len(self.binding),) * 3)
+            tensors = [torch.empty(n, w) for n, w in zip(counts, widths, strict=True)]
+            output = native.DeformOutput(*(x.data_ptr() for x in tensors))
+            self._local.buffers = output, tensors
+        return self._local.buffers
+
+    def deform(self, vertices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Posed vertices [V, 3] to means [N, 3], quats wxyz [N, 4] and scales [N, 3].
+
+        No gradients. The results are this thread's buffers: its next call overwrites them.
+        """
+        posed = posed_input("vertices", vertices, len(self.template), 3)
+        if self._library is None:
+            motion = surface_motion(self.template, posed.to(self.template), self.faces)
+            return deform(self.binding, self.splats, motion)
+        output, (_, _, means, quats, scales) = self._buffers()
+        if self._library.flex_deform(
+            ctypes.byref(self._plan), posed.data_ptr(), ctypes.byref(output)
+        ):
+            raise MemoryError("no memory to deform the splats")
+        return means, quats, scales
+
+
+class Skinner:
+    """Blendshapes, then linear blend skinning: coefficients and joint transforms to vertices."""
+
+    def __init__(
+        self,
+        template: Tensor,  # [V, 3] metres
+        basis: Tensor,  # [K, V, 3] metres per unit of coefficient
+        lbs_weights: Tensor,  # [V, J]
+    ) -> None:
+        """Raises ShapeError if shapes do not fit."""
+        vertices, shapes, joints = len(template), len(basis), lbs_weights.shape[-1]
+        check_shape("template", template, vertices, 3)
+        check_shape("basis", basis, shapes, vertices, 3)
+        check_shape("lbs_weights", lbs_weights, vertices, joints)
+        self._sizes = vertices, shapes, joints
+        self._library = native.library()
+        self._local = threading.local()
+        own = (x.detach().float().cpu() for x in (template, basis, lbs_weights))
+        self._template, basis, self._weights = own
+        self._basis = basis.flatten(1)  # [K, 3 V]
+        if self._library is not None:
+            by_vertex = basis.transpose(0, 1).flatten(1)  # [V, 3 K]
+            self._kept = [blocks(x, SKIN_BLOCK) for x in (self._template, by_vertex, self._weights)]
+            del self._basis  # it is large, and the blocks hold it
+            pointers = (x.data_ptr() for x in self._kept)
+            self._plan = native.SkinPlan(vertices, shapes, joints, *pointers)
+
+    def pose(self, coefficients: Tensor, transforms: Tensor) -> Tensor:
+        """Coefficients [K] and joint transforms [J, 4, 4] to vertices [V, 3], metres.
+
+        No gradients. The result is this thread's buffer: its next call overwrites it.
+        """
+        vertices, shapes, joints = self._sizes
+        weights = posed_input("coefficients", coefficients, shapes)
+        moves = posed_input("transforms", transforms, joints, 4, 4)
+        if self._library is None:
+            return self._pose_torch(weights, moves)
+        if not hasattr(self._local, "posed"):
+            self._local.posed = torch.empty(vertices, 3)
+        posed: Tensor = self._local.posed
+        if self._library.flex_skin(
+            ctypes.byref(self._plan), weights.data_ptr(), moves.data_ptr(), posed.data_ptr()
+        ):
+            raise MemoryError("no memory to pose the mesh")
+        return posed
+
+    def _pose_torch(self, coefficients: Tensor, transforms: Tensor) -> Tensor:
+        shaped = self._template + (coefficients @ self._basis).unflatten(0, (-1, 3))
+        blended = torch.einsum("vj,jab->vab", self._weights, transforms[:, :3])  # [V, 3, 4]
+        return torch.einsum("vab,vb->va", blended[..., :3], shaped) + blended[..., 3]
