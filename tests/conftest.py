@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_configure() -> None:
-    """Fits and renders share the cores with the server under test: two threads are enough."""
+    """Two threads, since fits and renders share the cores; the same examples in every run."""
     torch.set_num_threads(min(2, os.cpu_count() or 1))
+    settings.register_profile("steady", deadline=None, derandomize=True)
+    settings.load_profile("steady")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -94,7 +94,7 @@ class Create:
         photos = read_photos(self.photos)
         name = self.name or name_of(self.photos[0])
         with connect(self.where) as client, progress_bar(f"creating {name}") as report:
-            avatar = client.create(
+            avatar = client.create_avatar(
                 photos, name=name, quick=self.quick, replace=self.replace, progress=report
             )
         print(describe(avatar))
@@ -110,7 +110,7 @@ class List:
     def run(self) -> None:
         """One line each."""
         with connect(self.where) as client:
-            avatars = client.list()
+            avatars = client.list_avatars()
         for avatar in avatars:
             print(describe(avatar))
         if not avatars:
@@ -128,7 +128,7 @@ class Show:
     def run(self) -> None:
         """A line, then its metrics."""
         with connect(self.where) as client:
-            avatar = client.get(self.avatar)
+            avatar = client.get_avatar(self.avatar)
         print(describe(avatar))
         print(f"{'create_s':20} {avatar.create_s:7.1f}")
         for name, value in sorted(avatar.metrics.items()):
@@ -146,5 +146,5 @@ class Delete:
     def run(self) -> None:
         """Delete it for good."""
         with connect(self.where) as client:
-            client.delete(self.avatar)
+            client.delete_avatar(self.avatar)
         print(f"deleted {self.avatar}")

@@ -137,10 +137,10 @@ class Drive:
         check_suffix(self.out, (".mp4",))
         if not 1 <= self.fps <= 240:
             raise InputError(f"fps: expected 1..240, got {self.fps:g}")
-        from flexavatar.drive.performance import read_performance, shipped_performance
+        from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
         from flexavatar.evaluation.film import film
 
-        frames = read_performance(self.source or shipped_performance())
+        frames = read_performance(self.source or SHIPPED_PERFORMANCE)
         avatar = load(self.store, self.avatar)
         self.out.parent.mkdir(parents=True, exist_ok=True)
         with progress_bar("filming") as report:

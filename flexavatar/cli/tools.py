@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +21,11 @@ class Serve:
 
     def run(self) -> None:
         """Serve."""
-        from plugin_server.__main__ import run
+        from plugin_server.__main__ import SWITCH_S, serve
 
-        run(self.config)
+        logging.basicConfig(level=logging.INFO)
+        sys.setswitchinterval(SWITCH_S)
+        asyncio.run(serve(self.config))
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,6 @@ class Bench:
 
     def run(self) -> None:
         """Measure, print a table, write the file."""
-        from flexavatar.evaluation.bench import bench
+        from flexavatar.demo.bench import bench
 
         bench(self.out, self.seconds)

@@ -6,16 +6,16 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import tyro
 
 from flexavatar.cli.progress import progress_bar
+from flexavatar.demo import SHIPPED_PORTRAIT
 from flexavatar.demo.live import Arrival, perform_live
 from flexavatar.demo.server_process import server_process
-from flexavatar.drive.performance import NS, read_performance, shipped_performance
+from flexavatar.drive.performance import NS, SHIPPED_PERFORMANCE, read_performance
 from flexavatar.errors import FlexAvatarError
 from flexavatar.formats.video import VideoWriter
 from plugin_server.client import FlexAvatarClient
@@ -30,9 +30,9 @@ class DemoConfig:
 
     out: Path = Path("out")
     """Folder of what is written."""
-    photo: Path = Path(str(resources.files("flexavatar") / "assets/portrait/astronaut.png"))
+    photo: Path = SHIPPED_PORTRAIT
     """One face; the astronaut that ships if not given."""
-    performance: Path = shipped_performance()
+    performance: Path = SHIPPED_PERFORMANCE
     """A recording of Live Link Face, .csv."""
     quick: bool = False
     """Make the avatar in seconds; less sharp."""
@@ -63,24 +63,26 @@ def run(config: DemoConfig) -> RunReport:
     store = config.out / "avatars"
     with server_process(store) as address, FlexAvatarClient(address) as client:
         with progress_bar(f"creating from {config.photo.name}") as report:
-            avatar = client.create([config.photo], NAME, config.quick, True, report)
+            avatar = client.create_avatar([config.photo], NAME, config.quick, True, report)
         say(f"{avatar.gaussians} Gaussians in {avatar.create_s:.1f} s; driving it")
         with client.start_session(avatar.name, config.width, config.height) as session:
             arrivals, start_ns = perform_live(session, performance)
     write_video(config.out / "performance.mp4", arrivals, start_ns)
-    write_sheet(config.out / "contact_sheet.png", store / NAME, config.photo)
-    outcome = measured(avatar, arrivals, performance[-1].pts_ns)
+    psnr_db = write_sheet(config.out / "contact_sheet.png", store / NAME, config.photo)
+    outcome = measured(avatar, arrivals, performance[-1].pts_ns, psnr_db)
     (config.out / "run.json").write_text(json.dumps(asdict(outcome), indent=2) + "\n")
     return outcome
 
 
-def measured(avatar: pb.Avatar, arrivals: Sequence[Arrival], duration_ns: int) -> RunReport:
+def measured(
+    avatar: pb.Avatar, arrivals: Sequence[Arrival], duration_ns: int, psnr_db: float
+) -> RunReport:
     """The run in numbers."""
     p50, p99 = np.percentile([arrival.latency_ms for arrival in arrivals], (50, 99))
     height, width, _ = arrivals[0].rgba.shape
     return RunReport(
         create_s=round(avatar.create_s, 2),
-        input_psnr_db=round(avatar.metrics["input_psnr_db"], 2),
+        input_psnr_db=round(psnr_db, 2),
         fps=round(len(arrivals) * NS / duration_ns, 2),
         latency_p50_ms=round(float(p50), 2),
         latency_p99_ms=round(float(p99), 2),
@@ -99,14 +101,19 @@ def write_video(path: Path, arrivals: Sequence[Arrival], start_ns: int) -> None:
     say(path)
 
 
-def write_sheet(path: Path, folder: Path, photo: Path) -> None:
-    """The stored avatar from all sides."""
+def write_sheet(path: Path, folder: Path, photo: Path) -> float:
+    """The stored avatar from all sides; returns how close its input view is to the photo, in dB."""
     from flexavatar.avatar import load_avatar
-    from flexavatar.evaluation.sheet import contact_sheet, cropped_photo
-    from flexavatar.formats.picture import write_picture
+    from flexavatar.capture.photo import read_photo
+    from flexavatar.capture.portrait import make_portrait
+    from flexavatar.evaluation.metrics import input_psnr_db
+    from flexavatar.evaluation.sheet import contact_sheet
+    from flexavatar.formats.picture import to_bytes, write_picture
 
-    write_picture(path, contact_sheet(load_avatar(folder), cropped_photo(photo.read_bytes())))
+    avatar, portrait = load_avatar(folder), make_portrait(read_photo(photo.read_bytes()))
+    write_picture(path, contact_sheet(avatar, to_bytes(portrait.rgb)))
     say(path)
+    return input_psnr_db(avatar, portrait)
 
 
 def say(message: object) -> None:

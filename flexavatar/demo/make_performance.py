@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,8 @@ from flexavatar.demo.script import BLINKS, DURATION_S, GAZE, HEAD, MOODS, PHONES
 from flexavatar.drive.performance import (
     FRAME_RATE,
     NS,
+    SHIPPED_PERFORMANCE,
     PerformanceFrame,
-    shipped_performance,
     write_performance,
 )
 from flexavatar.head.arkit import ARKIT_NAMES
@@ -42,7 +43,7 @@ SWAY_DEG = 0.7
 class Config:
     """Where the performance goes."""
 
-    out: Path = shipped_performance()
+    out: Path = SHIPPED_PERFORMANCE
     """A Live Link Face CSV file."""
 
 
@@ -100,7 +101,7 @@ def blinks(times: Array) -> Array:
 def gaze(times: Array) -> Array:
     """Direction of the eyes in the room, in saccades: yaw, pitch in degrees [T, 2]."""
     way = np.zeros((len(times), 2))
-    for (_, *before), (start, *after) in zip(GAZE, GAZE[1:], strict=False):
+    for (_, *before), (start, *after) in pairwise(GAZE):
         step = np.subtract(after, before)
         duration = 0.021 + 0.0022 * float(np.hypot(*step))  # the main sequence
         way += smoothstep((times - start) / duration)[:, None] * step

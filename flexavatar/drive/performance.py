@@ -34,6 +34,9 @@ TIMECODE_RATES = (24, 25, 30, 48, 50, 60)
 TOLERATED = (-0.5, 1.5)
 """Weights a little out of 0..1 are clipped, as calibrated recordings have them; beyond, refused."""
 
+SHIPPED_PERFORMANCE = Path(str(resources.files("flexavatar") / "assets/performance/hello.csv"))
+"""The ten seconds that come with the package."""
+
 Angles = tuple[float, float, float]
 
 
@@ -53,11 +56,6 @@ class PerformanceFrame:
         return float(x), float(y), float(z)
 
 
-def shipped_performance() -> Path:
-    """The ten seconds that come with the package."""
-    return Path(str(resources.files("flexavatar") / "assets/performance/hello.csv"))
-
-
 def pascal_case(name: str) -> str:
     """ARKit's `jawOpen` as Live Link Face writes it: `JawOpen`."""
     return name[0].upper() + name[1:]
@@ -72,14 +70,15 @@ def read_performance(path: Path) -> list[PerformanceFrame]:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows = list(reader)
     except OSError as error:
         raise DriveError(f"performance: cannot read {path}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise DriveError(
             f"{path.name}: expected a Live Link Face CSV file, got other data"
         ) from error
-    columns = _check_columns(path.name, list(rows[0]) if rows else [])
+    columns = _check_columns(path.name, list(reader.fieldnames or []))
     lines = [(f"{path.name}, line {i}", row) for i, row in enumerate(rows, 2) if _has_face(row)]
     if not lines:
         raise DriveError(f"{path.name}: expected at least one row with a face, got none")

@@ -13,6 +13,7 @@ from torch import Tensor
 from flexavatar.avatar import Animator, Avatar
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import make_portrait
+from flexavatar.formats.picture import to_bytes
 from flexavatar.formats.video import BACKGROUND, over_grey
 from flexavatar.head.arkit import ArkitBasis, arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
@@ -152,7 +153,7 @@ def montage(tiles: Sequence[tuple[str, np.ndarray]], columns: int = COLUMNS) -> 
 
 def cropped_photo(data: bytes) -> np.ndarray:
     """A photo file as creation crops it, RGB uint8 [H, W, 3]. Raises ImageError, FaceError."""
-    return np.round(make_portrait(read_photo(data)).rgb * 255).astype(np.uint8)
+    return to_bytes(make_portrait(read_photo(data)).rgb)
 
 
 def landmarks_of(stage: Stage) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,11 @@ from flexavatar.formats.video import over_grey
 TRANSPARENT = (".png", ".webp")
 
 
+def to_bytes(picture: np.ndarray) -> np.ndarray:
+    """Floats 0..1 of any shape -> uint8."""
+    return np.round(picture.clip(0, 1) * 255).astype(np.uint8)
+
+
 def straight_alpha(rgba: np.ndarray) -> np.ndarray:
     """Premultiplied uint8 [H, W, 4] -> colours as picture files store them."""
     alpha = rgba[..., 3:].astype(np.uint16)
