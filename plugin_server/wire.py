@@ -194,12 +194,12 @@ def _check_sizes(header: Header, got: int) -> None:
     drawn = 1 <= header.width <= MAX_SIDE and 1 <= header.height <= MAX_SIDE
     if header.kind in PICTURES and not drawn:
         raise WireError(f"{header.kind.name}: impossible size {header.width}x{header.height}")
+    if header.kind in SPLATS:
+        _check_splats(header)
     smallest, largest = _expected_payload(header)
     if not smallest <= got <= largest:
         expected = f"{smallest}" if smallest == largest else f"{smallest} to {largest}"
         raise WireError(f"{header.kind.name}: expected {expected} payload bytes, got {got}")
-    if header.kind in SPLATS:
-        _check_splats(header)
 
 
 def _check_splats(header: Header) -> None:

@@ -1,0 +1,249 @@
+"""Avatars on disk: whatever happens, the old one or the new one."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from flexavatar.errors import AssetError, AvatarNotFoundError, ConflictError, InputError
+from plugin_server import store as store_module
+from plugin_server.store import RECORD, Store
+from tests.store_writer import load, record, save, write
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "avatars")
+    yield store
+    store.close()
+
+
+def leftovers(root: Path) -> list[Path]:
+    """What should not be there when nothing is under way."""
+    hidden = (".staging", ".replaced", ".deleted")
+    return [path for name in hidden for path in (root / name).iterdir()]
+
+
+def test_write_read_list_delete(store: Store, tmp_path: Path) -> None:
+    write(store, "ada", 1)
+    write(store, "bob", 2)
+    assert store.names() == ["ada", "bob"]
+    assert [r.gaussians for r in store.records()] == [1, 2]
+    assert store.read("ada", load) == 1
+    write(store, "ada", 3)
+    assert store.read("ada", load) == 3
+    store.delete("ada")
+    assert store.names() == ["bob"]
+    with pytest.raises(AvatarNotFoundError, match="ada"):
+        store.read("ada", load)
+    assert leftovers(tmp_path / "avatars") == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "../ada", "a/b", "/etc", ".staging", "-a", "Ada", "a" * 65, "a\0b", "ä", "a\n"],
+)
+def test_names_that_could_leave_the_folder_are_refused(store: Store, name: str) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: store.record(name),
+        lambda: store.read(name, load),
+        lambda: store.delete(name),
+        lambda: write(store, name, 1),
+    ]
+    for call in calls:
+        with pytest.raises(InputError, match="avatar name"):
+            call()
+
+
+def test_a_taken_name_is_a_conflict(store: Store) -> None:
+    write(store, "ada", 1)
+    with pytest.raises(ConflictError, match="exists already"):
+        write(store, "ada", 2, replace=False)
+    with store.reserve("eve", replace=False):
+        with pytest.raises(ConflictError, match="right now"):
+            write(store, "eve", 2)
+    with store.reserve("ada", replace=True), pytest.raises(ConflictError, match="right now"):
+        store.delete("ada")
+
+
+def test_one_server_a_store(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(ConflictError, match="another server"):
+        Store(tmp_path / "avatars")
+    store.close()
+    Store(tmp_path / "avatars").close()
+
+
+def test_damage_is_found(store: Store, tmp_path: Path) -> None:
+    for name in ("flipped", "short", "gone", "unrecorded", "garbled", "newer"):
+        write(store, name, 1)
+    root = tmp_path / "avatars"
+    part = bytearray((root / "flipped/part1.bin").read_bytes())
+    part[100] ^= 1
+    (root / "flipped/part1.bin").write_bytes(part)
+    (root / "short/part1.bin").write_bytes(part[:100])
+    (root / "gone/part1.bin").unlink()
+    (root / "unrecorded" / RECORD).unlink()
+    (root / "garbled" / RECORD).write_text("[]")
+    (root / "newer" / RECORD).write_text('{"version": 99}')
+    for name in ("flipped", "short", "gone", "unrecorded", "garbled", "newer"):
+        with pytest.raises(AssetError, match=name):
+            store.read(name, load)
+    listed = [r.name for r in store.records()]
+    assert listed == ["flipped", "gone", "short"]  # their records are whole
+    store.delete("unrecorded")  # what cannot be read can still be removed
+
+
+class Fault(Exception):
+    """What a test throws in."""
+
+
+STEPS = ("_write_record", "_flush", "_measure")
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("after", [0, 1, 3])
+def test_a_fault_while_writing_leaves_the_old(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, after: int
+) -> None:
+    write(store, "ada", 1)
+    real, calls = getattr(store_module, step), iter(range(100))
+
+    def faulty(*arguments: object) -> object:
+        if next(calls) == after:
+            raise Fault
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, step, faulty)
+        try:
+            write(store, "ada", 2)
+        except Fault:
+            assert store.read("ada", load) == 1
+        else:
+            assert store.read("ada", load) == 2
+    assert leftovers(tmp_path / "avatars") == []
+
+
+def test_a_failed_rename_puts_the_old_one_back(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, "ada", 1)
+    rename = Path.rename
+
+    def faulty(self: Path, target: Path) -> Path:
+        if self.parent.name == ".staging":
+            raise OSError("no")
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", faulty)
+        with pytest.raises(OSError, match="no"):
+            write(store, "ada", 2)
+    assert store.read("ada", load) == 1
+    assert leftovers(tmp_path / "avatars") == []
+
+
+def test_a_late_check_keeps_it_out(store: Store, tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise Fault
+
+    with store.reserve("ada", replace=False), pytest.raises(Fault):
+        store.write(record("ada", 1), lambda folder: save(folder, 1), refuse)
+    assert store.names() == []
+    assert leftovers(tmp_path / "avatars") == []
+
+
+def test_start_undoes_half_a_replacement(tmp_path: Path) -> None:
+    root = tmp_path / "avatars"
+    store = Store(root)
+    write(store, "ada", 1)
+    write(store, "bob", 1)
+    store.close()
+    (root / "ada").rename(root / ".replaced/ada")  # killed between the two renames
+    (root / ".replaced/bob").mkdir()  # killed after the second
+    (root / ".staging/x").mkdir()
+    (root / ".deleted/y").mkdir()
+    store = Store(root)
+    assert store.read("ada", load) == 1
+    assert store.read("bob", load) == 1
+    assert leftovers(root) == []
+    store.close()
+
+
+def test_kill_at_any_moment(tmp_path: Path) -> None:
+    """SIGKILL a writer at random moments: what it left is whole, and not older than it said."""
+    root, moments, newest = tmp_path / "avatars", random.Random(6), 0
+    for _ in range(30):
+        command = [sys.executable, "-m", "tests.store_writer", str(root), str(newest + 1)]
+        writer = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert writer.stdout is not None
+        said = int(writer.stdout.readline())
+        threading.Event().wait(moments.uniform(0, 0.03))  # the moment, not a condition
+        os.kill(writer.pid, signal.SIGKILL)
+        said = max([said, *map(int, writer.stdout.read().split())])
+        writer.wait(10)
+        writer.stdout.close()
+        store = Store(root)
+        kept = store.read("kept", load)
+        assert said <= kept <= said + 1
+        assert leftovers(root) == []
+        if "fleeting" in store.names():
+            assert store.read("fleeting", load) in (kept, kept - 1)
+        newest = kept
+        store.close()
+
+
+def test_readers_and_writers_at_once(store: Store) -> None:
+    """Readers see the old or the new of an avatar that is replaced and deleted all the time."""
+    write(store, "ada", 0)
+    stop, wrong = threading.Event(), []
+
+    def read() -> None:
+        while not stop.is_set():
+            try:
+                store.read("ada", load)
+                store.records()
+            except (AvatarNotFoundError, ConflictError):
+                pass
+            except Exception as error:
+                wrong.append(error)
+
+    def churn() -> None:
+        while not stop.is_set():
+            try:
+                write(store, "ada", 1)
+                store.delete("ada")
+            except (AvatarNotFoundError, ConflictError):
+                pass
+            except Exception as error:
+                wrong.append(error)
+
+    threads = [threading.Thread(target=work) for work in (read, read, churn, churn)]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end and not wrong:
+        write_quietly(store)
+    stop.set()
+    for thread in threads:
+        thread.join(10)
+    assert wrong == []
+
+
+def write_quietly(store: Store) -> None:
+    """One more writer, that may come at the wrong moment."""
+    try:
+        write(store, "ada", 2)
+    except ConflictError:
+        pass
