@@ -9,9 +9,8 @@ VENV ?= .venv
 OUT ?= out
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
-SOURCES := pyproject.toml constraints.txt $(wildcard setup.py flexavatar/*/*.cpp flexavatar/*/*/*.cpp \
-	flexavatar/*/*.h flexavatar/*/*/*.h)
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
+SOURCES := pyproject.toml constraints.txt setup.py $(wildcard flexavatar/render/native/*)
 
 .PHONY: run test bench check clean
 .NOTPARALLEL:
@@ -37,18 +36,20 @@ $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or newer is needed, found none" >&2; exit 1; }
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 		{ echo "error: Python 3.11 or newer is needed, found $$($(PYTHON) -V)" >&2; exit 1; }
-	sh scripts/system-packages $(PYTHON)
-	$(PYTHON) -m venv $(VENV)
+	@sh scripts/system-packages $(PYTHON)
+	@$(PYTHON) -m venv $(VENV)
 
 # torch is asked for first and exactly: a looser range would also match much larger builds of it.
 $(VENV)/.core: $(SOURCES) | $(VENV)/bin/python
-	sh scripts/system-packages $(PYTHON)
-	$(PIP) install -q -c constraints.txt setuptools torch==2.13.0 || $(call failed,torch 2.13.0)
-	$(PIP) install -q -c constraints.txt --no-build-isolation -e . || $(call failed,flexavatar)
+	@sh scripts/system-packages $(PYTHON)
+	@echo "installing flexavatar and what it needs into $(VENV) (a few minutes the first time)"
+	@$(PIP) -c constraints.txt setuptools torch==2.13.0 || $(call failed,torch 2.13.0)
+	@$(PIP) -c constraints.txt --no-build-isolation -e . || $(call failed,flexavatar)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) install -q -c constraints.txt --no-build-isolation -e ".[dev]" || $(call failed,the tools)
+	@echo "installing the tools for tests and checks"
+	@$(PIP) -c constraints.txt --no-build-isolation -e ".[dev]" || $(call failed,the tools)
 	@touch $@
 
 failed = { echo "error: pip could not install $(1): the lines above say why" >&2; exit 1; }
