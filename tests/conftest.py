@@ -41,3 +41,9 @@ def shared_data() -> Path:
     if not (folder / "portraits").is_dir():
         pytest.skip(f"no test photos: {folder}/portraits is missing (set FLEXAVATAR_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> bytes:
+    """The sample portrait that ships with the package."""
+    return (ROOT / "flexavatar/assets/portrait/astronaut.png").read_bytes()

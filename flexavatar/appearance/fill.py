@@ -53,6 +53,22 @@ def harmonic(
     return torch.from_numpy(np.stack(columns, 1)).to(values.dtype)
 
 
+def nearest_known(points: Tensor, colors: Tensor, weight: Tensor, groups: Tensor) -> Tensor:
+    """Mean colour of the nearest well seen texels of the same part: [T, 3] -> [T, 3]."""
+    result = colors.clone()
+    for value in groups.unique():
+        own = groups == value
+        known = own & (weight > 0.3)
+        if int(known.sum()) < NEIGHBOURS:
+            continue
+        distance, near = cKDTree(points[known].numpy()).query(points[own].numpy(), k=24)
+        usable = np.isfinite(distance)
+        picked = colors[known][torch.from_numpy(np.where(usable, near, 0))]
+        share = torch.from_numpy(usable.astype(np.float32))[..., None]
+        result[own] = (picked * share).sum(1) / share.sum(1)
+    return result
+
+
 def mirror_index(points: Tensor, groups: Tensor) -> NDArray[np.int64]:
     """For each texel the nearest one on the other side of x = 0, same group: [T, 3] -> [T]."""
     place = points.numpy()

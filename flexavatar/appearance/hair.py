@@ -9,23 +9,61 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
-from scipy.sparse import coo_matrix, diags
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, diags
 from scipy.sparse.linalg import spsolve
 from torch import Tensor
 
 from flexavatar.appearance.evidence import View, sample
+from flexavatar.capture import topology
 from flexavatar.head.flame import FlameHead
 from flexavatar.render.camera import position, project
 
-REACH = (-0.02, 0.07)
-"""Metres the scalp may move in and out along its normal; longer hair is loose."""
-STEPS = 46
+REACH = (-0.02, 0.06)
+"""Metres the scalp may move in and out; longer hair is loose."""
+STEPS = 41
 OUTLINE = 0.35
 """Cosine between normal and line of sight below which a vertex is on the outline."""
-TYPICAL = 0.004
+TYPICAL = 0.006
 """Metres where no photo says anything: hair lifts a scalp a little."""
+CENTRE = (0.0, 0.02, -0.01)
+"""Middle of the skull in the open head's frame, metres: hair grows away from it."""
+
+_HAIRLINE_Z = (-0.12, -0.045, -0.02, 0.005, 0.02, 0.04, 0.055, 0.07, 0.09, 0.12)
+_HAIRLINE_Y = (-0.078, -0.068, -0.05, -0.03, -0.025, 0.005, 0.03, 0.055, 0.072, 0.085)
+_HAIRLINE_SOFT = 0.006
+
+
+def haired(head: FlameHead) -> Tensor:
+    """Where hair grows on most people, ears included: [V] 0..1, from the template's shape."""
+    y, z = head.template[:, 1].numpy(), head.template[:, 2].numpy()
+    above = y - np.interp(z, _HAIRLINE_Z, _HAIRLINE_Y)
+    mask = torch.from_numpy(np.clip(0.5 + above / (2 * _HAIRLINE_SOFT), 0, 1)).float()
+    inner = torch.stack([head.masks[n] for n in ("eyes", "teeth", "tongue", "cavity")]).amax(0)
+    return torch.maximum(mask, head.masks["ears"] * ears_proper(head)) * (inner < 0.5)
+
+
+def ears_proper(head: FlameHead) -> Tensor:
+    """The ears themselves, without the skull around them: [V] 0..1."""
+    around = (head.masks["ears"] > 0.02) & (head.masks["ears"] < 0.6)
+    y, z = head.template[:, 1], head.template[:, 2]
+    terms = torch.stack((torch.ones_like(y), y, z, y * y, y * z, z * z), -1).double()
+    width = head.template[:, 0].abs().double()
+    skull = terms @ torch.linalg.lstsq(terms[around], width[around, None]).solution.squeeze(-1)
+    return ((width - skull - 0.002) / 0.003).clamp(0, 1).float() * (head.masks["ears"] > 0.3)
+
+
+def hair_volume(views: Sequence[View], head: FlameHead, neutral: Tensor) -> Tensor:
+    """The neutral head with its scalp at the hair's surface: [V, 3] -> [V, 3]."""
+    mask = haired(head)
+    away = torch.nn.functional.normalize(neutral - torch.tensor(CENTRE), dim=-1)
+    measured = [_outline_heights(view, head, mask, away) for view in views]
+    weight = torch.stack([w for _, w in measured]).sum(0)
+    height = torch.stack([h * w for h, w in measured]).sum(0) / weight.clamp_min(1e-9)
+    return neutral + away * _spread(head, mask, height, weight)[:, None]
 
 
 def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
@@ -38,61 +76,67 @@ def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     return torch.nn.functional.normalize(normals, dim=-1)
 
 
-def hair_volume(views: Sequence[View], head: FlameHead, neutral: Tensor) -> Tensor:
-    """The neutral head with its scalp at the hair's surface: [V, 3] -> [V, 3]."""
-    scalp = head.masks["scalp"]
-    measured = [_outline_heights(view, head, scalp) for view in views]
-    weight = torch.stack([w for _, w in measured]).sum(0)
-    height = torch.stack([h * w for h, w in measured]).sum(0) / weight.clamp_min(1e-9)
-    smooth = _spread(head, scalp, height, weight)
-    return neutral + vertex_normals(neutral, head.faces) * (smooth * _ramp(scalp))[:, None]
-
-
-def _ramp(scalp: Tensor) -> Tensor:
-    """0 where the scalp's mask begins, 1 well inside."""
-    return (scalp * 1.5).clamp(0, 1)
-
-
-def _outline_heights(view: View, head: FlameHead, scalp: Tensor) -> tuple[Tensor, Tensor]:
-    """How far each outline vertex is from the matte's edge along its normal: [V] metres, weight."""
+def _outline_heights(
+    view: View, head: FlameHead, mask: Tensor, away: Tensor
+) -> tuple[Tensor, Tensor]:
+    """How far each outline vertex is from the matte's edge: [V] metres and weights."""
     vertices = view.motion.vertices
-    normals = vertex_normals(vertices, head.faces)
     toward = torch.nn.functional.normalize(position(view.camera) - vertices, dim=-1)
-    facing = (normals * toward).sum(-1)
+    facing = (vertex_normals(vertices, head.faces) * toward).sum(-1)
     heights = torch.linspace(*REACH, STEPS)
-    points = vertices[:, None] + normals[:, None] * heights[:, None]  # [V, S, 3]
+    points = vertices[:, None] + away[:, None] * heights[:, None]  # [V, S, 3]
     pixels = project(view.camera, points.flatten(0, 1))[:, :2]
-    matte = torch.from_numpy(view.portrait.matte)
-    inside = sample(matte, pixels).view(-1, STEPS) > 0.5
-    outside = ~inside
-    first_out = torch.where(outside.any(1), outside.float().argmax(1), STEPS - 1)
-    height = heights[first_out]
-    side = view.camera.width
-    in_picture = ((pixels > 2) & (pixels < side - 2)).all(1).view(-1, STEPS)
-    reached = in_picture[torch.arange(len(vertices)), first_out]
+    outside = sample(torch.from_numpy(view.portrait.matte), pixels).view(-1, STEPS) < 0.5
+    first = torch.where(outside.any(1), outside.float().argmax(1), STEPS - 1)
     shown = sample(torch.from_numpy(view.portrait.inside.astype(np.float32)), pixels)
-    reached &= shown.view(-1, STEPS)[torch.arange(len(vertices)), first_out] > 0.99
-    weight = (1 - facing.abs() / OUTLINE).clamp_min(0) * (scalp > 0.02) * reached
-    return height, weight
+    side = view.camera.width
+    shown *= ((pixels > 2) & (pixels < side - 2)).all(1)
+    reached = shown.view(-1, STEPS).gather(1, first[:, None]).squeeze(1) > 0.99
+    weight = (1 - facing.abs() / OUTLINE).clamp_min(0) * (mask > 0.5) * reached
+    return heights[first], weight
 
 
-def _spread(head: FlameHead, scalp: Tensor, height: Tensor, weight: Tensor) -> Tensor:
-    """Smoothest heights over the scalp that honour the measured ones: [V]."""
+def _spread(head: FlameHead, mask: Tensor, height: Tensor, weight: Tensor) -> Tensor:
+    """Smoothest heights over the scalp that honour the measured ones, 0 off it: [V]."""
     graph = mesh_graph(head.faces, len(height))
-    degree = np.asarray(graph.sum(1)).ravel()
-    laplacian = diags(degree) - graph
-    off = (scalp < 0.02).double().numpy() * 1e3
+    laplacian = diags(np.asarray(graph.sum(1)).ravel()) - graph
+    off = 30 * (1 - mask.double().numpy()) ** 2
     hold = weight.double().numpy() * 0.5
-    faint = 1e-4
-    system = laplacian.T @ laplacian + diags(off + hold + faint)
+    faint = 3e-4
+    system = laplacian + diags(off + hold + faint)
     right = hold * height.double().numpy() + faint * TYPICAL
     return torch.from_numpy(spsolve(system.tocsc(), right)).float()
 
 
-def mesh_graph(faces: Tensor, count: int) -> coo_matrix:
-    """1 between vertices that share an edge, scaled by the mean degree: [V, V] sparse."""
+def mesh_graph(faces: Tensor, count: int) -> csr_matrix:
+    """1/6 between vertices that share an edge: [V, V] sparse."""
     triangles = faces.numpy()
     ends = np.concatenate([triangles[:, [i, (i + 1) % 3]] for i in range(3)])
-    graph = coo_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count)).tocsr()
-    graph = ((graph + graph.T) > 0).astype(np.float64)
-    return graph / 6.0
+    graph = csr_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count))
+    return ((graph + graph.T) > 0).astype(np.float64) / 6.0
+
+
+def hair_color(views: Sequence[View]) -> Tensor:
+    """Median colour of the person around and above the face; skin on a bald head: [3]."""
+    found = [view.portrait.colors[_hair_pixels(view)] for view in views]
+    colors = np.concatenate(found)
+    if len(colors) < 30:
+        return torch.tensor([0.25, 0.2, 0.17])
+    return torch.from_numpy(np.median(colors, 0).astype(np.float32))
+
+
+def _hair_pixels(view: View) -> NDArray[np.bool_]:
+    """Person, above the eyes, outside the face's oval: [S, S]."""
+    points = view.portrait.face.points[:, :2].astype(np.float64)
+    up = points[10] - points[152]
+    height = float(np.linalg.norm(up))
+    up /= max(height, 1e-6)
+    middle = points[list(topology.LEFT_IRIS + topology.RIGHT_IRIS)].mean(0)
+    ring = points[list(topology.OVAL)]
+    grown = ring + 0.06 * (ring - ring.mean(0))
+    face = cv2.fillPoly(
+        np.zeros(view.portrait.matte.shape, np.uint8), [np.round(grown).astype(np.int32)], 1
+    )
+    rows, columns = np.indices(face.shape)
+    along = (columns - middle[0]) * up[0] + (rows - middle[1]) * up[1]
+    return (view.portrait.matte > 0.95) & (face == 0) & (along > 0.1 * height)

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from flexavatar.appearance import fill
 from flexavatar.appearance.evidence import Evidence, View, gather, surface_points
+from flexavatar.appearance.hair import CENTRE, hair_color, haired
 from flexavatar.appearance.inner import measure_eyes, paint_inner
-from flexavatar.appearance.regions import Texels, Zone
+from flexavatar.appearance.regions import Texels, Zone, read
 from flexavatar.head.binding import LocalSplats, matrix_to_quat
 from flexavatar.head.flame import FlameHead
 
@@ -21,8 +22,8 @@ DISC = 0.62
 """Standard deviation of a disc in texel spacings: neighbours overlap without blurring."""
 THICKNESS = 0.2
 """Of the disc's radius."""
-HAIR_PULL, SKIN_PULL = 2e-3, 1e-5
-"""How strongly unseen scalp is drawn to the hair's colour, and the rest to the mean."""
+HAIR_PULL, SKIN_PULL = 1e-2, 1e-6
+"""How strongly unseen scalp is drawn to the hair's colour, and the rest to its nearest colour."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,12 @@ def build_surface(
     points, normals = surface_points(neutral, texels, head.faces)
     evidence = _trusted(gather(views, texels, head.faces), texels)
     skin_mean = _mean(evidence, texels.masks["face"])
-    colors = _complete(evidence, texels, points, normals, skin_mean)
+    hair = (read(haired(head), texels.binding), hair_color(views))
+    colors = _complete(evidence, texels, points, normals, hair)
     inner = paint_inner(colors, texels, head, neutral, measure_eyes(views), skin_mean)
     colors = torch.where((texels.zones == int(Zone.SKIN))[:, None], colors, inner)
-    known = (evidence.weight * 4).clamp(0, 1)[:, None]
-    teeth = (texels.zones == int(Zone.MOUTH))[:, None]
-    colors = torch.where(teeth, torch.lerp(colors, evidence.colors, known), colors)
+    known = ((evidence.weight * 4).clamp(0, 1) * (texels.masks["teeth"] > 0.5))[:, None]
+    colors = torch.lerp(colors, evidence.colors, known)
     return Surface(_discs(points, normals, texels), colors, evidence.weight)
 
 
@@ -64,20 +65,20 @@ def _mean(evidence: Evidence, mask: Tensor) -> Tensor:
 
 
 def _complete(
-    evidence: Evidence, texels: Texels, points: Tensor, normals: Tensor, skin: Tensor
+    evidence: Evidence,
+    texels: Texels,
+    points: Tensor,
+    normals: Tensor,
+    hair: tuple[Tensor, Tensor],
 ) -> Tensor:
     """Fill the unseen: mirrored detail first, then the smoothest continuation, then hair grain."""
+    scalp, hair_tone = hair
     groups = texels.zones.long()
     graph = fill.surface_graph(points, normals, groups)
-    scalp = texels.masks["scalp"]
-    hair = (
-        _mean(evidence, (scalp > 0.6).float())
-        if bool((evidence.weight * scalp).sum() > 5)
-        else skin
-    )
-    anchor = torch.lerp(skin.expand(len(texels), 3), hair.expand(len(texels), 3), scalp[:, None])
+    near = fill.nearest_known(points, evidence.colors, evidence.weight, groups)
+    anchor = torch.lerp(near, hair_tone.expand_as(near), scalp[:, None])
     pull = torch.where(scalp > 0.5, HAIR_PULL, SKIN_PULL)
-    base = fill.harmonic(graph, evidence.colors, evidence.weight * 0.02, anchor, pull)
+    base = fill.harmonic(graph, evidence.colors, evidence.weight * 5e-4, anchor, pull)
     index = fill.mirror_index(points, groups)
     mirrored, other = fill.mirrored_detail(evidence.colors, evidence.weight, base, index)
     borrow = ((other - 0.1) * (1 - evidence.weight / 0.2).clamp(0, 1)).clamp(0, 1)
@@ -85,26 +86,35 @@ def _complete(
     colors = torch.lerp(mirrored, evidence.colors, own[:, None])
     known = torch.maximum(evidence.weight, 0.5 * borrow)
     filled = fill.harmonic(graph, colors, known, anchor, pull)
-    return _grained(filled, colors, known, base, texels, points).clamp(0, 1)
+    return _grained(filled, colors, known, base, scalp, points).clamp(0, 1)
 
 
 def _grained(
-    filled: Tensor, colors: Tensor, known: Tensor, base: Tensor, texels: Texels, points: Tensor
+    filled: Tensor, colors: Tensor, known: Tensor, base: Tensor, scalp: Tensor, points: Tensor
 ) -> Tensor:
-    """Unseen hair takes the grain of hair that is seen, reflected to the back of the head."""
-    scalp = texels.masks["scalp"] > 0.5
-    source = torch.nonzero(scalp & (known > 0.3)).squeeze(1)
-    blank = torch.nonzero(scalp & (known < 0.1)).squeeze(1)
-    if len(source) < 50 or len(blank) == 0:
+    """Unseen hair takes the grain of hair that is seen, folded around the head like wallpaper."""
+    hair = scalp > 0.5
+    source = torch.nonzero(hair & (known > 0.25)).squeeze(1)
+    blank = torch.nonzero(hair & (known < 0.2)).squeeze(1)
+    if len(source) < 200 or len(blank) == 0:
         return filled
-    crown = points[scalp].mean(0)
-    reflected = points[blank] - crown
-    reflected[:, 2] = reflected[:, 2].abs()
-    _, near = cKDTree((points[source] - crown).numpy()).query(reflected.numpy())
-    grain = (colors - base)[source[torch.from_numpy(np.asarray(near))]].clamp(-0.15, 0.15)
+    azimuth, height = _around(points)
+    reach = float(azimuth[source].abs().quantile(0.9))
+    folded = reach - ((azimuth[blank].abs() % (2 * reach)) - reach).abs()
+    side = azimuth[blank].sign()
+    wanted = torch.stack((side * folded, height[blank]), -1)
+    tree = cKDTree(torch.stack((azimuth, height), -1)[source].numpy())
+    near = source[torch.from_numpy(np.asarray(tree.query(wanted.numpy())[1]))]
+    share = (1 - known[blank] / 0.2)[:, None]
     result = filled.clone()
-    result[blank] = filled[blank] + grain
+    result[blank] += share * (colors - base)[near].clamp(-0.2, 0.2)
     return result
+
+
+def _around(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Angle from straight ahead and elevation about the middle of the skull: [T] radians each."""
+    x, y, z = (points - torch.tensor(CENTRE)).unbind(-1)
+    return torch.atan2(x, z), torch.atan2(y, torch.hypot(x, z))
 
 
 def texel_spacing(points: Tensor, groups: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ from flexavatar.errors import ImageError
 
 MAX_SIDE = 16_384
 MAX_PIXELS = 64_000_000
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+LIMITS = f"at most {MAX_SIDE} pixels a side and {MAX_PIXELS // 10**6} million in all"
 MIN_SIDE = 64
 WORKING_SIDE = 2_048
 """Larger photos are reduced to this: a head needs no more, and memory stays small."""
@@ -33,7 +35,7 @@ def read_photo(data: bytes) -> Photo:
     if not data:
         raise ImageError("photo: expected a JPEG, PNG or WebP picture, got 0 bytes")
     try:
-        with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP", "TIFF", "BMP")) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(*image.size)
             focal = _exif_focal(image)
             image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
@@ -43,7 +45,9 @@ def read_photo(data: bytes) -> Photo:
         raise ImageError(
             f"photo: expected a JPEG, PNG or WebP picture, got {len(data)} bytes of something else"
         ) from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"photo: expected {LIMITS}: {error}") from None
+    except (OSError, SyntaxError, ValueError) as error:
         raise ImageError(f"photo: the picture is damaged or cut off ({error})") from None
 
 
@@ -57,10 +61,7 @@ def photo_from_array(rgb: NDArray[np.uint8]) -> Photo:
 
 def _check_size(width: int, height: int) -> None:
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        raise ImageError(
-            f"photo: expected at most {MAX_SIDE} pixels a side and {MAX_PIXELS // 10**6} million "
-            f"in all, got {width} x {height}"
-        )
+        raise ImageError(f"photo: expected {LIMITS}, got {width} x {height}")
     if min(width, height) < MIN_SIDE:
         raise ImageError(
             f"photo: expected at least {MIN_SIDE} pixels a side, got {width} x {height}"
