@@ -60,11 +60,12 @@ class FlexAvatarClient:
         """`root_certificate` (PEM) turns TLS on; a server beyond loopback wants a `token` too."""
         options = (("grpc.max_receive_message_length", 64 << 20),)
         if root_certificate is None:
-            self._channel = grpc.insecure_channel(address, options)
+            self.channel = grpc.insecure_channel(address, options)
         else:
             credentials = grpc.ssl_channel_credentials(root_certificate)
-            self._channel = grpc.secure_channel(address, credentials, options)
-        self._stub = FlexAvatarStub(self._channel)
+            self.channel = grpc.secure_channel(address, credentials, options)
+        """The connection, for calls that this class does not have: health, reflection."""
+        self._stub = FlexAvatarStub(self.channel)
         self._metadata = () if token is None else (("authorization", f"Bearer {token}"),)
 
     def __enter__(self) -> FlexAvatarClient:
@@ -80,7 +81,7 @@ class FlexAvatarClient:
 
     def close(self) -> None:
         """Hang up; sessions of this client stay until they are ended or idle."""
-        self._channel.close()
+        self.channel.close()
 
     def call(self, name: str, request: Any, timeout: float = CALL_S) -> Any:
         """One unary call by its name."""
@@ -91,7 +92,7 @@ class FlexAvatarClient:
     def wait_ready(self, timeout: float = CALL_S) -> pb.ServerInfo:
         """Wait until the server answers. Raises ServerUnavailableError."""
         try:
-            grpc.channel_ready_future(self._channel).result(timeout)
+            grpc.channel_ready_future(self.channel).result(timeout)
         except grpc.FutureTimeoutError:
             raise ServerUnavailableError(f"no server answers within {timeout:g} s") from None
         return self.info()

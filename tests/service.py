@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -138,6 +139,12 @@ class TinyEngine:
         depth = np.zeros((camera.height, camera.width), np.float32)
         depth[camera.height // 2 :] = float(camera.viewmat[2, 3])
         return depth
+
+
+def local_config(folder: Path, **changes: Any) -> ServerConfig:
+    """A server of tests: free ports, its store under `folder`."""
+    start = ServerConfig(store=folder / "avatars", port=0, frame_port=0)
+    return replace(start, **changes)
 
 
 @contextmanager

@@ -104,7 +104,7 @@ def test_damage_is_found(store: Store, tmp_path: Path) -> None:
     store.delete("unrecorded")  # what cannot be read can still be removed
 
 
-class Fault(Exception):
+class FaultError(Exception):
     """What a test throws in."""
 
 
@@ -121,14 +121,14 @@ def test_a_fault_while_writing_leaves_the_old(
 
     def faulty(*arguments: object) -> object:
         if next(calls) == after:
-            raise Fault
+            raise FaultError
         return real(*arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(store_module, step, faulty)
         try:
             write(store, "ada", 2)
-        except Fault:
+        except FaultError:
             assert store.read("ada", load) == 1
         else:
             assert store.read("ada", load) == 2
@@ -156,9 +156,9 @@ def test_a_failed_rename_puts_the_old_one_back(
 
 def test_a_late_check_keeps_it_out(store: Store, tmp_path: Path) -> None:
     def refuse() -> None:
-        raise Fault
+        raise FaultError
 
-    with store.reserve("ada", replace=False), pytest.raises(Fault):
+    with store.reserve("ada", replace=False), pytest.raises(FaultError):
         store.write(record("ada", 1), lambda folder: save(folder, 1), refuse)
     assert store.names() == []
     assert leftovers(tmp_path / "avatars") == []

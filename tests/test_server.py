@@ -1,0 +1,483 @@
+"""Control over gRPC: making avatars, who may call, and an answer to every bad input."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import grpc
+import pytest
+import zmq
+from grpc import StatusCode
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from flexavatar.errors import (
+    AssetError,
+    AvatarNotFoundError,
+    BusyError,
+    ConflictError,
+    ImageError,
+    InputError,
+)
+from plugin_server import generate
+from plugin_server.client import FlexAvatarClient, ServerUnavailableError
+from plugin_server.config import ServerConfig
+from plugin_server.pb import flexavatar_pb2 as pb
+from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub
+from plugin_server.reader import FrameReader
+from plugin_server.server import SERVICE, running_server
+from plugin_server.status import STATUS, error_of, status_of
+from tests.service import PATIENCE_S, PHOTO, TinyEngine, eventually, local_config, server_and_client
+
+
+@pytest.fixture
+def engine() -> TinyEngine:
+    return TinyEngine()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> ServerConfig:
+    return local_config(tmp_path, max_upload_mib=2, max_photo_mib=1, upload_timeout_s=1.0)
+
+
+@pytest.fixture
+def client(config: ServerConfig, engine: TinyEngine) -> Iterator[FlexAvatarClient]:
+    with server_and_client(config, engine) as (client, _):
+        yield client
+
+
+@pytest.fixture
+def stub(client: FlexAvatarClient) -> FlexAvatarStub:
+    """The bare calls, for what the client class would never send."""
+    return FlexAvatarStub(client.channel)
+
+
+def refused(call: Callable[[], object]) -> tuple[StatusCode, str]:
+    """The code and message of a call that must fail."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    error = caught.value
+    assert isinstance(error, grpc.Call)
+    return error.code(), error.details() or ""
+
+
+def header(name: str = "ada") -> pb.CreateAvatarRequest:
+    return pb.CreateAvatarRequest(header=pb.CreateAvatarHeader(name=name))
+
+
+def chunk(photo: int, data: bytes = PHOTO) -> pb.CreateAvatarRequest:
+    return pb.CreateAvatarRequest(chunk=pb.PhotoChunk(photo=photo, data=data))
+
+
+def upload(stub: FlexAvatarStub, *requests: pb.CreateAvatarRequest) -> list[object]:
+    return list(stub.CreateAvatar(iter(requests), timeout=PATIENCE_S))
+
+
+def no_leftovers(config: ServerConfig) -> bool:
+    return not any((config.store / ".staging").iterdir())
+
+
+# ---- making avatars
+
+
+def test_create_get_list_delete(client: FlexAvatarClient) -> None:
+    heard: list[float] = []
+    made = client.create_avatar(
+        [PHOTO, PHOTO], "ada", progress=lambda stage, share: heard.append(share)
+    )
+    assert (made.name, made.photos, made.gaussians) == ("ada", 2, 600)
+    assert made.metrics["seed"] == 2
+    assert heard == sorted(heard)
+    assert client.get_avatar("ada") == made
+    other = client.create_avatar([PHOTO])
+    assert re.fullmatch(r"avatar-[0-9a-f]{8}", other.name)
+    assert [a.name for a in client.list_avatars()] == ["ada", other.name]
+    client.delete_avatar("ada")
+    with pytest.raises(AvatarNotFoundError, match="no avatar 'ada'"):
+        client.get_avatar("ada")
+
+
+def test_unary_twin(stub: FlexAvatarStub) -> None:
+    request = pb.CreateAvatarOnceRequest(header=header("ada").header, photos=[PHOTO])
+    assert stub.CreateAvatarOnce(request, timeout=PATIENCE_S).name == "ada"
+    request.header.name = "bob"
+    request.photos.extend([b"bad"] * 16)
+    code, message = refused(lambda: stub.CreateAvatarOnce(request, timeout=PATIENCE_S))
+    assert (code, message) == (StatusCode.INVALID_ARGUMENT, "photos: expected 1 to 16, got 17")
+
+
+def test_avatars_outlive_the_server(config: ServerConfig, engine: TinyEngine) -> None:
+    with server_and_client(config, engine) as (client, _):
+        client.create_avatar([PHOTO], "ada")
+    with server_and_client(config, engine) as (client, _):
+        assert client.get_avatar("ada").gaussians == 600
+
+
+def test_progress_comes_every_second(client: FlexAvatarClient, engine: TinyEngine) -> None:
+    engine.gate.clear()
+    heard: list[float] = [time.monotonic()]
+
+    def progress(stage: str, fraction: float) -> None:
+        heard.append(time.monotonic())
+        if heard[-1] - heard[0] > 2:
+            engine.gate.set()
+
+    client.create_avatar([PHOTO], "ada", progress=progress)
+    assert max(b - a for a, b in pairwise(heard)) < 1.0
+
+
+def test_replacing(client: FlexAvatarClient) -> None:
+    client.create_avatar([PHOTO], "ada")
+    with pytest.raises(ConflictError, match="exists already"):
+        client.create_avatar([PHOTO], "ada")
+    assert client.create_avatar([PHOTO, PHOTO], "ada", replace=True).photos == 2
+    assert client.get_avatar("ada").photos == 2
+
+
+UPLOADS: list[tuple[list[pb.CreateAvatarRequest], StatusCode, str]] = [
+    ([], StatusCode.INVALID_ARGUMENT, "expected a header as the first message"),
+    ([chunk(0)], StatusCode.INVALID_ARGUMENT, "expected a header as the first message"),
+    ([header()], StatusCode.INVALID_ARGUMENT, "expected 1 to 16, got none"),
+    ([header(), header()], StatusCode.INVALID_ARGUMENT, "expected a chunk after the header"),
+    ([header(), chunk(1)], StatusCode.INVALID_ARGUMENT, "expected photo 0 next, got 1"),
+    ([header(), chunk(0, b"")], StatusCode.INVALID_ARGUMENT, "photo 0: expected an image file"),
+    ([header(), chunk(0), chunk(1, b"bad")], StatusCode.INVALID_ARGUMENT, "photo 1: not a pic"),
+    (
+        [header(), *(chunk(i) for i in range(17))],
+        StatusCode.INVALID_ARGUMENT,
+        "expected 1 to 16, got more",
+    ),
+    (
+        [header(), chunk(0, bytes(1 << 20)), chunk(0, b"1")],
+        StatusCode.RESOURCE_EXHAUSTED,
+        "expected 1 MiB at most",
+    ),
+    (
+        [header(), *(chunk(i, bytes(1 << 20)) for i in range(3))],
+        StatusCode.RESOURCE_EXHAUSTED,
+        "expected 2 MiB together",
+    ),
+    ([header("../ada"), chunk(0)], StatusCode.INVALID_ARGUMENT, "avatar name"),
+    ([header("Ada B"), chunk(0)], StatusCode.INVALID_ARGUMENT, "avatar name"),
+]
+
+
+@pytest.mark.parametrize(("requests", "code", "message"), UPLOADS)
+def test_bad_uploads(
+    stub: FlexAvatarStub,
+    config: ServerConfig,
+    requests: list[pb.CreateAvatarRequest],
+    code: StatusCode,
+    message: str,
+) -> None:
+    found = refused(lambda: upload(stub, *requests))
+    assert found[0] is code
+    assert message in found[1]
+    assert no_leftovers(config)
+    assert upload(stub, header(), chunk(0))  # the name and the seat are free again
+
+
+def test_a_message_beyond_the_limit(stub: FlexAvatarStub) -> None:
+    request = pb.CreateAvatarOnceRequest(photos=[bytes(3 << 20)])  # the limit is 2 + 1 MiB
+    code, message = refused(lambda: stub.CreateAvatarOnce(request, timeout=PATIENCE_S))
+    assert code is StatusCode.RESOURCE_EXHAUSTED
+    assert "larger than max" in message
+
+
+def test_an_unknown_quality(stub: FlexAvatarStub) -> None:
+    bad = pb.CreateAvatarRequest(header=pb.CreateAvatarHeader(quality=9))  # type: ignore[arg-type]
+    assert refused(lambda: upload(stub, bad))[0] is StatusCode.INVALID_ARGUMENT
+
+
+def test_an_upload_that_stalls(stub: FlexAvatarStub) -> None:
+    finished = threading.Event()
+
+    def stalling() -> Iterator[pb.CreateAvatarRequest]:
+        yield header()
+        finished.wait(PATIENCE_S)
+
+    answers = stub.CreateAvatar(stalling(), timeout=PATIENCE_S)
+    code, message = refused(lambda: list(answers))
+    finished.set()
+    assert (code, message) == (StatusCode.DEADLINE_EXCEEDED, "upload: nothing came for 1 s")
+
+
+def test_too_many_creations(
+    client: FlexAvatarClient, stub: FlexAvatarStub, engine: TinyEngine
+) -> None:
+    """One is being made and two wait: the fourth is refused, until there is room."""
+    engine.gate.clear()
+    calls = [stub.CreateAvatar(iter([header(n), chunk(0)])) for n in ("a", "b", "c")]
+    eventually(lambda: client.info().creations == 3)
+    with pytest.raises(BusyError, match="1 being made and 2 waiting is the limit"):
+        client.create_avatar([PHOTO], "d")
+    assert engine.creating == 1
+    engine.gate.set()
+    for call in calls:
+        list(call)
+    client.create_avatar([PHOTO], "d")
+    assert [a.name for a in client.list_avatars()] == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_hanging_up_leaves_nothing(
+    client: FlexAvatarClient,
+    stub: FlexAvatarStub,
+    engine: TinyEngine,
+    config: ServerConfig,
+    waiting: bool,
+) -> None:
+    engine.gate.clear()
+    first = stub.CreateAvatar(iter([header("ada"), chunk(0)]))
+    eventually(lambda: engine.creating == 1)
+    if waiting:
+        second = stub.CreateAvatar(iter([header("bob"), chunk(0)]))
+        eventually(lambda: client.info().creations == 2)
+        second.cancel()
+        eventually(lambda: client.info().creations == 1)
+    first.cancel()
+    eventually(lambda: client.info().creations == 0 and engine.creating == 0)
+    engine.gate.set()
+    assert list(client.list_avatars()) == []
+    assert no_leftovers(config)
+    client.create_avatar([PHOTO], "ada")
+    client.create_avatar([PHOTO], "bob")
+
+
+def test_stopping_the_server_cancels_creations(config: ServerConfig, engine: TinyEngine) -> None:
+    engine.gate.clear()
+    with server_and_client(config, engine) as (client, _):
+        call = FlexAvatarStub(client.channel).CreateAvatar(iter([header(), chunk(0)]))
+        eventually(lambda: engine.creating == 1)
+    assert refused(lambda: list(call))[0] in (StatusCode.UNAVAILABLE, StatusCode.CANCELLED)
+    assert engine.creating == 0
+    assert no_leftovers(config)
+
+
+@pytest.mark.parametrize("call", ["GetAvatar", "DeleteAvatar"])
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("nobody", StatusCode.NOT_FOUND),
+        ("../../etc", StatusCode.INVALID_ARGUMENT),
+        (".staging", StatusCode.INVALID_ARGUMENT),
+        ("", StatusCode.INVALID_ARGUMENT),
+    ],
+)
+def test_avatars_that_are_not_there(
+    stub: FlexAvatarStub, call: str, name: str, code: StatusCode
+) -> None:
+    request = getattr(pb, f"{call}Request")(name=name)
+    assert refused(lambda: getattr(stub, call)(request, timeout=PATIENCE_S))[0] is code
+
+
+def test_a_damaged_avatar(client: FlexAvatarClient, config: ServerConfig) -> None:
+    client.create_avatar([PHOTO], "ada")
+    (config.store / "ada/manifest.json").write_text("{")
+    with pytest.raises(AssetError, match=r"manifest\.json is damaged"):
+        client.start_session("ada")
+
+
+# ---- the server itself
+
+
+def test_info_tells_the_limits(client: FlexAvatarClient) -> None:
+    info = client.info()
+    assert info.limits.photos == 16
+    assert info.limits.upload_bytes == 2 << 20
+    assert info.limits.message_bytes == 3 << 20
+    assert info.device == "test"
+    assert info.frame_address.startswith("tcp://127.0.0.1:")
+
+
+def test_health(client: FlexAvatarClient) -> None:
+    stub = health_pb2_grpc.HealthStub(client.channel)
+    for name in ("", SERVICE):
+        answer = stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=PATIENCE_S)
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_reflection(client: FlexAvatarClient) -> None:
+    stub = reflection_pb2_grpc.ServerReflectionStub(client.channel)
+    ask = reflection_pb2.ServerReflectionRequest(list_services="")
+    (answer,) = stub.ServerReflectionInfo(iter([ask]), timeout=PATIENCE_S)
+    names = {s.name for s in answer.list_services_response.service}
+    assert {SERVICE, "grpc.health.v1.Health"} <= names
+
+
+def test_a_second_server_on_the_store_or_port(
+    config: ServerConfig, engine: TinyEngine, tmp_path: Path
+) -> None:
+    with running_server(config, engine) as listening:
+        with pytest.raises(ConflictError, match="another server"), running_server(config, engine):
+            pass
+        grpc_port, frame_port = (
+            int(a.rsplit(":", 1)[1]) for a in (listening.address, listening.frame_address)
+        )
+        taken = local_config(tmp_path / "b", port=grpc_port)
+        with pytest.raises(InputError, match="cannot listen"), running_server(taken, engine):
+            pass
+        taken = local_config(tmp_path / "c", frame_port=frame_port)
+        with pytest.raises(InputError, match="cannot publish"), running_server(taken, engine):
+            pass
+
+
+def test_no_server() -> None:
+    with FlexAvatarClient("127.0.0.1:9") as client, pytest.raises(ServerUnavailableError):
+        client.info()
+
+
+def test_every_error_has_a_way_there_and_back() -> None:
+    for kind, code in STATUS.items():
+        assert status_of(kind("x")) is code
+        back = error_of(code, "x")
+        assert back is not None
+        assert status_of(back) is code
+    assert status_of(ImageError("x")) is StatusCode.INVALID_ARGUMENT
+    assert error_of(StatusCode.UNAVAILABLE, "x") is None
+
+
+# ---- the protocol's rules
+
+
+def test_generated_files_are_up_to_date(tmp_path: Path) -> None:
+    generate.generate(tmp_path)
+    for path in (tmp_path / "plugin_server/pb").iterdir():
+        committed = generate.ROOT / "plugin_server/pb" / path.name
+        assert committed.read_text() == path.read_text(), "run python -m plugin_server.generate"
+
+
+def test_protos_can_be_built_by_engine_plugins() -> None:
+    service = pb.DESCRIPTOR.services_by_name["FlexAvatar"]
+    streaming = [m.name for m in service.methods if m.client_streaming or m.server_streaming]
+    unary = {m.name for m in service.methods} - {*streaming}
+    assert streaming
+    assert all(f"{name}Once" in unary for name in streaming)
+    assert not pb.DESCRIPTOR.dependencies
+    source = (generate.PROTO / "flexavatar.proto").read_text()
+    assert not re.search(r"^\s*optional\b|google\.protobuf\.Any", source, re.MULTILINE)
+
+
+# ---- who may call
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A self-signed certificate for this machine, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    paths = folder / "certificate.pem", folder / "key.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    files = ["-out", str(paths[0]), "-keyout", str(paths[1])]
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    try:
+        command = ["openssl", "req", "-x509", *kind, *subject, *files]
+        subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S)
+    except FileNotFoundError:
+        pytest.skip("needs the openssl command to make a certificate")
+    return paths
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    path = tmp_path / "token"
+    path.write_text("a-token-of-tests\n")
+    return path
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "localhost.example.com"])
+@pytest.mark.parametrize("field", ["host", "frame_host"])
+def test_beyond_loopback_needs_tls_and_a_token(
+    tmp_path: Path, engine: TinyEngine, token_file: Path, host: str, field: str
+) -> None:
+    for extra in ({}, {"token_file": token_file}):
+        open_to_all = local_config(tmp_path, **{field: host}, **extra)
+        with pytest.raises(InputError, match="beyond loopback expected tls-certificate"):
+            with running_server(open_to_all, engine):
+                pass
+
+
+def test_half_a_tls_config(tmp_path: Path, engine: TinyEngine) -> None:
+    half = local_config(tmp_path, tls_key=tmp_path / "key.pem")
+    with pytest.raises(InputError, match="together"), running_server(half, engine):
+        pass
+    missing = local_config(
+        tmp_path, tls_key=tmp_path / "key.pem", tls_certificate=tmp_path / "certificate.pem"
+    )
+    with pytest.raises(InputError, match=r"cannot read .*key\.pem"):
+        with running_server(missing, engine):
+            pass
+
+
+def test_a_short_token(tmp_path: Path, engine: TinyEngine) -> None:
+    for content in ("", "short\n"):
+        (tmp_path / "token").write_text(content)
+        weak = local_config(tmp_path, token_file=tmp_path / "token")
+        with pytest.raises(InputError, match="16 characters"), running_server(weak, engine):
+            pass
+
+
+@pytest.mark.parametrize("token", [None, "wrong", "a-token-of-test", "a-token-of-tests2"])
+def test_the_token_is_asked_for(
+    tmp_path: Path, engine: TinyEngine, token_file: Path, token: str | None
+) -> None:
+    config = local_config(tmp_path, token_file=token_file)
+    with running_server(config, engine) as listening:
+        with FlexAvatarClient(listening.address, token) as client:
+            with pytest.raises(ServerUnavailableError, match=r"unauthenticated.*authorization"):
+                client.info()
+            with pytest.raises(ServerUnavailableError, match="unauthenticated"):
+                client.create_avatar([PHOTO])
+            test_health(client)  # a probe needs none
+        with FlexAvatarClient(listening.address, "a-token-of-tests") as client:
+            assert client.create_avatar([PHOTO], "ada").name == "ada"
+
+
+def test_tls_and_encrypted_frames(
+    tmp_path: Path, engine: TinyEngine, token_file: Path, certificate: tuple[Path, Path]
+) -> None:
+    """Beyond loopback all is encrypted, and frames go only to keys that gRPC handed out."""
+    config = local_config(
+        tmp_path,
+        host="0.0.0.0",
+        frame_host="0.0.0.0",
+        public_host="127.0.0.1",
+        tls_certificate=certificate[0],
+        tls_key=certificate[1],
+        token_file=token_file,
+    )
+    root = certificate[0].read_bytes()
+    with running_server(config, engine) as listening:
+        address = listening.address.replace("0.0.0.0", "localhost")
+        with FlexAvatarClient(address, "a-token-of-tests", root) as client:
+            client.create_avatar([PHOTO], "ada")
+            with client.start_session("ada") as session:
+                reader = session.reader()
+                received = reader.receive(PATIENCE_S)
+                reader.close()
+                assert received is not None
+                assert strangers_get_nothing(session.info)
+        with FlexAvatarClient(address, "a-token-of-tests") as client:
+            with pytest.raises(ServerUnavailableError):  # not without TLS
+                client.info()
+
+
+def strangers_get_nothing(info: pb.Session) -> bool:
+    """Neither without keys nor with keys of one's own."""
+    plain, own = pb.Session(), pb.Session()
+    for copy in (plain, own):
+        copy.CopyFrom(info)
+    plain.ClearField("curve")
+    public, secret = zmq.curve_keypair()
+    own.curve.client_public_key, own.curve.client_secret_key = public.decode(), secret.decode()
+    found = []
+    for stranger in (plain, own):
+        reader = FrameReader(stranger)
+        found.append(reader.receive(1.0))
+        reader.close()
+    return found == [None, None]
