@@ -17,6 +17,8 @@ from flexavatar.types import SH_C0, Camera, Frame, Gaussians
 
 EPS2D = 0.3
 """Blur added to every projected covariance, pixels^2."""
+DET_MAX = 1e30
+"""Largest determinant of a projected covariance, pixels^4: some 3e7 pixels wide is an accident."""
 NEAR = 0.01
 """Gaussians closer to the camera than this are not drawn, metres."""
 ALPHA_MIN = 1 / 255
@@ -80,7 +82,8 @@ def project(gaussians: Gaussians, camera: Camera) -> Projected:
     axes2d = jacobian(points, camera) @ view[:3, :3] @ axes  # [M, 2, 3]
     cov = axes2d @ axes2d.mT + EPS2D * torch.eye(2).to(means)
     xx, xy, yy = cov[:, 0, 0], cov[:, 0, 1], cov[:, 1, 1]
-    conics = torch.stack((yy, -xy, xx), -1) / (xx * yy - xy * xy)[:, None]
+    det = xx * yy - xy * xy
+    conics = torch.stack((yy, -xy, xx), -1) / det[:, None]
     focal, centre = K.diagonal()[:2], K[:2, 2]
     opacities = gaussians.opacities[keep]
     extent = (2 * torch.log(opacities / ALPHA_MIN)).sqrt()[:, None]
@@ -92,7 +95,8 @@ def project(gaussians: Gaussians, camera: Camera) -> Projected:
         opacities=opacities,
         colors=(0.5 + SH_C0 * gaussians.sh[keep, 0]).clamp_min(0),
     )
-    return projected[torch.argsort(projected.depths, stable=True)]
+    order = torch.argsort(projected.depths, stable=True)
+    return projected[order[det[order] < DET_MAX]]
 
 
 def composite(projected: Projected, pixels: Tensor) -> Tensor:

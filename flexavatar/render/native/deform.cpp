@@ -42,7 +42,7 @@ void face_gradients(const DeformPlan& plan, const float* posed, int first, int l
     const V3 a = corner(plan, posed, first, lanes, 0);
     const V3 e1 = corner(plan, posed, first, lanes, 1) - a;
     const V3 e2 = corner(plan, posed, first, lanes, 2) - a;
-    const V3 n = normalized(cross(e1, e2), 1e-38f);
+    const V3 n = normalized(cross(e1, e2), 1e-37f);
     f8 inv[9], rows[16] = {};
     gather_items<9>(plan.inverses + 9 * size_t(first), lanes, inv);
     const f8 edges[3][3] = {{e1.x, e2.x, n.x}, {e1.y, e2.y, n.y}, {e1.z, e2.z, n.z}};

@@ -64,7 +64,7 @@ FLEX_INLINE Drawn draw_info(const Pinhole& camera, const Gaussians8& g, const Pr
     f8 odd = g.sh.x + g.sh.y + g.sh.z;  // not finite if any value in use is not
     for (const f8& field : fields) odd = odd + field;
     d.valid = (odd * 0.0f == zero) & (p.point.z >= NEAR_PLANE) & (g.opacity >= ALPHA_MIN) &
-              (p.norm2 > 1e-20f) & (left <= right) & (top <= bottom);
+              (p.norm2 > 1e-20f) & (p.det < DET_MAX) & (left <= right) & (top <= bottom);
     std::copy(fields, fields + 15, d.fields);
     d.left = to_int(left), d.top = to_int(top);
     d.right = to_int(right), d.bottom = to_int(bottom);

@@ -10,6 +10,7 @@
 namespace flex {
 
 constexpr float EPS2D = 0.3f;  // pixels^2, added to every projected covariance
+constexpr float DET_MAX = 1e30f;  // pixels^4: a splat 3e7 pixels wide is an accident
 constexpr float NEAR_PLANE = 0.01f;
 constexpr float ALPHA_MIN = 1.0f / 255.0f;
 constexpr float ALPHA_MAX = 0.999f;
