@@ -38,7 +38,7 @@ def bake(source: Source) -> dict[str, np.ndarray]:
         "mirror": mesh.mirror.astype(np.int32),
         "jaw_pitch": np.array(body.hinge.angle),
     }
-    arrays |= build_chart(mesh, body.points)
+    arrays |= build_chart(body, masks)
     arrays |= {f"mask:{name}": mask.astype(np.float16) for name, mask in masks.items()}
     arrays |= {f"ring:{name}": ring.astype(np.int32) for name, ring in mesh.rings.items()}
     return arrays

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from flexavatar.head.bake.body import EAR, Body
+from flexavatar.head.bake.body import Body
 from flexavatar.head.bake.mesh import HeadMesh
 from flexavatar.head.bake.rig import smoother
 from flexavatar.head.bake.source import Source
+
+EAR_SHIFT = "mpfb2/targets/ears/l-ear-trans-backward.target.gz"
+JAW_LINE = ((-0.03, 0.0, 0.11), (0.058, 0.052, 0.112))
+"""How far below the origin the border of face and neck lies, by depth z, metres."""
 
 
 def build_masks(source: Source, body: Body) -> dict[str, np.ndarray]:
@@ -17,16 +21,7 @@ def build_masks(source: Source, body: Body) -> dict[str, np.ndarray]:
     masks = {name: mesh.part(name).astype(float) for name in ("leye", "reye", "tongue", "cavity")}
     masks["eyes"] = mesh.part("leye", "reye").astype(float)
     masks["teeth"] = mesh.part("upper_teeth", "lower_teeth").astype(float)
-    masks["ears"] = _ears(source, mesh) * skin
-    skull = body.weights[:, 1:3].sum(1)
-    masks["shoulders"] = smooth_step(skull, 0.15, 0.0) * skin
-    front = smooth_step(points[:, 2], 0.035, 0.06) * smooth_step(points[:, 1], 0.085, 0.07)
-    above_chin = smooth_step(points[:, 1], -0.09, -0.075) * smooth_step(points[:, 2], 0.03, 0.06)
-    masks["face"] = front * above_chin * skin
-    masks["neck"] = smooth_step(points[:, 1], -0.05, -0.075) * (1 - masks["face"]) * skin
-    masks["neck"] *= 1 - masks["shoulders"]
-    rest = 1 - np.maximum.reduce([masks[n] for n in ("ears", "face", "neck", "shoulders")])
-    masks["scalp"] = np.clip(rest, 0, 1) * skin
+    masks |= _regions(source, body)
     masks |= _features(body)
     return {
         name: (mask + mask[mesh.mirror]) / 2 if name not in ("leye", "reye") else mask
@@ -40,9 +35,24 @@ def smooth_step(x: np.ndarray, zero: float, one: float) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
+def _regions(source: Source, body: Body) -> dict[str, np.ndarray]:
+    """A partition of the skin: ears, shoulders, neck, face, scalp."""
+    _, y, z = body.points.T
+    skin = body.mesh.part("skin").astype(float)
+    side = np.rad2deg(np.arctan2(np.abs(body.points[:, 0]), z))
+    below_jaw = smooth_step(y + np.interp(z, *JAW_LINE), 0.004, -0.008)
+    front = smooth_step(side, 80, 68) * smooth_step(y, 0.1, 0.082)
+    ears = _ears(source, body.mesh) * skin
+    shoulders = smooth_step(body.weights[:, 1:3].sum(1), 0.2, 0.0) * (1 - ears) * skin
+    neck = below_jaw * (1 - ears - shoulders) * skin
+    face = front * (1 - ears - shoulders - neck) * skin
+    scalp = np.clip(skin - ears - shoulders - neck - face, 0, 1)
+    return {"ears": ears, "shoulders": shoulders, "neck": neck, "face": face, "scalp": scalp}
+
+
 def _ears(source: Source, mesh: HeadMesh) -> np.ndarray:
-    moved = np.linalg.norm(mesh.sample(source.target(EAR)), axis=1)
-    return smooth_step(np.maximum(moved, moved[mesh.mirror]) / moved.max(), 0.1, 0.35)
+    moved = np.linalg.norm(mesh.sample(source.target(EAR_SHIFT)), axis=1)
+    return smooth_step(np.maximum(moved, moved[mesh.mirror]) / moved.max(), 0.35, 0.7)
 
 
 def _features(body: Body) -> dict[str, np.ndarray]:

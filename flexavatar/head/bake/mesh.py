@@ -22,6 +22,8 @@ GROUPS = {
 
 BUST_FLOOR = 0.499
 """Height of the cut through chest and upper arms in the base mesh, metres; above the armpits."""
+ARM_START, ARM_SLOPE = 0.13, 0.35
+"""From this distance from the midplane on the cut rises, by this much a metre."""
 LONG_EDGE = 0.0087
 """Skin quads of the head with longer edges are split in four."""
 SHOULDER_TOP = 0.572
@@ -43,6 +45,8 @@ LIP_LOOPS = {
     "cavity": (554, 7297),  # the skin ends and the mouth cavity begins
 }
 PALATE = 656
+EYE_BACK = 0.3
+"""Share of an eyeball's depth that nothing ever shows."""
 LID_CORNERS = (6, 21)
 """Places in a lid loop: the corner at the nose and the outer one."""
 LIP_CORNER = 12
@@ -122,11 +126,23 @@ def _parts(base: BaseMesh, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     tuck = np.array(mesh.loop(*LID_LOOPS["tuck"]))
     sockets = mesh.flood(SOCKET_BACK, tuck) | mesh.flood(int(other[SOCKET_BACK]), other[tuck])
     cavity = mesh.flood(PALATE, mesh.loop(*LIP_LOOPS["cavity"]))
-    bust = (base.vertices[body][..., 1] > BUST_FLOOR).all(1) & ~sockets
+    corners = base.vertices[body]
+    floor = BUST_FLOOR + ARM_SLOPE * np.maximum(np.abs(corners[..., 0]) - ARM_START, 0)
+    bust = (corners[..., 1] > floor).all(1) & ~sockets
     chosen = [(body[bust & ~cavity], "skin"), (body[cavity], "cavity")]
-    chosen += [(base.groups[group], part) for part, group in GROUPS.items()]
+    chosen += [(_visible(base, group), part) for part, group in GROUPS.items()]
     labels = [np.full(len(quads), PARTS.index(part)) for quads, part in chosen]
     return np.concatenate([quads for quads, _ in chosen]), np.concatenate(labels)
+
+
+def _visible(base: BaseMesh, group: str) -> np.ndarray:
+    """Quads of a helper group; the back of an eyeball is left out."""
+    quads = base.groups[group]
+    if not group.endswith("-eye"):
+        return quads
+    depth = base.vertices[quads][..., 2].mean(1)
+    low, high = depth.min(), depth.max()
+    return quads[depth > low + EYE_BACK * (high - low)]
 
 
 def _coarse(vertices: np.ndarray, quads: np.ndarray, parts: np.ndarray) -> np.ndarray:
@@ -145,21 +161,26 @@ def triangulate(
     """Triangles, mirror images of each other, and the polygon of each: [F, 3], [F]."""
     left = {i: p for i, p in enumerate(polygons) if points[list(p), 0].mean() > 0}
     index = {frozenset(p): i for i, p in enumerate(polygons)}
+    uses = np.bincount([v for p in left.values() for v in p], minlength=len(points))
     faces, parents = [], []
     for i, polygon in left.items():
         twin = index[frozenset(int(mirror[v]) for v in polygon)]
-        for a, b, c in _triangles(polygon, points):
+        for a, b, c in _triangles(polygon, points, uses):
             faces += [(a, b, c), (int(mirror[a]), int(mirror[c]), int(mirror[b]))]
             parents += [i, twin]
     return np.array(faces), np.array(parents)
 
 
-def _triangles(polygon: tuple[int, ...], points: np.ndarray) -> list[tuple[int, ...]]:
-    """Cut a quad along its shorter diagonal."""
+def _triangles(
+    polygon: tuple[int, ...], points: np.ndarray, uses: np.ndarray
+) -> list[tuple[int, ...]]:
+    """Cut a quad along its shorter diagonal, or from a corner that no other quad has."""
     if len(polygon) == 3:
         return [polygon]
     a, b, c, d = polygon
-    if np.linalg.norm(points[a] - points[c]) <= np.linalg.norm(points[b] - points[d]):
+    short = np.linalg.norm(points[a] - points[c]) <= np.linalg.norm(points[b] - points[d])
+    tips = [uses[v] == 1 for v in polygon]
+    if tips[0] or tips[2] or (short and not (tips[1] or tips[3])):
         return [(a, b, c), (a, c, d)]
     return [(b, c, d), (b, d, a)]
 

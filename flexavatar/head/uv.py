@@ -1,0 +1,135 @@
+"""Pictures over a rig's UV chart: which texel is which surface point.
+
+Texel (row, col) of a size-U chart has its centre at u = (col + 0.5) / U, v = 1 - (row + 0.5) / U:
+row 0 is the top, and the open head looks out of its chart the right way up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flexavatar.head.binding import Binding, matrix_to_quat
+from flexavatar.head.flame import FlameHead
+from flexavatar.types import check_shape
+
+
+@dataclass(frozen=True)
+class Texels:
+    """The texels of a chart whose centre lies on the surface, row by row."""
+
+    rows: Tensor  # [T] int64, 0 at the top
+    cols: Tensor  # [T] int64
+    faces: Tensor  # [T] int64 triangle under the centre
+    binding: Binding  # [T] surface point under the centre
+    valid: Tensor  # [U, U] bool
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class TexelFrames:
+    """How texels lie on a head."""
+
+    quats: Tensor  # [T, 4] wxyz: x along rising u, z along the outward normal
+    spacing: Tensor  # [T, 2] metres from one texel to the next, along u and along v
+
+
+@lru_cache(maxsize=16)
+def texel_binding(head: FlameHead, size: int) -> Texels:
+    """Bind the centre of every texel on the chart to the surface. CPU; cached per rig and size."""
+    corners = (head.uvs[head.uv_faces].double().cpu().numpy() * (1, -1) + (0, 1)) * size - 0.5
+    face, col, row, bary = _covered(corners, size)
+    order = np.lexsort((face, col, row))
+    face, col, row, bary = face[order], col[order], row[order], bary[order]
+    first = np.ones(len(face), dtype=bool)  # a centre on a shared edge has two faces: keep one
+    first[1:] = (row[1:] != row[:-1]) | (col[1:] != col[:-1])
+    faces, rows, cols = (torch.from_numpy(a[first]) for a in (face, row, col))
+    valid = torch.zeros(size, size, dtype=torch.bool)
+    valid[rows, cols] = True
+    weights = torch.from_numpy(bary[first]).to(head.template.dtype)
+    return Texels(rows, cols, faces, Binding(head.faces.cpu()[faces], weights), valid)
+
+
+def _covered(
+    corners: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Faces, columns, rows and barycentrics of the texel centres inside triangles: [F, 3, 2]."""
+    low = np.clip(np.ceil(corners.min(1) - 1e-9), 0, size).astype(np.int64)
+    high = np.clip(np.floor(corners.max(1) + 1e-9) + 1, 0, size).astype(np.int64)
+    width, height = np.maximum(high - low, 0).T
+    counts = width * height
+    face = np.repeat(np.arange(len(corners)), counts)
+    place = np.arange(len(face)) - np.repeat(np.cumsum(counts) - counts, counts)
+    col = low[face, 0] + place % width[face]
+    row = low[face, 1] + place // width[face]
+    bary = _barycentric(corners[face], np.stack((col, row), axis=1))
+    inside = (bary >= -1e-9).all(1)
+    return face[inside], col[inside], row[inside], np.clip(bary[inside], 0, 1)
+
+
+def _barycentric(triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
+    a, b, c = triangles[:, 0], triangles[:, 1], triangles[:, 2]
+    one, two, arm = b - a, c - a, points - a
+    area = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
+    area = np.where(np.abs(area) < 1e-14, np.inf, area)
+    v = (arm[:, 0] * two[:, 1] - arm[:, 1] * two[:, 0]) / area
+    w = (one[:, 0] * arm[:, 1] - one[:, 1] * arm[:, 0]) / area
+    return np.where(np.isinf(area)[:, None], -1.0, np.stack((1 - v - w, v, w), axis=1))
+
+
+def position_map(head: FlameHead, vertices: Tensor, size: int) -> Tensor:
+    """Surface positions as a picture, 0 off the chart: [V, 3] -> [3, U, U]. Differentiable."""
+    check_shape("vertices", vertices, len(head.template), 3)
+    texels = texel_binding(head, size)
+    binding = texels.binding
+    ids, bary = binding.vertex_ids.to(vertices.device), binding.bary.to(vertices)
+    points = (vertices[ids] * bary[..., None]).sum(1)  # [T, 3]
+    picture = vertices.new_zeros(size * size, 3)
+    places = (texels.rows * size + texels.cols).to(vertices.device)
+    return picture.index_copy(0, places, points).T.reshape(3, size, size)
+
+
+def texel_frames(head: FlameHead, vertices: Tensor, texels: Texels) -> TexelFrames:
+    """Tangent frame and spacing of every texel on a head: vertices [V, 3].
+
+    Derivatives along u and v are averaged over the faces around each corner, so that both are
+    smooth; at a seam each side has its own.
+    """
+    size = texels.valid.shape[0]
+    along = _corner_derivatives(head, vertices) / size  # [Vt, 2, 3]
+    uv_ids = head.uv_faces.cpu()[texels.faces].to(vertices.device)
+    bary = texels.binding.bary.to(vertices)
+    blended = (along[uv_ids] * bary[..., None, None]).sum(1)  # [T, 2, 3]
+    normal = torch.nn.functional.normalize(torch.linalg.cross(blended[:, 0], blended[:, 1]), dim=-1)
+    x = torch.nn.functional.normalize(blended[:, 0], dim=-1)
+    axes = torch.stack((x, torch.linalg.cross(normal, x), normal), dim=-1)
+    return TexelFrames(matrix_to_quat(axes), blended.norm(dim=-1))
+
+
+def _corner_derivatives(head: FlameHead, vertices: Tensor) -> Tensor:
+    """Change of position with u and v at every chart corner: [Vt, 2, 3]."""
+    uvs, uv_faces = head.uvs.to(vertices), head.uv_faces.to(vertices.device)
+    corners, flat = vertices[head.faces.to(vertices.device)], uvs[uv_faces]
+    edges = torch.stack((corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), 1)
+    steps = torch.stack((flat[:, 1] - flat[:, 0], flat[:, 2] - flat[:, 0]), 1)  # [F, edge, uv]
+    area = steps[:, 0, 0] * steps[:, 1, 1] - steps[:, 0, 1] * steps[:, 1, 0]
+    adjugate = torch.stack(
+        (
+            torch.stack((steps[:, 1, 1], -steps[:, 0, 1]), -1),
+            torch.stack((-steps[:, 1, 0], steps[:, 0, 0]), -1),
+        ),
+        -2,
+    )
+    weighted = (adjugate @ edges).flatten(1)  # [F, 6] derivatives times the face's area
+    total = weighted.new_zeros(len(uvs), 6)
+    weight = area.new_zeros(len(uvs))
+    for corner in range(3):
+        total.index_add_(0, uv_faces[:, corner], weighted)
+        weight.index_add_(0, uv_faces[:, corner], area)
+    return (total / weight.clamp_min(1e-12)[:, None]).unflatten(1, (2, 3))
