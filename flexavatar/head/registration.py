@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.sparse import csr_matrix, diags_array, vstack
-from scipy.sparse.linalg import splu
 
-from flexavatar.head.mesh_tools import adjacency, vertex_normals
+from flexavatar.head.mesh_tools import adjacency, factor, vertex_normals
 from flexavatar.head.rig_parts import LEFT_EYE, RIGHT_EYE, SKIN, RigParts
 from flexavatar.head.surface import (
     Similarity,
@@ -37,7 +36,7 @@ class FitConfig:
     stiffness: tuple[float, ...] = (30, 10, 5, 2, 1, 0.5, 0.25, 0.12, 0.06, 0.03)
     bending: float = 2.0
     """Of second differences against first ones."""
-    passes: int = 2
+    passes: tuple[int, ...] = (1, 1, 1, 1, 1, 1, 1, 1, 2, 3)
     reach: tuple[float, float] = (0.02, 0.006)
     """A match further away than this is no match, metres; first and last step."""
     landmark: tuple[float, float] = (10.0, 0.3)
@@ -115,7 +114,7 @@ class _System:
         own = rows[:, self.skin]
         normal = (own.T @ own + stiffness * self.smooth).tocsc()
         move = np.zeros((rows.shape[1], 3))
-        move[self.skin] = splu(normal, permc_spec="MMD_AT_PLUS_A").solve(own.T @ goals)
+        move[self.skin] = factor(normal).solve(own.T @ goals)
         return move
 
 
