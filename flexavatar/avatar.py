@@ -8,15 +8,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from flexavatar.errors import AssetError
 from flexavatar.head.binding import Binding, LocalSplats, deform, surface_motion
-from flexavatar.head.flame import FlameHead
+from flexavatar.head.eyelids import with_own_lids
+from flexavatar.head.flame import FlameHead, joint_transforms
 from flexavatar.head.open_head import load_open_head
+from flexavatar.render.deform import Deformer, Skinner
 from flexavatar.types import Camera, FlameCodes, Gaussians, check_shape
 
 FORMAT = 1
@@ -55,26 +56,49 @@ class Avatar:
 class Animator:
     """Turns codes into Gaussians for one avatar; holds what does not change from frame to frame.
 
-    Not for two threads at once: the buffers behind the returned means, quats and scales are
-    reused by the next call.
+    On the CPU the compiled path is taken. The means, quats and scales it returns are the calling
+    thread's buffers: its next call overwrites them.
     """
 
     def __init__(self, avatar: Avatar, head: FlameHead | None = None) -> None:
-        self.avatar = avatar
-        self.head = head or load_open_head()
-        if len(avatar.neutral) != len(self.head.template):
+        head = head or load_open_head()
+        if len(avatar.neutral) != len(head.template):
             raise AssetError(
-                f"avatar: expected a head of {len(self.head.template)} vertices, "
+                f"avatar: expected a head of {len(head.template)} vertices, "
                 f"got {len(avatar.neutral)}: it was made on another rig"
+            )
+        self.avatar = avatar
+        self.head = head_of(avatar.neutral, head)
+        self.joints = self.head.joints(avatar.neutral)
+        if not avatar.neutral.is_cuda:
+            basis = self.head.used_basis.unflatten(0, (-1, 3)).permute(2, 0, 1)
+            self._skinner = Skinner(avatar.neutral, basis, self.head.lbs_weights)
+            self._deformer = Deformer(
+                avatar.neutral, self.head.faces, avatar.binding, avatar.splats
             )
 
     def animate(self, codes: FlameCodes) -> Gaussians:
         """One instant: unbatched codes -> Gaussians in the head frame."""
         avatar = self.avatar
-        posed = self.head.pose(avatar.neutral, codes).vertices
-        motion = surface_motion(avatar.neutral, posed, self.head.faces)
-        means, quats, scales = deform(avatar.binding, avatar.splats, motion)
+        if avatar.neutral.is_cuda:
+            posed = self.head.pose(avatar.neutral, codes).vertices
+            motion = surface_motion(avatar.neutral, posed, self.head.faces)
+            means, quats, scales = deform(avatar.binding, avatar.splats, motion)
+        else:
+            means, quats, scales = self._deformer.deform(self.vertices(codes))
         return Gaussians(means, quats, scales, avatar.opacities, avatar.sh)
+
+    def vertices(self, codes: FlameCodes) -> Tensor:
+        """The posed mesh by the compiled path: [V, 3] metres."""
+        weights = self.head.blend_weights(codes)[self.head.used]
+        moves = joint_transforms(self.joints, codes)
+        moves[:, :3, 3] += codes.transl
+        return self._skinner.pose(weights, moves)
+
+
+def head_of(neutral: Tensor, head: FlameHead) -> FlameHead:
+    """The rig with eyelids fitted to this person, where it knows its lids: [V, 3]."""
+    return with_own_lids(head, neutral) if head.rings else head
 
 
 def save_avatar(avatar: Avatar, folder: Path) -> None:

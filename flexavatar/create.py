@@ -15,7 +15,7 @@ from flexavatar.appearance.evidence import View
 from flexavatar.appearance.hair import hair_volume
 from flexavatar.appearance.refine import refine
 from flexavatar.appearance.regions import make_texels
-from flexavatar.avatar import Avatar
+from flexavatar.avatar import Avatar, head_of
 from flexavatar.capture.identity import check_human, check_same_person, describe
 from flexavatar.capture.landmarks import detect_face
 from flexavatar.capture.photo import photo_from_array, read_photo
@@ -88,9 +88,9 @@ def _place(
     """The person's neutral head with hair, and every photo's view of it."""
     codes = [photo_codes(pose, head) for pose in tracked.photos]
     bald = head.neutral(torch.from_numpy(tracked.betas).float())
-    views = _views(portraits, tracked, head, bald, codes)
-    neutral = hair_volume(views, head, bald)
-    return neutral, _views(portraits, tracked, head, neutral, codes), codes
+    own = head_of(bald, head)
+    neutral = hair_volume(_views(portraits, tracked, own, bald, codes), own, bald)
+    return neutral, _views(portraits, tracked, own, neutral, codes), codes
 
 
 def _views(

@@ -107,7 +107,7 @@ def _grained(
     near = source[torch.from_numpy(np.asarray(tree.query(wanted.numpy())[1]))]
     share = (1 - known[blank] / 0.2)[:, None]
     result = filled.clone()
-    result[blank] += share * (colors - base)[near].clamp(-0.2, 0.2)
+    result[blank] += 0.7 * share * (colors - base)[near].clamp(-0.2, 0.2)
     return result
 
 

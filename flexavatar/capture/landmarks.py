@@ -62,7 +62,10 @@ def _landmarker() -> Any:
         num_faces=MAX_FACES,
         min_face_detection_confidence=0.4,
     )
-    return vision.FaceLandmarker.create_from_options(options)
+    landmarker = vision.FaceLandmarker.create_from_options(options)
+    # Its own __del__ runs too late in a process that ends; so does atexit, after the executors.
+    threading._register_atexit(landmarker.close)  # type: ignore[attr-defined]
+    return landmarker
 
 
 def detect_faces(rgb: NDArray[np.uint8]) -> list[FaceLandmarks]:
