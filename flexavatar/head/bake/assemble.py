@@ -27,7 +27,7 @@ def bake(source: Source) -> dict[str, np.ndarray]:
     mesh = build_mesh(source.base)
     body = build_body(source, mesh)
     masks = build_masks(source, body)
-    arrays = motion_arrays(face_motion(body), body.carry(unit_fields(source, mesh)))
+    arrays = motion_arrays(face_motion(body, masks["mouth"]), body.carry(unit_fields(source, mesh)))
     arrays |= {
         "version": np.array(VERSION),
         "template": body.points.astype(np.float32),

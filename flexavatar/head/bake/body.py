@@ -24,7 +24,7 @@ from flexavatar.head.eyelids import eye_rings, keep_out
 EAR = "mpfb2/targets/ears/l-ear-scale-incr.target.gz"
 EYEBALL = 0.015
 """Radius, metres: the largest that the average lids clear."""
-LIP_PRESS = 0.25e-3
+LIP_PRESS = 0.0
 LIP_REACH = 0.014
 """Metres: how far the closed lips pass each other, and how far around them skin gives way."""
 ARM_BONES = ("upperarm", "lowerarm", "wrist", "finger", "metacarpal")

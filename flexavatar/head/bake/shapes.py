@@ -34,26 +34,28 @@ class FaceMotion:
     pairs: dict[Pair, np.ndarray]  # [V, 3] each, driven by the product of two weights
 
 
-def face_motion(body: Body) -> FaceMotion:
-    """Lids, the 52 shapes and the pairs that do not simply add."""
+def face_motion(body: Body, mouth: np.ndarray) -> FaceMotion:
+    """Lids, the 52 shapes and the pairs that do not simply add; `mouth` [V] is the mask."""
     eyeballs = np.stack([body.mesh.part(p) for p in ("leye", "reye")])
     lids = close_both(body.points, body.mesh.rings, body.joints[3:], eyeballs)
-    targets = _clean_targets(body, lids)
+    targets = _clean_targets(body, lids, mouth)
     offsets = arkit_offsets(body, lids, targets)
     pairs = lid_pairs(lids, offsets) | mouth_pairs(body, lids, targets, offsets)
     return FaceMotion(lids, targets, offsets, pairs)
 
 
-def _clean_targets(body: Body, lids: tuple[LidMotion, LidMotion]) -> np.ndarray:
-    """Our own blink, eyeballs left to their joints, and lid skin kept out of the eyeballs."""
+def _clean_targets(body: Body, lids: tuple[LidMotion, LidMotion], mouth: np.ndarray) -> np.ndarray:
+    """Our own blink, eyeballs left to their joints, lid skin out of the eyeballs, mouth left alone."""
     targets = body.arkit.copy()
     targets[:, body.mesh.part("leye", "reye")] = 0
     for eye, side in enumerate(SIDES):
         skin = lid_skin(body.mesh, body.points, side.lower())
-        for index, name in enumerate(ARKIT_INDEX):
+        for name, index in ARKIT_INDEX.items():
             if name.startswith(("eye", "cheek", "brow", "nose")):
                 moved = keep_out(body.points + targets[index], skin, body.joints[3 + eye], EYEBALL)
                 targets[index] = moved - body.points
+            if name.startswith("eye"):
+                targets[index] *= (1 - mouth)[:, None]
         targets[ARKIT_INDEX[f"eyeBlink{side}"]] = lids[eye].closed
     return targets
 
