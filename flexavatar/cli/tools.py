@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
 from plugin_server.config import ServerConfig
+
+
+def as_json(rows: Sequence[Mapping[str, object]]) -> str:
+    """Rows as JSON, which has no NaN: what was not measured is null."""
+    blank = [{k: None if v != v else v for k, v in row.items()} for row in rows]
+    return json.dumps(blank, indent=1, allow_nan=False)
 
 
 @dataclass(frozen=True)
@@ -37,23 +45,22 @@ class ArkitReport:
 
     def run(self) -> None:
         """Measure and print."""
-        from flexavatar.head.report import arkit_report, as_json, as_table
+        from flexavatar.head.arkit_report import arkit_report, format_report
+        from flexavatar.head.open_head import load_open_head
 
-        report = arkit_report()
-        print(as_json(report) if self.json else as_table(report))
+        rows = arkit_report(load_open_head())
+        print(as_json(rows) if self.json else format_report(rows))
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Measure every stage of a frame on this machine."""
+    """Measure a frame on this machine: drive to Gaussians, to pixels, to a client's screen."""
 
     out: Path = Path("out/bench.json")
     """Where the list of measurements goes."""
-    seconds: float = 4.0
-    """Time for each stage."""
 
     def run(self) -> None:
         """Measure, print a table, write the file."""
-        from flexavatar.demo.bench import bench
+        from flexavatar.bench import main
 
-        bench(self.out, self.seconds)
+        main(self.out, ("flexavatar.demo.bench",))

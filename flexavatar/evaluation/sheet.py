@@ -17,6 +17,7 @@ from flexavatar.formats.picture import to_bytes
 from flexavatar.formats.video import BACKGROUND, over_grey
 from flexavatar.head.arkit import ArkitBasis, arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
+from flexavatar.head.open_head import load_open_head
 from flexavatar.render.camera import orbit, scaled
 from flexavatar.render.rasterize import rasterize_rgba8
 from flexavatar.types import Camera, FlameCodes
@@ -100,7 +101,7 @@ class Stage:
     def of(avatar: Avatar) -> Stage:
         """Set up the animator and the ARKit basis of the avatar's rig."""
         animator = Animator(avatar)
-        return Stage(avatar, animator, load_arkit_basis(animator.head))
+        return Stage(avatar, animator, load_arkit_basis(load_open_head()))
 
     def codes(self, weights: Mapping[str, float]) -> FlameCodes:
         """ARKit weights in the photo's head pose."""
