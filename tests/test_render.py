@@ -221,7 +221,7 @@ def test_reference_gradcheck() -> None:
 @pytest.mark.parametrize("field", ["means", "quats", "scales", "opacities", "sh"])
 def test_gradients_agree_with_differences(field: str) -> None:
     """The compiled gradient against the compiled picture, along a random direction."""
-    # So large that no splat ends within the picture: the gradient ignores what comes and goes there.
+    # So large that no splat ends within the picture: gradients ignore what comes and goes there.
     gaussians, camera = cloud(12, 0.3, 0.15), front_camera(64, 64)
     gaussians = replace(gaussians, opacities=0.2 + 0.5 * gaussians.opacities)
     weights = torch.randn(64, 64, 4, dtype=torch.float64)

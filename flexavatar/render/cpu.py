@@ -112,7 +112,8 @@ class Rasterize(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_rgba: Tensor | None, grad_depth: Tensor | None) -> Any:
+    def backward(ctx: Any, *grad_outputs: Tensor | None) -> Any:
+        grad_rgba, grad_depth = grad_outputs
         *inputs, rgba, depth = ctx.saved_tensors
         tensors = [plain(x) for x in inputs]
         wanted = torch.zeros_like(rgba) if grad_rgba is None else plain(grad_rgba)
