@@ -12,12 +12,12 @@ from typing import Any
 
 import grpc
 
-from flexavatar.errors import BusyError, FlexAvatarError, SessionNotFoundError
+from flexavatar.errors import FlexAvatarError, SessionNotFoundError
 from plugin_server.latest import Latest
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub
 from plugin_server.reader import FrameReader, Received
-from plugin_server.status import error_of
+from plugin_server.status import ERROR_KEY, TooLargeError, error_of
 
 CHUNK_BYTES = 1 << 20
 CALL_S = 30.0
@@ -42,9 +42,11 @@ def _our_errors() -> Iterator[None]:
 
 def _translated(error: Any) -> FlexAvatarError:
     code, details = error.code(), error.details() or ""
-    ours = error_of(code, details)
-    if ours is not None and not (isinstance(ours, BusyError) and not details):
-        return ours
+    metadata = dict(error.trailing_metadata() or ())
+    if ERROR_KEY in metadata:
+        return error_of(str(metadata[ERROR_KEY]), details)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:  # gRPC's own: a message beyond the limit
+        return TooLargeError(details)
     return ServerUnavailableError(f"{code.name.lower().replace('_', ' ')}: {details}")
 
 
@@ -206,10 +208,11 @@ class ClientSession:
 
         Returns at once; a signal that is not sent yet is replaced by the next. `pts_ns` (default:
         the monotonic clock) comes back with the frame. Raises what the server said about an
-        earlier signal: DriveError, SessionNotFoundError, ...
+        earlier signal: DriveError, SessionNotFoundError, ...; the next call starts afresh.
         """
         if self._error is not None:
-            raise self._error
+            error, self._error, self._listener = self._error, None, None
+            raise error
         request = self._request(weights, pts_ns, head, flame, camera)
         self._mailbox.put(request)
         if self._listener is None:

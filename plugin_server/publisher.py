@@ -12,8 +12,8 @@ from flexavatar.errors import InputError
 from plugin_server.config import ServerConfig
 from plugin_server.security import FrameKeys
 
-SEND_QUEUE = 2
-"""Messages kept for a slow reader; what comes on top is dropped for that reader alone."""
+SEND_QUEUE = 8
+"""Messages kept for a slow reader, two frames of all kinds; more are dropped for it alone."""
 MAX_TOPIC_BYTES = 64
 MAX_TOPICS = 4096
 POOL_SLOTS = 24

@@ -19,6 +19,7 @@ from plugin_server.splats import SplatDecoder
 from plugin_server.wire import Header, Kind, WireError
 
 RECEIVE_QUEUE = 2
+"""Frames, each of as many messages as there are kinds."""
 KIND_TOPICS = {
     pb.STREAM_KIND_RGBA8: (Kind.RGBA8,),
     pb.STREAM_KIND_JPEG: (Kind.JPEG,),
@@ -90,7 +91,7 @@ class FrameReader:
         """
         self._context: zmq.Context[Any] = zmq.Context()
         self._socket = self._context.socket(zmq.SUB)
-        self._socket.setsockopt(zmq.RCVHWM, RECEIVE_QUEUE)
+        self._socket.setsockopt(zmq.RCVHWM, RECEIVE_QUEUE * len(kinds or session.kinds))
         self._socket.setsockopt(zmq.CONFLATE, int(latest))
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.IPV6, int("[" in session.frame_address))

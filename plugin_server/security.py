@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import zmq
@@ -53,6 +53,13 @@ def server_credentials(config: ServerConfig) -> grpc.ServerCredentials | None:
     return grpc.ssl_server_credentials([pair])
 
 
+class KeyPair(NamedTuple):
+    """Keys of one end of CURVE, Z85."""
+
+    public: bytes
+    secret: bytes
+
+
 class FrameKeys:
     """CURVE for one ZeroMQ socket: only clients whose key was handed out over gRPC get in."""
 
@@ -73,15 +80,15 @@ class FrameKeys:
         socket.curve_publickey = self.public
         socket.curve_secretkey = self._secret
 
-    def issue(self) -> tuple[str, str]:
-        """A new client's public and secret key."""
-        public, secret = zmq.curve_keypair()
-        self._clients.add(public)
-        return public.decode(), secret.decode()
+    def issue(self) -> KeyPair:
+        """A new client's keys."""
+        pair = KeyPair(*zmq.curve_keypair())
+        self._clients.add(pair.public)
+        return pair
 
-    def revoke(self, public: str) -> None:
-        """No new connection with this key; the ones that exist stay."""
-        self._clients.discard(public.encode())
+    def revoke(self, pair: KeyPair) -> None:
+        """No new connection with these keys; the ones that exist stay."""
+        self._clients.discard(pair.public)
 
     def close(self) -> None:
         """Stop the authenticator's thread."""

@@ -28,6 +28,7 @@ from plugin_server.messages import (
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarServicer
 from plugin_server.publisher import Publisher
+from plugin_server.security import KeyPair
 from plugin_server.sessions import Sessions
 from plugin_server.status import reports_errors
 from plugin_server.store import Store
@@ -116,23 +117,23 @@ class FlexAvatarService(FlexAvatarServicer):
         puppet, count = await asyncio.to_thread(self._load, request.avatar)
         camera = camera_from(request.camera, puppet.camera, plan)
         camera = camera or scaled(puppet.camera, plan.width, plan.height)
-        session, token = self._sessions.start(request.avatar, puppet, plan, camera, count)
+        owned = self._sessions.start(request.avatar, puppet, plan, camera, count)
         try:  # it may have been deleted while it was loaded
             await asyncio.to_thread(self._store.record, request.avatar)
         except AvatarNotFoundError as error:
-            self._sessions.end(session, str(error))
+            self._sessions.end(owned.session, str(error))
             raise
         return pb.Session(
-            session_id=session.session_id,
-            owner_token=token,
+            session_id=owned.session.session_id,
+            owner_token=owned.token,
             frame_address=self._publisher.address,
-            topic=wire.topic(session.session_id)[0],
+            topic=wire.topic(owned.session.session_id)[0],
             width=plan.width,
             height=plan.height,
             kinds=plan_kinds(plan),
             camera=camera_message(camera),
             gaussians=count,
-            curve=self._frame_keys(),
+            curve=self._curve(owned.frame_keys),
         )
 
     def _load(self, name: str) -> tuple[Puppet, int]:
@@ -140,15 +141,14 @@ class FlexAvatarService(FlexAvatarServicer):
         avatar = self._store.read(name, self._engine.load)
         return self._engine.puppet(avatar), self._engine.count(avatar)
 
-    def _frame_keys(self) -> pb.CurveKeys | None:
-        """Keys for one more reader, if frames are encrypted."""
-        if (keys := self._publisher.keys) is None:
+    def _curve(self, own: KeyPair | None) -> pb.CurveKeys | None:
+        """What a reader needs if frames are encrypted."""
+        if own is None or self._publisher.keys is None:
             return None
-        public, secret = keys.issue()
         return pb.CurveKeys(
-            server_public_key=keys.public.decode(),
-            client_public_key=public,
-            client_secret_key=secret,
+            server_public_key=self._publisher.keys.public.decode(),
+            client_public_key=own.public.decode(),
+            client_secret_key=own.secret.decode(),
         )
 
     @reports_errors

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections import OrderedDict
+from dataclasses import dataclass
 
 from flexavatar.errors import BusyError, SessionNotFoundError
 from flexavatar.types import Camera
@@ -13,11 +14,22 @@ from plugin_server.frameloop import FrameLoop
 from plugin_server.frames import FrameWriter, StreamPlan
 from plugin_server.latest import Latest
 from plugin_server.publisher import Publisher
+from plugin_server.security import KeyPair
 from plugin_server.session import Session
 from plugin_server.status import OwnerError
 
 REMEMBERED = 256
 """Ended sessions whose reason is still told to who asks."""
+
+
+@dataclass(frozen=True)
+class Owned:
+    """A session and what only its owner gets to know."""
+
+    session: Session
+    token: str
+    frame_keys: KeyPair | None
+    """If frames are encrypted."""
 
 
 class Sessions:
@@ -28,18 +40,21 @@ class Sessions:
     ) -> None:
         self._engine, self._publisher, self._loop = engine, publisher, frame_loop
         self._limit = limit
-        self._running: dict[str, tuple[Session, str]] = {}
+        self._running: dict[str, Owned] = {}
         self._ended: OrderedDict[str, tuple[str, str]] = OrderedDict()  # token, reason
 
     def running(self) -> list[Session]:
         """Those that have not ended."""
-        for session, token in list(self._running.values()):
+        for owned in list(self._running.values()):
+            session = owned.session
             if session.end_reason is not None:
                 del self._running[session.session_id]
-                self._ended[session.session_id] = token, session.end_reason
+                self._ended[session.session_id] = owned.token, session.end_reason
+                if owned.frame_keys and self._publisher.keys:
+                    self._publisher.keys.revoke(owned.frame_keys)
         while len(self._ended) > REMEMBERED:
             self._ended.popitem(last=False)
-        return [session for session, _ in self._running.values()]
+        return [owned.session for owned in self._running.values()]
 
     def check_room(self) -> None:
         """Raise BusyError if one more is too many."""
@@ -48,34 +63,33 @@ class Sessions:
 
     def start(
         self, avatar: str, puppet: Puppet, plan: StreamPlan, camera: Camera, count: int
-    ) -> tuple[Session, str]:
-        """A new session and its owner's token. Raises BusyError."""
+    ) -> Owned:
+        """A new session. Raises BusyError."""
         self.check_room()
         session_id, token = secrets.token_hex(8), secrets.token_urlsafe(24)
         writer = FrameWriter(session_id, plan, self._engine, self._publisher, count)
         mailbox = Latest(self._loop.changed)
         session = Session(session_id, avatar, puppet, plan, camera, writer, mailbox)
-        self._running[session_id] = session, token
+        keys = self._publisher.keys.issue() if self._publisher.keys else None
+        owned = self._running[session_id] = Owned(session, token, keys)
         self._loop.add(session)
-        return session, token
+        return owned
 
     def claim(self, session_id: str, token: str) -> Session:
         """The session, for its owner. Raises SessionNotFoundError, OwnerError."""
         self.running()  # sorts out those that have ended
-        session, expected = self._running.get(session_id, (None, ""))
-        reason = None
-        if session is None:
-            if session_id not in self._ended:
-                raise SessionNotFoundError(f"no session {session_id[:40]!r}")
-            expected, reason = self._ended[session_id]
+        owned = self._running.get(session_id)
+        if owned is None and session_id not in self._ended:
+            raise SessionNotFoundError(f"no session {session_id[:40]!r}")
+        expected, reason = (owned.token, "") if owned else self._ended[session_id]
         if not hmac.compare_digest(token.encode(), expected.encode()):
             raise OwnerError(
                 f"session {session_id} belongs to another client: expected the owner_token that"
                 " StartSession returned"
             )
-        if session is None:
+        if owned is None:
             raise SessionNotFoundError(f"session {session_id} has ended: {reason}")
-        return session
+        return owned.session
 
     def end(self, session: Session, reason: str) -> None:
         """End one."""

@@ -32,6 +32,9 @@ class UploadTimeoutError(FlexAvatarError):
     """An upload stopped half way."""
 
 
+ERROR_KEY = "flexavatar-error"
+"""Trailing metadata that names the error's class, since several share a code."""
+
 STATUS: dict[type[FlexAvatarError], StatusCode] = {
     InputError: StatusCode.INVALID_ARGUMENT,
     AvatarNotFoundError: StatusCode.NOT_FOUND,
@@ -50,17 +53,20 @@ def status_of(error: FlexAvatarError) -> StatusCode:
     return next(codes, StatusCode.INTERNAL)
 
 
-def error_of(code: StatusCode, message: str) -> FlexAvatarError | None:
-    """The way back, for clients: our error for a code, or None if no error of ours has it."""
-    for kind, known in STATUS.items():
-        if known is code:
+def error_of(name: str, message: str) -> FlexAvatarError:
+    """The way back, for clients: the error of a class's name; the base if it is not known here."""
+    kinds = [FlexAvatarError]
+    for kind in kinds:
+        if kind.__name__ == name:
             return kind(message)
-    return None
+        kinds += kind.__subclasses__()
+    return FlexAvatarError(message)
 
 
 async def abort(context: ServicerContext, error: FlexAvatarError) -> NoReturn:
-    """End the call with the error's code and message."""
-    await context.abort(status_of(error), str(error))
+    """End the call with the error's code and message, and its class's name as metadata."""
+    metadata = ((ERROR_KEY, type(error).__name__),)
+    await context.abort(status_of(error), str(error), metadata)
     raise AssertionError("abort returned")
 
 

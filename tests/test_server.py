@@ -22,6 +22,8 @@ from flexavatar.errors import (
     AvatarNotFoundError,
     BusyError,
     ConflictError,
+    DriveError,
+    FlexAvatarError,
     ImageError,
     InputError,
 )
@@ -333,14 +335,13 @@ def test_no_server() -> None:
         client.info()
 
 
-def test_every_error_has_a_way_there_and_back() -> None:
-    for kind, code in STATUS.items():
-        assert status_of(kind("x")) is code
-        back = error_of(code, "x")
-        assert back is not None
-        assert status_of(back) is code
+def test_every_error_has_a_code_and_a_way_back() -> None:
+    for kind in (*STATUS, ImageError, DriveError):
+        assert status_of(kind("x")) is not StatusCode.INTERNAL
+        assert type(error_of(kind.__name__, "x")) is kind
     assert status_of(ImageError("x")) is StatusCode.INVALID_ARGUMENT
-    assert error_of(StatusCode.UNAVAILABLE, "x") is None
+    assert status_of(FlexAvatarError("x")) is StatusCode.INTERNAL
+    assert type(error_of("OfALaterVersionError", "x")) is FlexAvatarError
 
 
 # ---- the protocol's rules
