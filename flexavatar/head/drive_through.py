@@ -14,8 +14,15 @@ from flexavatar.types import check_shape
 
 SUPPORT = 0.95
 """A vertex that follows a joint this much shows how the joint has turned."""
-ROUNDS = 8
+SAMPLES = 500
+"""No more vertices than this are asked how a joint has turned."""
+ROUNDS = 6
 """Of reweighting in a robust fit: expressions must not pass for a turn of the head."""
+LEAST_OPEN = 0.5
+"""Where the other rig's eye is open by less than this share of the open head's, at the corners, it
+is not asked how far it has closed."""
+SHUT = 0.08
+"""Share of an eye's opening between the margins' mapped places when the lids touch: they are thick."""
 STILL = 1e-4
 """Metres; residuals below this all count the same in that fit."""
 
@@ -45,12 +52,17 @@ class DriveThrough:
         self.rig = rig_neutral.double().numpy()
         self.open = open_neutral.double().numpy()
         self.matrix = found.matrix_b()
-        self.size = fit_similarity(self.open, self.matrix @ self.rig, found.trust_b**2)
-        self.weights = _skin_weights(self.matrix @ found.weights_b, found)
+        self.rig_places = self.matrix @ self.rig
+        self.rig_weights = self.matrix @ found.weights_b
+        self.size = fit_similarity(self.open, self.rig_places, found.trust_b**2)
+        self.weights = _skin_weights(self.rig_weights, found)
         self.supports = [_support(found, joint) for joint in range(5)]
-        self.fill = Fill(found.faces_a, found.trust_b * (found.weights_a[:, 3:].sum(1) < 0.5))
         self.gaps = found.lids.gaps(self.open)
-        self.rig_gaps = found.lids.gaps(self.matrix @ self.rig)
+        self.rig_gaps = found.lids.gaps(self.rig_places)
+        self.wide = self._wide_open()
+        doubt = found.lids.spread[:, ~self.wide].sum(1)
+        skin = found.weights_a[:, 3:].sum(1) < 0.5
+        self.fill = Fill(found.faces_a, found.trust_b * skin * (1 - doubt))
 
     def pose(self, rig_posed: Tensor) -> Tensor:
         """[Vb, 3] posed -> [Va, 3] posed, in the open head's frame, metres.
@@ -58,17 +70,22 @@ class DriveThrough:
         Raises InputError if a number is not finite.
         """
         check_shape("rig_posed", rig_posed, len(self.rig), 3)
-        if not torch.isfinite(rig_posed).all():
+        posed = rig_posed.numpy().astype(np.float64)
+        if not np.isfinite(posed).all():
             raise InputError("rig_posed: expected finite numbers, got NaN or infinity")
-        posed = rig_posed.double().numpy()
         turns = self._turns(posed)
         own = self._open_turns(turns)
-        rotation = np.einsum("vj,jab->vab", self.weights, np.stack([t.rotation for t in own]))
-        shift = self.weights @ np.stack([t.shift for t in own])
+        rotation, shift = _blend(self.weights, own)
         base = (rotation @ self.open[..., None])[..., 0] + shift
         extra = self._extra(posed, turns)
         moved = base + (rotation @ self.fill(extra)[..., None])[..., 0]
         return torch.from_numpy(self._lids(moved, rotation, posed)).to(rig_posed)
+
+    def _wide_open(self) -> np.ndarray:
+        """Pairs of lid places that can tell how far the other rig's eye has closed: [P] bool."""
+        width = np.linalg.norm(self.gaps, axis=1)
+        rest = (self.rig_gaps * self.size.turn(self.gaps)).sum(1) / (self.size.scale * width)
+        return rest > LEAST_OPEN * self.size.scale * width
 
     def _turns(self, posed: np.ndarray) -> list[Similarity]:
         """How each joint of the other rig has moved, neutral to posed."""
@@ -96,11 +113,9 @@ class DriveThrough:
 
     def _extra(self, posed: np.ndarray, turns: list[Similarity]) -> np.ndarray:
         """Displacement beyond the turns, before them and in the open head's size: [Va, 3]."""
-        weights = self.found.weights_b
-        rotation = np.einsum("vj,jab->vab", weights, np.stack([t.rotation for t in turns]))
-        shift = weights @ np.stack([t.shift for t in turns])
-        left = posed - shift - (rotation @ self.rig[..., None])[..., 0]
-        return self.size.inverse.turn(self.matrix @ np.linalg.solve(rotation, left[..., None])[..., 0])
+        rotation, shift = _blend(self.rig_weights, turns)
+        left = self.matrix @ posed - shift - (rotation @ self.rig_places[..., None])[..., 0]
+        return self.size.inverse.turn(np.linalg.solve(rotation, left[..., None])[..., 0])
 
     def _lids(self, moved: np.ndarray, rotation: np.ndarray, posed: np.ndarray) -> np.ndarray:
         """Make the eyes as open, in share of their own opening, as the other rig's: [Va, 3]."""
@@ -108,16 +123,29 @@ class DriveThrough:
         if not len(lids.upper):
             return moved
         turned = rotation[lids.lower]  # [P, 3, 3]
-        axis = self.gaps / np.linalg.norm(self.gaps, axis=1, keepdims=True)
-        rig_axis = (axis @ self.size.rotation.T)[..., None]
-        gap = lids.gaps(self.matrix @ posed)
-        back = self.size.rotation @ turned @ self.size.rotation.T
-        now = (gap[:, None] @ back @ rig_axis)[:, 0, 0]
-        rest = (self.rig_gaps[:, None] @ rig_axis)[:, 0, 0]
-        wanted = np.linalg.norm(self.gaps, axis=1) * now / np.maximum(rest, 1e-4)
+        width = np.linalg.norm(self.gaps, axis=1)
+        axis = self.gaps / width[:, None]
+        rig_axis = axis @ self.size.rotation.T
+        back = self.size.rotation @ turned.transpose(0, 2, 1) @ self.size.rotation.T
+        now = ((back @ lids.gaps(self.matrix @ posed)[..., None])[..., 0] * rig_axis).sum(1)
+        rest = (self.rig_gaps * rig_axis).sum(1)
+        share = np.ones(len(width))
+        for eye in (0, 1):
+            seen = self.wide & (lids.eye == eye)
+            if seen.any():
+                left = now[seen].sum() / rest[seen].sum()
+                share[lids.eye == eye] = max((left - SHUT) / (1 - SHUT), 0)
+        wanted = width * share
         direction = (turned @ axis[..., None])[..., 0]
         missing = wanted - (lids.gaps(moved) * direction).sum(1)
         return moved + lids.closure(missing[:, None] * direction)
+
+
+def _blend(weights: np.ndarray, turns: list[Similarity]) -> tuple[np.ndarray, np.ndarray]:
+    """Linear blend of rigid motions: [V, 5] -> [V, 3, 3], [V, 3]."""
+    rotations = np.stack([turn.rotation for turn in turns]).reshape(-1, 9)
+    shifts = np.stack([turn.shift for turn in turns])
+    return (weights @ rotations).reshape(-1, 3, 3), weights @ shifts
 
 
 def _skin_weights(there: np.ndarray, found: Correspondence) -> np.ndarray:
@@ -131,7 +159,8 @@ def _skin_weights(there: np.ndarray, found: Correspondence) -> np.ndarray:
 def _support(found: Correspondence, joint: int) -> np.ndarray:
     used = np.zeros(len(found.weights_b), dtype=bool)
     used[found.faces_b] = True
-    return np.flatnonzero(used & (found.weights_b[:, joint] > SUPPORT))
+    followers = np.flatnonzero(used & (found.weights_b[:, joint] > SUPPORT))
+    return followers[:: max(len(followers) // SAMPLES, 1)]
 
 
 def _between(after: Similarity, turn: Similarity, before: Similarity) -> Similarity:

@@ -13,7 +13,7 @@ LOOP = "middle"
 """The edge loop of the lid margin that meets the other lid's when the eye is closed."""
 REACH = 0.010
 """Metres from the margin over which a change of the lid's travel fades out."""
-SPREAD = 0.004
+SPREAD = 0.0025
 """Metres along the margin over which one pair's change is spread."""
 CORNER_SHARE = 0.08
 """Share of the lid's length at both ends where the lids hang together."""
@@ -25,6 +25,7 @@ class LidPairs:
 
     upper: np.ndarray  # [P] vertex ids of the open head
     lower: np.ndarray  # [P]
+    eye: np.ndarray  # [P] 0 left, 1 right
     spread: np.ndarray  # [V, P] share of pair p's change that a vertex takes on
 
     def gaps(self, vertices: np.ndarray) -> np.ndarray:
@@ -33,7 +34,7 @@ class LidPairs:
 
     def closure(self, change: np.ndarray) -> np.ndarray:
         """Field that moves the upper margins by `change`, and the lids with them: [P, 3] -> [V, 3]."""
-        return self.spread @ change
+        return self.spread @ np.linalg.solve(self.spread[self.upper], change)
 
 
 def lid_pairs(head: FlameHead) -> LidPairs:
@@ -41,8 +42,9 @@ def lid_pairs(head: FlameHead) -> LidPairs:
     points = head.template.double().numpy()
     upper: list[int] = []
     lower: list[int] = []
+    eyes: list[int] = []
     spreads = [np.zeros((len(points), 0))]
-    for side in SIDES:
+    for eye, side in enumerate(SIDES):
         names = [f"{side}_{half}_lid_{LOOP}" for half in ("upper", "lower")]
         if not all(name in head.rings for name in names):
             continue
@@ -51,9 +53,10 @@ def lid_pairs(head: FlameHead) -> LidPairs:
         inner = (a > CORNER_SHARE) & (a < 1 - CORNER_SHARE)
         upper += above[inner].tolist()
         lower += below[np.abs(a[inner, None] - b).argmin(1)].tolist()
+        eyes += [eye] * int(inner.sum())
         spreads.append(_spread(points, above[inner], below))
-    ids = np.array([upper, lower], dtype=np.int64).reshape(2, -1)
-    return LidPairs(ids[0], ids[1], np.concatenate(spreads, axis=1))
+    ids = np.array([upper, lower, eyes], dtype=np.int64).reshape(3, -1)
+    return LidPairs(*ids, np.concatenate(spreads, axis=1))
 
 
 def _along(points: np.ndarray) -> np.ndarray:

@@ -37,10 +37,8 @@ def transfer_lids(found: Correspondence, a: FlameHead, b: FlameHead) -> np.ndarr
     there = found.matrix_b()
     open_by = found.lids.gaps(there @ b.template.double().numpy())
     for eye in range(2):
-        moved = found.lids.gaps(there @ carried[eye])
-        share = np.clip(-(moved * open_by).sum(1) / (open_by**2).sum(1), 0, None)[:, None]
-        own = share > 0.2  # pairs of this eye
-        missing = np.where(own, -open_by - moved, 0)
+        missing = -open_by - found.lids.gaps(there @ carried[eye])
+        missing[found.lids.eye != eye] = 0
         carried[eye] += found.matrix_a() @ found.lids.closure(missing)
     return np.moveaxis(carried, 0, -1)
 
@@ -79,10 +77,10 @@ def _with_neck(a: FlameHead, b: FlameHead, found: Correspondence) -> Tensor:
     if b.lbs_weights[:, 0].any():
         return b.lbs_weights
     torso = transfer_mask(found, a.lbs_weights[:, 0].double().numpy())
-    still = _floats(neighbour_mean(torso, b.faces.numpy(), steps=5))[:, None]
-    weights = b.lbs_weights * (1 - still)
-    weights[:, :1] += still
-    return weights
+    share = _floats(neighbour_mean(torso, b.faces.numpy(), steps=5))
+    still = share * b.lbs_weights[:, 1]  # the jaw's part stays: the shapes were measured with it
+    columns = torch.tensor([1.0, -1.0, 0.0, 0.0, 0.0])
+    return b.lbs_weights + still[:, None] * columns
 
 
 def _with_arkit(a: FlameHead, b: FlameHead, found: Correspondence) -> FlameHead:
