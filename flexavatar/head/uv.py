@@ -18,14 +18,18 @@ from flexavatar.head.flame import FlameHead
 from flexavatar.types import check_shape
 
 
+FINE = 3
+"""Points along each side of a texel at which the chart is looked for; odd."""
+
+
 @dataclass(frozen=True)
 class Texels:
-    """The texels of a chart whose centre lies on the surface, row by row."""
+    """The texels of a chart that lie on the surface, row by row."""
 
     rows: Tensor  # [T] int64, 0 at the top
     cols: Tensor  # [T] int64
-    faces: Tensor  # [T] int64 triangle under the centre
-    binding: Binding  # [T] surface point under the centre
+    faces: Tensor  # [T] int64 triangle under the texel
+    binding: Binding  # [T] surface point under the texel
     valid: Tensor  # [U, U] bool
 
     def __len__(self) -> int:
@@ -42,12 +46,20 @@ class TexelFrames:
 
 @lru_cache(maxsize=16)
 def texel_binding(head: FlameHead, size: int) -> Texels:
-    """Bind the centre of every texel on the chart to the surface. CPU; cached per rig and size."""
-    corners = (head.uvs[head.uv_faces].double().cpu().numpy() * (1, -1) + (0, 1)) * size - 0.5
-    face, col, row, bary = _covered(corners, size)
-    order = np.lexsort((face, col, row))
+    """Bind every texel that touches the chart to the surface. CPU; cached per rig and size.
+
+    A texel is bound at its centre, or, where only its edge touches the chart, at the nearest of
+    FINE x FINE points inside it: so charts have no thin uncovered rims.
+    """
+    corners = (
+        head.uvs[head.uv_faces].double().cpu().numpy() * (1, -1) + (0, 1)
+    ) * size * FINE - 0.5
+    face, col, row, bary = _covered(corners, size * FINE)
+    aside = np.maximum(np.abs(col % FINE - FINE // 2), np.abs(row % FINE - FINE // 2))
+    row, col = row // FINE, col // FINE
+    order = np.lexsort((face, aside, col, row))  # the sample nearest to the centre comes first
     face, col, row, bary = face[order], col[order], row[order], bary[order]
-    first = np.ones(len(face), dtype=bool)  # a centre on a shared edge has two faces: keep one
+    first = np.ones(len(face), dtype=bool)
     first[1:] = (row[1:] != row[:-1]) | (col[1:] != col[:-1])
     faces, rows, cols = (torch.from_numpy(a[first]) for a in (face, row, col))
     valid = torch.zeros(size, size, dtype=torch.bool)

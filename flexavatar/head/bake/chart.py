@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -24,11 +25,13 @@ GUTTER = 1.0
 """Texels between rectangles."""
 ROW = 46
 """Height of the row of small parts, texels."""
-SPACING = {"face": 1.5, "ears": 1.9, "scalp": 2.4, "neck": 3.6, "shoulders": 5.0, "cavity": 3.5}
+SPACING = {"face": 1.5, "ears": 1.9, "scalp": 2.4, "neck": 3.6, "shoulders": 5.0}
 FINER = {"front": 0.78, "lips": 0.58, "lids": 0.62}
 TEETH_SPACING = (0.7, 1.8)
-"""Wanted millimetres between texels (teeth: front and back); a factor fits them to the rectangle."""
-IMPORTANCE = {"front": 3.0, "lips": 8.0, "cavity": -0.5}
+"""Wanted millimetres between texels (teeth: front and back); a factor fits them to the box."""
+CAP_WEIGHT = 0.25
+"""Weight of the caps over eye and mouth openings, which are cut out afterwards."""
+IMPORTANCE = {"front": 3.0, "lips": 6.0}
 """What a mask adds to the weight of a triangle's distortion."""
 FOREHEAD, OCCIPUT = 52.0, 128.0
 """Degrees from the nose over the crown, seen from the origin, between which the midline is cut."""
@@ -51,7 +54,9 @@ SKIN = Box(0, ROW + GUTTER, HALF, TEXELS - ROW - GUTTER)
 EYE = Box(0, 0, ROW, ROW)
 LOWER_TEETH = Box(ROW + GUTTER, 0, 52, 22.5)
 UPPER_TEETH = Box(ROW + GUTTER, 22.5 + GUTTER, 52, 22.5)
-TONGUE = Box(ROW + 52 + 2 * GUTTER, 0, HALF - ROW - 52 - 2 * GUTTER, ROW)
+NARROW = HALF - ROW - 52 - 2 * GUTTER
+TONGUE = Box(ROW + 52 + 2 * GUTTER, 0, NARROW, 22.5)
+CAVITY = Box(ROW + 52 + 2 * GUTTER, 22.5 + GUTTER, NARROW, 22.5)
 
 
 def build_chart(body: Body, masks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -75,7 +80,7 @@ def build_chart(body: Body, masks: dict[str, np.ndarray]) -> dict[str, np.ndarra
 def _mirrored(
     faces: np.ndarray, mirror: np.ndarray, texels: np.ndarray, left: np.ndarray
 ) -> np.ndarray:
-    """Corners of the right faces from their left twins; `triangulate` keeps twins next to each other."""
+    """Corners of the right faces from their left twins; `triangulate` pairs them."""
     twins = np.flatnonzero(left)
     assert (np.sort(mirror[faces[~left]], axis=1) == np.sort(faces[twins], axis=1)).all()
     order = (mirror[faces[~left]][:, :, None] == faces[twins][:, None, :]).argmax(2)
@@ -85,27 +90,40 @@ def _mirrored(
 def _pieces(body: Body, masks: dict[str, np.ndarray], left: np.ndarray):
     """Left faces of each part and their corners in texels of the half chart."""
     parts = body.mesh.face_parts
-    yield _skin(body, masks, left & np.isin(parts, [PARTS.index("skin"), PARTS.index("cavity")]))
+    yield _skin(body, masks, left & (parts == PARTS.index("skin")))
     yield _eyeball(body, left & (parts == PARTS.index("leye")))
     for name, box in (("upper_teeth", UPPER_TEETH), ("lower_teeth", LOWER_TEETH)):
         yield _teeth(body, left & (parts == PARTS.index(name)), box)
-    yield _tongue(body, left & (parts == PARTS.index("tongue")))
+    for name, box in (("tongue", TONGUE), ("cavity", CAVITY)):
+        yield _pouch(body, left & (parts == PARTS.index(name)), box)
 
 
 def _skin(body: Body, masks: dict[str, np.ndarray], chosen: np.ndarray):
+    """Eye and mouth openings are capped, so that skin is a disc; the caps are then left out."""
     faces, points = body.mesh.faces[chosen], body.points
     masks = masks | {"front": front_of_face(points) * masks["face"]}
-    hole, outer = sorted(border_loops(faces), key=len)
-    middle = len(points)
-    cap = np.array([(b, a, middle) for a, b in zip(hole, np.roll(hole, -1), strict=True)])
-    points = np.vstack((points, points[hole].mean(0)))
-    spacing = np.append(wanted_spacing(masks), 3.0)
-    everything = np.vstack((faces, cap))
     importance = 1 + sum(masks[name] * gain for name, gain in IMPORTANCE.items())
-    weights = np.r_[importance[faces].mean(1), np.full(len(cap), 0.02)]
-    sides = _skin_sides(points, outer)
-    placed = flatten_part(points, everything, spacing, weights, sides, SKIN)
+    eye, mouth = (_opening(body, faces, loop) for loop in ("lid_tuck", "lip_cavity"))
+    centres = np.stack([points[np.unique(edges)].mean(0) for edges in (eye, mouth)])
+    centres[1, 0] = 0
+    caps = [
+        np.column_stack((edges[:, ::-1], np.full(len(edges), len(points) + i)))
+        for i, edges in enumerate((eye, mouth))
+    ]
+    everything = np.vstack((faces, *caps))
+    points = np.vstack((points, centres))
+    spacing = np.append(wanted_spacing(masks), (1.0, 1.0))
+    weights = np.append(importance[faces].mean(1), np.full(len(eye) + len(mouth), CAP_WEIGHT))
+    outer = max(border_loops(everything), key=len)
+    placed = flatten_part(points, everything, spacing, weights, _skin_sides(points, outer), SKIN)
     return np.flatnonzero(chosen), placed[faces]
+
+
+def _opening(body: Body, faces: np.ndarray, loop: str) -> np.ndarray:
+    """Directed border edges along the rings of this name: [E, 2]."""
+    rings = [ring for name, ring in body.mesh.rings.items() if name.endswith(loop)]
+    inside = np.isin(border_edges(faces), np.concatenate(rings)).all(1)
+    return border_edges(faces)[inside]
 
 
 def front_of_face(points: np.ndarray) -> np.ndarray:
@@ -143,7 +161,7 @@ def _cut(loop: np.ndarray, corners: Sequence[int]) -> tuple[np.ndarray, ...]:
     """Split a closed loop at four places, ends shared."""
     closed = np.concatenate((loop, loop[:1]))
     ends = [*corners, len(loop)]
-    return tuple(closed[a : b + 1] for a, b in zip(ends[:-1], ends[1:], strict=True))
+    return tuple(closed[a : b + 1] for a, b in pairwise(ends))
 
 
 def flatten_part(
@@ -169,10 +187,15 @@ def flatten_part(
     return placed
 
 
+def border_edges(faces: np.ndarray) -> np.ndarray:
+    """Open edges along the direction of their faces: [E, 2]."""
+    sides = {(int(f[i]), int(f[(i + 1) % 3])) for f in faces for i in range(3)}
+    return np.array(sorted((a, b) for a, b in sides if (b, a) not in sides))
+
+
 def border_loops(faces: np.ndarray) -> list[np.ndarray]:
     """Closed borders of a mesh, along the direction of their faces."""
-    sides = {(int(f[i]), int(f[(i + 1) % 3])) for f in faces for i in range(3)}
-    after = {a: b for a, b in sides if (b, a) not in sides}
+    after = dict(border_edges(faces).tolist())
     loops = []
     while after:
         start = min(after)
@@ -223,20 +246,19 @@ def _outward(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return (normals * arms).sum(1) / np.maximum(size, 1e-20)
 
 
-def _tongue(body: Body, chosen: np.ndarray):
-    """The left half of the tongue, its midline all around the box."""
+def _pouch(body: Body, chosen: np.ndarray, box: Box):
+    """The left half of a bag or a tongue: its border goes all around the box, by length."""
     faces, points = body.mesh.faces[chosen], body.points
     (loop,) = border_loops(faces)
     loop = np.roll(loop, -int(points[loop, 2].argmax()))
     steps = np.linalg.norm(points[np.roll(loop, -1)] - points[loop], axis=1)
-    travelled = np.concatenate(((0,), np.cumsum(steps)))[:-1] / steps.sum()
-    share = TONGUE.width / (TONGUE.width + TONGUE.height) / 2
-    places = (share / 2, 0.5 - share / 2, 0.5 + share / 2, 1 - share / 2)
-    corners = [int(np.abs(travelled - t).argmin()) for t in places]
-    loop = np.roll(loop, -corners[-1])
-    first = len(loop) - corners[-1]
-    sides = _cut(loop, (0, first + corners[0], first + corners[1], first + corners[2]))
+    travelled = np.append(0, np.cumsum(steps))[:-1] / steps.sum()
+    share = box.width / (box.width + box.height) / 2
+    corners = [int(np.abs(travelled - t).argmin()) for t in (0, share, 0.5, 0.5 + share)]
+    uses = np.bincount(faces.ravel(), minlength=len(points))
+    for tip in np.flatnonzero(uses[loop] == 1):  # on a straight side its triangle would be flat
+        corners[int(np.abs(np.array(corners) - tip).argmin())] = int(tip)
     spacing = np.full(len(points), 1.0)
-    return np.flatnonzero(chosen), flatten_part(
-        points, faces, spacing, np.ones(len(faces)), sides, TONGUE
-    )[faces]
+    weights = np.ones(len(faces))
+    sides = _cut(loop, corners)
+    return np.flatnonzero(chosen), flatten_part(points, faces, spacing, weights, sides, box)[faces]

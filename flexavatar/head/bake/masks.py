@@ -16,8 +16,7 @@ JAW_LINE = ((-0.03, 0.0, 0.11), (0.058, 0.052, 0.112))
 
 def build_masks(source: Source, body: Body) -> dict[str, np.ndarray]:
     """Smooth, mirror-symmetric masks in 0..1: name -> [V]."""
-    mesh, points = body.mesh, body.points
-    skin = mesh.part("skin")
+    mesh = body.mesh
     masks = {name: mesh.part(name).astype(float) for name in ("leye", "reye", "tongue", "cavity")}
     masks["eyes"] = mesh.part("leye", "reye").astype(float)
     masks["teeth"] = mesh.part("upper_teeth", "lower_teeth").astype(float)

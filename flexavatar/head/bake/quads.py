@@ -51,7 +51,7 @@ class QuadMesh:
         return loop
 
     def flood(self, start: int, walls: Iterable[int]) -> np.ndarray:
-        """Faces reached from the vertex `start` without crossing the edge loop `walls`: [F] bool."""
+        """Faces reached from the vertex `start` without crossing the loop `walls`: [F] bool."""
         ring = list(walls)
         blocked = {edge_key(a, b) for a, b in zip(ring, ring[1:] + ring[:1], strict=True)}
         inside = (self.quads == start).any(1)

@@ -45,7 +45,7 @@ def face_motion(body: Body, mouth: np.ndarray) -> FaceMotion:
 
 
 def _clean_targets(body: Body, lids: tuple[LidMotion, LidMotion], mouth: np.ndarray) -> np.ndarray:
-    """Our own blink, eyeballs left to their joints, lid skin out of the eyeballs, mouth left alone."""
+    """Our own blink, eyeballs left to their joints, lids out of the eyeballs, mouth left alone."""
     targets = body.arkit.copy()
     targets[:, body.mesh.part("leye", "reye")] = 0
     for eye, side in enumerate(SIDES):
