@@ -31,7 +31,7 @@ from flexavatar.head.arkit import ARKIT_NAMES
 
 Array = NDArray[np.float64]
 
-COARTICULATION_S = 0.045
+COARTICULATION_S = 0.038
 SPEECH_SMOOTHING_S = 0.016
 EYE_YAW_DEG, EYE_PITCH_DEG = 28.6, 20.1
 """Turn of an eye at weight 1: 0.5 and 0.35 rad."""

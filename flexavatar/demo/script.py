@@ -16,10 +16,10 @@ PRESS = both("mouthPress", 0.35) | {"mouthRollLower": 0.28, "mouthRollUpper": 0.
 BITE = {"jawOpen": 0.06, "mouthRollLower": 0.45} | both("mouthUpperUp", 0.16)
 TEETH = {"jawOpen": 0.07} | both("mouthStretch", 0.18) | both("mouthLowerDown", 0.26)
 WIDE = {"jawOpen": 0.13} | both("mouthStretch", 0.22) | both("mouthLowerDown", 0.3)
-OPEN = {"jawOpen": 0.42} | both("mouthLowerDown", 0.32) | both("mouthUpperUp", 0.12)
-MID = {"jawOpen": 0.25} | both("mouthLowerDown", 0.24)
+OPEN = {"jawOpen": 0.54} | both("mouthLowerDown", 0.32) | both("mouthUpperUp", 0.12)
+MID = {"jawOpen": 0.31} | both("mouthLowerDown", 0.24)
 ROUND = {"jawOpen": 0.16, "mouthPucker": 0.62, "mouthFunnel": 0.28}
-HALF_ROUND = {"jawOpen": 0.27, "mouthPucker": 0.34, "mouthFunnel": 0.38}
+HALF_ROUND = {"jawOpen": 0.33, "mouthPucker": 0.34, "mouthFunnel": 0.38}
 TIP = {"jawOpen": 0.11, "tongueOut": 0.04} | both("mouthLowerDown", 0.18)
 
 Viseme = tuple[Mapping[str, float], float]  # weights, dominance over its neighbours
