@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-import torch
 
 from flexavatar.errors import InputError
 from flexavatar.render import cpu, cuda
@@ -35,11 +36,12 @@ def check_camera(camera: Camera) -> None:
             raise InputError(f"camera {name}: expected 1..{MAX_SIDE}, got {side}")
     if camera.viewmat.is_cuda or camera.K.is_cuda:
         return  # looking at the values would stall the device
-    for name, matrix in (("viewmat", camera.viewmat), ("K", camera.K)):
-        if not bool(torch.isfinite(matrix).all()):
-            raise InputError(f"camera {name}: expected finite numbers, got {matrix.tolist()}")
-    if not bool((camera.K.diagonal()[:2] > 0).all()):
-        raise InputError(f"camera K: expected positive focal lengths, got {camera.K.tolist()}")
+    viewmat, K = camera.viewmat.flatten().tolist(), camera.K.flatten().tolist()
+    for name, matrix in (("viewmat", viewmat), ("K", K)):
+        if not all(map(math.isfinite, matrix)):
+            raise InputError(f"camera {name}: expected finite numbers, got {matrix}")
+    if K[0] <= 0 or K[4] <= 0:
+        raise InputError(f"camera K: expected positive focal lengths, got {K[0]} and {K[4]}")
 
 
 def rasterize(gaussians: Gaussians, camera: Camera) -> Frame:

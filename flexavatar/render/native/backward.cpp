@@ -85,12 +85,13 @@ struct Slots {
     const Entry* entries;
     int tile_x, tile_y;
 
-    uint32_t of(uint32_t entry) const {
+    uint32_t index(uint32_t entry) const {
         const uint32_t id = entries[entry].splat;
         const TileRect& rect = ctx.rects[id];
         const int top = std::max<int>(rect.y, ctx.filled_first);
         return ctx.splats[id].first_slot + (tile_y - top) * rect.width + (tile_x - rect.x);
     }
+    float* at(uint32_t slot) const { return ctx.slots.get() + size_t(slot) * GRADS; }
 };
 
 template <bool WithDepth>
@@ -101,8 +102,8 @@ __attribute__((noinline)) void replay_columns(Tile<PLANES>& tile, Columns& colum
         Sums sums;
         for (; i < columns.count && columns.items[i].entry == entry; ++i)
             replay_column<WithDepth>(tile, columns.items[i], sums);
-        const uint32_t slot = slots.of(entry);
-        write_slot(slots.ctx.slots.get() + size_t(slot) * GRADS, sums);
+        const uint32_t slot = slots.index(entry);
+        write_slot(slots.at(slot), sums);
         slots.ctx.touched[slot] = 1;
     }
     columns.count = 0;
@@ -151,10 +152,13 @@ void replay_tile(Context& ctx, const PictureGradient& in, int t, bool sorted) {
     Strips strips;
     for (int i = 0; i < used; i += LANES) {
         const int some = std::min(LANES, used - i);
-        for (int k = i + LANES; k < std::min(i + 2 * LANES, used); ++k)
+        for (int k = i + LANES; k < std::min(i + 2 * LANES, used); ++k) {
             __builtin_prefetch(&ctx.splats[entries[k].splat]);
+            __builtin_prefetch(&ctx.rects[entries[k].splat]);
+        }
         find_strips(ctx.splats.get(), entries + i, some, x0, y0, strips);
         for (int l = 0; l < some; ++l) {
+            __builtin_prefetch(slots.at(slots.index(i + l)), 1);  // else its store holds up others
             add_columns(ctx.splats[entries[i + l].splat], strips, l, i + l, tile.open, columns);
             if (columns.full()) replay_columns<WithDepth>(tile, columns, slots);
         }

@@ -136,8 +136,9 @@ FLEX_INLINE V3 cross(V3 a, V3 b) {
 template <int Width>
 FLEX_INLINE void gather_items(const float* items, int count, f8 out[Width]) {
     float lanes[Width][LANES];
+    const int step = count < LANES ? 0 : 1;
     for (int l = 0; l < LANES; ++l) {
-        const float* item = items + Width * (l < count ? l : count - 1);
+        const float* item = items + Width * (step ? l : l < count ? l : count - 1);
         for (int k = 0; k < Width; ++k) lanes[k][l] = item[k];
     }
     for (int k = 0; k < Width; ++k) out[k] = load(lanes[k]);
