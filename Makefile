@@ -44,12 +44,12 @@ $(VENV)/.core: $(SOURCES) | $(VENV)/bin/python
 	@sh scripts/system-packages $(PYTHON)
 	@echo "installing flexavatar and what it needs into $(VENV) (a few minutes the first time)"
 	@$(PIP) -c constraints.txt setuptools torch==2.13.0 || $(call failed,torch 2.13.0)
-	@$(PIP) -c constraints.txt --no-build-isolation -e . || $(call failed,flexavatar)
+	@$(PIP) -c constraints.txt --no-build-isolation --use-pep517 -e . || $(call failed,flexavatar)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
 	@echo "installing the tools for tests and checks"
-	@$(PIP) -c constraints.txt --no-build-isolation -e ".[dev]" || $(call failed,the tools)
+	@$(PIP) -c constraints.txt --no-build-isolation --use-pep517 -e ".[dev]" || $(call failed,the tools)
 	@touch $@
 
 failed = { echo "error: pip could not install $(1): the lines above say why" >&2; exit 1; }
