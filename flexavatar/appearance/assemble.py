@@ -1,4 +1,4 @@
-"""All Gaussians of a new avatar in one list: skin, eyes, mouth, and what is loose around the head."""
+"""All Gaussians of a new avatar in one list: skin, eyes, mouth, and what is loose around them."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class Splats:
     colors: Tensor  # [G, 3]
     opacities: Tensor  # [G]
     free: Tensor  # [G] 1 if place, size and turn may be fitted
+    fade: Tensor  # [G] 1 if the opacity may be fitted
     paint: Tensor  # [G] 0..1 how freely the colour may be fitted
 
     def __len__(self) -> int:
@@ -65,22 +66,32 @@ def _presence(views: Sequence[View], texels: Texels, head: FlameHead) -> Tensor:
 
 
 def _surface_splats(surface: Surface, texels: Texels, present: Tensor) -> Splats:
-    lids = texels.masks["lids"]
-    skin = texels.zones == int(Zone.SKIN)
+    """Lids, lips and all inside them keep their shape: they must look right when they move."""
+    folds = torch.maximum(texels.masks["lids"], texels.masks["lips"])
+    skin = (texels.zones == int(Zone.SKIN)) * 1.0
     seen = (surface.seen * 3).clamp(0, 1)
+    free = (seen > 0.3) * skin * (folds < 0.3)
+    face = torch.maximum(texels.masks["face"], texels.masks["mouth"])
+    own = torch.where(
+        texels.masks["teeth"] > 0.5, 0.5, torch.where(texels.masks["eyes"] > 0.5, 0.25, 0.0)
+    )
     return Splats(
         texels.binding,
         surface.splats,
         surface.colors,
         OPAQUE * present,
-        free=(seen > 0.3) * skin * (lids < 0.3) * 1.0,
-        paint=seen * torch.where(lids > 0.3, 0.3, 1.0) * torch.where(skin, 1.0, 0.5),
+        free=free,
+        fade=free * (face < 0.5),
+        paint=seen * torch.where(skin > 0, torch.where(folds > 0.3, 0.4, 1.0), own),
     )
 
 
 def _loose_list(loose: Loose) -> Splats:
     ones = torch.ones(len(loose.binding))
-    return Splats(loose.binding, loose.splats, loose.colors, loose.opacities, ones, ones)
+    return Splats(loose.binding, loose.splats, loose.colors, loose.opacities, ones, ones, ones)
+
+
+COLUMNS = ("colors", "opacities", "free", "fade", "paint")
 
 
 def join(parts: Sequence[Splats]) -> Splats:
@@ -92,13 +103,13 @@ def join(parts: Sequence[Splats]) -> Splats:
     return Splats(
         Binding(column("vertex_ids", "binding"), column("bary", "binding")),
         LocalSplats(*(column(f.name, "local") for f in fields(LocalSplats))),
-        *(column(name, "") for name in ("colors", "opacities", "free", "paint")),
+        *(column(name, "") for name in COLUMNS),
     )
 
 
 def select(splats: Splats, keep: Tensor) -> Splats:
     """Those where `keep` [G] is true."""
-    rest = {n: getattr(splats, n)[keep] for n in ("colors", "opacities", "free", "paint")}
+    rest = {n: getattr(splats, n)[keep] for n in COLUMNS}
     binding = Binding(splats.binding.vertex_ids[keep], splats.binding.bary[keep])
     local = LocalSplats(*(getattr(splats.local, f.name)[keep] for f in fields(LocalSplats)))
     return replace(splats, binding=binding, local=local, **rest)

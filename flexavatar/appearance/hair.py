@@ -25,6 +25,8 @@ from flexavatar.render.camera import position, project
 REACH = (-0.02, 0.06)
 """Metres the scalp may move in and out; longer hair is loose."""
 STEPS = 41
+EDGE = 0.8
+"""Matte at which hair ends: the soft rim beyond is left to loose splats."""
 OUTLINE = 0.35
 """Cosine between normal and line of sight below which a vertex is on the outline."""
 TYPICAL = 0.006
@@ -86,7 +88,7 @@ def _outline_heights(
     heights = torch.linspace(*REACH, STEPS)
     points = vertices[:, None] + away[:, None] * heights[:, None]  # [V, S, 3]
     pixels = project(view.camera, points.flatten(0, 1))[:, :2]
-    outside = sample(torch.from_numpy(view.portrait.matte), pixels).view(-1, STEPS) < 0.5
+    outside = sample(torch.from_numpy(view.portrait.matte), pixels).view(-1, STEPS) < EDGE
     first = torch.where(outside.any(1), outside.float().argmax(1), STEPS - 1)
     shown = sample(torch.from_numpy(view.portrait.inside.astype(np.float32)), pixels)
     side = view.camera.width
@@ -126,7 +128,7 @@ def hair_color(views: Sequence[View]) -> Tensor:
 
 
 def _hair_pixels(view: View) -> NDArray[np.bool_]:
-    """Person, above the eyes, outside the face's oval: [S, S]."""
+    """Person, well above the eyes, outside the face's oval: [S, S]."""
     points = view.portrait.face.points[:, :2].astype(np.float64)
     up = points[10] - points[152]
     height = float(np.linalg.norm(up))
@@ -139,4 +141,8 @@ def _hair_pixels(view: View) -> NDArray[np.bool_]:
     )
     rows, columns = np.indices(face.shape)
     along = (columns - middle[0]) * up[0] + (rows - middle[1]) * up[1]
-    return (view.portrait.matte > 0.95) & (face == 0) & (along > 0.1 * height)
+    across = np.abs((columns - middle[0]) * up[1] - (rows - middle[1]) * up[0])
+    person = cv2.erode(view.portrait.matte, np.ones((5, 5))) > 0.95
+    above = person & (face == 0) & (along > 0.3 * height) & (across < 0.5 * height)
+    top = np.median(along[above]) if above.any() else 0.0  # the lower half may be forehead
+    return above & (along >= top)

@@ -48,7 +48,7 @@ def refine(
     free, paint = splats.free[:, None], splats.paint[:, None]
     parameters = {
         "colors": Parameter(splats.colors, 0.01, paint),
-        "opacities": Parameter(torch.logit(splats.opacities.clamp(0.01, 0.99)), 0.04, splats.free),
+        "opacities": Parameter(torch.logit(splats.opacities.clamp(0.01, 0.99)), 0.04, splats.fade),
         "scales": Parameter(splats.local.scales.log(), 0.015, free),
         "offsets": Parameter(splats.local.offsets, OFFSET_STEP, free),
         "quats": Parameter(splats.local.quats, 0.01, free),
