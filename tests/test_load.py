@@ -165,7 +165,9 @@ def test_truncated_files_are_refused(flame: Arrays, tmp_path: Path) -> None:
 
 
 def test_flipped_bytes_load_or_are_refused(flame: Arrays, tmp_path: Path) -> None:
-    whole = save_pickle(tmp_path / "a.pkl", flame | {"shapedirs": np.zeros((30, 3, 301))}).read_bytes()
+    whole = save_pickle(
+        tmp_path / "a.pkl", flame | {"shapedirs": np.zeros((30, 3, 301))}
+    ).read_bytes()
     rng = np.random.default_rng(1)
     path = tmp_path / "b.pkl"
     for _ in range(60):
@@ -227,11 +229,15 @@ def test_chart_comes_from_the_template_beside_it(flame: Arrays, tmp_path: Path) 
 
 def test_unwrap_has_no_overlaps() -> None:
     steps = 24
-    u, v = np.meshgrid(np.linspace(0, 2 * np.pi, steps), np.linspace(0, 2 * np.pi, steps), indexing="ij")
+    u, v = np.meshgrid(
+        np.linspace(0, 2 * np.pi, steps), np.linspace(0, 2 * np.pi, steps), indexing="ij"
+    )
     ring = 2 + np.cos(v)  # a torus hides parts of itself from every side
     points = np.stack((ring * np.cos(u), np.sin(v), ring * np.sin(u)), -1).reshape(-1, 3)
     a = (np.arange(steps - 1)[:, None] * steps + np.arange(steps - 1)).ravel()
-    faces = np.concatenate((np.stack((a, a + 1, a + steps), 1), np.stack((a + 1, a + steps + 1, a + steps), 1)))
+    faces = np.concatenate(
+        (np.stack((a, a + 1, a + steps), 1), np.stack((a + 1, a + steps + 1, a + steps), 1))
+    )
     chart = unwrap(points, faces)
     assert chart.uvs.min() >= 0
     assert chart.uvs.max() <= 1
@@ -250,16 +256,22 @@ def test_ict_becomes_a_head(shared_data: Path) -> None:
     leye, reye = head.joints(head.template)[3:]
     assert leye[0] > 0.02 > -0.02 > reye[0]  # the character's left is +x
     assert leye[2] > 0.05
-    assert head.jaw_pitch == pytest.approx(np.radians(25.3), abs=np.radians(0.1))  # as measured on it
+    assert head.jaw_pitch == pytest.approx(
+        np.radians(25.3), abs=np.radians(0.1)
+    )  # as measured on it
 
 
-@pytest.mark.parametrize("name", ["jawOpen", "eyeBlinkLeft", "mouthSmileRight", "cheekPuff", "jawLeft"])
+@pytest.mark.parametrize(
+    "name", ["jawOpen", "eyeBlinkLeft", "mouthSmileRight", "cheekPuff", "jawLeft"]
+)
 def test_ict_moves_as_its_own_shapes_say(shared_data: Path, name: str) -> None:
     path = shared_data / "ict_facekit_f16.npz"
     head = read_rig(path)
     with np.load(path) as archive:
         names = [str(n) for n in archive["expr_names"]]
-        field = sum(archive["expr"][names.index(n)].astype(np.float32) * 0.01 for n in ict_names(name))
+        field = sum(
+            archive["expr"][names.index(n)].astype(np.float32) * 0.01 for n in ict_names(name)
+        )
     posed = head.pose(head.template, arkit_to_flame({name: 1.0}, load_arkit_basis(head))).vertices
     skin = slice(0, 14062)
     # 0.02 mm: the ridge in the fit; the displacements are some 10 mm.

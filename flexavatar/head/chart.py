@@ -40,7 +40,9 @@ def read_obj_chart(path: Path, faces: np.ndarray) -> Chart:
     try:
         chart = [[found[frozenset(f)][v] for v in f] for f in faces.tolist()]
     except KeyError as error:
-        raise AssetError(f"{path}: expected the rig's {len(faces)} triangles, one is missing") from error
+        raise AssetError(
+            f"{path}: expected the rig's {len(faces)} triangles, one is missing"
+        ) from error
     table = np.array(chart, dtype=np.int64)
     if table.min() < 0 or table.max() >= len(uvs) or not np.isfinite(uvs).all():
         raise AssetError(f"{path}: expected texture coordinates 1..{len(uvs)}, got others")
@@ -70,7 +72,10 @@ def unwrap(vertices: np.ndarray, faces: np.ndarray) -> Chart:
         group = _islands(faces, group * 2 + raised)
     placed = _pack(flat, group)
     corners = np.unique(
-        np.stack((np.repeat(group, 3), faces.ravel()), 1), axis=0, return_index=True, return_inverse=True
+        np.stack((np.repeat(group, 3), faces.ravel()), 1),
+        axis=0,
+        return_index=True,
+        return_inverse=True,
     )
     uvs = placed.reshape(-1, 2)[corners[1]]
     return Chart(uvs.astype(np.float32), corners[2].reshape(-1, 3).astype(np.int64))
@@ -84,7 +89,10 @@ def _axis_views(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np
     sign = np.where(np.take_along_axis(normals, axis[:, None], 1)[:, 0] < 0, -1, 1)
     first, second = (axis + 1) % 3, (axis + 2) % 3
     rows = np.arange(len(faces))[:, None]
-    flat = np.stack((corners[rows, [[0, 1, 2]], first[:, None]], corners[rows, [[0, 1, 2]], second[:, None]]), -1)
+    flat = np.stack(
+        (corners[rows, [[0, 1, 2]], first[:, None]], corners[rows, [[0, 1, 2]], second[:, None]]),
+        -1,
+    )
     flat[..., 0] *= sign[:, None]
     return flat, axis * 2 + (sign > 0)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tempfile
+import zipfile
+import zlib
 from dataclasses import dataclass, fields
 from itertools import product
 from pathlib import Path
@@ -125,7 +128,9 @@ def _features(vertices: np.ndarray, rig: RigParts, side: np.ndarray) -> np.ndarr
 def _nearest(onto: _Side, of: _Side, onto_rig: RigParts, of_rig: RigParts) -> SurfacePoints:
     """For every vertex of one mesh the nearest place of the same part on the other."""
     count = len(of.vertices)
-    found = SurfacePoints(np.zeros(count, np.int64), np.tile((1.0, 0, 0), (count, 1)), np.zeros(count))
+    found = SurfacePoints(
+        np.zeros(count, np.int64), np.tile((1.0, 0, 0), (count, 1)), np.zeros(count)
+    )
     for part, seen in product(range(LOWER + 1), (True, False)):
         ids = np.flatnonzero((of_rig.part == part) & (of_rig.seen == seen))
         faces = _allowed(onto_rig, part, seen)
@@ -188,7 +193,7 @@ def _cache_paths(key: str, beside: Path | None) -> list[Path]:
 def _read(path: Path, key: str, a: FlameHead, b: FlameHead) -> Correspondence | None:
     """What was kept under this key; None if there is nothing whole."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             arrays = dict(archive)
         if str(arrays["key"]) != key:
             return None
@@ -203,7 +208,7 @@ def _read(path: Path, key: str, a: FlameHead, b: FlameHead) -> Correspondence | 
             lids=lid_pairs(a),
             **{name: arrays[name] for name in _PLAIN},
         )
-    except (OSError, KeyError, ValueError, EOFError):
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
 
 

@@ -77,7 +77,7 @@ class DriveThrough:
         own = self._open_turns(turns)
         rotation, shift = _blend(self.weights, own)
         base = (rotation @ self.open[..., None])[..., 0] + shift
-        extra = self._extra(posed, turns)
+        extra = self._extra(posed, turns) * self.fill.known[:, None]
         moved = base + (rotation @ self.fill(extra)[..., None])[..., 0]
         return torch.from_numpy(self._lids(moved, rotation, posed)).to(rig_posed)
 

@@ -84,7 +84,9 @@ def _rows(name: str, matrix: np.ndarray, rows: int, columns: int) -> np.ndarray:
     check_array(name, matrix, rows, columns)
     sums = matrix.sum(1)
     if np.abs(sums - 1).max() > 1e-2:  # files differ by rounding, not by more
-        raise AssetError(f"{name}: expected rows that sum to 1, got {sums.min():.3g}..{sums.max():.3g}")
+        raise AssetError(
+            f"{name}: expected rows that sum to 1, got {sums.min():.3g}..{sums.max():.3g}"
+        )
     return matrix / sums[:, None]
 
 

@@ -88,7 +88,9 @@ def check_size(template: np.ndarray) -> None:
     """Raise AssetError unless the template is as tall as a head in metres, y up."""
     low, high = SIDE_LIMITS
     if not low <= (height := float(np.ptp(template[:, 1]))) <= high:
-        raise AssetError(f"template: expected a head {low}..{high} m tall along y, got {height:.3g} m")
+        raise AssetError(
+            f"template: expected a head {low}..{high} m tall along y, got {height:.3g} m"
+        )
 
 
 def _floats(array: np.ndarray) -> Tensor:

@@ -95,7 +95,9 @@ def _shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     shapes = dict(zip(names, fields, strict=True))
     wanted = {part for name in ARKIT_NAMES if name != "tongueOut" for part in ict_names(name)}
     if missing := sorted(wanted - shapes.keys()):
-        raise AssetError(f"expr_names: expected ICT-FaceKit's 57 shapes; missing {', '.join(missing)}")
+        raise AssetError(
+            f"expr_names: expected ICT-FaceKit's 57 shapes; missing {', '.join(missing)}"
+        )
     return shapes
 
 
@@ -153,7 +155,9 @@ def _regressor(points: np.ndarray, joints: np.ndarray) -> np.ndarray:
     return np.stack([regressor_row(points, s, j) for s, j in zip(supports, joints, strict=True)])
 
 
-def _weights(points: np.ndarray, faces: np.ndarray, opened: np.ndarray, hinge: JawHinge) -> np.ndarray:
+def _weights(
+    points: np.ndarray, faces: np.ndarray, opened: np.ndarray, hinge: JawHinge
+) -> np.ndarray:
     """LBS weights; what the neck leaves behind is filled in from the open head later: [V, 5]."""
     full = hinge.displacement(points)
     jaw = np.clip((opened * full).sum(1) / np.maximum((full**2).sum(1), 1e-8), 0, 1)
@@ -173,7 +177,9 @@ def _with_shapes(head: FlameHead, shapes: dict[str, np.ndarray]) -> FlameHead:
     fields = np.array([sum((shapes[part] for part in parts), zero) for parts in known])
     offsets = offsets_before_skinning(head, torch.from_numpy(fields).float())
     used = {part for parts in known for part in parts}
-    rest = np.array([shapes[name] for name in sorted(shapes.keys() - used)]).reshape(-1, *zero.shape)
+    rest = np.array([shapes[name] for name in sorted(shapes.keys() - used)]).reshape(
+        -1, *zero.shape
+    )
     spanned = np.concatenate((offsets.numpy(), rest.astype(np.float32)))
     modes = np.tensordot(spanned, expression_mix(spanned, EXPRESSION_SIZE), axes=(0, 0))
     padded = np.pad(modes, ((0, 0), (0, 0), (0, EXPRESSION_SIZE - modes.shape[-1])))

@@ -75,4 +75,6 @@ def _spread(points: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> np.ndar
     fade = np.clip(1 - nearest / REACH, 0, 1)
     share = np.exp(-0.5 * (to_upper**2 - nearest[:, None] ** 2) / SPREAD**2)
     near = nearest < REACH
-    return np.where(near, t * fade * fade * (3 - 2 * fade), 0)[:, None] * share / share.sum(1)[:, None]
+    return (
+        np.where(near, t * fade * fade * (3 - 2 * fade), 0)[:, None] * share / share.sum(1)[:, None]
+    )

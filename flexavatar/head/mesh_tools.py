@@ -70,8 +70,8 @@ class Fill:
         links = adjacency(faces, count)
         laplacian = diags_array(np.asarray(links.sum(1)).ravel()) - links
         piece = components(faces, count)
-        known = np.bincount(piece, weights=trust)[piece] > 1
-        self.weight = np.where(known, np.maximum(trust, 1e-4), 1.0)
+        self.known = np.bincount(piece, weights=trust)[piece] > 1  # [V] in a piece with some trust
+        self.weight = np.where(self.known, np.maximum(trust, 1e-4), 1.0)
         self.factors = factor((diags_array(self.weight) + smoothness * laplacian).tocsc())
 
     def __call__(self, field: np.ndarray) -> np.ndarray:

@@ -199,4 +199,3 @@ def _place_mouth(
     bent = bent.copy()
     bent[inner] = start.apply(source.vertices[inner]) + shift
     return bent
-

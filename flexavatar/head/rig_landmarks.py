@@ -131,4 +131,3 @@ def _trace(head: FlameHead, view: MeshView, skin: Tensor, pixels: np.ndarray) ->
     points = (corners * view.bary[y, x][..., None]).sum(1).double().numpy()
     points[gap > 4] = np.nan  # pixels: the landmark is not on skin in this view
     return points
-

@@ -15,7 +15,18 @@ from flexavatar.render.mesh import render_mesh
 
 SKIN, LEFT_EYE, RIGHT_EYE, UPPER, LOWER = range(5)
 """Parts: skin with the mouth cavity; eyeballs; upper teeth; lower teeth and tongue."""
-TURNS = ((0, 0), (-50, 0), (50, 0), (-100, 0), (100, 0), (180, 0), (0, 50), (0, -50), (130, 20), (-130, 20))
+TURNS = (
+    (0, 0),
+    (-50, 0),
+    (50, 0),
+    (-100, 0),
+    (100, 0),
+    (180, 0),
+    (0, 50),
+    (0, -50),
+    (130, 20),
+    (-130, 20),
+)
 """Yaw and pitch of the cameras that decide what can be seen, degrees."""
 SEEN_DEPTH = 0.0015
 """Metres behind the nearest surface at which a vertex still counts as seen."""
@@ -75,7 +86,9 @@ def _seen(head: FlameHead) -> np.ndarray:
         camera = orbit(front_camera(head), yaw, pitch, pivot)
         view = render_mesh(head.template, head.faces, camera)
         place = head.template @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
-        pixel = (place[:, :2] / place[:, 2:] * camera.K.diagonal()[:2] + camera.K[:2, 2]).floor().long()
+        pixel = (
+            (place[:, :2] / place[:, 2:] * camera.K.diagonal()[:2] + camera.K[:2, 2]).floor().long()
+        )
         inside = ((pixel >= 0) & (pixel < camera.width)).all(1)
         x, y = pixel.clamp(0, camera.width - 1).unbind(1)
         seen |= inside & (place[:, 2] < view.depth[y, x] + SEEN_DEPTH)

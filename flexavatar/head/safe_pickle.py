@@ -71,7 +71,9 @@ class _Unpickler(pickle._Unpickler):
         state = self.stack.pop()  # type: ignore[attr-defined]
         target = self.stack[-1]  # type: ignore[attr-defined]
         if not isinstance(target, Record):
-            raise AssetError(f"pickle: expected state for an array, got it for {type(target).__name__}")
+            raise AssetError(
+                f"pickle: expected state for an array, got it for {type(target).__name__}"
+            )
         target.state = state
 
     dispatch[pickle.BUILD[0]] = build  # type: ignore[assignment]
@@ -87,7 +89,9 @@ def read_pickle(data: bytes) -> Any:
     except AssetError:
         raise
     except Exception as error:  # damaged bytes fail in many ways
-        raise AssetError(f"pickle: expected a whole pickle, got damaged data ({error!r})") from error
+        raise AssetError(
+            f"pickle: expected a whole pickle, got damaged data ({error!r})"
+        ) from error
 
 
 def as_mapping(value: Any) -> dict[str, Any]:
@@ -167,7 +171,12 @@ def _dense(record: Record) -> np.ndarray:
     by_row = record.name.startswith("csr")
     majors = rows if by_row else columns
     counts = np.diff(ends)
-    if len(ends) != majors + 1 or (counts < 0).any() or counts.sum() != len(minor) or rows * columns > _MAX_SIDE:
+    if (
+        len(ends) != majors + 1
+        or (counts < 0).any()
+        or counts.sum() != len(minor)
+        or rows * columns > _MAX_SIDE
+    ):
         raise ValueError("sparse matrix with wrong index pointers")
     if len(minor) and minor.min() < 0:
         raise ValueError("sparse matrix with negative indices")

@@ -141,4 +141,3 @@ def boundary_vertices(faces: np.ndarray) -> np.ndarray:
     sides = np.sort(np.stack((faces, np.roll(faces, -1, axis=1)), -1).reshape(-1, 2), axis=1)
     edges, counts = np.unique(sides, axis=0, return_counts=True)
     return np.unique(edges[counts == 1])
-

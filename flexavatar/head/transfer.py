@@ -94,7 +94,11 @@ def _with_arkit(a: FlameHead, b: FlameHead, found: Correspondence) -> FlameHead:
         own[tongue] = carried[tongue]
         return replace(b, arkit_offsets=own)
     correctives = np.moveaxis(a.correctives.double().numpy(), -1, 0)
-    pairs = transfer_fields(found, correctives) if len(correctives) else np.zeros((0, *b.template.shape))
+    pairs = (
+        transfer_fields(found, correctives)
+        if len(correctives)
+        else np.zeros((0, *b.template.shape))
+    )
     stacked = np.moveaxis(pairs, 0, -1)
     return replace(
         b,
