@@ -7,6 +7,7 @@ first use if a compiler has come meanwhile.
 import importlib.util
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from setuptools import Distribution, setup
 from setuptools.command.build_py import build_py
@@ -14,9 +15,11 @@ from setuptools.command.build_py import build_py
 RENDER = Path("flexavatar", "render")
 
 
-def load_builder():
+def load_builder() -> ModuleType:
     """flexavatar/render/build.py by its path: importing the package would need torch."""
     spec = importlib.util.spec_from_file_location("flexavatar_build", RENDER / "build.py")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -25,7 +28,7 @@ def load_builder():
 class BuildWithNative(build_py):
     """Copies the package as usual, then compiles the library beside its sources."""
 
-    def run(self):
+    def run(self) -> None:
         super().run()
         builder = load_builder()
         folder = RENDER if self.editable_mode else Path(self.build_lib) / RENDER
@@ -38,7 +41,7 @@ class BuildWithNative(build_py):
 class PlatformDistribution(Distribution):
     """Its wheel holds machine code, so it is for one platform."""
 
-    def has_ext_modules(self):
+    def has_ext_modules(self) -> bool:
         return True
 
 

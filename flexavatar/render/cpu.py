@@ -112,7 +112,9 @@ class Rasterize(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor | None) -> Any:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]: the decorator's doing
+        ctx: Any, *grad_outputs: Tensor | None
+    ) -> Any:
         grad_rgba, grad_depth = grad_outputs
         *inputs, rgba, depth = ctx.saved_tensors
         tensors = [plain(x) for x in inputs]
