@@ -1,4 +1,4 @@
-"""Measures how well a rig follows ARKit: every shape through the whole chain, against its target."""
+"""How well a rig follows ARKit: every shape through the whole chain, against its target."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def rotation_matrix(axis_angle: Tensor) -> Tensor:
 
 
 def joint_transforms(joints: Tensor, codes: FlameCodes) -> Tensor:
-    """Neutral-to-posed transform of every joint, without `transl`: [..., 5, 3] -> [..., 5, 4, 4]."""
+    """Neutral-to-posed transform of each joint, without `transl`: [..., 5, 3] -> [..., 5, 4, 4]."""
     poses = (codes.global_orient, codes.neck_pose, codes.jaw_pose, codes.leye_pose, codes.reye_pose)
     turns = rotation_matrix(torch.stack(poses, -2))  # [..., 5, 3, 3]
     moves = joints - (turns @ joints[..., None]).squeeze(-1)  # each joint turns about itself

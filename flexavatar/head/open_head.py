@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -30,10 +31,10 @@ def load_open_head() -> FlameHead:
 def read_open_head(path: Path) -> FlameHead:
     """A rig written by `flexavatar.head.bake`."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = dict(archive)
         return _unpack(arrays)
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, BadZipFile) as error:
         raise AssetError(f"{path}: expected an open head of version {VERSION}, {error}") from error
 
 

@@ -17,7 +17,6 @@ from flexavatar.head.binding import Binding, matrix_to_quat
 from flexavatar.head.flame import FlameHead
 from flexavatar.types import check_shape
 
-
 FINE = 3
 """Points along each side of a texel at which the chart is looked for; odd."""
 
@@ -55,9 +54,11 @@ def texel_binding(head: FlameHead, size: int) -> Texels:
         head.uvs[head.uv_faces].double().cpu().numpy() * (1, -1) + (0, 1)
     ) * size * FINE - 0.5
     face, col, row, bary = _covered(corners, size * FINE)
-    aside = np.maximum(np.abs(col % FINE - FINE // 2), np.abs(row % FINE - FINE // 2))
+    right, down = col % FINE - FINE // 2, row % FINE - FINE // 2
     row, col = row // FINE, col // FINE
-    order = np.lexsort((face, aside, col, row))  # the sample nearest to the centre comes first
+    inward = np.where(col < size / 2, right, -right)
+    aside = np.maximum(np.abs(right), np.abs(down))
+    order = np.lexsort((face, down, inward, aside, col, row))  # nearest to the centre first
     face, col, row, bary = face[order], col[order], row[order], bary[order]
     first = np.ones(len(face), dtype=bool)
     first[1:] = (row[1:] != row[:-1]) | (col[1:] != col[:-1])

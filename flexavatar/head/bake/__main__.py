@@ -21,7 +21,7 @@ def main(source: tyro.conf.Positional[Path], output: Path = OPEN_HEAD_PATH) -> N
     """
     arrays = bake(open_source(source))
     output.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(output, **arrays)
+    np.savez_compressed(output, allow_pickle=False, **arrays)
     print(f"{output}: {output.stat().st_size:,} bytes, {len(arrays['template'])} vertices")
 
 

@@ -130,8 +130,8 @@ def similarity(points: np.ndarray, fields: np.ndarray) -> np.ndarray:
 
 def close_lips(points: np.ndarray, rings: dict[str, np.ndarray], soft: np.ndarray) -> np.ndarray:
     """Bring the parted lips of the average together: [V, 3], `soft` [V] bool may move."""
-    gaps, ends = [], points[rings["upper_lip_contact"][[0, -1]], 0]
-    grid = np.linspace(*ends, 80)
+    gaps, (start, end) = [], points[rings["upper_lip_contact"][[0, -1]], 0]
+    grid = np.linspace(start, end, 80)
     for name in ("contact", "inner"):
         upper, lower = (points[rings[f"{half}_lip_{name}"]] for half in ("upper", "lower"))
         over = np.interp(grid, upper[:, 0], upper[:, 1])

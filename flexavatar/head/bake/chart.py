@@ -102,7 +102,9 @@ def _skin(body: Body, masks: dict[str, np.ndarray], chosen: np.ndarray):
     """Eye and mouth openings are capped, so that skin is a disc; the caps are then left out."""
     faces, points = body.mesh.faces[chosen], body.points
     masks = masks | {"front": front_of_face(points) * masks["face"]}
-    importance = 1 + sum(masks[name] * gain for name, gain in IMPORTANCE.items())
+    importance = np.ones(len(points))
+    for name, gain in IMPORTANCE.items():
+        importance += gain * masks[name]
     eye, mouth = (_opening(body, faces, loop) for loop in ("lid_tuck", "lip_cavity"))
     centres = np.stack([points[np.unique(edges)].mean(0) for edges in (eye, mouth)])
     centres[1, 0] = 0
@@ -147,9 +149,9 @@ def _skin_sides(points: np.ndarray, outer: np.ndarray) -> tuple[np.ndarray, ...]
     rim = np.flatnonzero(~on_midline)
     start = next(i for i in rim if on_midline[i - 1]) - 1  # the last midline vertex before the rim
     loop = np.roll(outer, -start)
-    if points[loop[0], 2] < points[loop[np.count_nonzero(~on_midline) + 1], 2]:
+    if points[loop[0], 2] < points[loop[int((~on_midline).sum()) + 1], 2]:
         raise AssertionError("the border runs along the bust from front to back")
-    back = np.count_nonzero(~on_midline) + 1
+    back = int((~on_midline).sum()) + 1
     degrees = np.rad2deg(np.arctan2(points[loop, 1], points[loop, 2]))
     up_the_back = np.arange(len(loop)) > back
     high = up_the_back & (points[loop, 1] > 0.03)
@@ -183,7 +185,7 @@ def flatten_part(
     local_sides = tuple(index[side] for side in sides)
     disc = Disc(local, frames, weights, local_sides, (box.width, box.height), len(used))
     placed = np.zeros((len(points), 2))
-    placed[used] = flatten(disc) + (box.left, box.bottom)
+    placed[used] = flatten(disc) + np.array((box.left, box.bottom))
     return placed
 
 
@@ -226,7 +228,7 @@ def _teeth(body: Body, chosen: np.ndarray, box: Box):
     on_midline = np.abs(body.points[loop, 0]) < 1e-7
     start = next(i for i in np.flatnonzero(~on_midline) if on_midline[i - 1]) - 1
     loop = np.roll(loop, -start)
-    across = np.count_nonzero(on_midline) - 1
+    across = int(on_midline.sum()) - 1
     along = (len(loop) - 2 * across) // 2
     sides = _cut(loop, (0, along, along + across, 2 * along + across))
     spacing = np.where(_outward(body.points, faces) > 0.2, *TEETH_SPACING)

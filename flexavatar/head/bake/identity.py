@@ -158,7 +158,7 @@ def _components(
 ) -> list[tuple[float, np.ndarray]]:
     people = draws / np.sqrt(len(draws) - 1)
     gram = np.einsum("svi,tvi->st", fields * weights[:, None], fields, optimize=True)
-    root = np.linalg.qr(people, mode="r")  # the draws' covariance is root^T root
+    _, root = np.linalg.qr(people)  # the draws' covariance is root^T root
     energy, axes = np.linalg.eigh(root @ gram @ root.T)
     order = np.argsort(-energy)[:count]
     loads = axes[:, order].T @ root  # [count, T]
