@@ -116,7 +116,7 @@ def save_avatar(avatar: Avatar, folder: Path) -> None:
         "K": avatar.camera.K,
     }
     tensors |= {f"codes.{f.name}": getattr(avatar.codes, f.name) for f in fields(avatar.codes)}
-    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, folder / WEIGHTS)
+    save_file({k: v.detach().cpu().clone() for k, v in tensors.items()}, folder / WEIGHTS)
     manifest = {
         "format": FORMAT,
         "model": avatar.model,

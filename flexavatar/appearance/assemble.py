@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from flexavatar.appearance.evidence import View, sample, surface_points
-from flexavatar.appearance.loose import Loose, loose_splats
+from flexavatar.appearance.loose import Loose, detail_splats, loose_splats
 from flexavatar.appearance.regions import Texels, Zone
 from flexavatar.appearance.surface import Surface, build_surface
 from flexavatar.head.binding import Binding, LocalSplats
@@ -46,7 +46,9 @@ def first_guess(
     skin = _surface_splats(surface, texels, _presence(views, texels, head))
     seen = render_mesh(views[0].motion.vertices, head.faces, views[0].camera)
     around = _loose_list(loose_splats(views[0], seen, head, spacing_px))
-    return select(join((skin, around)), torch.cat((skin.opacities, around.opacities)) > CULLED)
+    detail = _loose_list(detail_splats(views[0], seen, head, spacing_px))
+    whole = join((skin, around, detail))
+    return select(whole, whole.opacities > CULLED)
 
 
 def _presence(views: Sequence[View], texels: Texels, head: FlameHead) -> Tensor:

@@ -26,11 +26,14 @@ from flexavatar.head.binding import (
     quat_multiply,
 )
 from flexavatar.head.flame import FlameHead
-from flexavatar.render.camera import unproject
+from flexavatar.render.camera import position, unproject
 from flexavatar.render.mesh import MeshView
 from flexavatar.types import Camera
 
 CARRIERS = ("scalp", "ears", "neck", "shoulders")
+COARSE = ("scalp", "ears", "neck", "shoulders")
+LIFT = 4e-4
+"""Metres that fine splats lie above the surface they refine."""
 RECEDE = 0.35
 """Metres back per metre away from the mesh's outline: hair and cloth curve away."""
 
@@ -63,6 +66,38 @@ def loose_splats(view: View, seen: MeshView, head: FlameHead, spacing_px: float)
     splats = to_neutral(points, facing, scales, binding, view.motion)
     colors = torch.from_numpy(view.portrait.colors[y, x])
     return Loose(binding, splats, colors, torch.from_numpy(matte[y, x]).clamp(0.3, 0.95))
+
+
+def detail_splats(view: View, seen: MeshView, head: FlameHead, spacing_px: float) -> Loose:
+    """Fine splats on hair, neck and clothes, where the chart is coarser than the photo."""
+    parts = torch.stack([head.masks[name] for name in COARSE]).amax(0) > 0.5
+    coarse = parts[head.faces].all(1)[seen.face_ids.clamp_min(0)] & (seen.face_ids >= 0)
+    wanted = coarse.numpy() & (view.portrait.matte > 0.5)
+    x, y = _grid_points(wanted, spacing_px).T
+    corners = head.faces[seen.face_ids[y, x]]  # [N, 3]
+    binding = Binding(corners, seen.bary[y, x])
+    posed = view.motion.vertices[corners]  # [N, 3, 3]
+    points = (posed * binding.bary[..., None]).sum(1)
+    sides = posed[:, 1:] - posed[:, :1]
+    normals = torch.nn.functional.normalize(torch.linalg.cross(sides[:, 0], sides[:, 1]), dim=-1)
+    toward = torch.nn.functional.normalize(position(view.camera) - points, dim=-1)
+    facing = (normals * toward).sum(-1).abs().clamp_min(0.35)
+    footprint = seen.depth[y, x] / view.camera.K[0, 0] * spacing_px / facing
+    scales = torch.stack((footprint, footprint, 0.3 * footprint), -1) * 0.6
+    splats = to_neutral(
+        points + LIFT * normals, facing_quats(normals), scales, binding, view.motion
+    )
+    colors = torch.from_numpy(view.portrait.colors[y, x])
+    return Loose(binding, splats, colors, torch.full((len(x),), 0.9))
+
+
+def facing_quats(normals: Tensor) -> Tensor:
+    """Any rotation whose third axis is the normal: [N, 3] -> [N, 4]."""
+    upright = normals[:, 1:2].abs() < 0.9
+    helper = torch.where(upright, torch.tensor([0.0, 1, 0]), torch.tensor([1.0, 0, 0]))
+    tangent = torch.nn.functional.normalize(torch.linalg.cross(helper, normals), dim=-1)
+    frame = torch.stack((tangent, torch.linalg.cross(normals, tangent), normals), -1)
+    return matrix_to_quat(frame)
 
 
 def continued_depth(seen: MeshView, camera: Camera) -> NDArray[np.float32]:

@@ -9,9 +9,9 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
+from flexavatar.head import uv
 from flexavatar.head.binding import Binding
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.uv import texel_binding
 
 
 class Zone(IntEnum):
@@ -28,24 +28,29 @@ class Zone(IntEnum):
 class Texels:
     """One Gaussian each: where it sits and what it is."""
 
-    binding: Binding  # T texels
+    chart: uv.Texels  # T texels
     zones: Tensor  # [T] uint8, values of Zone
     masks: Mapping[str, Tensor]  # [T] each, 0..1: the rig's masks read at the texels
 
+    @property
+    def binding(self) -> Binding:
+        """Where they sit on the mesh."""
+        return self.chart.binding
+
     def __len__(self) -> int:
-        return len(self.binding)
+        return len(self.chart)
 
 
 def make_texels(head: FlameHead, size: int) -> Texels:
     """All valid texels of a `size` x `size` chart."""
-    binding = texel_binding(head, size).binding
-    masks = {name: read(mask, binding) for name, mask in head.masks.items()}
-    zones = torch.full((len(binding),), int(Zone.SKIN), dtype=torch.uint8)
+    chart = uv.texel_binding(head, size)
+    masks = {name: read(mask, chart.binding) for name, mask in head.masks.items()}
+    zones = torch.full((len(chart),), int(Zone.SKIN), dtype=torch.uint8)
     zones[masks["leye"] > 0.5] = int(Zone.LEFT_EYE)
     zones[masks["reye"] > 0.5] = int(Zone.RIGHT_EYE)
     inside = torch.stack([masks[name] for name in ("teeth", "tongue", "cavity")]).amax(0)
     zones[inside > 0.5] = int(Zone.MOUTH)
-    return Texels(binding, zones, masks)
+    return Texels(chart, zones, masks)
 
 
 def read(field: Tensor, binding: Binding) -> Tensor:

@@ -15,13 +15,16 @@ from flexavatar.appearance.evidence import Evidence, View, gather, surface_point
 from flexavatar.appearance.hair import CENTRE, hair_color, haired
 from flexavatar.appearance.inner import measure_eyes, paint_inner
 from flexavatar.appearance.regions import Texels, Zone, read
-from flexavatar.head.binding import LocalSplats, matrix_to_quat
+from flexavatar.head.binding import LocalSplats
 from flexavatar.head.flame import FlameHead
+from flexavatar.head.uv import texel_frames
 
 DISC = 0.62
 """Standard deviation of a disc in texel spacings: neighbours overlap without blurring."""
 THICKNESS = 0.2
-"""Of the disc's radius."""
+"""Of the disc's smaller radius."""
+RADIUS_LIMITS = (2e-4, 1.3e-2)
+"""Metres."""
 HAIR_PULL, SKIN_PULL = 1e-2, 1e-6
 """How strongly unseen scalp is drawn to the hair's colour, and the rest to its nearest colour."""
 
@@ -48,7 +51,7 @@ def build_surface(
     colors = torch.where((texels.zones == int(Zone.SKIN))[:, None], colors, inner)
     known = ((evidence.weight * 4).clamp(0, 1) * (texels.masks["teeth"] > 0.5))[:, None]
     colors = torch.lerp(colors, evidence.colors, known)
-    return Surface(_discs(points, normals, texels), colors, evidence.weight)
+    return Surface(_discs(texels, head, neutral), colors, evidence.weight)
 
 
 def _trusted(evidence: Evidence, texels: Texels) -> Evidence:
@@ -117,23 +120,10 @@ def _around(points: Tensor) -> tuple[Tensor, Tensor]:
     return torch.atan2(x, z), torch.atan2(y, torch.hypot(x, z))
 
 
-def texel_spacing(points: Tensor, groups: Tensor) -> Tensor:
-    """Typical distance to the nearest texels of the same part: [T, 3], [T] -> [T] metres."""
-    spacing = torch.empty(len(points))
-    for value in groups.unique():
-        own = groups == value
-        distance, _ = cKDTree(points[own].numpy()).query(points[own].numpy(), k=5)
-        spacing[own] = torch.from_numpy(distance[:, 1:].mean(1)).float()
-    return spacing
-
-
-def _discs(points: Tensor, normals: Tensor, texels: Texels) -> LocalSplats:
-    """Flat Gaussians in the surface: offsets 0, third axis along the normal."""
-    radius = (DISC * texel_spacing(points, texels.zones.long())).clamp(2e-4, 6e-3)
-    scales = torch.stack((radius, radius, THICKNESS * radius), -1)
-    helper = torch.where(
-        (normals[:, 1:2].abs() < 0.9), torch.tensor([0.0, 1, 0]), torch.tensor([1.0, 0, 0])
-    )
-    tangent = torch.nn.functional.normalize(torch.linalg.cross(helper, normals), dim=-1)
-    frame = torch.stack((tangent, torch.linalg.cross(normals, tangent), normals), -1)
-    return LocalSplats(torch.zeros_like(points), matrix_to_quat(frame), scales)
+def _discs(texels: Texels, head: FlameHead, neutral: Tensor) -> LocalSplats:
+    """Flat Gaussians in the surface: as wide as the chart is stretched each way, offsets 0."""
+    frames = texel_frames(head, neutral, texels.chart)
+    radii = (DISC * frames.spacing).clamp(*RADIUS_LIMITS)
+    thickness = THICKNESS * radii.amin(-1, keepdim=True)
+    scales = torch.cat((radii, thickness), -1)
+    return LocalSplats(torch.zeros(len(texels), 3), frames.quats, scales)
