@@ -36,12 +36,12 @@ $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or newer is needed, found none" >&2; exit 1; }
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 		{ echo "error: Python 3.11 or newer is needed, found $$($(PYTHON) -V)" >&2; exit 1; }
-	@sh scripts/system-packages $(PYTHON)
+	@sh .ci/system-packages $(PYTHON)
 	@$(PYTHON) -m venv $(VENV)
 
 # torch is asked for first and exactly: a looser range would also match much larger builds of it.
 $(VENV)/.core: $(SOURCES) | $(VENV)/bin/python
-	@sh scripts/system-packages $(PYTHON)
+	@sh .ci/system-packages $(PYTHON)
 	@echo "installing flexavatar and what it needs into $(VENV) (a few minutes the first time)"
 	@$(PIP) -c constraints.txt setuptools torch==2.13.0 || $(call failed,torch 2.13.0)
 	@$(PIP) -c constraints.txt --no-build-isolation --use-pep517 -e . || $(call failed,flexavatar)
