@@ -96,13 +96,15 @@ class Creations:
         began = time.monotonic()
         creation.report("starting", 0.0)
         avatar = self._engine.create(photos, creation.quick, creation.report)
+        create_s = time.monotonic() - began
+        creation.report("checking", 1.0)
         record = AvatarRecord(
             name=creation.name,
             gaussians=self._engine.count(avatar),
             photos=len(photos),
             created_unix_ms=time.time_ns() // 1_000_000,
-            create_s=time.monotonic() - began,
-            metrics=dict(self._engine.metrics(avatar)),
+            create_s=create_s,
+            metrics=dict(self._engine.metrics(avatar, photos)),
         )
 
         def save(folder: Path) -> None:

@@ -51,8 +51,8 @@ class Engine(Protocol):
         """Its number of Gaussians."""
         ...
 
-    def metrics(self, avatar: Any) -> Mapping[str, float]:
-        """What is known about its quality."""
+    def metrics(self, avatar: Any, photos: Sequence[bytes]) -> Mapping[str, float]:
+        """How good it came out."""
         ...
 
     def save(self, avatar: Any, folder: Path) -> None:

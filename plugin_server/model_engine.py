@@ -10,7 +10,10 @@ import numpy as np
 import torch
 
 from flexavatar.avatar import Animator, Avatar, load_avatar, save_avatar
+from flexavatar.capture.photo import read_photo
+from flexavatar.capture.portrait import make_portrait
 from flexavatar.create import CreateConfig, create_avatar
+from flexavatar.evaluation.metrics import input_psnr_db
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.open_head import load_open_head
@@ -56,9 +59,10 @@ class ModelEngine:
         """Its number of Gaussians."""
         return len(avatar)
 
-    def metrics(self, avatar: Avatar) -> Mapping[str, float]:
-        """What is known about its quality: nothing yet."""
-        return {}
+    def metrics(self, avatar: Avatar, photos: Sequence[bytes]) -> Mapping[str, float]:
+        """How close it comes to its first photo."""
+        portrait = make_portrait(read_photo(photos[0]))
+        return {"input_psnr_db": input_psnr_db(avatar, portrait)}
 
     def save(self, avatar: Avatar, folder: Path) -> None:
         """Write it into an empty folder."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from flexavatar.formats.packed16 import SPLAT_BYTES, ScaleRange, pack, scale_range, unpack
+from flexavatar.formats.packed16 import SPLAT_BYTES, ScaleRange, extent, pack, unpack
 from flexavatar.types import Gaussians
 from plugin_server.wire import (
     CHUNK,
@@ -78,10 +78,10 @@ class SplatEncoder:
 
     def update(self, gaussians: Gaussians, seq: int, keyframe: bool) -> SplatUpdate:
         """This frame's splats: a keyframe if asked for, or if a delta could not hold them."""
-        needed = scale_range(gaussians.scales)
-        keyframe = keyframe or self._key_seq is None or not self._scales.covers(needed)
+        needed = extent(gaussians)
+        keyframe = keyframe or self._key_seq is None or not self._scales.covers(needed.scales)
         if keyframe:
-            self._scales = needed
+            self._scales = needed.scales
         self._pack(gaussians)
         if keyframe:
             self._key, self._now, self._key_seq = self._now, self._key, seq
@@ -89,12 +89,11 @@ class SplatEncoder:
         else:
             chunks = self._now
             changed = (chunks.view(np.uint64) != self._key.view(np.uint64)).any(axis=1)
-        low, high = torch.aminmax(gaussians.means, dim=0)
         return SplatUpdate(
             kind=Kind.SPLATS_KEY if keyframe else Kind.SPLATS_DELTA,
             base_seq=self._key_seq or 0,
             scales=self._scales,
-            bounds=(*low.tolist(), *high.tolist()),
+            bounds=needed.bounds,
             count=self._count,
             chunks=chunks,
             changed=changed,
@@ -121,7 +120,7 @@ class SplatDecoder:
     def feed(self, header: Header, message: Buffer) -> Gaussians | None:
         """This message's Gaussians, or None while its keyframe is missing. Raises WireError."""
         packed = self.feed_packed(header, message)
-        return None if packed is None else unpack(torch.from_numpy(packed), self._scales)
+        return None if packed is None else unpack(packed, self._scales)
 
     def feed_packed(self, header: Header, message: Buffer) -> np.ndarray | None:
         """As `feed`, but uint8 [N, 16] as on the wire, for who draws them on a GPU as they are."""

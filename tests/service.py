@@ -111,7 +111,7 @@ class TinyEngine:
     def count(self, avatar: TinyAvatar) -> int:
         return avatar.count
 
-    def metrics(self, avatar: TinyAvatar) -> Mapping[str, float]:
+    def metrics(self, avatar: TinyAvatar, photos: Sequence[bytes]) -> Mapping[str, float]:
         return {"seed": avatar.seed}
 
     def save(self, avatar: TinyAvatar, folder: Path) -> None:

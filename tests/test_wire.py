@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from flexavatar.errors import SessionNotFoundError
-from flexavatar.formats.packed16 import ScaleRange, pack, scale_range, unpack
+from flexavatar.formats.packed16 import ScaleRange, extent, pack, pack_in_torch, unpack
+from flexavatar.render import native
 from flexavatar.types import Gaussians
 from plugin_server import wire
 from plugin_server.reader import Decoder
@@ -38,8 +39,8 @@ def turn_between(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 def test_packed16_keeps_splats_within_its_steps() -> None:
     splats = tiny_gaussians(1, 5000)
-    limits = scale_range(splats.scales)
-    back = unpack(pack(splats, limits), limits)
+    limits = extent(splats).scales
+    back = unpack(pack(splats, limits).numpy(), limits)
     # float16 keeps 11 bits: under 0.125 m a step is 2^-14 m, and rounding errs by half of it
     torch.testing.assert_close(back.means, splats.means, rtol=0, atol=2**-14)
     # 254 steps over the range of logarithms, rounded to the nearest
@@ -51,6 +52,22 @@ def test_packed16_keeps_splats_within_its_steps() -> None:
     colours = (0.5 + 0.28209479177387814 * splats.sh).clamp(0, 1)
     packed = 0.5 + 0.28209479177387814 * back.sh
     torch.testing.assert_close(packed, colours, rtol=0, atol=0.51 / 255)
+
+
+@pytest.mark.skipif(native.library() is None, reason="needs the compiled library")
+def test_packed16_compiled_agrees_with_torch() -> None:
+    splats = tiny_gaussians(5, 20_000)
+    splats.scales[:10] = 0.0
+    splats.quats[10:20] = torch.tensor([1.0, 0, 0, 0])
+    splats.means[20:30] *= 1e-6  # denormal in float16
+    found, limits = extent(splats), extent(splats).scales
+    compiled, expected = pack(splats, limits), torch.empty(len(splats), 16, dtype=torch.uint8)
+    pack_in_torch(splats, limits, expected)
+    assert torch.equal(compiled[:, 4:10], expected[:, 4:10])  # float16 is exact
+    off = (compiled.int() - expected.int()).abs()[:, [0, 1, 2, 3, 10, 11, 12, 13, 14, 15]]
+    assert off.max() <= 1  # a value half way between two steps may fall to either side
+    assert (off > 0).float().mean() < 1e-3
+    assert found.bounds == (*splats.means.amin(0).tolist(), *splats.means.amax(0).tolist())
 
 
 def test_packed16_layout_is_the_documented_one() -> None:
@@ -71,13 +88,13 @@ def test_packed16_layout_is_the_documented_one() -> None:
 
 def test_identity_rotation_survives() -> None:
     splats = replace(tiny_gaussians(2, 3), quats=torch.tensor([[1.0, 0, 0, 0]] * 3))
-    limits = scale_range(splats.scales)
-    assert torch.equal(unpack(pack(splats, limits), limits).quats, splats.quats)
+    limits = extent(splats).scales
+    assert torch.equal(unpack(pack(splats, limits).numpy(), limits).quats, splats.quats)
 
 
 def test_opposite_quaternions_are_the_same_rotation() -> None:
     splats = tiny_gaussians(3)
-    limits = scale_range(splats.scales)
+    limits = extent(splats).scales
     other = replace(splats, quats=-splats.quats)
     assert torch.equal(pack(splats, limits), pack(other, limits))
 

@@ -3,23 +3,36 @@
 Little-endian, by byte: 0-3 r g b a (u8) | 4-9 x y z (f16, metres) | 10-11 octahedral axis (u8, u8)
 | 12-14 ln scale x y z (u8) | 15 angle (u8, 255 is pi). The rotation is an axis and an angle; a
 scale is exp(min + (v - 1) (max - min) / 254), and v = 0 is the scale 0. `min` and `max` travel
-with the buffer. Works on the tensors' own device.
+with the buffer. Packing works on the tensors' own device: compiled on the CPU where there is a
+compiler, else in torch; the two may differ by one step where a value lies between two.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from ctypes import POINTER, c_float, c_int, c_void_p
+from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from flexavatar.errors import ShapeError
+from flexavatar.render import native
 from flexavatar.types import SH_C0, Gaussians, check_shape
 
 SPLAT_BYTES = 16
 SMALLEST_SCALE = 1e-7  # metres; anything below is a point and keeps the range of the others fine
 RANGE_STEP = 0.5  # ranges snap to multiples of this, so that they hold still between frames
+
+
+NATIVE = {
+    "flex_extent": (c_int, c_void_p, c_void_p, POINTER(c_float)),
+    "flex_pack16": (c_int, POINTER(c_void_p), c_float, c_float, c_void_p),
+}
+"""Arguments of the functions of render/native/packed16.cpp."""
 
 
 class ScaleRange(NamedTuple):
@@ -33,14 +46,42 @@ class ScaleRange(NamedTuple):
         return self.minimum <= other.minimum and other.maximum <= self.maximum
 
 
-def scale_range(scales: Tensor) -> ScaleRange:
-    """The range, snapped outwards, that these scales need: [N, 3] metres."""
-    if scales.numel() == 0:
-        return ScaleRange(0.0, RANGE_STEP)
-    low, high = torch.aminmax(scales.detach())
-    low_ln = math.log(max(float(low), SMALLEST_SCALE)) / RANGE_STEP
-    high_ln = math.log(max(float(high), SMALLEST_SCALE)) / RANGE_STEP
-    return ScaleRange(math.floor(low_ln) * RANGE_STEP, (math.floor(high_ln) + 1) * RANGE_STEP)
+class Extent(NamedTuple):
+    """What a reader wants to know before it unpacks anything."""
+
+    scales: ScaleRange
+    bounds: tuple[float, ...]  # min x y z, max x y z of the means, metres
+
+
+def extent(gaussians: Gaussians) -> Extent:
+    """Bounds of the means, and the range, snapped outwards, that the scales need."""
+    means, scales = gaussians.means, gaussians.scales
+    if not len(gaussians):
+        return Extent(ScaleRange(0.0, RANGE_STEP), (0.0,) * 6)
+    if (function := _native("flex_extent", means, scales)) is not None:
+        found = (c_float * 8)()
+        function(len(means), means.data_ptr(), scales.data_ptr(), found)
+        return Extent(_snapped(found[3], found[7]), (*found[:3], *found[4:7]))
+    low, high = torch.aminmax(means.detach(), dim=0)
+    smallest, largest = torch.aminmax(scales.detach())
+    return Extent(_snapped(float(smallest), float(largest)), (*low.tolist(), *high.tolist()))
+
+
+def _snapped(smallest: float, largest: float) -> ScaleRange:
+    low, high = (math.log(max(x, SMALLEST_SCALE)) / RANGE_STEP for x in (smallest, largest))
+    return ScaleRange(math.floor(low) * RANGE_STEP, (math.floor(high) + 1) * RANGE_STEP)
+
+
+def _native(name: str, *inputs: Tensor) -> Callable[..., None] | None:
+    """A function of the compiled library, if there is one and the inputs suit it."""
+    suited = all(x.device.type == "cpu" and x.dtype == torch.float32 for x in inputs)
+    if not suited or not all(x.is_contiguous() for x in inputs):
+        return None
+    if (compiled := native.library()) is None:
+        return None
+    function = getattr(compiled, name)
+    function.restype, function.argtypes = None, NATIVE[name]
+    return function
 
 
 def pack(gaussians: Gaussians, scales: ScaleRange, out: Tensor | None = None) -> Tensor:
@@ -50,31 +91,45 @@ def pack(gaussians: Gaussians, scales: ScaleRange, out: Tensor | None = None) ->
     if out is None:
         out = torch.empty(count, SPLAT_BYTES, dtype=torch.uint8, device=gaussians.means.device)
     check_shape("out", out, count, SPLAT_BYTES)
-    with torch.no_grad():
-        out[:, 0:3] = _to_u8(gaussians.sh[:, 0] * SH_C0 + 0.5)
-        out[:, 3] = _to_u8(gaussians.opacities)
-        out.view(torch.float16)[:, 2:5] = gaussians.means
-        u, v, angle = _rotation_u8(gaussians.quats)
-        out[:, 10], out[:, 11], out[:, 15] = u, v, angle
-        out[:, 12:15] = _scales_u8(gaussians.scales, scales)
+    g = gaussians
+    fields = (g.means, g.quats, g.scales, g.opacities, g.sh)
+    function = _native("flex_pack16", *fields)
+    if function is not None and out.is_contiguous() and out.device.type == "cpu":
+        addresses = (c_void_p * 5)(*(x.data_ptr() for x in fields))
+        function(count, addresses, *scales, out.data_ptr())
+    else:
+        pack_in_torch(gaussians, scales, out)
     return out
 
 
-def unpack(packed: Tensor, scales: ScaleRange) -> Gaussians:
-    """uint8 [N, 16] -> Gaussians, to within the steps of the format."""
-    check_shape("packed", packed, None, SPLAT_BYTES)
-    if packed.dtype != torch.uint8:
-        raise ShapeError(f"packed: expected uint8, got {packed.dtype}")
-    colours = packed[:, :4].float() / 255
-    steps = packed[:, 12:15].float()
+@torch.no_grad()
+def pack_in_torch(gaussians: Gaussians, scales: ScaleRange, out: Tensor) -> None:
+    """The reference, on any device: into uint8 [N, 16]."""
+    out[:, 0:3] = _to_u8(gaussians.sh[:, 0] * SH_C0 + 0.5)
+    out[:, 3] = _to_u8(gaussians.opacities)
+    out.view(torch.float16)[:, 2:5] = gaussians.means
+    out[:, 10], out[:, 11], out[:, 15] = _rotation_u8(gaussians.quats)
+    out[:, 12:15] = _scales_u8(gaussians.scales, scales)
+
+
+def unpack(packed: np.ndarray, scales: ScaleRange) -> Gaussians:
+    """uint8 [N, 16] -> Gaussians on the CPU, to within the steps of the format.
+
+    By tables, on one thread: a client has better use for the others.
+    """
+    if packed.ndim != 2 or packed.shape[1] != SPLAT_BYTES or packed.dtype != np.uint8:
+        raise ShapeError(f"packed: expected uint8 [N, 16], got {packed.dtype} {packed.shape}")
+    steps = np.arange(256, dtype=np.float32)
     logs = scales.minimum + (steps - 1) * ((scales.maximum - scales.minimum) / 254)
-    return Gaussians(
-        means=packed.view(torch.float16)[:, 2:5].float(),
-        quats=_quats_from_u8(packed[:, 10], packed[:, 11], packed[:, 15]),
-        scales=torch.where(steps > 0, logs.exp(), 0.0),
-        opacities=colours[:, 3].contiguous(),
-        sh=((colours[:, :3] - 0.5) / SH_C0)[:, None],
+    sizes = np.where(steps > 0, np.exp(logs), 0).astype(np.float32)
+    fields = (
+        packed.view(np.float16)[:, 2:5].astype(np.float32),
+        _quats_from_u8(packed),
+        sizes[packed[:, 12:15]],
+        (steps / 255)[packed[:, 3]],
+        ((steps / 255 - 0.5) / np.float32(SH_C0))[packed[:, None, :3]],
     )
+    return Gaussians(*map(torch.from_numpy, fields))
 
 
 def _to_u8(x: Tensor) -> Tensor:
@@ -103,12 +158,22 @@ def _rotation_u8(quats: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return _to_u8(u * 0.5 + 0.5), _to_u8(v * 0.5 + 0.5), _to_u8(angle)
 
 
-def _quats_from_u8(u: Tensor, v: Tensor, angle: Tensor) -> Tensor:
+@cache
+def _axes() -> np.ndarray:
+    """The unit axis of every octahedral u + 256 v: [65536, 3]."""
+    v, u = np.divmod(np.arange(65536), 256)
+    x, y = u / 127.5 - 1, v / 127.5 - 1
+    z = 1 - abs(x) - abs(y)
+    fold = np.maximum(-z, 0)
+    axes = np.stack((x - np.copysign(fold, x), y - np.copysign(fold, y), z), -1)
+    return (axes / np.linalg.norm(axes, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def _quats_from_u8(packed: np.ndarray) -> np.ndarray:
     """The inverse of `_rotation_u8`: unit wxyz [N, 4]."""
-    x, y = u.float() / 127.5 - 1, v.float() / 127.5 - 1
-    z = 1 - x.abs() - y.abs()
-    fold = (-z).clamp_min(0)
-    x, y = x - torch.copysign(fold, x), y - torch.copysign(fold, y)
-    axis = torch.nn.functional.normalize(torch.stack((x, y, z), -1), dim=-1)
-    half = angle.float() * (math.pi / 510)
-    return torch.cat((half.cos()[:, None], axis * half.sin()[:, None]), -1)
+    halves = np.arange(256, dtype=np.float32) * (math.pi / 510)
+    angle = packed[:, 15]
+    quats = np.empty((len(packed), 4), np.float32)
+    quats[:, 0] = np.cos(halves)[angle]
+    quats[:, 1:] = _axes()[packed.view("<u2")[:, 5]] * np.sin(halves)[angle, None]
+    return quats
