@@ -34,8 +34,8 @@ FLEX_INLINE void replay_column(Tile<PLANES>& tile, const Column& c, Sums& sums) 
         const f8 before = load(row + T * STRIDE);
         const f8 held = min8(alpha, splat(ALPHA_MAX));
         const f8 after = before - held * before;
-        const i8 seen = alpha >= ALPHA_MIN;
-        const i8 open = seen & (after > T_MIN);
+        const i8 seen = reaches(alpha, splat(ALPHA_MIN));
+        const i8 open = seen & above(after, splat(T_MIN));
         const f8 weight = select(open, held * before, splat(0.0f));
         store(row + T * STRIDE, select(open, after, select(seen, minus_abs8(before), before)));
 
@@ -52,7 +52,7 @@ FLEX_INLINE void replay_column(Tile<PLANES>& tile, const Column& c, Sums& sums) 
         const f8 rest = load(row + REST * STRIDE) - weight * grad;
         store(row + REST * STRIDE, rest);
         const f8 grad_alpha = before * grad - rest * reciprocal(1.0f - held);
-        const f8 s = select(open & (alpha <= ALPHA_MAX), -alpha * grad_alpha, splat(0.0f));
+        const f8 s = select(open & reaches(splat(ALPHA_MAX), alpha), -alpha * grad_alpha, splat(0.0f));
         sums.red += weight * grad_red;
         sums.green += weight * grad_green;
         sums.blue += weight * grad_blue;
@@ -121,7 +121,7 @@ FLEX_INLINE void load_gradients(const PictureGradient& in, size_t at, int lanes,
         // depth = sum(w z) / sum(w): what it adds to `rest` is zero, as its sum over w is.
         gather_items<1>(in.depth + at, lanes, depth);
         gather_items<1>(in.grad_depth + at, lanes, grad_depth);
-        grad_depth[0] = select(rgba[3] > 0.0f, grad_depth[0] / rgba[3], splat(0.0f));
+        grad_depth[0] = select(above(rgba[3], splat(0.0f)), grad_depth[0] / rgba[3], splat(0.0f));
         grad[3] -= grad_depth[0] * depth[0];
         store(&row[GRAD_DEPTH][x], grad_depth[0]);
     }

@@ -57,7 +57,7 @@ void face_gradients(const DeformPlan& plan, const float* posed, int first, int l
 FLEX_INLINE M3 polar_rotation(M3 m) {
     const f8 zero = splat(0.0f), one = splat(1.0f);
     const M3 identity = {{{one, zero, zero}, {zero, one, zero}, {zero, zero, one}}};
-    const i8 folded = dot(m.r[0], cross(m.r[1], m.r[2])) < FOLDED;
+    const i8 folded = above(splat(FOLDED), dot(m.r[0], cross(m.r[1], m.r[2])));
     for (int i = 0; i < 3; ++i)
         m.r[i] = {select(folded, identity.r[i].x, m.r[i].x),
                   select(folded, identity.r[i].y, m.r[i].y),
@@ -83,12 +83,12 @@ FLEX_INLINE void matrix_to_quat(const M3& m, f8 q[4]) {
     f8 best = ways[0][0];
     for (int k = 0; k < 4; ++k) q[k] = ways[0][k];
     for (int way = 1; way < 4; ++way) {
-        const i8 better = ways[way][way] > best;
+        const i8 better = above(ways[way][way], best);
         best = select(better, ways[way][way], best);
         for (int k = 0; k < 4; ++k) q[k] = select(better, ways[way][k], q[k]);
     }
     f8 scale = 1.0f / sqrt8(q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3]);
-    scale = select(q[0] < 0.0f, -scale, scale);
+    scale = select(above(splat(0.0f), q[0]), -scale, scale);
     for (int k = 0; k < 4; ++k) q[k] *= scale;
 }
 
@@ -149,7 +149,7 @@ FLEX_INLINE void blend_corners(const float* vertices, const int32_t* ids, const 
         f8 side = splat(0.0f);
         for (int k = 0; k < 4; ++k) side += first[k] * fields[12 + k];
         const f8 weight = bary[corner];
-        const f8 signed_weight = select(side < 0.0f, -weight, weight);
+        const f8 signed_weight = select(above(splat(0.0f), side), -weight, weight);
         for (int k = 0; k < 12; ++k) blended[k] += weight * fields[k];
         for (int k = 12; k < 16; ++k) blended[k] += signed_weight * fields[k];
     }

@@ -22,8 +22,8 @@ FLEX_INLINE void blend_column(Tile<PLANES>& tile, const Column& c) {
         const f8 before = load(row + T * STRIDE);
         const f8 held = min8(alpha, splat(ALPHA_MAX));
         const f8 after = before - held * before;
-        const i8 seen = alpha >= ALPHA_MIN;
-        const i8 open = seen & (after > T_MIN);
+        const i8 seen = reaches(alpha, splat(ALPHA_MIN));
+        const i8 open = seen & above(after, splat(T_MIN));
         const f8 weight = select(open, held * before, splat(0.0f));
         store(row + T * STRIDE, select(open, after, select(seen, minus_abs8(before), before)));
         store(row + RED * STRIDE, load(row + RED * STRIDE) + weight * red);
@@ -81,7 +81,7 @@ void write_float(const Tile<PLANES>& tile, const Image& image, int x0, int y0, i
             const int lanes = std::min(LANES, width - x);
             const f8 alpha = 1.0f - abs8(load(&row[T][x]));
             const f8 depth = load(&row[DEPTH][x]) / max8(alpha, splat(1e-10f));
-            store_part(image.depth + at + x, select(alpha > 0.0f, depth, splat(0.0f)), lanes);
+            store_part(image.depth + at + x, select(above(alpha, splat(0.0f)), depth, splat(0.0f)), lanes);
             f8 rgba[8] = {load(&row[RED][x]), load(&row[GREEN][x]), load(&row[BLUE][x]), alpha};
             transpose8(rgba);
             for (int l = 0; l < lanes; ++l)
@@ -91,7 +91,7 @@ void write_float(const Tile<PLANES>& tile, const Image& image, int x0, int y0, i
 }
 
 FLEX_INLINE i8 to_byte(f8 x) {
-    return __builtin_convertvector(clamp8(x * 255.0f + 0.5f, splat(0.0f), splat(255.0f)), i8);
+    return to_int(clamp8(x * 255.0f + 0.5f, splat(0.0f), splat(255.0f)));
 }
 
 void write_bytes(const Tile<PLANES>& tile, const Image& image, int x0, int y0, int width, int height) {

@@ -11,9 +11,9 @@ namespace {
 // log(x) for normal positive x, to 2 units in the last place (Cephes).
 FLEX_INLINE f8 log8(f8 x) {
     i8 bits = (i8)x;
-    f8 exponent = __builtin_convertvector((bits >> 23) - 126, f8);
+    f8 exponent = to_float((bits >> 23) - 126);
     f8 m = (f8)((bits & 0x007fffff) | 0x3f000000);  // 0.5 .. 1
-    i8 low = m < 0.707106781f;
+    i8 low = above(splat(0.707106781f), m);
     exponent = exponent - select(low, splat(1.0f), splat(0.0f));
     m = select(low, m + m, m) - 1.0f;
     f8 z = m * m;
@@ -31,7 +31,6 @@ struct Drawn {
     i8 left, top, right, bottom;  // first and last pixel of the box, inside the picture
 };
 
-FLEX_INLINE i8 to_int(f8 x) { return __builtin_convertvector(x, i8); }
 FLEX_INLINE f8 ceil8(f8 x) { return -floor8(-x); }
 
 FLEX_INLINE Drawn draw_info(const Pinhole& camera, const Gaussians8& g, const Projection8& p) {
@@ -63,8 +62,9 @@ FLEX_INLINE Drawn draw_info(const Pinhole& camera, const Gaussians8& g, const Pr
     f8 bottom = min8(floor8(p.mean_y + half_y - 0.5f), splat(camera.height - 1.0f));
     f8 odd = g.sh.x + g.sh.y + g.sh.z;  // not finite if any value in use is not
     for (const f8& field : fields) odd = odd + field;
-    d.valid = (odd * 0.0f == zero) & (p.point.z >= NEAR_PLANE) & (g.opacity >= ALPHA_MIN) &
-              (p.norm2 > 1e-20f) & (p.det < DET_MAX) & (left <= right) & (top <= bottom);
+    d.valid = reaches(odd * 0.0f, zero) & reaches(p.point.z, splat(NEAR_PLANE)) &
+              reaches(g.opacity, splat(ALPHA_MIN)) & above(p.norm2, splat(1e-20f)) &
+              above(splat(DET_MAX), p.det) & reaches(right, left) & reaches(bottom, top);
     std::copy(fields, fields + 15, d.fields);
     d.left = to_int(left), d.top = to_int(top);
     d.right = to_int(right), d.bottom = to_int(bottom);

@@ -124,9 +124,9 @@ FLEX_INLINE Grads8 backward8(const Pinhole& c, const Gaussians8& in, const Splat
     out.mean = point_grads(c, p, g, row_x, row_y);
     out.opacity = -g.s / in.opacity;
     const f8 zero = splat(0.0f);
-    out.sh = {select(0.5f + SH_C0 * in.sh.x > 0.0f, SH_C0 * g.red, zero),
-              select(0.5f + SH_C0 * in.sh.y > 0.0f, SH_C0 * g.green, zero),
-              select(0.5f + SH_C0 * in.sh.z > 0.0f, SH_C0 * g.blue, zero)};
+    out.sh = {select(above(0.5f + SH_C0 * in.sh.x, zero), SH_C0 * g.red, zero),
+              select(above(0.5f + SH_C0 * in.sh.y, zero), SH_C0 * g.green, zero),
+              select(above(0.5f + SH_C0 * in.sh.z, zero), SH_C0 * g.blue, zero)};
     return out;
 }
 

@@ -48,7 +48,7 @@ FLEX_INLINE V3 view_row(const Pinhole& c, int row) {
 FLEX_INLINE f8 held_slope(f8 slope, float focal, float centre, int size, i8& free) {
     const float margin = 0.15f * size / focal;
     const f8 low = splat(-centre / focal - margin), high = splat((size - centre) / focal + margin);
-    free = (slope >= low) & (slope <= high);
+    free = reaches(slope, low) & reaches(high, slope);
     return clamp8(slope, low, high);
 }
 

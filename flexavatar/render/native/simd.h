@@ -20,15 +20,19 @@ typedef int32_t i8 __attribute__((vector_size(32)));
 FLEX_INLINE f8 splat(float x) { return f8{x, x, x, x, x, x, x, x}; }
 FLEX_INLINE f8 load(const float* p) { return *reinterpret_cast<const f8u*>(p); }
 FLEX_INLINE void store(float* p, f8 x) { *reinterpret_cast<f8u*>(p) = x; }
-FLEX_INLINE f8 select(i8 mask, f8 yes, f8 no) { return mask ? yes : no; }
 FLEX_INLINE f8 lane_numbers() { return f8{0, 1, 2, 3, 4, 5, 6, 7}; }
 
 #if defined(__AVX__)
+FLEX_INLINE f8 select(i8 mask, f8 yes, f8 no) { return mask ? yes : no; }
+FLEX_INLINE i8 above(f8 a, f8 b) { return a > b; }
+FLEX_INLINE i8 reaches(f8 a, f8 b) { return a >= b; }
 FLEX_INLINE f8 min8(f8 a, f8 b) { return (f8)_mm256_min_ps((__m256)a, (__m256)b); }
 FLEX_INLINE f8 max8(f8 a, f8 b) { return (f8)_mm256_max_ps((__m256)a, (__m256)b); }
 FLEX_INLINE f8 sqrt8(f8 a) { return (f8)_mm256_sqrt_ps((__m256)a); }
-FLEX_INLINE bool any(i8 mask) { return !_mm256_testz_si256((__m256i)mask, (__m256i)mask); }
 FLEX_INLINE f8 floor8(f8 a) { return (f8)_mm256_floor_ps((__m256)a); }
+FLEX_INLINE i8 to_int(f8 a) { return __builtin_convertvector(a, i8); }
+FLEX_INLINE f8 to_float(i8 a) { return __builtin_convertvector(a, f8); }
+FLEX_INLINE bool any(i8 mask) { return !_mm256_testz_si256((__m256i)mask, (__m256i)mask); }
 FLEX_INLINE unsigned bits(i8 mask) { return unsigned(_mm256_movemask_ps((__m256)mask)); }
 // 1 / a to within a few units in the last place: an estimate and one Newton step.
 FLEX_INLINE f8 reciprocal(f8 a) {
@@ -36,20 +40,60 @@ FLEX_INLINE f8 reciprocal(f8 a) {
     return r * (2.0f - a * r);
 }
 #else
-FLEX_INLINE f8 min8(f8 a, f8 b) { return a < b ? a : b; }
-FLEX_INLINE f8 max8(f8 a, f8 b) { return a > b ? a : b; }
+// Without vectors of eight the compiler splits plain arithmetic well, but takes comparisons apart
+// number by number. These are split by hand.
+typedef float f4 __attribute__((vector_size(16)));
+typedef int32_t i4 __attribute__((vector_size(16)));
+
+template <class Half, class Whole>
+struct Halves {
+    Half low, high;
+    explicit Halves(Whole x) { std::memcpy(this, &x, sizeof x); }
+    Halves(Half l, Half h) : low(l), high(h) {}
+    Whole whole() const {
+        Whole x;
+        std::memcpy(&x, this, sizeof x);
+        return x;
+    }
+};
+typedef Halves<f4, f8> HalfFloats;
+typedef Halves<i4, i8> HalfInts;
+
+FLEX_INLINE i8 above(f8 a, f8 b) {
+    const HalfFloats x(a), y(b);
+    return HalfInts(x.low > y.low, x.high > y.high).whole();
+}
+FLEX_INLINE i8 reaches(f8 a, f8 b) {
+    const HalfFloats x(a), y(b);
+    return HalfInts(x.low >= y.low, x.high >= y.high).whole();
+}
+FLEX_INLINE f8 select(i8 mask, f8 yes, f8 no) { return (f8)((mask & (i8)yes) | (~mask & (i8)no)); }
+FLEX_INLINE f8 min8(f8 a, f8 b) { return select(above(b, a), a, b); }
+FLEX_INLINE f8 max8(f8 a, f8 b) { return select(above(a, b), a, b); }
+FLEX_INLINE i8 to_int(f8 a) {
+    const HalfFloats x(a);
+    return HalfInts(__builtin_convertvector(x.low, i4), __builtin_convertvector(x.high, i4)).whole();
+}
+FLEX_INLINE f8 to_float(i8 a) {
+    const HalfInts x(a);
+    return HalfFloats(__builtin_convertvector(x.low, f4), __builtin_convertvector(x.high, f4))
+        .whole();
+}
+FLEX_INLINE f8 floor8(f8 a) {  // for |a| < 2^31, beyond which there is nothing to round
+    const f8 cut = to_float(to_int(a));
+    const f8 down = cut - select(above(cut, a), splat(1.0f), splat(0.0f));
+    return select(above(splat(1e9f), a) & above(a, splat(-1e9f)), down, a);
+}
 FLEX_INLINE f8 sqrt8(f8 a) {
     for (int l = 0; l < LANES; ++l) a[l] = std::sqrt(a[l]);
     return a;
 }
-FLEX_INLINE f8 floor8(f8 a) {
-    for (int l = 0; l < LANES; ++l) a[l] = std::floor(a[l]);
-    return a;
-}
 FLEX_INLINE bool any(i8 mask) {
-    int32_t found = 0;
-    for (int l = 0; l < LANES; ++l) found |= mask[l];
-    return found != 0;
+    const HalfInts x(mask);
+    uint64_t words[2];
+    const i4 both = x.low | x.high;
+    std::memcpy(words, &both, sizeof words);
+    return (words[0] | words[1]) != 0;
 }
 FLEX_INLINE unsigned bits(i8 mask) {
     unsigned found = 0;

@@ -34,7 +34,7 @@ struct alignas(64) Tile {
                 f8 highest = load(&rows[block << BLOCK_SHIFT][0][x]);
                 for (int y = 1; y < 1 << BLOCK_SHIFT; ++y)
                     highest = max8(highest, load(&rows[(block << BLOCK_SHIFT) + y][0][x]));
-                const uint64_t lanes = bits(highest > 0.0f);
+                const uint64_t lanes = bits(above(highest, splat(0.0f)));
                 const uint64_t pair = uint64_t((lanes & 15) != 0) | uint64_t((lanes >> 4) != 0) << 1;
                 open |= pair << (block * BLOCKS + (x >> BLOCK_SHIFT));
             }
@@ -72,11 +72,11 @@ struct Strips {
 // The first pixel at or after `low` and the last at or before `high`, held to the tile.
 FLEX_INLINE i8 first_pixel(f8 low) {
     const f8 held = clamp8(low, splat(0.0f), splat(float(TILE)));
-    return __builtin_convertvector(-floor8(-held), i8);
+    return to_int(-floor8(-held));
 }
 FLEX_INLINE i8 last_pixel(f8 high) {
     const f8 held = clamp8(high, splat(-1.0f), splat(float(TILE - 1)));
-    return __builtin_convertvector(floor8(held), i8);
+    return to_int(floor8(held));
 }
 
 // Finds the strips of splats[ids[0..count)]. In each strip the rows are those between which the
@@ -98,21 +98,18 @@ FLEX_INLINE void find_strips(const Splat* splats, const Entry* ids, int count, i
     out.cy = f[1] - (tile_y + 0.5f);
     out.left = first_pixel(out.cx - half_x);
     out.right = last_pixel(out.cx + half_x);
-    const i8 top = first_pixel(out.cy - half_y), bottom = last_pixel(out.cy + half_y);
     const f8 inv_stiff = 1.0f / stiff;
     const float slack = 1e-3f;  // pixels: more than the rounding of these lines
-    f8 from = __builtin_convertvector(out.left, f8) - out.cx;
+    f8 from = to_float(out.left) - out.cx;
     const i8 width = out.right - out.left;
     for (int k = 0; k < Strips::MOST; ++k, from += float(LANES)) {
-        if (!any(width >= k * LANES)) break;
+        if (!any(~(width - k * LANES) >> 31)) break;
         const f8 to = from + float(LANES - 1);
         const f8 high = clamp8(-tip, from, to), low = clamp8(tip, from, to);
         const f8 up = sqrt8(max8(limit - 0.5f * inv_xx * high * high, splat(0.0f))) * inv_stiff;
         const f8 down = sqrt8(max8(limit - 0.5f * inv_xx * low * low, splat(0.0f))) * inv_stiff;
-        const i8 first = first_pixel(out.cy + slope * high - up - slack);
-        const i8 last = last_pixel(out.cy + slope * low + down + slack);
-        out.top[k] = first > top ? first : top;
-        out.bottom[k] = last < bottom ? last : bottom;
+        out.top[k] = first_pixel(max8(out.cy + slope * high - up - slack, out.cy - half_y));
+        out.bottom[k] = last_pixel(min8(out.cy + slope * low + down + slack, out.cy + half_y));
     }
 }
 
@@ -152,7 +149,7 @@ FLEX_INLINE void add_columns(const Splat& s, const Strips& strips, int lane, uin
             Column& column = columns.items[columns.count++];
             const f8 u = s.stiff * (float(y) - middle);
             const f8 sigma = across + u * u;
-            column.alpha = select(sigma < 87.0f, s.opacity * exp8(-sigma), splat(0.0f));
+            column.alpha = select(above(splat(87.0f), sigma), s.opacity * exp8(-sigma), splat(0.0f));
             column.step = exp8(-s.stiff * (u + u + s.stiff));
             column.dx = dx;
             column.u = u;
