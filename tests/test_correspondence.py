@@ -112,7 +112,7 @@ def test_closest_point_agrees_with_dense_search() -> None:
 
 def test_features_keep_two_sheets_apart() -> None:
     square = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0.0]])
-    points = np.concatenate((square, square + (0, 0, 0.1)))
+    points = np.concatenate((square, square + np.array([0, 0, 0.1])))
     faces = np.array([[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]])
     side = np.repeat((0.0, 5.0), 4)[:, None]
     places = Surface(points, faces, side, np.arange(4)).nearest(
@@ -312,3 +312,43 @@ def test_a_rig_without_a_face_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(AssetError, match="found no face"):
         load_rig(tmp_path / "noise.npz")
+
+
+def test_lips_do_not_pass_through_each_other(twin_head: FlameHead, found: Correspondence) -> None:
+    head = load_open_head()
+    posed = twin_head.template.clone()
+    lower = twin_head.lbs_weights[:, 2:3]
+    posed = posed + lower * torch.tensor([0, 0.006, 0])  # the jaw is pushed up by 6 mm
+    driven = drive_through(found, twin_head.template, posed, head.template)
+    upper = found.lips[0]
+    gaps = (
+        upper.gaps(driven.double().numpy())[:, 1] - upper.gaps(head.template.double().numpy())[:, 1]
+    )
+    # 1 mm of pressing is allowed; 0.5 mm more between the pairs of the other lip.
+    assert gaps.min() > -2.5e-3
+    assert torch.isfinite(driven).all()
+
+
+def test_ict_drives_the_open_head(shared_data: Path, tmp_path: Path) -> None:
+    source = shared_data / "ict_facekit_f16.npz"
+    path = tmp_path / source.name
+    path.symlink_to(source)
+    head, rig = load_open_head(), load_rig(path)
+    ict = correspondence_of(head, rig, path)
+    assert np.median(ict.residual) < 0.2e-3  # metres between the two surfaces after the fit
+    assert np.percentile(ict.residual, 95) < 1.5e-3
+    driver = DriveThrough(ict, rig.template, head.template)
+    basis = load_arkit_basis(rig)
+    skin = (head.masks["eyes"] < 0.5).numpy()
+    # Two artists' idea of one shape: how far they point the same way, measured less a margin.
+    for name, alike in (("jawOpen", 0.9), ("mouthSmileLeft", 0.8), ("eyeBlinkLeft", 0.7)):
+        posed = rig.pose(rig.template, arkit_to_flame({name: 1.0}, basis)).vertices
+        a = (driver.pose(posed) - head.template).double().numpy()[skin]
+        own = arkit_to_flame({name: 1.0}, load_arkit_basis(head))
+        b = (head.pose(head.template, own).vertices - head.template).double().numpy()[skin]
+        assert (a * b).sum() / np.sqrt((a**2).sum() * (b**2).sum()) > alike, name
+    for eye, name in enumerate(("eyeBlinkLeft", "eyeBlinkRight")):
+        posed = rig.pose(rig.template, arkit_to_flame({name: 1.0}, basis)).vertices
+        gaps = ict.lids.gaps(driver.pose(posed).double().numpy())
+        axis = driver.gaps / np.linalg.norm(driver.gaps, axis=1, keepdims=True)
+        assert np.abs((gaps * axis).sum(1)[ict.lids.eye == eye]).mean() < 0.5e-3  # metres

@@ -206,7 +206,7 @@ def test_missing_and_unknown_files(flame: Arrays, tmp_path: Path) -> None:
     del flame["weights"]
     with pytest.raises(AssetError, match="missing weights"):
         read_rig(save_npz(tmp_path / "a.npz", flame))
-    with pytest.raises(AssetError, match="got nothing|got x"):
+    with pytest.raises(AssetError, match=r"got x$"):
         read_rig(save_npz(tmp_path / "b.npz", {"x": np.zeros(3)}))
     with pytest.raises(AssetError, match="No such file"):
         read_rig(tmp_path / "none.pkl")

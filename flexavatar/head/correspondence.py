@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 
 from flexavatar.capture import topology
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.lids import LidPairs, lid_pairs
+from flexavatar.head.lids import Seam, lid_pairs, lip_seams
 from flexavatar.head.mesh_tools import vertex_normals
 from flexavatar.head.registration import (
     NORMAL_LENGTH,
@@ -49,7 +49,8 @@ class Correspondence:
     faces_b: np.ndarray  # [Fb, 3]
     weights_a: np.ndarray  # [Va, 5] skinning
     weights_b: np.ndarray  # [Vb, 5]
-    lids: LidPairs  # of a
+    lids: Seam  # of a
+    lips: tuple[Seam, Seam]  # of a, from above and from below
     align: Similarity  # a to b, of the templates
     residual: np.ndarray  # [N] metres from the fitted, visible skin of a to the skin of b
 
@@ -90,6 +91,7 @@ def find_correspondence(
         weights_a=source.weights,
         weights_b=target.weights,
         lids=lid_pairs(a),
+        lips=lip_seams(a),
         align=align(source, target, marks),
         residual=distance_b[skin & (distance_b < UNSURE)],
     )
@@ -206,6 +208,7 @@ def _read(path: Path, key: str, a: FlameHead, b: FlameHead) -> Correspondence | 
             weights_a=a.lbs_weights.double().numpy(),
             weights_b=b.lbs_weights.double().numpy(),
             lids=lid_pairs(a),
+            lips=lip_seams(a),
             **{name: arrays[name] for name in _PLAIN},
         )
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):

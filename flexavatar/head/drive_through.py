@@ -22,7 +22,9 @@ LEAST_OPEN = 0.5
 """Where the other rig's eye is open by less than this share of the open head's, at the corners, it
 is not asked how far it has closed."""
 SHUT = 0.08
-"""Share of an eye's opening between the margins' mapped places when the lids touch: they are thick."""
+"""Share of an eye's opening between the margins' mapped places when lids touch: they are thick."""
+PRESS = 1e-3
+"""Metres that pressed lips may overlap by."""
 STILL = 1e-4
 """Metres; residuals below this all count the same in that fit."""
 
@@ -42,7 +44,7 @@ class DriveThrough:
 
     What turns (head, jaw, eyes) is measured on the posed vertices and turned about the open head's
     own places; what is left is carried over as displacement. Lids close as far as the other rig's
-    do, however wide either eye is open.
+    do, however wide either eye is open; lips do not pass through each other.
     """
 
     def __init__(self, found: Correspondence, rig_neutral: Tensor, open_neutral: Tensor) -> None:
@@ -79,7 +81,8 @@ class DriveThrough:
         base = (rotation @ self.open[..., None])[..., 0] + shift
         extra = self._extra(posed, turns) * self.fill.known[:, None]
         moved = base + (rotation @ self.fill(extra)[..., None])[..., 0]
-        return torch.from_numpy(self._lids(moved, rotation, posed)).to(rig_posed)
+        moved = self._lids(moved, rotation, posed)
+        return torch.from_numpy(self._lips(moved, own[1].rotation)).to(rig_posed)
 
     def _wide_open(self) -> np.ndarray:
         """Pairs of lid places that can tell how far the other rig's eye has closed: [P] bool."""
@@ -140,6 +143,17 @@ class DriveThrough:
         missing = wanted - (lids.gaps(moved) * direction).sum(1)
         return moved + lids.closure(missing[:, None] * direction)
 
+    def _lips(self, moved: np.ndarray, head: np.ndarray) -> np.ndarray:
+        """Take lips that have passed through each other back to where they press: [Va, 3]."""
+        up = head[:, 1]
+        total = moved.copy()
+        for seam, sign in zip(self.found.lips, (1, -1), strict=True):
+            if len(seam.upper):
+                least = np.minimum(seam.gaps(self.open)[:, 1] * sign, 0) - PRESS
+                missing = np.maximum(least - seam.gaps(moved) @ up * sign, 0)
+                total += seam.closure(0.5 * sign * missing[:, None] * up)
+        return total
+
 
 def _blend(weights: np.ndarray, turns: list[Similarity]) -> tuple[np.ndarray, np.ndarray]:
     """Linear blend of rigid motions: [V, 5] -> [V, 3, 3], [V, 3]."""
@@ -172,8 +186,8 @@ def _between(after: Similarity, turn: Similarity, before: Similarity) -> Similar
 def _robust_rigid(before: np.ndarray, after: np.ndarray, support: np.ndarray) -> Similarity:
     """Rigid motion of least absolute residuals over these vertices."""
     a, b = before[support], after[support]
-    weights = np.ones(len(a))
+    turn = fit_similarity(a, b, rigid=True)
     for _ in range(ROUNDS):
-        turn = fit_similarity(a, b, weights, rigid=True)
         weights = 1 / np.maximum(np.linalg.norm(turn.apply(a) - b, axis=1), STILL)
+        turn = fit_similarity(a, b, weights, rigid=True)
     return turn

@@ -24,7 +24,7 @@ TEMPLATE = "head_template.obj"
 
 
 def read_flame(values: Mapping[str, Any], folder: Path) -> ForeignRig:
-    """A FLAME model from the named arrays of its file; the chart comes from `folder` if it is there.
+    """A FLAME model from the named arrays of its file; its chart from `folder` if it is there.
 
     Raises AssetError if an array is missing or has the wrong shape.
     """

@@ -1,4 +1,4 @@
-"""Where the open head's lids meet, so that eyes of another opening can be closed exactly."""
+"""Where the open head's lids and lips meet, so that they close exactly and do not pass through."""
 
 from __future__ import annotations
 
@@ -13,31 +13,35 @@ LOOP = "middle"
 """The edge loop of the lid margin that meets the other lid's when the eye is closed."""
 REACH = 0.010
 """Metres from the margin over which a change of the lid's travel fades out."""
-SPREAD = 0.0025
+SPREAD = 0.003
 """Metres along the margin over which one pair's change is spread."""
+RIDGE = 0.02
+"""Smooths a change along the margin; without it neighbours would be thrown to and fro."""
 CORNER_SHARE = 0.08
 """Share of the lid's length at both ends where the lids hang together."""
 
 
 @dataclass(frozen=True)
-class LidPairs:
-    """Vertices of the upper margins, what lies below each, and how a change spreads over the lid."""
+class Seam:
+    """Vertices of one margin, what lies opposite each, and how a change spreads from the first."""
 
     upper: np.ndarray  # [P] vertex ids of the open head
     lower: np.ndarray  # [P]
-    eye: np.ndarray  # [P] 0 left, 1 right
+    eye: np.ndarray  # [P] 0 left, 1 right; 0 at the lips
     spread: np.ndarray  # [V, P] share of pair p's change that a vertex takes on
 
     def gaps(self, vertices: np.ndarray) -> np.ndarray:
-        """From lower to upper margin: [V, 3] -> [P, 3]."""
+        """From the second margin to the first: [V, 3] -> [P, 3]."""
         return vertices[self.upper] - vertices[self.lower]
 
     def closure(self, change: np.ndarray) -> np.ndarray:
-        """Field that moves the upper margins by `change`, and the lids with them: [P, 3] -> [V, 3]."""
-        return self.spread @ np.linalg.solve(self.spread[self.upper], change)
+        """Field that moves the first margin by `change`, and skin with it: [P, 3] -> [V, 3]."""
+        own = self.spread[self.upper]
+        gram = own.T @ own + RIDGE * np.eye(len(own))
+        return self.spread @ np.linalg.solve(gram, own.T @ change)
 
 
-def lid_pairs(head: FlameHead) -> LidPairs:
+def lid_pairs(head: FlameHead) -> Seam:
     """From the rings of the open head; no pairs for a rig without them."""
     points = head.template.double().numpy()
     upper: list[int] = []
@@ -54,9 +58,31 @@ def lid_pairs(head: FlameHead) -> LidPairs:
         upper += above[inner].tolist()
         lower += below[np.abs(a[inner, None] - b).argmin(1)].tolist()
         eyes += [eye] * int(inner.sum())
-        spreads.append(_spread(points, above[inner], below))
+        side_of = _nearer(points, above[inner], below)
+        spreads.append(_spread(points, above[inner], side_of))
     ids = np.array([upper, lower, eyes], dtype=np.int64).reshape(3, -1)
-    return LidPairs(*ids, np.concatenate(spreads, axis=1))
+    return Seam(ids[0], ids[1], ids[2], np.concatenate(spreads, axis=1))
+
+
+def lip_seams(head: FlameHead) -> tuple[Seam, Seam]:
+    """Upper lip over lower lip, and lower under upper; no pairs for a rig without rings."""
+    points = head.template.double().numpy()
+    names = ("upper_lip_contact", "lower_lip_contact")
+    if not all(name in head.rings for name in names):
+        none = np.zeros(0, dtype=np.int64)
+        empty = Seam(none, none, none, np.zeros((len(points), 0)))
+        return empty, empty
+    upper, lower = (head.rings[name].numpy() for name in names)
+    with_jaw = np.clip(4 * head.lbs_weights[:, 2].double().numpy() - 1.5, 0, 1)
+    return _lip_seam(points, upper, lower, 1 - with_jaw), _lip_seam(points, lower, upper, with_jaw)
+
+
+def _lip_seam(points: np.ndarray, own: np.ndarray, other: np.ndarray, side: np.ndarray) -> Seam:
+    a, b = _along(points[own]), _along(points[other])
+    inner = np.flatnonzero((a > CORNER_SHARE) & (a < 1 - CORNER_SHARE))
+    opposite = other[np.abs(a[inner, None] - b).argmin(1)]
+    spread = _spread(points, own[inner], side)
+    return Seam(own[inner], opposite, np.zeros(len(inner), dtype=np.int64), spread)
 
 
 def _along(points: np.ndarray) -> np.ndarray:
@@ -66,15 +92,17 @@ def _along(points: np.ndarray) -> np.ndarray:
     return way / way[-1]
 
 
-def _spread(points: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
-    """1 in sum on the upper margin, fading over the upper lid, 0 on the lower lid: [V, P]."""
-    to_upper = np.linalg.norm(points[:, None] - points[upper], axis=2)  # [V, P]
-    to_lower = np.linalg.norm(points[:, None] - points[lower], axis=2).min(1)
-    nearest = to_upper.min(1)
-    t = np.clip((to_lower - nearest) / np.maximum(to_lower + nearest, 1e-9), 0, 1)
+def _nearer(points: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """1 on one margin, falling to 0 half way to the other: [V]."""
+    a, b = (np.linalg.norm(points[:, None] - points[ids], axis=2).min(1) for ids in (one, other))
+    return np.clip((b - a) / np.maximum(a + b, 1e-9), 0, 1)
+
+
+def _spread(points: np.ndarray, margin: np.ndarray, side: np.ndarray) -> np.ndarray:
+    """1 in sum on the margin, fading away from it, and only on its own side [V]: [V, P]."""
+    distance = np.linalg.norm(points[:, None] - points[margin], axis=2)  # [V, P]
+    nearest = distance.min(1)
     fade = np.clip(1 - nearest / REACH, 0, 1)
-    share = np.exp(-0.5 * (to_upper**2 - nearest[:, None] ** 2) / SPREAD**2)
-    near = nearest < REACH
-    return (
-        np.where(near, t * fade * fade * (3 - 2 * fade), 0)[:, None] * share / share.sum(1)[:, None]
-    )
+    share = np.exp(-0.5 * (distance**2 - nearest[:, None] ** 2) / SPREAD**2)
+    amount = side * fade * fade * (3 - 2 * fade)
+    return amount[:, None] * share / share.sum(1)[:, None]

@@ -28,7 +28,7 @@ VIEWS = ((0, 0), (-12, 0), (12, 0), (0, 8), (0, -8))
 PARTED = 0.15
 """Radians that the jaw is opened by."""
 SKIN, DARK, WHITE, IRIS, BROW = (
-    (0.80, 0.60, 0.51), (0.25, 0.08, 0.08), (0.93, 0.92, 0.90), (0.25, 0.17, 0.12), (0.3, 0.21, 0.16),
+    (0.80, 0.60, 0.51), (0.25, 0.08, 0.08), (0.93, 0.92, 0.90), (0.25, 0.17, 0.12), (0.3, 0.2, 0.1),
 )  # fmt: skip
 IRIS_ANGLE = 0.5
 """Half angle of the painted iris seen from the eyeball's centre, radians."""

@@ -66,7 +66,7 @@ def take_apart(head: FlameHead) -> RigParts:
 
 
 def _parts(faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The largest piece is skin, what turns with an eye joint is an eye, the rest is in the mouth."""
+    """The largest piece is skin, what turns with an eye joint an eye, the rest is in the mouth."""
     piece = components(faces, len(weights))
     used = np.bincount(faces.ravel(), minlength=len(weights)) > 0
     sizes = np.bincount(piece, weights=used)

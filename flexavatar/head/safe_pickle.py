@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -58,7 +58,7 @@ class Record:
 class _Unpickler(pickle._Unpickler):
     """Builds only plain containers and records."""
 
-    dispatch = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar = dict(pickle._Unpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> Any:
         known = (module, name) in _ALLOWED or module.split(".")[0] == "chumpy"
@@ -147,9 +147,8 @@ def _array(raw: Any, dtype: Record, shape: tuple[int, ...], order: str) -> np.nd
 
 
 def _bytes(raw: Any) -> bytes:
-    if isinstance(raw, Record) and raw.name == "encode":
-        raw = raw.args[0]
-    return raw.encode("latin1") if isinstance(raw, str) else bytes(memoryview(raw))
+    text: Any = raw.args[0] if isinstance(raw, Record) and raw.name == "encode" else raw
+    return text.encode("latin1") if isinstance(text, str) else bytes(memoryview(text))
 
 
 def _dtype(record: Record) -> np.dtype:
