@@ -290,10 +290,12 @@ def test_damaged_or_foreign_cache_is_not_used(
     other = replace(twin_head, template=twin_head.template * 1.01)
     correspondence_of(load_open_head(), other, path)
     assert len(calls) == 4
-    readonly = Path("/proc/rig.npz")  # nothing can be written there: the user's cache is used
+    (tmp_path / "locked").mkdir(mode=0o555)
+    readonly = tmp_path / "locked" / "rig.npz"  # left alone: the user's cache is used
     correspondence_of(load_open_head(), twin_head, readonly)
     correspondence_of(load_open_head(), twin_head, readonly)
     assert len(calls) == 5
+    assert not list(readonly.parent.iterdir())
 
 
 def test_a_rig_without_a_face_is_refused(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from flexavatar.head.surface import Similarity, Surface, SurfacePoints
 
 VERSION = 1
 SUFFIX = ".correspondence.npz"
+ANY_WRITE = 0o222
 SURE, UNSURE = 0.002, 0.006
 """Metres between the fitted surfaces at which a match is certain, and at which it is none."""
 
@@ -228,9 +229,12 @@ def _write(path: Path, key: str, found: Correspondence) -> bool:
     arrays |= {"shift": found.align.shift, "key": np.array(key)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.stat().st_mode & ANY_WRITE:
+            return False  # marked read-only: to be left alone even by root, who could write
         handle, draft = tempfile.mkstemp(dir=path.parent, suffix=".npz")
         with os.fdopen(handle, "wb") as stream:
             np.savez_compressed(stream, **arrays)
+        os.chmod(draft, 0o644)
         os.replace(draft, path)
     except OSError:
         return False
