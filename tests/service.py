@@ -17,9 +17,10 @@ import torch
 from flexavatar.errors import AssetError, ImageError
 from flexavatar.head.arkit import ARKIT_INDEX, checked_weights
 from flexavatar.types import Camera, FlameCodes, Gaussians
-from plugin_server.client import FlexAvatarClient
+from plugin_server.client import ClientSession, FlexAvatarClient
 from plugin_server.config import ServerConfig
 from plugin_server.engine import Progress
+from plugin_server.reader import FrameReader, Received
 from plugin_server.server import Listening, running_server
 
 PATIENCE_S = 20.0
@@ -155,3 +156,26 @@ def server_and_client(
     with running_server(config, engine) as listening, FlexAvatarClient(listening.address) as client:
         client.wait_ready(PATIENCE_S)
         yield client, listening
+
+
+def must_receive(reader: FrameReader, timeout: float = PATIENCE_S) -> Received:
+    received = reader.receive(timeout)
+    assert received is not None, "nothing came"
+    return received
+
+
+def wait_for_pts(reader: FrameReader, pts_ns: int) -> Received:
+    """The first message of this signal or a later one."""
+    while (received := must_receive(reader)).header.pts_ns < pts_ns:
+        pass
+    return received
+
+
+def drive_until_refused(session: ClientSession, *arguments: Any, **parts: Any) -> None:
+    """Drive over and over: the stream's answer to a signal comes with a later call."""
+
+    def refused() -> bool:
+        session.drive(*arguments, **parts)
+        return False
+
+    eventually(refused)
