@@ -86,7 +86,8 @@ class Session:
             return
         drive = self.mailbox.take()
         self._shown = drive or self._shown
-        self._next_frame = max(self._next_frame + 1 / self.plan.max_fps, now)
+        period = 1 / self.plan.max_fps
+        self._next_frame = max(self._next_frame, now - period) + period  # early by one is fine
         self._last_frame = now
         self._draw(self._writer.wanted(), now, repeated=drive is None)
 

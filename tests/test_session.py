@@ -160,7 +160,7 @@ def test_newest_wins(client: FlexAvatarClient) -> None:
             elapsed = time.monotonic() - began
         fresh = [h.pts_ns for h in shown if not h.flags & Flags.REPEATED]
         assert fresh == sorted(set(fresh))
-        assert len(fresh) <= 20 * elapsed + 2  # max_fps, and one at either end
+        assert len(fresh) <= 20 * elapsed + 3  # max_fps, one early, one at either end
         seqs = [h.seq for h in shown]
         assert seqs == sorted(set(seqs))
         report = session.drive_once()
