@@ -185,12 +185,12 @@ class Store:
             folder, identity = self._folder(name)
             try:
                 result = action(folder)
-            except AssetError:
-                if self._folder(name)[1] == identity:
-                    raise
             except FileNotFoundError as error:
                 if self._folder(name)[1] == identity:
                     raise AssetError(f"avatar {name!r}: {error.filename} is missing") from error
+            except Exception:  # whatever half an old and half a new avatar may lead to
+                if self._folder(name)[1] == identity:
+                    raise
             else:
                 if self._folder(name)[1] == identity:
                     return result
