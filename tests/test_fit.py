@@ -85,7 +85,7 @@ def test_ssim_of_equal_pictures_is_one_and_falls_with_noise() -> None:
 def test_ssim_gradient() -> None:
     a = torch.rand(9, 9, 1, dtype=torch.float64, requires_grad=True)
     b = torch.rand(9, 9, 1, dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda x: ssim_map(x, b, 3), a)
+    assert torch.autograd.gradcheck(lambda x: ssim_map(x, b, 2, 3), a)
 
 
 def test_harmonic_fill_is_linear_between_known_ends() -> None:

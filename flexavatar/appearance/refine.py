@@ -21,10 +21,15 @@ from flexavatar.head.binding import (
     quat_multiply,
     quat_to_matrix,
 )
+from flexavatar.render.rasterize import rasterize
 from flexavatar.types import SH_C0, Gaussians
 
-OFFSET_STEP = 1e-4
-"""Metres per step of Adam."""
+RATES = {"colors": 0.01, "opacities": 0.04, "scales": 0.015, "offsets": 1e-4, "quats": 0.01}
+"""Adam's learning rates; offsets in metres."""
+SHOWN_PIXELS = 0.25
+"""A Gaussian is fitted if it makes up at least this much of one photo."""
+LARGEST = 0.012
+"""Metres; a larger splat is a blur that nobody sees until the head turns."""
 
 
 @dataclass(frozen=True)
@@ -45,38 +50,60 @@ def refine(
 ) -> Splats:
     """The same Gaussians after fitting colour, opacity, size, place and turn to all photos."""
     carried = [_carry(splats, view.motion) for view in views]
-    free, paint = splats.free[:, None], splats.paint[:, None]
-    parameters = {
-        "colors": Parameter(splats.colors, 0.01, paint),
-        "opacities": Parameter(torch.logit(splats.opacities.clamp(0.01, 0.99)), 0.04, splats.fade),
-        "scales": Parameter(splats.local.scales.log(), 0.015, free),
-        "offsets": Parameter(splats.local.offsets, OFFSET_STEP, free),
-        "quats": Parameter(splats.local.quats, 0.01, free),
+    logits = torch.logit(splats.opacities.clamp(0.01, 0.99))
+    values = {
+        "colors": splats.colors,
+        "opacities": logits,
+        "scales": splats.local.scales.log(),
+        "offsets": splats.local.offsets,
+        "quats": splats.local.quats,
     }
-    start = {name: p.value for name, p in parameters.items()}
+    shown = _shown(values, views, carried)
+    free, paint = (splats.free * shown)[:, None], (splats.paint * shown)[:, None]
+    masks = (paint, splats.fade * shown, free, free, free)
+    parameters = {
+        name: Parameter(values[name], RATES[name], mask)
+        for name, mask in zip(values, masks, strict=True)
+    }
 
     def decode(values: Mapping[str, Tensor], view: int) -> Gaussians:
         return _posed(values, carried[view])
 
-    def regularise(values: Mapping[str, Tensor]) -> Tensor:
-        moved = (values["offsets"] - start["offsets"]) / 2e-3
-        grown = values["scales"] - start["scales"]
-        faded = values["colors"] - start["colors"]
-        return (
-            1e-3 * (moved * moved).mean()
-            + 1e-3 * (grown * grown).mean()
-            + 1e-3 * (faded * faded * (1 - paint)).mean()
+    def regularise(now: Mapping[str, Tensor]) -> Tensor:
+        moved = (now["offsets"] - values["offsets"]) / 2e-3
+        grown = now["scales"] - values["scales"]
+        faded = now["colors"] - values["colors"]
+        unsure = 1 - splats.paint[:, None]
+        return 1e-3 * (
+            (moved * moved).mean() + (grown * grown).mean() + (faded * faded * unsure).mean()
         )
 
     targets = [target_of(view, index == 0) for index, view in enumerate(views)]
-    values = fit(decode, parameters, targets, config, regularise, progress)
-    local = LocalSplats(values["offsets"], values["quats"], values["scales"].exp().clamp_max(0.03))
+    fitted = fit(decode, parameters, targets, config, regularise, progress)
+    local = LocalSplats(fitted["offsets"], fitted["quats"], _sizes(fitted["scales"]))
     return replace(
         splats,
         local=local,
-        colors=values["colors"].clamp(0, 1),
-        opacities=torch.sigmoid(values["opacities"]),
+        colors=fitted["colors"].clamp(0, 1),
+        opacities=torch.sigmoid(fitted["opacities"]),
     )
+
+
+def _shown(
+    values: Mapping[str, Tensor], views: Sequence[View], carried: Sequence[_Carried]
+) -> Tensor:
+    """1 for Gaussians that a photo really shows: [G].
+
+    The gradient of the summed picture with respect to a colour is how much of it is seen. What is
+    hidden gets gradients near zero, and Adam would turn their noise into rainbows.
+    """
+    seen = torch.zeros(len(values["colors"]))
+    for view, carry in zip(views, carried, strict=True):
+        colors = values["colors"].clone().requires_grad_()
+        picture = rasterize(_posed({**values, "colors": colors}, carry), view.camera).rgba
+        (share,) = torch.autograd.grad(picture[..., 0].sum(), colors)
+        seen = torch.maximum(seen, share[:, 0])
+    return (seen > SHOWN_PIXELS).float()
 
 
 def target_of(view: View, whole: bool) -> Target:
@@ -121,7 +148,12 @@ def _posed(values: Mapping[str, Tensor], carried: _Carried) -> Gaussians:
     return Gaussians(
         carried.points + moved,
         quat_multiply(carried.quats, torch.nn.functional.normalize(values["quats"], dim=-1)),
-        values["scales"].exp() * carried.stretch,
+        _sizes(values["scales"]) * carried.stretch,
         torch.sigmoid(values["opacities"]),
-        ((values["colors"] - 0.5) / SH_C0)[:, None],
+        ((values["colors"].clamp(0, 1) - 0.5) / SH_C0)[:, None],
     )
+
+
+def _sizes(logs: Tensor) -> Tensor:
+    """Metres from logarithms, capped."""
+    return logs.exp().clamp_max(LARGEST)

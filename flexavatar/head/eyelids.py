@@ -23,7 +23,7 @@ RISE = 0.18
 """Share of the opening that the lower lid closes."""
 OVERLAP = 0.15e-3
 """Metres that each lid passes the meeting curve, so that no slit is left."""
-REACH = {"upper": 0.85, "lower": 0.6}
+REACH = {"upper": 0.6, "lower": 0.6}
 """Radians above and below the margin where skin no longer follows."""
 UNFOLD = 0.8
 """How much of the lid crease a closed lid loses."""

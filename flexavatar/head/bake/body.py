@@ -27,6 +27,9 @@ EYEBALL = 0.015
 LIP_PRESS = 0.0
 LIP_REACH = 0.014
 """Metres: how far the closed lips pass each other, and how far around them skin gives way."""
+TEETH_DROP = 0.0025
+"""Metres; the base mesh hides its upper teeth behind the lip even in a broad smile."""
+TONGUE_FLATTEN = 0.7
 ARM_BONES = ("upperarm", "lowerarm", "wrist", "finger", "metacarpal")
 ARM_TURN = np.deg2rad(32)
 """The base mesh holds its arms out; they hang by this much more."""
@@ -86,6 +89,7 @@ def build_body(source: Source, mesh: HeadMesh) -> Body:
     turns = arm_turns(source, mesh)
     points = lower_arms(points, turns, _cube(source, person, "joint-l-shoulder"))
     points = close_lips(points, mesh.rings, mesh.part("skin", "cavity"))
+    points = settle_mouth(mesh, points)
     return Body(mesh, symmetric(points, mesh.mirror), joints, weights, hinge, turns, arkit)
 
 
@@ -147,6 +151,16 @@ def close_lips(points: np.ndarray, rings: dict[str, np.ndarray], soft: np.ndarra
     near = np.clip(1 - np.min(distances, axis=0) / LIP_REACH, 0, 1) ** 2 * soft
     move = np.interp(points[:, 0], grid, closing, left=0, right=0) * near * -side / 2
     return points + move[:, None] * (0, 1, 0)
+
+
+def settle_mouth(mesh: HeadMesh, points: np.ndarray) -> np.ndarray:
+    """Upper teeth as low as they show in smiles, the tongue flat behind the lower ones: [V, 3]."""
+    settled = points.copy()
+    settled[mesh.part("upper_teeth"), 1] -= TEETH_DROP
+    tongue = mesh.part("tongue")
+    floor = points[tongue, 1].min()
+    settled[tongue, 1] = floor + TONGUE_FLATTEN * (points[tongue, 1] - floor)
+    return settled
 
 
 def arm_turns(source: Source, mesh: HeadMesh) -> np.ndarray:
