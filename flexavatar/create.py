@@ -44,7 +44,7 @@ class CreateConfig:
     """Side of the chart; about 0.65 of its square become Gaussians on the surface."""
     spacing_px: float = 3.0
     """Distance between loose Gaussians in the 512-pixel portrait."""
-    steps: int = 160
+    steps: int = 260
     quick_steps: int = 30
     seed: int = 0
 

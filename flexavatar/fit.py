@@ -38,7 +38,7 @@ class Parameter:
 
     value: Tensor
     learning_rate: float
-    mask: Tensor | None = None  # broadcastable; where 0, the value stays
+    share: Tensor | None = None  # 0..1 of each step that is taken, broadcastable; 0: it stays
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,7 @@ def fit(
             loss = loss + regularise(values)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        _mask_gradients(values, parameters)
-        optimiser.step()
+        _step(optimiser, values, parameters)
         schedule.step()
         progress((step + 1) / config.steps)
     return {name: value.detach() for name, value in values.items()}
@@ -121,10 +120,19 @@ def ssim_map(a: Tensor, b: Tensor, stride: int = 1, window: int = 7) -> Tensor:
     return value[0].permute(1, 2, 0)
 
 
-def _mask_gradients(values: Mapping[str, Tensor], parameters: Mapping[str, Parameter]) -> None:
-    for name, parameter in parameters.items():
-        gradient = values[name].grad
-        if gradient is not None:
-            torch.nan_to_num_(gradient, 0.0, 0.0, 0.0)
-            if parameter.mask is not None:
-                gradient.mul_(parameter.mask)
+@torch.no_grad()
+def _step(
+    optimiser: torch.optim.Optimizer,
+    values: Mapping[str, Tensor],
+    parameters: Mapping[str, Parameter],
+) -> None:
+    """One step of Adam, of which each value takes its share: scaled gradients would not do."""
+    for value in values.values():
+        if value.grad is not None:
+            torch.nan_to_num_(value.grad, 0.0, 0.0, 0.0)
+    before = {n: v.clone() for n, v in values.items() if parameters[n].share is not None}
+    optimiser.step()
+    for name, old in before.items():
+        share = parameters[name].share
+        assert share is not None
+        values[name].copy_(torch.lerp(old, values[name], share.expand_as(old)))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from flexavatar.appearance.evidence import View, sample, surface_points
 from flexavatar.appearance.loose import Loose, detail_splats, loose_splats
+from flexavatar.appearance.openings import lash_splats, teeth_splats
 from flexavatar.appearance.regions import Texels, Zone
 from flexavatar.appearance.surface import Surface, build_surface
 from flexavatar.head.binding import Binding, LocalSplats
@@ -17,6 +18,7 @@ from flexavatar.head.flame import FlameHead
 from flexavatar.render.camera import project
 from flexavatar.render.mesh import render_mesh
 
+BODY = ("scalp", "neck", "shoulders", "ears")
 OPAQUE = 0.97
 CULLED = 0.02
 """Opacity under which a Gaussian is not kept."""
@@ -47,13 +49,14 @@ def first_guess(
     seen = render_mesh(views[0].motion.vertices, head.faces, views[0].camera)
     around = _loose_list(loose_splats(views[0], seen, head, spacing_px))
     detail = _loose_list(detail_splats(views[0], seen, head, spacing_px))
-    whole = join((skin, around, detail))
+    rims = (lash_splats(views[0], head), *teeth_splats(views[0], head))
+    whole = join((skin, around, detail, *(_still_list(rim) for rim in rims)))
     return select(whole, whole.opacities > CULLED)
 
 
 def _presence(views: Sequence[View], texels: Texels, head: FlameHead) -> Tensor:
     """0 for texels of scalp, neck and bust that a photo shows to be empty background: [T]."""
-    body = torch.stack([texels.masks[n] for n in ("scalp", "neck", "shoulders", "ears")]).amax(0)
+    body = torch.stack([texels.masks[n] for n in BODY]).amax(0)
     present = torch.ones(len(texels))
     for view in views[:1]:
         points, _ = surface_points(view.motion.vertices, texels, head.faces)
@@ -70,27 +73,31 @@ def _presence(views: Sequence[View], texels: Texels, head: FlameHead) -> Tensor:
 def _surface_splats(surface: Surface, texels: Texels, present: Tensor) -> Splats:
     """Lids, lips and all inside them keep their shape: they must look right when they move."""
     folds = torch.maximum(texels.masks["lids"], texels.masks["lips"])
-    skin = (texels.zones == int(Zone.SKIN)) * 1.0
+    body = torch.stack([texels.masks[n] for n in BODY]).amax(0) > 0.5
+    skin = texels.zones == int(Zone.SKIN)
     seen = (surface.seen * 3).clamp(0, 1)
-    free = (seen > 0.3) * skin * (folds < 0.3)
-    face = torch.maximum(texels.masks["face"], texels.masks["mouth"])
-    own = torch.where(
-        texels.masks["teeth"] > 0.5, 0.5, torch.where(texels.masks["eyes"] > 0.5, 0.25, 0.0)
-    )
+    inner = torch.where(texels.masks["eyes"] > 0.5, 0.5, 0.0)
+    paint = seen * torch.where(skin, torch.where(folds > 0.3, 0.3, 1.0), inner)
     return Splats(
         texels.binding,
         surface.splats,
         surface.colors,
         OPAQUE * present,
-        free=free,
-        fade=free * (face < 0.5),
-        paint=seen * torch.where(skin > 0, torch.where(folds > 0.3, 0.4, 1.0), own),
+        free=1.0 * ((seen > 0.3) & skin & (folds < 0.3)),
+        fade=1.0 * (body & skin),
+        paint=torch.where(body & skin, 1.0, paint),
     )
 
 
 def _loose_list(loose: Loose) -> Splats:
     ones = torch.ones(len(loose.binding))
     return Splats(loose.binding, loose.splats, loose.colors, loose.opacities, ones, ones, ones)
+
+
+def _still_list(loose: Loose) -> Splats:
+    """Splats that only change colour: they must fit where they go, not where they are."""
+    ones, zeros = torch.ones(len(loose.binding)), torch.zeros(len(loose.binding))
+    return Splats(loose.binding, loose.splats, loose.colors, loose.opacities, zeros, zeros, ones)
 
 
 COLUMNS = ("colors", "opacities", "free", "fade", "paint")

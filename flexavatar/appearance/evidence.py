@@ -63,8 +63,8 @@ def zone_map(portrait: Portrait) -> NDArray[np.uint8]:
     points = portrait.face.points[:, :2]
     zones = np.full((side, side), Zone.SKIN, np.uint8)
     openings = (
-        (Zone.LEFT_EYE, topology.LEFT_EYE, 0.045),
-        (Zone.RIGHT_EYE, topology.RIGHT_EYE, 0.045),
+        (Zone.LEFT_EYE, topology.LEFT_EYE, 0.08),
+        (Zone.RIGHT_EYE, topology.RIGHT_EYE, 0.08),
         (Zone.MOUTH, topology.MOUTH_OPENING, 0.02),
     )
     for zone, outline, band_share in openings:

@@ -54,7 +54,7 @@ def loose_splats(view: View, seen: MeshView, head: FlameHead, spacing_px: float)
     matte = view.portrait.matte
     wanted = (matte > 0.3) & ~cv2.erode(covered.astype(np.uint8), np.ones((3, 3))).astype(bool)
     depth = continued_depth(seen, view.camera)
-    pixels = _grid_points(wanted, spacing_px)
+    pixels = grid_points(wanted, spacing_px)
     x, y = pixels.T
     z = torch.from_numpy(depth[y, x])
     centres = torch.from_numpy(pixels).float() + 0.5
@@ -73,7 +73,7 @@ def detail_splats(view: View, seen: MeshView, head: FlameHead, spacing_px: float
     parts = torch.stack([head.masks[name] for name in COARSE]).amax(0) > 0.5
     coarse = parts[head.faces].all(1)[seen.face_ids.clamp_min(0)] & (seen.face_ids >= 0)
     wanted = coarse.numpy() & (view.portrait.matte > 0.5)
-    x, y = _grid_points(wanted, spacing_px).T
+    x, y = grid_points(wanted, spacing_px).T
     corners = head.faces[seen.face_ids[y, x]]  # [N, 3]
     binding = Binding(corners, seen.bary[y, x])
     posed = view.motion.vertices[corners]  # [N, 3, 3]
@@ -110,7 +110,7 @@ def continued_depth(seen: MeshView, camera: Camera) -> NDArray[np.float32]:
     return (np.where(covered, depth, grown + RECEDE * metres)).astype(np.float32)
 
 
-def _grid_points(wanted: NDArray[np.bool_], spacing: float) -> NDArray[np.int64]:
+def grid_points(wanted: NDArray[np.bool_], spacing: float) -> NDArray[np.int64]:
     """A hexagonal grid inside a mask: [N, 2] x, y."""
     height, width = wanted.shape
     rows = np.arange(spacing / 2, height, spacing * 0.866)
@@ -124,11 +124,14 @@ def _grid_points(wanted: NDArray[np.bool_], spacing: float) -> NDArray[np.int64]
 
 
 def bind_to(points: Tensor, vertices: Tensor, head: FlameHead, parts: tuple[str, ...]) -> Binding:
-    """The middle of the nearest face among these parts of the posed head: [N, 3] -> Binding."""
+    """Bind to the nearest of these parts of the posed head: [N, 3] -> Binding."""
     allowed = torch.stack([head.masks[name] for name in parts]).amax(0) > 0.5
-    faces = head.faces[allowed[head.faces].all(1)]
-    middles = vertices[faces].mean(1)
-    _, nearest = cKDTree(middles.numpy()).query(points.numpy())
+    return bind_to_faces(points, vertices, head.faces[allowed[head.faces].all(1)])
+
+
+def bind_to_faces(points: Tensor, vertices: Tensor, faces: Tensor) -> Binding:
+    """The middle of the nearest of these faces: [N, 3], [V, 3], [F, 3] -> Binding."""
+    _, nearest = cKDTree(vertices[faces].mean(1).numpy()).query(points.numpy())
     chosen = faces[torch.from_numpy(np.asarray(nearest, np.int64))]
     return Binding(chosen, torch.full((len(points), 3), 1 / 3))
 

@@ -28,8 +28,8 @@ RATES = {"colors": 0.01, "opacities": 0.04, "scales": 0.015, "offsets": 1e-4, "q
 """Adam's learning rates; offsets in metres."""
 SHOWN_PIXELS = 0.25
 """A Gaussian is fitted if it makes up at least this much of one photo."""
-LARGEST = 0.012
-"""Metres; a larger splat is a blur that nobody sees until the head turns."""
+GROW, SHRINK = 0.6, 1.6
+"""How far the logarithm of a size may move: a splat that grows more is a blur from the side."""
 
 
 @dataclass(frozen=True)
@@ -66,25 +66,26 @@ def refine(
         for name, mask in zip(values, masks, strict=True)
     }
 
+    start = values["scales"]
+
     def decode(values: Mapping[str, Tensor], view: int) -> Gaussians:
-        return _posed(values, carried[view])
+        return _posed(_bounded(values, start), carried[view])
 
     def regularise(now: Mapping[str, Tensor]) -> Tensor:
         moved = (now["offsets"] - values["offsets"]) / 2e-3
         grown = now["scales"] - values["scales"]
         faded = now["colors"] - values["colors"]
-        unsure = 1 - splats.paint[:, None]
-        return 1e-3 * (
-            (moved * moved).mean() + (grown * grown).mean() + (faded * faded * unsure).mean()
-        )
+        held = (moved * moved).mean() + (grown * grown).mean()
+        return 1e-3 * held + 2e-2 * (faded * faded).mean()
 
     targets = [target_of(view, index == 0) for index, view in enumerate(views)]
     fitted = fit(decode, parameters, targets, config, regularise, progress)
-    local = LocalSplats(fitted["offsets"], fitted["quats"], _sizes(fitted["scales"]))
+    fitted = _bounded(fitted, start)
+    local = LocalSplats(fitted["offsets"], fitted["quats"], fitted["scales"].exp())
     return replace(
         splats,
         local=local,
-        colors=fitted["colors"].clamp(0, 1),
+        colors=fitted["colors"],
         opacities=torch.sigmoid(fitted["opacities"]),
     )
 
@@ -148,12 +149,13 @@ def _posed(values: Mapping[str, Tensor], carried: _Carried) -> Gaussians:
     return Gaussians(
         carried.points + moved,
         quat_multiply(carried.quats, torch.nn.functional.normalize(values["quats"], dim=-1)),
-        _sizes(values["scales"]) * carried.stretch,
+        values["scales"].exp() * carried.stretch,
         torch.sigmoid(values["opacities"]),
-        ((values["colors"].clamp(0, 1) - 0.5) / SH_C0)[:, None],
+        ((values["colors"] - 0.5) / SH_C0)[:, None],
     )
 
 
-def _sizes(logs: Tensor) -> Tensor:
-    """Metres from logarithms, capped."""
-    return logs.exp().clamp_max(LARGEST)
+def _bounded(values: Mapping[str, Tensor], start: Tensor) -> dict[str, Tensor]:
+    """Colours in 0..1, sizes near where they started: logarithms [G, 3]."""
+    scales = torch.minimum(torch.maximum(values["scales"], start - SHRINK), start + GROW)
+    return {**values, "colors": values["colors"].clamp(0, 1), "scales": scales}

@@ -53,7 +53,9 @@ def _covered(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Every (pixel, face) pair where the centre lies inside: pixel, face, bary [P, 3], depth."""
     low = np.ceil(corners[..., :2].min(1) - 0.5).clip(0, (width, height)).astype(np.int64)
-    high = np.floor(corners[..., :2].max(1) - 0.5).clip(-1, (width - 1, height - 1)).astype(np.int64)
+    high = (
+        np.floor(corners[..., :2].max(1) - 0.5).clip(-1, (width - 1, height - 1)).astype(np.int64)
+    )
     size = (high - low + 1).clip(0)
     count = size[:, 0] * size[:, 1] * (corners[..., 2] > NEAR).all(1)
     face = np.repeat(np.arange(len(corners)), count)

@@ -89,7 +89,10 @@ def build_body(source: Source, mesh: HeadMesh) -> Body:
     turns = arm_turns(source, mesh)
     points = lower_arms(points, turns, _cube(source, person, "joint-l-shoulder"))
     points = close_lips(points, mesh.rings, mesh.part("skin", "cavity"))
-    points = settle_mouth(mesh, points)
+    settled = settle_mouth(mesh, points)
+    tongue = mesh.part("tongue")
+    arkit[ARKIT_INDEX["tongueOut"], tongue] += (points - settled)[tongue]  # it comes out as it did
+    points = settled
     return Body(mesh, symmetric(points, mesh.mirror), joints, weights, hinge, turns, arkit)
 
 
