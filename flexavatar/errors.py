@@ -1,4 +1,4 @@
-"""Every error that a caller can cause or must handle. A bug raises something else, and stays loud."""
+"""Every error that a caller can cause or must handle. A bug raises something else, stays loud."""
 
 
 class FlexAvatarError(Exception):

@@ -106,6 +106,7 @@ def _grown_depth(depth: Tensor) -> NDArray[np.float32]:
     near = depth.numpy()
     off = (~np.isfinite(near)).astype(np.uint8)
     _, labels = cv2.distanceTransformWithLabels(off, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    values = np.zeros(int(labels.max()) + 1, np.float32)
-    values[labels[off == 0]] = near[off == 0]
-    return values[labels]
+    nearest = np.asarray(labels, np.int64)
+    values = np.zeros(int(nearest.max()) + 1, np.float32)
+    values[nearest[off == 0]] = near[off == 0]
+    return values[nearest]

@@ -86,15 +86,19 @@ def push_pull(colors: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArr
 
     `colors` [H, W, C] are premultiplied by `weight` [H, W, 1].
     """
-    height, width, channels = colors.shape
-    mean = colors / np.maximum(weight, 1e-6)
+    height, width = weight.shape[:2]
+    mean = np.asarray(colors / np.maximum(weight, 1e-6), np.float32)
     if min(height, width) <= 2:
         return mean
     half = ((width + 1) // 2, (height + 1) // 2)
-    area = cv2.INTER_AREA
-    coarse_colors = cv2.resize(colors, half, interpolation=area).reshape(half[1], half[0], channels)
-    coarse_weight = cv2.resize(weight, half, interpolation=area).reshape(half[1], half[0], 1)
-    coarse = push_pull(coarse_colors, coarse_weight)
+    coarse = push_pull(_halved(colors, half), _halved(weight, half))
     filled = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     share = np.clip(weight, 0, 1)
-    return share * mean + (1 - share) * filled.reshape(colors.shape)
+    whole = share * mean + (1 - share) * filled.reshape(colors.shape)
+    return np.asarray(whole, np.float32)
+
+
+def _halved(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Area average to (width, height), the last axis kept even where it is 1."""
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32).reshape(size[1], size[0], image.shape[2])

@@ -46,7 +46,7 @@ def crop_portrait(photo: Photo, face: FaceLandmarks, side: int = PORTRAIT_SIDE) 
     moved = FaceLandmarks(points, face.scores)
     matte = person_matte(rgb) * inside
     matte = largest_part(matte, (int(points[1, 0]), int(points[1, 1])))
-    unit = rgb.astype(np.float32) / 255
+    unit = np.asarray(rgb / 255, np.float32)
     focal = None if photo.focal_px is None else photo.focal_px * scale
     return Portrait(unit, foreground_colors(unit, matte), matte, inside, moved, focal)
 
@@ -68,7 +68,7 @@ def _warp(
     """Affine crop; area-averaged when it shrinks, cubic when it enlarges."""
     scale = float(warp[0, 0])
     if scale < 0.75:
-        image = cv2.GaussianBlur(image, (0, 0), 0.35 / scale)
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.35 / scale), np.uint8)
     mode = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_LINEAR
     return np.asarray(
         cv2.warpAffine(image, warp, (side, side), flags=mode, borderMode=border), np.uint8

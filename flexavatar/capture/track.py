@@ -174,8 +174,9 @@ def _initial_pose(
         points[use], portrait.face.points[use, :2].astype(np.float64), K, np.zeros(4),
         guess[:, None].copy(), np.array([[0.0], [0.0], [depth]]), True, cv2.SOLVEPNP_ITERATIVE,
     )  # fmt: skip
-    rotation = cv2.Rodrigues(rvec)[0]
-    return PhotoPose(weights, np.zeros((2, 2)), rotation, tvec[:, 0], float(focal), side)
+    rotation = np.asarray(cv2.Rodrigues(rvec)[0], np.float64)
+    shift = np.asarray(tvec[:, 0], np.float64)
+    return PhotoPose(weights, np.zeros((2, 2)), rotation, shift, float(focal), side)
 
 
 def _moved(pose: PhotoPose, step: Array) -> PhotoPose:
@@ -210,7 +211,7 @@ def _solve(
             hessian[own, :count] = n.hessian[-PER_PHOTO:, :count]
             rhs[:count] -= n.gradient[:count]
     hessian[np.diag_indices(size)] *= 1 + damping
-    step = np.linalg.solve(hessian, rhs)
+    step = np.asarray(np.linalg.solve(hessian, rhs), np.float64)
     return step[:count], list(step[count:].reshape(len(normals), PER_PHOTO))
 
 

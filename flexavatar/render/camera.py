@@ -30,7 +30,7 @@ def scaled(camera: Camera, width: int, height: int) -> Camera:
 def orbit(
     camera: Camera, yaw_deg: float, pitch_deg: float = 0.0, pivot: Tensor | None = None
 ) -> Camera:
-    """Walk around `pivot` [3] (head frame, default the origin), keeping it where it is in the picture.
+    """Walk around `pivot` [3] (head frame, default the origin), which stays where it is seen.
 
     Yaw turns the camera to the person's left (+x), pitch lifts it; both in degrees.
     """
