@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +21,7 @@ from flexavatar.render.camera import project
 from flexavatar.render.mesh import render_mesh
 
 BODY = ("scalp", "neck", "shoulders", "ears")
+FEATHER_PX = 25
 OPAQUE = 0.97
 CULLED = 0.02
 """Opacity under which a Gaussian is not kept."""
@@ -45,7 +48,7 @@ def first_guess(
 ) -> Splats:
     """Everything the photos show, placed and coloured; fitting starts from here."""
     surface = build_surface(views, texels, head, neutral)
-    skin = _surface_splats(surface, texels, _presence(views, texels, head))
+    skin = _surface_splats(surface, texels, _presence(views[0], texels, head))
     seen = render_mesh(views[0].motion.vertices, head.faces, views[0].camera)
     around = _loose_list(loose_splats(views[0], seen, head, spacing_px))
     detail = _loose_list(detail_splats(views[0], seen, head, spacing_px))
@@ -54,20 +57,23 @@ def first_guess(
     return select(whole, whole.opacities > CULLED)
 
 
-def _presence(views: Sequence[View], texels: Texels, head: FlameHead) -> Tensor:
-    """0 for texels of scalp, neck and bust that a photo shows to be empty background: [T]."""
-    body = torch.stack([texels.masks[n] for n in BODY]).amax(0)
-    present = torch.ones(len(texels))
-    for view in views[:1]:
-        points, _ = surface_points(view.motion.vertices, texels, head.faces)
-        pixels = project(view.camera, points)[:, :2]
-        side = view.camera.width
-        within = ((pixels > 1) & (pixels < side - 1)).all(1)
-        inside = torch.from_numpy(view.portrait.inside).float()
-        within &= sample(inside, pixels) > 0.99
-        matte = sample(torch.from_numpy(view.portrait.matte), pixels)
-        present = torch.where(within & (body > 0.5), torch.minimum(present, matte), present)
-    return present
+def _presence(view: View, texels: Texels, head: FlameHead) -> Tensor:
+    """0 for texels of the body that the first photo shows to be background, or cuts off: [T].
+
+    A bust invented below the photo's edge would look like one; it fades out there instead.
+    """
+    body = torch.stack([texels.masks[n] for n in BODY]).amax(0) > 0.5
+    bust = torch.maximum(texels.masks["neck"], texels.masks["shoulders"]) > 0.5
+    points, _ = surface_points(view.motion.vertices, texels, head.faces)
+    pixels = project(view.camera, points)[:, :2]
+    side = view.camera.width
+    in_crop = ((pixels > 1) & (pixels < side - 1)).all(1)
+    inside = view.portrait.inside.astype(np.float32)
+    feathered = torch.from_numpy(cv2.blur(inside, (FEATHER_PX, FEATHER_PX)))
+    shown = sample(feathered, pixels)
+    matte = sample(torch.from_numpy(view.portrait.matte), pixels)
+    present = torch.where(in_crop & body & (shown > 0.99), matte, 1.0)
+    return torch.where(in_crop & bust, present * (2 * shown - 1).clamp(0, 1), present)
 
 
 def _surface_splats(surface: Surface, texels: Texels, present: Tensor) -> Splats:

@@ -24,6 +24,9 @@ from flexavatar.render.camera import position, project
 
 REACH = (-0.02, 0.06)
 """Metres the scalp may move in and out; longer hair is loose."""
+NOT_CHEEK = ("neck", "shoulders", "eyes", "teeth", "tongue", "cavity")
+CHEEK_REACH = (-0.0195, 0.006)
+"""Metres within which the matte's edge may be the cheek's; beyond, it is hair or a hand."""
 STEPS = 41
 EDGE = 0.8
 """Matte at which hair ends: the soft rim beyond is left to loose splats."""
@@ -68,6 +71,12 @@ def hair_volume(views: Sequence[View], head: FlameHead, neutral: Tensor) -> Tens
     return neutral + away * _spread(head, mask, height, weight)[:, None]
 
 
+def _cheeks(head: FlameHead) -> Tensor:
+    """Sides of the face, whose outline the matte corrects a little: [V] 0..1."""
+    side = ((head.template[:, 0].abs() - 0.04) / 0.015).clamp(0, 1)
+    return side * (1 - torch.stack([head.masks[n] for n in NOT_CHEEK]).amax(0)).clamp(0, 1)
+
+
 def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     """Area-weighted unit normals: [V, 3], [F, 3] -> [V, 3]."""
     a, b, c = (vertices[faces[:, i]] for i in range(3))
@@ -94,15 +103,17 @@ def _outline_heights(
     side = view.camera.width
     shown *= ((pixels > 2) & (pixels < side - 2)).all(1)
     reached = shown.view(-1, STEPS).gather(1, first[:, None]).squeeze(1) > 0.99
-    weight = (1 - facing.abs() / OUTLINE).clamp_min(0) * (mask > 0.5) * reached
-    return heights[first], weight
+    height = heights[first]
+    cheek = (_cheeks(head) > 0.5) & ((height - CHEEK_REACH[0]) * (height - CHEEK_REACH[1]) < 0)
+    outline = (1 - facing.abs() / OUTLINE).clamp_min(0) * reached
+    return height, outline * ((mask > 0.5) | cheek)
 
 
 def _spread(head: FlameHead, mask: Tensor, height: Tensor, weight: Tensor) -> Tensor:
     """Smoothest heights over the scalp that honour the measured ones, 0 off it: [V]."""
     graph = mesh_graph(head.faces, len(height))
     laplacian = diags(np.asarray(graph.sum(1)).ravel()) - graph
-    off = 30 * (1 - mask.double().numpy()) ** 2
+    off = 30 * (1 - mask.double().numpy()) ** 2 * (1 - 0.98 * _cheeks(head).double().numpy())
     hold = weight.double().numpy() * 0.5
     faint = 3e-4
     system = laplacian + diags(off + hold + faint)

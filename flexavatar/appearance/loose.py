@@ -52,7 +52,8 @@ def loose_splats(view: View, seen: MeshView, head: FlameHead, spacing_px: float)
     """One splat every `spacing_px` pixels where the matte is person and the mesh is not."""
     covered = (seen.face_ids >= 0).numpy()
     matte = view.portrait.matte
-    wanted = (matte > 0.3) & ~cv2.erode(covered.astype(np.uint8), np.ones((3, 3))).astype(bool)
+    edge = cv2.erode(covered.astype(np.uint8), np.ones((3, 3))).astype(bool)
+    wanted = (matte > 0.3) & ~edge & within(view)
     depth = continued_depth(seen, view.camera)
     pixels = grid_points(wanted, spacing_px)
     x, y = pixels.T
@@ -72,7 +73,7 @@ def detail_splats(view: View, seen: MeshView, head: FlameHead, spacing_px: float
     """Fine splats on hair, neck and clothes, where the chart is coarser than the photo."""
     parts = torch.stack([head.masks[name] for name in COARSE]).amax(0) > 0.5
     coarse = parts[head.faces].all(1)[seen.face_ids.clamp_min(0)] & (seen.face_ids >= 0)
-    wanted = coarse.numpy() & (view.portrait.matte > 0.5)
+    wanted = coarse.numpy() & (view.portrait.matte > 0.5) & within(view)
     x, y = grid_points(wanted, spacing_px).T
     corners = head.faces[seen.face_ids[y, x]]  # [N, 3]
     binding = Binding(corners, seen.bary[y, x])
@@ -89,6 +90,11 @@ def detail_splats(view: View, seen: MeshView, head: FlameHead, spacing_px: float
     )
     colors = torch.from_numpy(view.portrait.colors[y, x])
     return Loose(binding, splats, colors, torch.full((len(x),), 0.9))
+
+
+def within(view: View) -> NDArray[np.bool_]:
+    """Pixels away from the edge of the photo, where its colours are smeared: [S, S]."""
+    return cv2.erode(view.portrait.inside.astype(np.uint8), np.ones((5, 5))) > 0
 
 
 def facing_quats(normals: Tensor) -> Tensor:

@@ -23,9 +23,13 @@ DISC = 0.62
 """Standard deviation of a disc in texel spacings: neighbours overlap without blurring."""
 THICKNESS = 0.2
 """Of the disc's smaller radius."""
+GRAIN = 0.7
+"""Share of the seen hair's contrast that unseen hair is given."""
+LID_PULL = 0.04
+"""How strongly unseen lids are drawn to the skin about the eyes rather than to the brow."""
 RADIUS_LIMITS = (2e-4, 1.3e-2)
 """Metres."""
-HAIR_PULL, SKIN_PULL = 1e-2, 1e-6
+HAIR_PULL, SKIN_PULL = 5e-2, 1e-6
 """How strongly unseen scalp is drawn to the hair's colour, and the rest to its nearest colour."""
 
 
@@ -79,8 +83,10 @@ def _complete(
     groups = texels.zones.long()
     graph = fill.surface_graph(points, normals, groups)
     near = fill.nearest_known(points, evidence.colors, evidence.weight, groups)
+    lids = texels.masks["lids"]
     anchor = torch.lerp(near, hair_tone.expand_as(near), scalp[:, None])
-    pull = torch.where(scalp > 0.5, HAIR_PULL, SKIN_PULL)
+    anchor = torch.lerp(anchor, _lid_tone(evidence, lids).expand_as(near), lids[:, None])
+    pull = torch.where(scalp > 0.5, HAIR_PULL, SKIN_PULL) + LID_PULL * lids
     base = fill.harmonic(graph, evidence.colors, evidence.weight * 5e-4, anchor, pull)
     index = fill.mirror_index(points, groups)
     mirrored, other = fill.mirrored_detail(evidence.colors, evidence.weight, base, index)
@@ -89,28 +95,40 @@ def _complete(
     colors = torch.lerp(mirrored, evidence.colors, own[:, None])
     known = torch.maximum(evidence.weight, 0.5 * borrow)
     filled = fill.harmonic(graph, colors, known, anchor, pull)
-    return _grained(filled, colors, known, base, scalp, points).clamp(0, 1)
+    tones = torch.stack((hair_tone, _mean(evidence, texels.masks["face"])))
+    hairlike = (colors[:, None] - tones).norm(dim=-1).argmin(-1) == 0
+    source = (scalp > 0.5) & (known > 0.25) & hairlike
+    return _grained(filled, colors - base, known, source, scalp > 0.5, points).clamp(0, 1)
+
+
+def _lid_tone(evidence: Evidence, lids: Tensor) -> Tensor:
+    """Skin about the eyes without its highlights and its lashes, [3]."""
+    around = (lids > 0.02) & (evidence.weight > 0.3)
+    if int(around.sum()) < 20:
+        return _mean(evidence, torch.ones_like(lids))
+    colors = evidence.colors[around]
+    light = colors.sum(-1)
+    middle = (light >= light.quantile(0.35)) & (light <= light.quantile(0.75))
+    return colors[middle].median(0).values
 
 
 def _grained(
-    filled: Tensor, colors: Tensor, known: Tensor, base: Tensor, scalp: Tensor, points: Tensor
+    filled: Tensor, grain: Tensor, known: Tensor, source: Tensor, scalp: Tensor, points: Tensor
 ) -> Tensor:
     """Unseen hair takes the grain of hair that is seen, folded around the head like wallpaper."""
-    hair = scalp > 0.5
-    source = torch.nonzero(hair & (known > 0.25)).squeeze(1)
-    blank = torch.nonzero(hair & (known < 0.2)).squeeze(1)
-    if len(source) < 200 or len(blank) == 0:
+    pattern = torch.nonzero(source).squeeze(1)
+    blank = torch.nonzero(scalp & (known < 0.2)).squeeze(1)
+    if len(pattern) < 200 or len(blank) == 0:
         return filled
     azimuth, height = _around(points)
-    reach = float(azimuth[source].abs().quantile(0.9))
+    reach = float(azimuth[pattern].abs().quantile(0.9))
     folded = reach - ((azimuth[blank].abs() % (2 * reach)) - reach).abs()
-    side = azimuth[blank].sign()
-    wanted = torch.stack((side * folded, height[blank]), -1)
-    tree = cKDTree(torch.stack((azimuth, height), -1)[source].numpy())
-    near = source[torch.from_numpy(np.asarray(tree.query(wanted.numpy())[1]))]
-    share = (1 - known[blank] / 0.2)[:, None]
+    wanted = torch.stack((azimuth[blank].sign() * folded, height[blank]), -1)
+    tree = cKDTree(torch.stack((azimuth, height), -1)[pattern].numpy())
+    near = pattern[torch.from_numpy(np.asarray(tree.query(wanted.numpy())[1]))]
+    share = GRAIN * (1 - known[blank] / 0.2)[:, None]
     result = filled.clone()
-    result[blank] += 0.7 * share * (colors - base)[near].clamp(-0.2, 0.2)
+    result[blank] += share * grain[near].clamp(-0.2, 0.2)
     return result
 
 
