@@ -79,21 +79,26 @@ class Animator:
 
     def animate(self, codes: FlameCodes) -> Gaussians:
         """One instant: unbatched codes -> Gaussians in the head frame."""
-        avatar = self.avatar
-        if avatar.neutral.is_cuda:
-            posed = self.head.pose(avatar.neutral, codes).vertices
-            motion = surface_motion(avatar.neutral, posed, self.head.faces)
-            means, quats, scales = deform(avatar.binding, avatar.splats, motion)
-        else:
-            means, quats, scales = self._deformer.deform(self.vertices(codes))
-        return Gaussians(means, quats, scales, avatar.opacities, avatar.sh)
+        return self.carry(self.vertices(codes))
 
     def vertices(self, codes: FlameCodes) -> Tensor:
-        """The posed mesh by the compiled path: [V, 3] metres."""
+        """The posed mesh: [V, 3] metres."""
+        if self.avatar.neutral.is_cuda:
+            return self.head.pose(self.avatar.neutral, codes).vertices
         weights = self.head.blend_weights(codes)[self.head.used]
         moves = joint_transforms(self.joints, codes)
         moves[:, :3, 3] += codes.transl
         return self._skinner.pose(weights, moves)
+
+    def carry(self, vertices: Tensor) -> Gaussians:
+        """Gaussians on a mesh posed by other means, another rig for one: [V, 3] metres."""
+        avatar = self.avatar
+        if avatar.neutral.is_cuda:
+            motion = surface_motion(avatar.neutral, vertices, self.head.faces)
+            moved = deform(avatar.binding, avatar.splats, motion)
+        else:
+            moved = self._deformer.deform(vertices)
+        return Gaussians(*moved, avatar.opacities, avatar.sh)
 
 
 def head_of(neutral: Tensor, head: FlameHead) -> FlameHead:

@@ -18,7 +18,11 @@ from flexavatar.errors import AssetError, FaceError, ImageError, InputError
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import deform, surface_motion
+from flexavatar.head.correspondence import correspondence_of
+from flexavatar.head.drive_through import DriveThrough
+from flexavatar.head.load import load_rig
 from flexavatar.head.open_head import load_open_head
+from flexavatar.head.transfer import arkit_basis_for
 from flexavatar.render.camera import orbit
 from flexavatar.render.rasterize import rasterize
 from flexavatar.types import FlameCodes
@@ -147,3 +151,21 @@ def test_several_photos_make_one_avatar(shared_data: Path) -> None:
     # 3 mm: contours and hair are measured on the first photo alone
     assert float((first.neutral - second.neutral).norm(dim=-1).median()) < 3e-3
     assert not torch.allclose(first.codes.expression, second.codes.expression)
+
+
+def test_another_rig_drives_the_avatar(avatar: Avatar, shared_data: Path) -> None:
+    """ICT's scan-based head opens its jaw, and the avatar's chin goes down with it."""
+    path = shared_data / "ict_facekit_f16.npz"
+    rig = load_rig(path)
+    found = correspondence_of(load_open_head(), rig, path)
+    neutral = rig.neutral(torch.zeros(rig.identity.shape[2]))
+    basis = arkit_basis_for(load_open_head(), rig, found)
+    posed = rig.pose(neutral, arkit_to_flame({"jawOpen": 1.0}, basis)).vertices
+    animator = Animator(avatar)
+    through = DriveThrough(found, neutral, avatar.neutral)
+    still = animator.carry(through.pose(neutral)).means.clone()
+    moved = animator.carry(through.pose(posed)).means - still
+    chin = (still[:, 1] < -0.07) & (still[:, 2] > 0.06)
+    assert float(moved[chin, 1].mean()) < -0.01  # metres
+    crown = still[:, 1] > 0.08
+    assert float(moved[crown].norm(dim=-1).max()) < 0.003
