@@ -118,9 +118,9 @@ def _eyeball(arms: Tensor, eyes: EyeColors) -> Tensor:
     iris = torch.lerp(
         torch.full_like(iris, 0.03), iris, _step(r, PUPIL_SHARE - 0.08, PUPIL_SHARE + 0.08)[:, None]
     )
-    red = torch.tensor([1.0, 0.84, 0.80])
+    red = torch.tensor([1.0, 0.93, 0.91])
     white = torch.from_numpy(eyes.sclera) * torch.lerp(
-        torch.ones(3), red, _step(r, 1.4, 2.8)[:, None]
+        torch.ones(3), red, _step(r, 1.8, 3.2)[:, None]
     )
     return torch.lerp(iris, white, _step(r, 0.94, 1.08)[:, None]).clamp(0, 1)
 

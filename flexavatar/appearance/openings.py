@@ -24,6 +24,8 @@ from flexavatar.render.mesh import render_mesh
 SPACING_PX = 1.6
 LASH_LIFT, TEETH_LIFT = 6e-4, 3e-4
 """Metres in front of the surface."""
+LASH_SHARE, RIM_SHARE = 0.09, 0.03
+"""Of the eye's width."""
 TOOTH_LIGHT = 0.45
 """Luminance over that of the skin's brightest tenth, above which a pixel may be a tooth."""
 TOOTH_CHROMA = 0.42
@@ -31,10 +33,16 @@ TOOTH_CHROMA = 0.42
 
 
 def lash_splats(view: View, head: FlameHead) -> Loose:
-    """Lashes, liner and lid rims of both eyes."""
-    band = _eye_band(view)
-    lids = (head.masks["lids"] > 0.3) & (head.masks["eyes"] < 0.5)
-    return _on_parts(view, head, band, lids, LASH_LIFT)
+    """Lashes, liner and lid rims of both eyes.
+
+    They hang on the rim alone: bound to the skin of the lid, which unfolds as it closes, they would
+    spread over it.
+    """
+    margin = torch.cat([ring for name, ring in head.rings.items() if name.endswith("lid_outer")])
+    on_margin = torch.zeros(len(head.template), dtype=torch.bool)
+    on_margin[margin] = True
+    faces = head.faces[on_margin[head.faces].any(1)]
+    return _on_faces(view, faces, _eye_band(view), LASH_LIFT)
 
 
 def teeth_splats(view: View, head: FlameHead) -> tuple[Loose, Loose]:
@@ -42,22 +50,37 @@ def teeth_splats(view: View, head: FlameHead) -> tuple[Loose, Loose]:
     upper, lower = _tooth_pixels(view)
     teeth = head.masks["teeth"] > 0.5
     moving = head.lbs_weights[:, 2] > 0.5
+    on_upper, on_lower = (
+        head.faces[part[head.faces].all(1)] for part in (teeth & ~moving, teeth & moving)
+    )
     return (
-        _on_parts(view, head, upper, teeth & ~moving, TEETH_LIFT),
-        _on_parts(view, head, lower, teeth & moving, TEETH_LIFT),
+        _on_faces(view, on_upper, upper, TEETH_LIFT),
+        _on_faces(view, on_lower, lower, TEETH_LIFT),
     )
 
 
 def _eye_band(view: View) -> NDArray[np.bool_]:
-    """Pixels around the lid rims, about a lash's length to both sides: [S, S]."""
+    """Pixels around the lid rims, a lash's length outwards and a rim's width inwards: [S, S].
+
+    Further in lies the iris, which must not stay behind when the eye turns.
+    """
     side = view.portrait.matte.shape[0]
-    band = np.zeros((side, side), np.uint8)
+    band = np.zeros((side, side), bool)
     points = view.portrait.face.points[:, :2]
     for outline in (topology.LEFT_EYE, topology.RIGHT_EYE):
         ring = points[list(outline)]
-        width = max(3, round(0.22 * float(np.ptp(ring[:, 0]))))
-        cv2.polylines(band, [np.round(ring * 8).astype(np.int32)], True, 1, width, shift=3)
-    return band > 0
+        width = float(np.ptp(ring[:, 0]))
+        opening = cv2.fillPoly(
+            np.zeros((side, side), np.uint8), [np.round(ring * 8).astype(np.int32)], 1, shift=3
+        )
+        outer = cv2.dilate(opening, _disc(LASH_SHARE * width))
+        band |= (outer > 0) & (cv2.erode(opening, _disc(RIM_SHARE * width)) == 0)
+    return band
+
+
+def _disc(radius: float) -> NDArray[np.uint8]:
+    size = 2 * max(1, round(radius)) + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
 
 
 def _tooth_pixels(view: View) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -81,12 +104,9 @@ def _tooth_pixels(view: View) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     return tooth & ~is_lower, is_lower
 
 
-def _on_parts(
-    view: View, head: FlameHead, pixels: NDArray[np.bool_], allowed: Tensor, lift: float
-) -> Loose:
-    """Splats at these pixels, at the depth of the allowed part, bound to its nearest face."""
+def _on_faces(view: View, faces: Tensor, pixels: NDArray[np.bool_], lift: float) -> Loose:
+    """Splats at these pixels, at the depth of these faces, bound to the nearest of them."""
     vertices, camera = view.motion.vertices, view.camera
-    faces = head.faces[allowed[head.faces].all(1)]
     x, y = grid_points(pixels & (view.portrait.matte > 0.5), SPACING_PX).T
     depth = _grown_depth(render_mesh(vertices, faces, camera).depth)
     z = torch.from_numpy(depth[y, x]) - lift

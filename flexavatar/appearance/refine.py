@@ -76,7 +76,7 @@ def refine(
         grown = now["scales"] - values["scales"]
         faded = now["colors"] - values["colors"]
         held = (moved * moved).mean() + (grown * grown).mean()
-        return 1e-3 * held + 2e-2 * (faded * faded).mean()
+        return 1e-3 * held + 1e-1 * (faded * faded).mean()
 
     targets = [target_of(view, index == 0) for index, view in enumerate(views)]
     fitted = fit(decode, parameters, targets, config, regularise, progress)

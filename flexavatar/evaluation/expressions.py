@@ -125,8 +125,8 @@ def _both(scores: Scores, name: str) -> float:
 def _gaze_correlation(watch: _Watch) -> float:
     """Of asked and seen gaze, sideways and up and down, over a sweep of both: the lesser one."""
     steps = np.linspace(-1, 1, 7)
-    sideways = [_sideways(watch.scores(_look(x, 0.0))) for x in steps]
-    upward = [_upward(watch.scores(_look(0.0, y))) for y in steps]
+    sideways = [_sideways(watch.scores(_look(float(x), 0.0))) for x in steps]
+    upward = [_upward(watch.scores(_look(0.0, float(y)))) for y in steps]
     return float(min(np.corrcoef(steps, sideways)[0, 1], np.corrcoef(steps, upward)[0, 1]))
 
 
