@@ -8,11 +8,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from flexavatar.errors import AssetError
+from flexavatar.errors import AssetError, ShapeError
 from flexavatar.head.binding import Binding, LocalSplats, deform, surface_motion
 from flexavatar.head.eyelids import with_own_lids
 from flexavatar.head.flame import FlameHead, joint_transforms
@@ -48,9 +49,17 @@ class Avatar:
         check_shape("splats.scales", self.splats.scales, count, 3)
         check_shape("opacities", self.opacities, count)
         check_shape("sh", self.sh, count, 1, 3)
+        check_shape("viewmat", self.camera.viewmat, 4, 4)
+        check_shape("K", self.camera.K, 3, 3)
 
     def __len__(self) -> int:
         return len(self.binding)
+
+    def is_finite(self) -> bool:
+        """No NaN and no infinity anywhere: a renderer may have it."""
+        parts = (self, self.binding, self.splats, self.camera, self.codes)
+        tensors = [x for part in parts for x in vars(part).values() if isinstance(x, Tensor)]
+        return all(bool(torch.isfinite(x).all()) for x in tensors)
 
 
 class Animator:
@@ -143,7 +152,9 @@ def load_avatar(folder: Path) -> Avatar:
         avatar = _assemble(tensors, manifest)
     except KeyError as missing:
         raise AssetError(f"avatar: {folder} lacks {missing}") from None
-    if not all(bool(t.isfinite().all()) for t in tensors.values() if t.is_floating_point()):
+    except (ShapeError, TypeError, ValueError) as error:
+        raise AssetError(f"avatar: {folder} is damaged ({error})") from None
+    if not avatar.is_finite():
         raise AssetError(f"avatar: {folder / WEIGHTS} holds values that are not finite")
     return avatar
 

@@ -45,8 +45,11 @@ class CreateConfig:
     spacing_px: float = 3.0
     """Distance between loose Gaussians in the 512-pixel portrait."""
     steps: int = 260
+    """Of fitting; about nine a second on two cores."""
     quick_steps: int = 30
+    """Of fitting, when `quick`."""
     seed: int = 0
+    """Of the fit's changing backgrounds."""
 
 
 def create_avatar(
@@ -54,20 +57,33 @@ def create_avatar(
     config: CreateConfig | None = None,
     progress: Progress = lambda stage, share: None,
 ) -> Avatar:
-    """One avatar from 1 to 16 photos of one person; the first decides the hair and the framing.
+    """One avatar from 1 to 16 photos of one person, in any order.
 
-    Raises ImageError or FaceError, with the photo's number, for a picture that cannot be used,
-    and InputError for a wrong number of photos.
+    The most frontal photo with open eyes decides hair, clothes and framing; each bit of the face
+    comes from where it is seen best. Raises ImageError or FaceError, with the photo's number, for a
+    picture that cannot be used, and InputError for a wrong number of photos.
     """
     config = config or CreateConfig()
     if not 1 <= len(photos) <= MAX_PHOTOS:
         raise InputError(f"photos: expected 1 to {MAX_PHOTOS}, got {len(photos)}")
-    portraits = _read_portraits(photos, progress)
+    portraits = _best_first(_read_portraits(photos, progress))
+    try:
+        avatar = _build(portraits, config, progress)
+    except np.linalg.LinAlgError as error:
+        raise FaceError(f"the head could not be fitted to the photos ({error})") from None
+    if not avatar.is_finite():
+        raise FaceError("the head could not be fitted to the photos (not finite)")
+    return avatar
+
+
+def _build(portraits: Sequence[Portrait], config: CreateConfig, progress: Progress) -> Avatar:
+    """Track, guess, fit."""
     progress("placing the head", 0.16)
     tracked = track(portraits, load_track_rig())
     head = load_open_head()
-    progress("building the head", 0.2)
+    progress("building the head", 0.18)
     neutral, views, codes = _place(portraits, tracked, head)
+    progress("painting the head", 0.22)
     guess = first_guess(views, make_texels(head, config.texels), head, neutral, config.spacing_px)
     steps = config.quick_steps if config.quick else config.steps
     fitted = refine(
@@ -77,9 +93,13 @@ def create_avatar(
         lambda share: progress("fitting", 0.3 + 0.7 * share),
     )
     sh = ((fitted.colors - 0.5) / SH_C0)[:, None]
-    return Avatar(
-        neutral, fitted.binding, fitted.local, fitted.opacities, sh, views[0].camera, codes[0]
-    )
+    camera = views[0].camera
+    return Avatar(neutral, fitted.binding, fitted.local, fitted.opacities, sh, camera, codes[0])
+
+
+def _best_first(portraits: Sequence[Portrait]) -> list[Portrait]:
+    """From the one that shows most of the person to the least, whatever order they came in."""
+    return sorted(portraits, key=lambda p: p.awkwardness)
 
 
 def _place(

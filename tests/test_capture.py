@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,19 @@ def test_two_people_side_by_side_are_refused(astronaut: bytes) -> None:
         detect_face(np.ascontiguousarray(np.concatenate((rgb[:300, 80:380], rgb[:300, 80:380]), 1)))
 
 
+def test_a_tiny_face_is_refused(astronaut: bytes) -> None:
+    small = Image.open(io.BytesIO(astronaut)).convert("RGB").resize((180, 180))
+    with pytest.raises(FaceError, match="at least 48 pixels wide, got 3"):
+        detect_face(np.asarray(small, np.uint8))
+
+
+def test_the_odd_one_out_is_named() -> None:
+    """Whoever most photos show is the person, wherever the stranger stands."""
+    one, other = np.zeros(128), np.full(128, 0.1)
+    with pytest.raises(FaceError, match="photo 1 shows another than photo 2"):
+        check_same_person([other, one, one + 0.001])
+
+
 def test_a_small_face_in_a_large_picture_is_found(astronaut: bytes) -> None:
     rgb = read_photo(astronaut).rgb
     canvas = np.full((1600, 1600, 3), 90, np.uint8)
@@ -123,7 +137,7 @@ def test_people_are_told_apart(shared_data: Path) -> None:
         check_same_person(descriptors)
 
 
-def test_mirrored_face_has_mirrored_scores(astronaut: bytes) -> None:
+def test_mirrored_face_has_mirrored_landmarks(astronaut: bytes) -> None:
     """Left is the person's left throughout: a mirror image swaps the sides."""
     rgb = read_photo(astronaut).rgb
     plain = detect_faces(rgb)[0]
@@ -176,7 +190,7 @@ def test_tracking_recovers_a_known_head(portrait: Portrait) -> None:
     z = 600 * (seen[:, 2:] - seen[:, 2].mean()) / depth
     scores = {n: float(w) for n, w in zip(rig.shape_names, weights, strict=True)}
     face = type(portrait.face)(np.concatenate((pixels, z), 1).astype(np.float32), scores)
-    made = Portrait(portrait.rgb, portrait.colors, portrait.matte, portrait.inside, face, 600.0)
+    made = replace(portrait, face=face, focal_px=600.0)
     found = track([made], rig)
     shape = landmarks_of(rig, found.betas, found.photos[0].weights, found.photos[0].gaze)
     error = np.linalg.norm((shape - shape.mean(0)) - (points - points.mean(0)), axis=1)

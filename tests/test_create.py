@@ -6,7 +6,6 @@ import json
 from dataclasses import fields
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -15,6 +14,8 @@ from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import make_portrait
 from flexavatar.create import CreateConfig, create_avatar
 from flexavatar.errors import AssetError, FaceError, ImageError, InputError
+from flexavatar.evaluation.metrics import input_psnr_db
+from flexavatar.evaluation.sheet import EXPRESSIONS
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import deform, surface_motion
@@ -23,7 +24,7 @@ from flexavatar.head.drive_through import DriveThrough
 from flexavatar.head.load import load_rig
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.transfer import arkit_basis_for
-from flexavatar.render.camera import orbit
+from flexavatar.render.camera import orbit, project
 from flexavatar.render.rasterize import rasterize
 from flexavatar.types import FlameCodes
 
@@ -46,12 +47,20 @@ def _neutral(avatar: Avatar) -> FlameCodes:
 
 def test_input_view_resembles_the_photo(avatar: Avatar, astronaut: bytes) -> None:
     portrait = make_portrait(read_photo(astronaut))
-    seen = rasterize(Animator(avatar).animate(avatar.codes), avatar.camera).rgba.numpy()
-    matte = portrait.matte[..., None]
-    shown = seen[..., :3] + (1 - seen[..., 3:])
-    wanted = portrait.colors * matte + (1 - matte)
-    error = float((((shown - wanted) ** 2) * matte).sum() / (3 * matte.sum()))
-    assert -10 * np.log10(error) > 25  # dB; a quick fit reaches 28, a full one 33
+    assert input_psnr_db(avatar, portrait) > 27  # dB; a quick fit reaches 30
+
+
+@pytest.mark.parametrize(
+    ("name", "least_db"), [("astronaut.png", 33), ("obama.jpg", 30), ("st_people_0.png", 35)]
+)
+def test_default_settings_reach_their_likeness(
+    shared_data: Path, name: str, least_db: float
+) -> None:
+    """What a full fit is held to, inside the matte at 512 pixels."""
+    photo = (shared_data / "portraits" / name).read_bytes()
+    made = create_avatar([photo])
+    assert len(made) >= 40_000
+    assert input_psnr_db(made, make_portrait(read_photo(photo))) >= least_db
 
 
 def test_progress_rises_to_the_end(avatar: Avatar, stages: list[tuple[str, float]]) -> None:
@@ -75,16 +84,18 @@ def test_it_lives(avatar: Avatar) -> None:
     assert bool(torch.isfinite(spoken).all())
 
 
-def test_no_holes_from_the_front(avatar: Avatar) -> None:
-    """The middle of the face is opaque, from the front and from the sides, at rest and talking."""
-    animator = Animator(avatar)
-    basis = load_arkit_basis(load_open_head())
-    x, y = 256, 240  # the crop puts the face here
-    for weights in ({}, {"jawOpen": 1.0}, {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}):
-        for yaw in (-30, 0, 30):
-            gaussians = animator.animate(arkit_to_flame(weights, basis))
-            alpha = rasterize(gaussians, orbit(avatar.camera, yaw)).rgba[..., 3]
-            assert float(alpha[y - 40 : y + 40, x - 25 : x + 25].min()) > 0.9, (weights, yaw)
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_no_holes_in_the_face(avatar: Avatar, name: str) -> None:
+    """The face is opaque from the front and from 30 degrees to each side, whatever it does."""
+    codes = arkit_to_flame(EXPRESSIONS[name], load_arkit_basis(load_open_head()))
+    gaussians = Animator(avatar).animate(codes)
+    middle = torch.tensor([0.0, -0.01, 0.08])  # between the nose and the brows, metres
+    for yaw in (-30, 0, 30):
+        camera = orbit(avatar.camera, yaw)
+        x, y, _ = project(camera, middle).int().tolist()
+        alpha = rasterize(gaussians, camera).rgba[..., 3]
+        # skin is drawn at 0.97 in overlapping layers: under 0.9 something shines through
+        assert float(alpha[y - 60 : y + 60, x - 25 : x + 25].min()) > 0.9, yaw
 
 
 def test_compiled_path_agrees_with_reference(avatar: Avatar) -> None:
@@ -143,14 +154,14 @@ def test_two_people_are_refused(astronaut: bytes, shared_data: Path) -> None:
         create_avatar([astronaut, other])
 
 
-def test_several_photos_make_one_avatar(shared_data: Path) -> None:
-    """One woman with two expressions, in both orders; the first photo gives the framing."""
+def test_several_photos_make_one_avatar_in_any_order(shared_data: Path) -> None:
+    """One woman with two expressions: the same head, splats and framing whichever comes first."""
     photos = [(shared_data / f"portraits/st_{n}.png").read_bytes() for n in ("happy", "sad")]
-    config = CreateConfig(quick_steps=4, quick=True)
-    first, second = create_avatar(photos, config), create_avatar(photos[::-1], config)
-    # 3 mm: contours and hair are measured on the first photo alone
-    assert float((first.neutral - second.neutral).norm(dim=-1).median()) < 3e-3
-    assert not torch.allclose(first.codes.expression, second.codes.expression)
+    config = CreateConfig(quick_steps=2, quick=True)
+    one, other = create_avatar(photos, config), create_avatar(photos[::-1], config)
+    assert torch.equal(one.neutral, other.neutral)
+    assert torch.equal(one.sh, other.sh)
+    assert torch.equal(one.codes.expression, other.codes.expression)
 
 
 def test_another_rig_drives_the_avatar(avatar: Avatar, shared_data: Path) -> None:

@@ -75,7 +75,7 @@ def _presence(view: View, texels: Texels, head: FlameHead) -> Tensor:
     shown = sample(feathered, pixels)
     matte = sample(torch.from_numpy(view.portrait.matte), pixels)
     present = torch.where(in_crop & body & (shown > 0.99), matte, 1.0)
-    return torch.where(in_crop & bust, present * (2 * shown - 1).clamp(0, 1), present)
+    return torch.where(bust, present * (2 * shown - 1).clamp(0, 1), present)
 
 
 def _surface_splats(surface: Surface, texels: Texels, present: Tensor) -> Splats:

@@ -149,7 +149,7 @@ def to_neutral(
     ids, bary = binding.vertex_ids, binding.bary
     base = (motion.vertices[ids] * bary[..., None]).sum(1)
     gradients = (motion.gradients[ids] * bary[..., None, None]).sum(1)
-    offsets = torch.linalg.solve(gradients, (points - base)[..., None]).squeeze(-1)
+    offsets, _ = torch.linalg.solve_ex(gradients, (points - base)[..., None])
     turn = blend_quats(motion.quats[ids], bary)
     inverse = turn * torch.tensor([1.0, -1, -1, -1])
-    return LocalSplats(offsets, quat_multiply(inverse, quats), scales)
+    return LocalSplats(offsets.squeeze(-1), quat_multiply(inverse, quats), scales)

@@ -24,7 +24,7 @@ from flexavatar.render.mesh import render_mesh
 SPACING_PX = 1.6
 LASH_LIFT, TEETH_LIFT = 6e-4, 3e-4
 """Metres in front of the surface."""
-LASH_SHARE, RIM_SHARE = 0.09, 0.03
+LASH_SHARE, RIM_SHARE = 0.075, 0.03
 """Of the eye's width."""
 TOOTH_LIGHT = 0.45
 """Luminance over that of the skin's brightest tenth, above which a pixel may be a tooth."""

@@ -23,9 +23,11 @@ DISC = 0.62
 """Standard deviation of a disc in texel spacings: neighbours overlap without blurring."""
 THICKNESS = 0.2
 """Of the disc's smaller radius."""
+UNDER_EYE = 0.008
+"""Metres below the middle of the eye where its lower lashes have ended."""
 GRAIN = 0.7
 """Share of the seen hair's contrast that unseen hair is given."""
-LID_PULL = 0.04
+LID_PULL = 0.08
 """How strongly unseen lids are drawn to the skin about the eyes rather than to the brow."""
 RADIUS_LIMITS = (2e-4, 1.3e-2)
 """Metres."""
@@ -85,7 +87,9 @@ def _complete(
     near = fill.nearest_known(points, evidence.colors, evidence.weight, groups)
     lids = texels.masks["lids"]
     anchor = torch.lerp(near, hair_tone.expand_as(near), scalp[:, None])
-    anchor = torch.lerp(anchor, _lid_tone(evidence, lids).expand_as(near), lids[:, None])
+    eyes = points[texels.masks["eyes"] > 0.5].mean(0)
+    tone = _lid_tone(evidence, lids, points[:, 1] - eyes[1])
+    anchor = torch.lerp(anchor, tone.expand_as(near), lids[:, None])
     pull = torch.where(scalp > 0.5, HAIR_PULL, SKIN_PULL) + LID_PULL * lids
     base = fill.harmonic(graph, evidence.colors, evidence.weight * 5e-4, anchor, pull)
     index = fill.mirror_index(points, groups)
@@ -101,15 +105,15 @@ def _complete(
     return _grained(filled, colors - base, known, source, scalp > 0.5, points).clamp(0, 1)
 
 
-def _lid_tone(evidence: Evidence, lids: Tensor) -> Tensor:
-    """Skin about the eyes without its highlights and its lashes, [3]."""
-    around = (lids > 0.02) & (evidence.weight > 0.3)
-    if int(around.sum()) < 20:
+def _lid_tone(evidence: Evidence, lids: Tensor, height: Tensor) -> Tensor:
+    """Skin just under the eyes, which shares the lids' light but has no brow nor lashes: [3].
+
+    `height` [T] is metres above the eyes' middle.
+    """
+    under = (lids > 0.02) & (lids < 0.7) & (height < -UNDER_EYE) & (evidence.weight > 0.3)
+    if int(under.sum()) < 20:
         return _mean(evidence, torch.ones_like(lids))
-    colors = evidence.colors[around]
-    light = colors.sum(-1)
-    middle = (light >= light.quantile(0.35)) & (light <= light.quantile(0.75))
-    return colors[middle].median(0).values
+    return evidence.colors[under].median(0).values
 
 
 def _grained(

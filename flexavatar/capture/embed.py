@@ -22,7 +22,7 @@ from flexavatar.capture import topology
 from flexavatar.capture.landmarks import detect_faces
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
-from flexavatar.head.binding import Binding
+from flexavatar.head.binding import Binding, vertex_normals
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
 from flexavatar.render.camera import orbit
@@ -32,7 +32,6 @@ from flexavatar.types import Camera
 ASSET = Path(__file__).parents[1] / "assets/head/landmarks.npz"
 SIDE = 512
 PEOPLE = 60
-IRIS_RADIUS = 0.0059  # metres
 MILD = ("mouthSmileLeft", "mouthSmileRight", "jawOpen", "mouthFunnel", "browInnerUp")
 
 SKIN, LIP, HAIR, BROW, WHITE, IRIS, DARK = (
@@ -59,7 +58,7 @@ def paint(head: FlameHead) -> Tensor:
     colors = torch.lerp(colors, torch.tensor(BROW), _brow_mask(head, joints)[:, None])
     for name, joint in (("leye", 3), ("reye", 4)):
         arm = head.template - joints[joint]
-        front = (arm[:, :2].norm(dim=-1) < IRIS_RADIUS) & (arm[:, 2] > 0)
+        front = (arm[:, :2].norm(dim=-1) < topology.IRIS_RADIUS) & (arm[:, 2] > 0)
         eye = torch.where(front[:, None], torch.tensor(IRIS), torch.tensor(WHITE))
         colors = torch.where(head.masks[name][:, None] > 0.5, eye, colors)
     return colors
@@ -81,16 +80,11 @@ def _brow_mask(head: FlameHead, joints: Tensor) -> Tensor:
 
 def shade(head: FlameHead, vertices: Tensor, colors: Tensor, view: MeshView) -> NDArray[np.uint8]:
     """A lit picture of vertex colours: [H, W, 3] on grey."""
-    faces = head.faces
-    a, b, c = (vertices[faces[:, i]] for i in range(3))
-    normals = torch.zeros_like(vertices)
-    for corner in range(3):
-        normals.index_add_(0, faces[:, corner], torch.linalg.cross(b - a, c - a))
-    normals = torch.nn.functional.normalize(normals, dim=-1)
+    normals = vertex_normals(vertices, head.faces)
     light = torch.nn.functional.normalize(torch.tensor([0.3, 0.5, 0.8]), dim=0)
     lit = colors * (0.55 + 0.5 * (normals @ light).clamp_min(0))[:, None]
     ids = view.face_ids.clamp_min(0)
-    picture = (lit[faces[ids]] * view.bary[..., None]).sum(-2)
+    picture = (lit[head.faces[ids]] * view.bary[..., None]).sum(-2)
     picture = torch.where(view.face_ids[..., None] >= 0, picture, torch.full((3,), 0.6))
     return (picture.clamp(0, 1) * 255).byte().numpy()
 
@@ -172,8 +166,7 @@ def mirrored_landmarks() -> NDArray[np.int64]:
     middle = found[list(topology.LEFT_BROW + topology.RIGHT_BROW), 0].mean()
     flipped = found * np.array([-1, 1]) + np.array([2 * middle, 0])
     index = cKDTree(found[:468]).query(flipped[:468])[1]
-    iris = np.array([473, 476, 474, 475, 477, 468, 469, 470, 471, 472])
-    iris[:] = [473, 476, 475, 474, 477, 468, 471, 470, 469, 472]
+    iris = np.array([473, 476, 475, 474, 477, 468, 471, 470, 469, 472])
     return np.concatenate((index, iris)).astype(np.int64)
 
 

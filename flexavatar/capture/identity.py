@@ -85,17 +85,19 @@ def check_human(rgb: NDArray[np.uint8], face: FaceLandmarks) -> None:
 
 
 def check_same_person(descriptors: Sequence[NDArray[np.float64]]) -> None:
-    """Raise FaceError naming the first photo that resembles none of the others."""
+    """Raise FaceError naming a photo that is not of the person whom most photos show."""
     if len(descriptors) < 2:
         return
     stacked = np.stack(descriptors)
     apart = np.linalg.norm(stacked[:, None] - stacked[None], axis=-1)
     groups = _linked(apart < SAME_PERSON)
+    person = max(groups, key=groups.count)
     for i, group in enumerate(groups):
-        if group != groups[0]:
+        if group != person:
             raise FaceError(
-                f"expected photos of one person: photo {i + 1} shows another than photo 1 "
-                f"(distance {apart[i, 0]:.2f}, one person stays under {SAME_PERSON})"
+                f"expected photos of one person: photo {i + 1} shows another than photo "
+                f"{person + 1} (distance {apart[i, person]:.2f}, one person stays under "
+                f"{SAME_PERSON})"
             )
 
 

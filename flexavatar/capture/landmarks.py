@@ -22,6 +22,8 @@ IRIS = {"left": slice(473, 478), "right": slice(468, 473)}
 """Centre, then four points of the rim. Left is the person's left."""
 
 MAX_FACES = 4
+MIN_WIDTH_PX = 48
+"""Narrower faces have no eyes to speak of."""
 RIVAL_SHARE = 0.5
 """A second face this wide, beside the widest, is a person in the picture and not a bystander."""
 
@@ -91,7 +93,8 @@ def detect_faces(rgb: NDArray[np.uint8]) -> list[FaceLandmarks]:
 def detect_face(rgb: NDArray[np.uint8]) -> FaceLandmarks:
     """The one face of a portrait, measured on a close crop for precision.
 
-    Raises FaceError when there is none, or when several people are equally in the picture.
+    Raises FaceError when there is none, when it is too small, or when several people are equally
+    in the picture.
     """
     faces = detect_faces(rgb) or _faces_in_tiles(rgb)
     if not faces:
@@ -103,6 +106,10 @@ def detect_face(rgb: NDArray[np.uint8]) -> FaceLandmarks:
     if len(rivals) > 1:
         raise FaceError(
             f"expected a photo with one face, found {len(rivals)}: crop it to one person"
+        )
+    if faces[0].width < MIN_WIDTH_PX:
+        raise FaceError(
+            f"expected a face at least {MIN_WIDTH_PX} pixels wide, got {faces[0].width:.0f}"
         )
     return refine_face(rgb, faces[0])
 

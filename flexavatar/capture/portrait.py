@@ -27,6 +27,17 @@ class Portrait:
     inside: NDArray[np.bool_]  # [S, S] False where the crop leaves the photo
     face: FaceLandmarks  # points in pixels of the crop
     focal_px: float | None  # from EXIF, in pixels of the crop
+    enlarged: float  # pixels of the crop per pixel of the photo
+
+    @property
+    def awkwardness(self) -> float:
+        """How little the photo shows of a person: turned away, eyes shut, mouth open, small."""
+        points, scores = self.face.points[:, :2], self.face.scores
+        left, right = (np.linalg.norm(points[1] - points[side]) for side in (454, 234))
+        turned = abs(float(np.log(max(left, 1.0) / max(right, 1.0))))
+        shut = 0.5 * (scores["eyeBlinkLeft"] + scores["eyeBlinkRight"])
+        blurred = max(0.0, float(np.log2(self.enlarged)))
+        return turned + shut + 0.5 * scores["jawOpen"] + 0.25 * blurred
 
 
 def make_portrait(photo: Photo, side: int = PORTRAIT_SIDE) -> Portrait:
@@ -48,7 +59,7 @@ def crop_portrait(photo: Photo, face: FaceLandmarks, side: int = PORTRAIT_SIDE) 
     matte = largest_part(matte, (int(points[1, 0]), int(points[1, 1])))
     unit = np.asarray(rgb / 255, np.float32)
     focal = None if photo.focal_px is None else photo.focal_px * scale
-    return Portrait(unit, foreground_colors(unit, matte), matte, inside, moved, focal)
+    return Portrait(unit, foreground_colors(unit, matte), matte, inside, moved, focal, scale)
 
 
 def _crop_square(face: FaceLandmarks, side: int) -> tuple[float, float, float]:
