@@ -64,6 +64,11 @@ def test_latency_runs_from_signal_to_arrival() -> None:
     }
 
 
+def test_a_single_frame_has_no_rate() -> None:
+    arrival = Arrival(np.zeros((2, 4, 4), np.uint8), 0, 5_000_000)
+    assert measured(pb.Avatar(), [arrival], 0, 30.0).fps == 0
+
+
 def test_a_server_that_cannot_start_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(ServerStartError, match="did not start"), server_process(tmp_path / "file"):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from flexavatar.errors import AssetError
+from flexavatar.errors import AssetError, ShapeError
 from flexavatar.head.eyelids import with_own_lids
 from flexavatar.head.flame import FlameHead, rotation_matrix, skin
 from flexavatar.head.open_head import load_open_head, read_open_head
@@ -46,6 +46,17 @@ def test_batch_agrees_with_one_at_a_time(head: FlameHead) -> None:
     for i in range(3):
         alone = head.pose(neutral[i], FlameCodes(*(f[i] for f in vars(codes).values())))
         torch.testing.assert_close(together[i], alone.vertices, rtol=0, atol=1e-6)  # float32 sums
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("correctives", 0), ("correctives", 400), ("expression", 50), ("eyelids", 1)],
+)
+def test_codes_of_another_rig_are_refused(head: FlameHead, name: str, size: int) -> None:
+    """ICT's codes have other correctives: their columns would be read as turns of the joints."""
+    for shape in ((size,), (2, size)):
+        with pytest.raises(ShapeError, match=name):
+            head.blend_weights(replace(zeros(head), **{name: torch.zeros(shape)}))
 
 
 def test_rigid_turn_moves_every_point_alike(head: FlameHead) -> None:

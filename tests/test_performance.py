@@ -133,6 +133,16 @@ def test_rows_without_a_face_and_repeated_timecodes_are_left_out(
     assert frames[1].pts_ns == pytest.approx(2 * NS / 60, abs=2)  # midnight is no gap
 
 
+def test_a_clock_that_jumps_back_loses_rows_until_it_is_later_again(
+    recording: Callable[..., Path],
+) -> None:
+    frames = (10, 20, 5, 15, 21)  # 15 is later than 5, but not than the last row that was kept
+    rows = [f"00:00:00:{f:02}.000,61,0.{f:02},0" for f in frames]
+    kept = read_performance(recording(HEADER, *rows))
+    assert [frame.weights["jawOpen"] for frame in kept] == [0.10, 0.20, 0.21]
+    assert [frame.pts_ns for frame in kept] == [0, *(round(f * NS / 60) for f in (10, 11))]
+
+
 @pytest.mark.parametrize("rate", [24, 30, 60])
 def test_rate_is_read_off_the_frame_numbers(recording: Callable[..., Path], rate: int) -> None:
     rows = [f"01:00:0{i // rate}:{i % rate:02}.000,61,0,0" for i in range(3 * rate)]
@@ -158,6 +168,11 @@ def test_a_little_out_of_range_is_clipped(recording: Callable[..., Path]) -> Non
         ([HEADER, "00:00:00:00.000,61,0.5"], r"line 2: EyeBlinkLeft: expected a finite number"),
         ([HEADER, "00:00:00:00.000,61,50,0"], r"line 2: JawOpen: expected 0..1, got 50"),
         ([HEADER, "noon,61,0,0"], r"line 2: expected a timecode HH:MM:SS:FF.fff, got 'noon'"),
+        ([HEADER, "00:00:00:nan,61,0,0"], r"line 2: expected a timecode .*, got '00:00:00:nan'"),
+        ([HEADER, "00:00:00:inf,61,0,0"], r"line 2: expected a timecode .*, got '00:00:00:inf'"),
+        ([HEADER, "00:00:00:-1,61,0,0"], r"line 2: expected a timecode .*, got '00:00:00:-1'"),
+        ([HEADER, "00:60:00:00,61,0,0"], r"line 2: expected a timecode .*, got '00:60:00:00'"),
+        ([HEADER, "00:00:00,61,0,0"], r"line 2: expected a timecode .*, got '00:00:00'"),
         ([HEADER, "00:00:00:00.000,0,,"], "at least one row with a face"),
     ],
 )

@@ -77,13 +77,13 @@ def run(config: DemoConfig) -> RunReport:
 def measured(
     avatar: pb.Avatar, arrivals: Sequence[Arrival], duration_ns: int, psnr_db: float
 ) -> RunReport:
-    """The run in numbers."""
+    """The run in numbers; `fps` is 0 for a single frame, which has no rate."""
     p50, p99 = np.percentile([arrival.latency_ms for arrival in arrivals], (50, 99))
     height, width, _ = arrivals[0].rgba.shape
     return RunReport(
         create_s=round(avatar.create_s, 2),
         input_psnr_db=round(psnr_db, 2),
-        fps=round(len(arrivals) * NS / duration_ns, 2),
+        fps=round(len(arrivals) * NS / duration_ns, 2) if duration_ns else 0.0,
         latency_p50_ms=round(float(p50), 2),
         latency_p99_ms=round(float(p99), 2),
         gaussians=avatar.gaussians,

@@ -6,6 +6,11 @@ differs between versions. The eyes' angles are not read, since the eyeLook weigh
 
 The app does not document the signs of the head's angles. Read here: yaw is positive to the
 person's left, pitch upwards, roll towards the person's right shoulder.
+
+A file is read leniently where a live signal is not: recorders overshoot, most of all calibrated
+ones, and nobody can ask them to send a frame again, so weights a little out of 0..1 are clamped
+(TOLERATED). Whoever drives live makes the weights himself and is told at once what is wrong with
+them.
 """
 
 from __future__ import annotations
@@ -15,7 +20,6 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +35,10 @@ EYE_COLUMNS = tuple(
     f"{eye}Eye{axis}" for eye in ("Left", "Right") for axis in ("Yaw", "Pitch", "Roll")
 )
 TIMECODE_RATES = (24, 25, 30, 48, 50, 60)
+HIGHEST_FRAME = 120
+"""In a timecode's last field; more is no timecode."""
 TOLERATED = (-0.5, 1.5)
-"""Weights a little out of 0..1 are clipped, as calibrated recordings have them; beyond, refused."""
+"""Weights a little out of 0..1 are clamped, as calibrated recordings have them; beyond, refused."""
 
 SHIPPED_PERFORMANCE = Path(str(resources.files("flexavatar") / "assets/performance/hello.csv"))
 """The ten seconds that come with the package."""
@@ -62,11 +68,13 @@ def pascal_case(name: str) -> str:
 
 
 def read_performance(path: Path) -> list[PerformanceFrame]:
-    """Read a Live Link Face recording. Rows without a face and repeated timecodes are left out.
+    """Read a Live Link Face recording: weights clamped to 0..1, times strictly increasing.
+
+    Rows without a face, and rows no later than the one before them that was kept, are left out.
 
     Raises:
         DriveError: not such a file, an unknown column, or a value that is not finite, not a number
-            or out of range; the message names the line.
+            or outside TOLERATED; the message names the line.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -83,10 +91,12 @@ def read_performance(path: Path) -> list[PerformanceFrame]:
     if not lines:
         raise DriveError(f"{path.name}: expected at least one row with a face, got none")
     times = _times_ns([_parse_timecode(where, row["Timecode"]) for where, row in lines])
-    frames = [
-        _parse_row(where, row, columns, t) for (where, row), t in zip(lines, times, strict=True)
-    ]
-    return frames[:1] + [b for a, b in pairwise(frames) if b.pts_ns > a.pts_ns]
+    frames: list[PerformanceFrame] = []
+    for (where, row), pts_ns in zip(lines, times, strict=True):
+        frame = _parse_row(where, row, columns, pts_ns)
+        if not frames or pts_ns > frames[-1].pts_ns:
+            frames.append(frame)
+    return frames
 
 
 def write_performance(path: Path, frames: Iterable[PerformanceFrame]) -> None:
@@ -135,10 +145,15 @@ def _has_face(row: Mapping[str, str]) -> bool:
 def _parse_timecode(where: str, text: str) -> tuple[int, float]:
     """`HH:MM:SS:FF.fff` -> whole seconds and frames."""
     try:
-        hours, minutes, seconds, frames = text.strip().split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + int(seconds), float(frames)
+        *clock, last = text.strip().split(":")
+        hours, minutes, seconds = map(int, clock)
+        frames = float(last)
     except (ValueError, AttributeError):
-        raise DriveError(f"{where}: expected a timecode HH:MM:SS:FF.fff, got {text!r}") from None
+        hours, minutes, seconds, frames = 0, 0, 0, math.nan
+    on_clock = 0 <= hours < 24 and 0 <= minutes < 60 and 0 <= seconds < 60
+    if not (on_clock and 0 <= frames <= HIGHEST_FRAME):
+        raise DriveError(f"{where}: expected a timecode HH:MM:SS:FF.fff, got {text!r}")
+    return hours * 3600 + minutes * 60 + seconds, frames
 
 
 def _times_ns(timecodes: Sequence[tuple[int, float]]) -> list[int]:

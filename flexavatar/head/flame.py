@@ -98,7 +98,13 @@ class FlameHead:
         return self.joint_regressor @ neutral
 
     def blend_weights(self, codes: FlameCodes) -> Tensor:
-        """What each column of `basis` is multiplied by: [..., K]."""
+        """What each column of `basis` is multiplied by: [..., K].
+
+        Raises ShapeError for codes of another rig.
+        """
+        for name in ("expression", "eyelids", "correctives"):
+            code, size = getattr(codes, name), getattr(self, name).shape[-1]
+            check_shape(name, code, *code.shape[:-1], size)
         lids = codes.eyelids
         arcs = 4 * lids.clamp_min(0) * (1 - lids)
         poses = torch.stack((codes.neck_pose, codes.jaw_pose, codes.leye_pose, codes.reye_pose), -2)
