@@ -13,13 +13,13 @@ from flexavatar.errors import AssetError, InputError, ShapeError
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.correspondence import SUFFIX, Correspondence, correspondence_of
-from flexavatar.head.drive_through import DriveThrough, drive_through
+from flexavatar.head.drive_through import DriveThrough
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.load import load_rig
 from flexavatar.head.mesh_tools import Fill
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.surface import Surface, closest_bary, fit_similarity
-from flexavatar.head.transfer import arkit_basis_for, transfer_fields
+from flexavatar.head.transfer import transfer_fields
 from flexavatar.types import EXPRESSION_SIZE, FlameCodes
 
 
@@ -174,7 +174,7 @@ def test_lids_close(twin: Twin, twin_head: FlameHead, found: Correspondence) -> 
 
 def test_arkit_reaches_the_twin(twin: Twin, twin_head: FlameHead, found: Correspondence) -> None:
     head = load_open_head()
-    basis = arkit_basis_for(head, twin_head, found)
+    basis = load_arkit_basis(twin_head)
     skin = outer(twin, found)
     for name in ("mouthSmileLeft", "mouthPucker", "browInnerUp", "jawOpen"):
         posed = twin_head.pose(twin_head.template, arkit_to_flame({name: 1.0}, basis)).vertices
@@ -192,7 +192,7 @@ def test_fields_grow_with_the_rig(found: Correspondence) -> None:
 
 def test_rest_drives_to_rest(twin_head: FlameHead, found: Correspondence) -> None:
     head = load_open_head()
-    driven = drive_through(found, twin_head.template, twin_head.template, head.template)
+    driven = DriveThrough(found, twin_head.template, head.template).pose(twin_head.template)
     torch.testing.assert_close(driven, head.template, rtol=0, atol=1e-6)  # float32 of 0.3 m
 
 
@@ -200,9 +200,8 @@ def test_moving_the_rig_moves_the_head(twin_head: FlameHead, found: Corresponden
     head = load_open_head()
     rotation = torch.from_numpy(turn(0.7)).float()
     shift = torch.tensor([0.1, -0.05, 0.02])
-    driven = drive_through(
-        found, twin_head.template, twin_head.template @ rotation.T + shift, head.template
-    )
+    posed = twin_head.template @ rotation.T + shift
+    driven = DriveThrough(found, twin_head.template, head.template).pose(posed)
     fit = fit_similarity(head.template.double().numpy(), driven.double().numpy(), rigid=True)
     # 0.02 mm: rotations are measured on float32 vertices.
     np.testing.assert_allclose(fit.apply(head.template.double().numpy()), driven, atol=2e-5)
@@ -240,9 +239,8 @@ def test_teeth_turn_with_the_jaw_that_has_none(twin_head: FlameHead, found: Corr
     codes = replace(FlameCodes.zeros(twin_head.correctives.shape[-1]), **turned)
     own = replace(FlameCodes.zeros(head.correctives.shape[-1]), **turned)
     wanted = head.pose(head.template, own).vertices
-    driven = drive_through(
-        found, twin_head.template, twin_head.pose(twin_head.template, codes).vertices, head.template
-    )
+    posed = twin_head.pose(twin_head.template, codes).vertices
+    driven = DriveThrough(found, twin_head.template, head.template).pose(posed)
     teeth = head.masks["teeth"] > 0.5
     move = (wanted - head.template).norm(dim=-1)[teeth]
     assert move.median() > 0.02
@@ -321,7 +319,7 @@ def test_lips_do_not_pass_through_each_other(twin_head: FlameHead, found: Corres
     posed = twin_head.template.clone()
     lower = twin_head.lbs_weights[:, 2:3]
     posed = posed + lower * torch.tensor([0, 0.006, 0])  # the jaw is pushed up by 6 mm
-    driven = drive_through(found, twin_head.template, posed, head.template)
+    driven = DriveThrough(found, twin_head.template, head.template).pose(posed)
     upper = found.lips[0]
     gaps = (
         upper.gaps(driven.double().numpy())[:, 1] - upper.gaps(head.template.double().numpy())[:, 1]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from flexavatar.errors import InputError, ShapeError
+from flexavatar.head import mesh_tools
 from flexavatar.head.binding import (
     Binding,
     LocalSplats,
@@ -16,6 +17,7 @@ from flexavatar.head.binding import (
     quat_multiply,
     quat_to_matrix,
     surface_motion,
+    vertex_normals,
 )
 from flexavatar.render import native
 from flexavatar.render.deform import Deformer, Skinner
@@ -53,6 +55,25 @@ def assert_same_splats(ours: tuple[Tensor, ...], theirs: tuple[Tensor, ...]) -> 
     """To float32 rounding over the few dozen operations of each: metres, and unit quaternions."""
     for x, y, tolerance in zip(ours, theirs, (1e-7, 2e-6, 1e-7), strict=True):
         torch.testing.assert_close(x.double(), y.double(), rtol=0, atol=tolerance)
+
+
+def test_vertex_normals_of_a_sphere_point_along_its_radii() -> None:
+    lonely = torch.cat((VERTICES, torch.ones(1, 3)))  # a vertex of no face
+    normals = vertex_normals(lonely.double(), FACES)
+    inner = slice(20, len(VERTICES) - 20)  # the outermost rings have faces on one side alone
+    radii = torch.nn.functional.normalize(VERTICES.double()[inner], dim=-1)
+    along = (normals[inner] * radii).sum(1)
+    assert along.abs().min() > 0.99  # cosine: 20 x 15 vertices are a coarse sphere
+    assert len(along.sign().unique()) == 1
+    assert normals[-1].eq(0).all()
+    arrays = mesh_tools.vertex_normals(lonely.double().numpy(), FACES.numpy())
+    torch.testing.assert_close(torch.from_numpy(arrays), normals, rtol=0, atol=0)
+
+
+def test_vertex_normals_gradient() -> None:
+    vertices, faces = sphere(5, 4)
+    vertices = vertices.double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda v: vertex_normals(v, faces), (vertices,))
 
 
 def test_agrees_with_binding(deformer: Deformer) -> None:

@@ -109,9 +109,7 @@ def arkit_to_flame(weights: Mapping[str, float], basis: ArkitBasis) -> FlameCode
 
 def arkit_vector_to_flame(weights: Tensor, basis: ArkitBasis) -> FlameCodes:
     """The same for a vector in Apple's order: [..., 52]. Differentiable, values are not checked."""
-    check_shape(
-        "weights", weights[..., :].flatten(0, -2) if weights.ndim > 1 else weights[None], None, 52
-    )
+    check_shape("weights", weights, *weights.shape[:-1], 52)
     close, jaw = ARKIT_INDEX["mouthClose"], ARKIT_INDEX["jawOpen"]
     held = torch.minimum(weights[..., close], weights[..., jaw])[..., None]
     weights = torch.cat((weights[..., :close], held, weights[..., close + 1 :]), -1)

@@ -55,6 +55,16 @@ def face_edges(vertices: Tensor, faces: Tensor) -> Tensor:
     return torch.stack((e1, e2, normal), dim=-1)
 
 
+def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
+    """Area-weighted unit normals; zero where no face is: [V, 3], [F, 3] -> [V, 3]."""
+    a, b, c = (vertices[faces[:, i]] for i in range(3))
+    doubled = torch.linalg.cross(b - a, c - a)  # of twice the area's length
+    total = torch.zeros_like(vertices)
+    for corner in range(3):
+        total = total.index_add(0, faces[:, corner], doubled)
+    return torch.nn.functional.normalize(total, dim=-1, eps=1e-20)
+
+
 def vertex_gradients(gradients: Tensor, areas: Tensor, faces: Tensor, count: int) -> Tensor:
     """Area-weighted mean over the faces around each vertex: [F, 3, 3], [F], [F, 3] -> [V, 3, 3]."""
     weighted = (gradients * areas[:, None, None]).flatten(1)  # [F, 9]

@@ -30,6 +30,7 @@ from flexavatar.head.registration import (
 from flexavatar.head.rig_landmarks import landmark_points, skin_landmarks
 from flexavatar.head.rig_parts import LOWER, SKIN, UPPER, RigParts, take_apart
 from flexavatar.head.surface import Similarity, Surface, SurfacePoints
+from flexavatar.render.build import cache_folder
 
 VERSION = 1
 SUFFIX = ".correspondence.npz"
@@ -188,8 +189,7 @@ def _digest(a: FlameHead, b: FlameHead) -> str:
 
 
 def _cache_paths(key: str, beside: Path | None) -> list[Path]:
-    base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    own = base / "flexavatar" / f"{key[:24]}{SUFFIX}"
+    own = cache_folder() / f"{key[:24]}{SUFFIX}"
     return [own] if beside is None else [beside.with_name(beside.name + SUFFIX), own]
 
 

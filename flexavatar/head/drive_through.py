@@ -29,16 +29,6 @@ STILL = 1e-4
 """Metres; residuals below this all count the same in that fit."""
 
 
-def drive_through(
-    found: Correspondence, rig_neutral: Tensor, rig_posed: Tensor, open_neutral: Tensor
-) -> Tensor:
-    """The open head's person in the other rig's pose: [Vb, 3], [Vb, 3], [Va, 3] -> [Va, 3].
-
-    For many poses of the same two people make one `DriveThrough`.
-    """
-    return DriveThrough(found, rig_neutral, open_neutral).pose(rig_posed)
-
-
 class DriveThrough:
     """One person on each rig: the other rig's [Vb, 3] and the open head's [Va, 3], metres.
 

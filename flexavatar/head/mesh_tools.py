@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from scipy.sparse import coo_matrix, csc_matrix, csr_matrix, diags_array
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import SuperLU, splu
+
+from flexavatar.head import binding
 
 
 def edges_of(faces: np.ndarray) -> np.ndarray:
@@ -37,19 +40,9 @@ def neighbour_mean(field: np.ndarray, faces: np.ndarray, steps: int) -> np.ndarr
     return field
 
 
-def face_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Normals of twice the area's length: [V, 3], [F, 3] -> [F, 3]."""
-    a, b, c = (vertices[faces[:, i]] for i in range(3))
-    return np.cross(b - a, c - a)
-
-
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Area-weighted unit normals; zero where no face is: [V, 3]."""
-    total = np.zeros_like(vertices)
-    normals = face_normals(vertices, faces)
-    for corner in range(3):
-        np.add.at(total, faces[:, corner], normals)
-    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-20)
+    """`binding.vertex_normals` for arrays: [V, 3], [F, 3] -> [V, 3]."""
+    return binding.vertex_normals(torch.as_tensor(vertices), torch.as_tensor(faces)).numpy()
 
 
 def factor(matrix: csc_matrix) -> SuperLU:

@@ -59,7 +59,7 @@ def library_name() -> str:
 
 
 def cache_folder() -> Path:
-    """Where a library goes when the package's own folder cannot be written."""
+    """What is kept for the user: compiled libraries, correspondences of rigs."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "flexavatar"
 
