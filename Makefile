@@ -22,7 +22,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 bench: $(VENV)/.core
-	$(BIN)/python -m flexavatar.bench --out $(OUT)/bench.json --modules tests.bench_render flexavatar.demo.bench
+	$(BIN)/python -m flexavatar.bench --out $(OUT)/bench.json
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
-"""Times of the service's own stages, without a model behind it. See flexavatar.bench.
+"""What the service itself adds to a frame: an engine that draws nothing is behind it.
 
-`python -m flexavatar.bench --modules tests.bench_server`
+`python -m tests.bench_server`. All other stages are in flexavatar.bench.
 """
 
 from __future__ import annotations
@@ -11,49 +11,17 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from flexavatar.bench import Row, measure
-from flexavatar.formats.packed16 import extent, pack, unpack
+from flexavatar.bench.measure import Row, percentiles, table
 from flexavatar.render import native
 from plugin_server.client import ClientSession
 from plugin_server.pb import flexavatar_pb2 as pb
-from plugin_server.splats import SplatEncoder
 from plugin_server.wire import Flags
-from tests.service import PHOTO, TinyEngine, local_config, server_and_client, tiny_gaussians
+from tests.service import PHOTO, TinyEngine, local_config, server_and_client
 
 COUNT = 65_536
 SIDE = 512
 SIGNALS = 180
 RATE_HZ = 60
-
-
-def packed16() -> list[Row]:
-    """Gaussians to 16 bytes each, and back."""
-    splats = tiny_gaussians(0, COUNT)
-    limits, out = extent(splats).scales, torch.empty(COUNT, 16, dtype=torch.uint8)
-    threads = native.get_threads()
-    return [
-        measure("pack16", lambda: pack(splats, limits, out), threads=threads, gaussians=COUNT),
-        measure("unpack16", lambda: unpack(out.numpy(), limits), threads=threads, gaussians=COUNT),
-    ]
-
-
-def splat_delta() -> list[Row]:
-    """Gaussians to a delta in which every chunk has moved."""
-    encoder, splats = SplatEncoder(COUNT), tiny_gaussians(0, COUNT)
-    encoder.update(splats, 0, keyframe=True)
-    splats.means.add_(0.01)
-    room = np.empty(20 * COUNT, np.uint8)
-    return [
-        measure(
-            "splat_delta",
-            lambda: encoder.update(splats, 1, keyframe=False).write(room),
-            threads=native.get_threads(),
-            gaussians=COUNT,
-        )
-    ]
 
 
 @contextmanager
@@ -84,15 +52,15 @@ def round_trips(session: ClientSession) -> list[float]:
 
 
 def transport() -> list[Row]:
-    """Signal to client with an engine that draws nothing: what the service itself adds."""
+    """Signal to client, one row a kind of stream."""
     rows = []
     for kind in (pb.STREAM_KIND_RGBA8, pb.STREAM_KIND_JPEG, pb.STREAM_KIND_SPLATS):
         with session_of(kind) as session:
-            p50, p95, p99 = (float(x) for x in np.percentile(round_trips(session), (50, 95, 99)))
+            times = percentiles(round_trips(session))
         stage = "transport_" + pb.StreamKind.Name(kind).removeprefix("STREAM_KIND_").lower()
-        threads = native.get_threads()
-        rows.append(Row(stage, "cpu", threads, COUNT, SIDE, SIDE, p50, p95, p99))
+        rows.append(Row(stage, "cpu", native.get_threads(), COUNT, SIDE, SIDE, *times))
     return rows
 
 
-STAGES = (packed16, splat_delta, transport)
+if __name__ == "__main__":
+    print(table(transport()))

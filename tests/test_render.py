@@ -12,13 +12,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from flexavatar.bench.scenes import front_camera, leaves, shell
 from flexavatar.errors import InputError, ShapeError
 from flexavatar.render import build, cpu, native
 from flexavatar.render.rasterize import rasterize, rasterize_rgba8
 from flexavatar.render.reference import composite, project, rasterize_reference
 from flexavatar.render.tiled import rasterize_tiled
 from flexavatar.types import Camera, Frame, Gaussians, to_device
-from tests.scenes import cloud, front_camera, leaves, shell, to_dtype
+from tests.scenes import cloud, to_dtype
 
 needs_library = pytest.mark.skipif(
     native.library() is None, reason="needs the compiled renderer, and there is no C++ compiler"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +26,9 @@ class Serve:
 
     def run(self) -> None:
         """Serve."""
-        from plugin_server.__main__ import SWITCH_S, serve
+        from plugin_server.serve import run
 
-        logging.basicConfig(level=logging.INFO)
-        sys.setswitchinterval(SWITCH_S)
-        asyncio.run(serve(self.config))
+        run(self.config)
 
 
 @dataclass(frozen=True)
@@ -54,13 +49,13 @@ class ArkitReport:
 
 @dataclass(frozen=True)
 class Bench:
-    """Measure a frame on this machine: drive to Gaussians, to pixels, to a client's screen."""
+    """Measure every stage on this machine, up to a client's screen."""
 
     out: Path = Path("out/bench.json")
     """Where the list of measurements goes."""
 
     def run(self) -> None:
         """Measure, print a table, write the file."""
-        from flexavatar.bench import main
+        from flexavatar.bench.run import main
 
-        main(self.out, ("flexavatar.demo.bench",))
+        main(self.out)

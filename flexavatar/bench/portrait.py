@@ -1,4 +1,4 @@
-"""What a frame takes on the avatar of the portrait that ships; stages for `flexavatar.bench`."""
+"""Stages of a driven frame, on the avatar of the portrait that ships."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from flexavatar.avatar import Avatar
-from flexavatar.bench import Row, measure
+from flexavatar.bench.measure import Row, measure, percentiles
 from flexavatar.create import CreateConfig, create_avatar
 from flexavatar.demo import SHIPPED_PORTRAIT
 from flexavatar.demo.live import perform_live
@@ -74,10 +74,6 @@ def drive_to_client() -> list[Row]:
             made = client.create_avatar([SHIPPED_PORTRAIT], NAME, quick=True)
             with client.start_session(NAME, SIDE, SIDE) as session:
                 arrivals, _ = perform_live(session, read_performance(SHIPPED_PERFORMANCE))
-    times_ms = [arrival.latency_ms for arrival in arrivals]
-    p50, p95, p99 = (float(x) for x in np.percentile(times_ms, (50, 95, 99)))
-    threads = native.get_threads()
-    return [Row("drive_to_client", device, threads, made.gaussians, SIDE, SIDE, p50, p95, p99)]
-
-
-STAGES = (frame_stages, drive_to_client)
+    times = percentiles([arrival.latency_ms for arrival in arrivals])
+    threads = native.available_threads()  # the server's: nothing there asks for another number
+    return [Row("drive_to_client", device, threads, made.gaussians, SIDE, SIDE, *times)]
