@@ -2,52 +2,25 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
-from pathlib import Path
+from contextlib import closing, nullcontext, suppress
 from types import TracebackType
 from typing import Any
 
 import grpc
 
-from flexavatar.errors import FlexAvatarError, SessionNotFoundError
-from plugin_server.latest import Latest
+from flexavatar.errors import SessionNotFoundError
+from plugin_server.client_stream import ClientStream
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub
+from plugin_server.photos import Photo, read_photo_files
 from plugin_server.reader import FrameReader, Received
-from plugin_server.status import ERROR_KEY, TooLargeError, error_of
+from plugin_server.status import ServerUnavailableError, our_errors
 
 CHUNK_BYTES = 1 << 20
 CALL_S = 30.0
 CREATE_S = 600.0
-
-Photo = bytes | Path
-"""An image file, or its content."""
-
-
-class ServerUnavailableError(FlexAvatarError):
-    """No server answers there, or it does not let this client in."""
-
-
-@contextmanager
-def _our_errors() -> Iterator[None]:
-    """Status codes become the errors that they were."""
-    try:
-        yield
-    except grpc.RpcError as error:
-        raise _translated(error) from None
-
-
-def _translated(error: Any) -> FlexAvatarError:
-    code, details = error.code(), error.details() or ""
-    metadata = dict(error.trailing_metadata() or ())
-    if ERROR_KEY in metadata:
-        return error_of(str(metadata[ERROR_KEY]), details)
-    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:  # gRPC's own: a message beyond the limit
-        return TooLargeError(details)
-    return ServerUnavailableError(f"{code.name.lower().replace('_', ' ')}: {details}")
 
 
 class FlexAvatarClient:
@@ -87,7 +60,7 @@ class FlexAvatarClient:
 
     def call(self, name: str, request: Any, timeout: float = CALL_S) -> Any:
         """One unary call by its name."""
-        with _our_errors():
+        with our_errors():
             rpc = getattr(self._stub, name)
             return rpc(request, timeout=timeout, metadata=self._metadata, wait_for_ready=False)
 
@@ -112,17 +85,21 @@ class FlexAvatarClient:
         progress: Callable[[str, float], None] = lambda stage, fraction: None,
         timeout: float = CREATE_S,
     ) -> pb.Avatar:
-        """Make an avatar of 1 to 16 photos of one person; `progress` hears stage and 0..1."""
+        """Make an avatar of 1 to 16 photos of one person; `progress` hears stage and 0..1.
+
+        Raises ImageError if a photo's file cannot be read, and what the server says about them.
+        """
         header = pb.CreateAvatarHeader(
             name=name,
             quality=pb.QUALITY_QUICK if quick else pb.QUALITY_FULL,
             replace=replace,
         )
+        files = read_photo_files(photos)  # before the call: gRPC would hide what is wrong with one
         answers = self._stub.CreateAvatar(
-            _upload(header, photos), timeout=timeout, metadata=self._metadata
+            _upload(header, files), timeout=timeout, metadata=self._metadata
         )
         try:
-            with _our_errors():
+            with our_errors():
                 for answer in answers:
                     if answer.WhichOneof("part") == "avatar":
                         return answer.avatar
@@ -180,10 +157,7 @@ class ClientSession:
         self.report = pb.DriveResponse()
         """What the server last said about its drawing."""
         self._client = client
-        self._mailbox: Latest[pb.DriveRequest] = Latest()
-        self._closing = threading.Event()
-        self._error: FlexAvatarError | None = None
-        self._listener: threading.Thread | None = None
+        self._stream: ClientStream | None = None
 
     def __enter__(self) -> ClientSession:
         return self
@@ -194,7 +168,8 @@ class ClientSession:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        with nullcontext() if error is None else suppress(Exception):
+            self.close()  # what went wrong in the block is what is raised
 
     def drive(
         self,
@@ -210,14 +185,20 @@ class ClientSession:
         the monotonic clock) comes back with the frame. Raises what the server said about an
         earlier signal: DriveError, SessionNotFoundError, ...; the next call starts afresh.
         """
-        if self._error is not None:
-            error, self._error, self._listener = self._error, None, None
-            raise error
-        request = self._request(weights, pts_ns, head, flame, camera)
-        self._mailbox.put(request)
-        if self._listener is None:
-            self._listener = threading.Thread(target=self._listen, name="drive", daemon=True)
-            self._listener.start()
+        self._raise_refusal()
+        if self._stream is None:
+            self._stream = ClientStream(self._client.drive_stream, self._keep_report)
+        self._stream.put(self._request(weights, pts_ns, head, flame, camera))
+
+    def _raise_refusal(self) -> None:
+        """Let go of a stream that is over; raise the error that it ended with, once."""
+        if self._stream is not None and self._stream.over.is_set():
+            error, self._stream = self._stream.error, None
+            if error is not None:
+                raise error
+
+    def _keep_report(self, report: pb.DriveResponse) -> None:
+        self.report = report
 
     def drive_once(
         self,
@@ -249,24 +230,6 @@ class ClientSession:
             camera=camera,
         )
 
-    def _signals(self) -> Iterator[pb.DriveRequest]:
-        """What the stream sends, until `close`."""
-        while True:
-            last = self._closing.is_set()
-            if (request := self._mailbox.take(0.0 if last else 0.1)) is not None:
-                yield request
-            elif last:
-                return
-
-    def _listen(self) -> None:
-        """The stream's thread: keeps the newest report, and the error if it ends with one."""
-        try:
-            with _our_errors():
-                for report in self._client.drive_stream(self._signals()):
-                    self.report = report
-        except FlexAvatarError as error:
-            self._error = error
-
     def reader(self, kinds: Sequence[pb.StreamKind] = (), latest: bool = False) -> FrameReader:
         """A subscription to the session's frames. For one thread, which closes it."""
         return FrameReader(self.info, kinds, latest)
@@ -280,24 +243,23 @@ class ClientSession:
                 yield received
 
     def close(self) -> None:
-        """Send what is left, end the session."""
-        self._closing.set()
-        if self._listener is not None:
-            self._listener.join(CALL_S)
+        """Send what is left, end the session. Raises what no `drive` has raised yet."""
+        if self._stream is not None:
+            self._stream.finish(CALL_S)
         request = pb.EndSessionRequest(
             session_id=self.info.session_id, owner_token=self.info.owner_token
         )
         with suppress(SessionNotFoundError):
             self._client.call("EndSession", request)
+        self._raise_refusal()
 
 
 def _upload(
-    header: pb.CreateAvatarHeader, photos: Sequence[Photo]
+    header: pb.CreateAvatarHeader, photos: Sequence[bytes]
 ) -> Iterator[pb.CreateAvatarRequest]:
     """The messages of CreateAvatar."""
     yield pb.CreateAvatarRequest(header=header)
-    for index, photo in enumerate(photos):
-        data = photo.read_bytes() if isinstance(photo, Path) else photo
+    for index, data in enumerate(photos):
         for start in range(0, max(1, len(data)), CHUNK_BYTES):
             chunk = pb.PhotoChunk(photo=index, data=data[start : start + CHUNK_BYTES])
             yield pb.CreateAvatarRequest(chunk=chunk)

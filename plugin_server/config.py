@@ -9,6 +9,7 @@ from flexavatar.errors import InputError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MEBIBYTE = 1 << 20
+SMALLEST_SIDE = 16
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,38 @@ class ServerConfig:
         return self.frame_host in LOOPBACK
 
 
+LONGEST_S = 7 * 86400.0
+RANGES: dict[str, tuple[float, float]] = {
+    "port": (0, 65535),
+    "frame_port": (0, 65535),
+    "max_photo_mib": (1, 1024),
+    "max_upload_mib": (1, 2046),  # a message and a little more: gRPC counts to 2^31
+    "max_sessions": (1, 1024),
+    "creations_running": (1, 64),
+    "creations_waiting": (0, 1024),
+    "upload_timeout_s": (0.1, LONGEST_S),
+    "idle_timeout_s": (0.1, LONGEST_S),
+}
+"""What can be set, except for what the model limits."""
+
+
+def _check_ranges(config: ServerConfig) -> None:
+    """Raise InputError for a number that no server can run with."""
+    from flexavatar.create import MAX_PHOTOS  # late: torch takes seconds, and --help needs none
+    from flexavatar.render.camera import MAX_SIDE
+
+    side = (SMALLEST_SIDE, MAX_SIDE)
+    model = {"max_photos": (1, MAX_PHOTOS), "max_width": side, "max_height": side}
+    for name, (low, high) in {**RANGES, **model}.items():
+        value = getattr(config, name)
+        if not low <= value <= high:  # also false for NaN
+            option = name.replace("_", "-")
+            raise InputError(f"{option}: expected {low:g} to {high:g}, got {value:g}")
+
+
 def check_config(config: ServerConfig) -> None:
     """Raise InputError for a server that must not start."""
+    _check_ranges(config)
     if (config.tls_certificate is None) != (config.tls_key is None):
         raise InputError("TLS: expected tls-certificate and tls-key together, got one of them")
     secured = config.tls_certificate is not None and config.token_file is not None
@@ -88,12 +119,17 @@ def check_config(config: ServerConfig) -> None:
         )
 
 
-def read_token(config: ServerConfig) -> str | None:
-    """The clients' token, None if none is asked for. Raises InputError if it is too short."""
-    if config.token_file is None:
+def read_token(path: Path | None) -> str | None:
+    """The token in a file's first line, None without a file. Raises InputError."""
+    if path is None:
         return None
-    lines = config.token_file.read_text().splitlines()
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except OSError as error:
+        raise InputError(f"token: cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"token in {path}: expected text, got other bytes") from error
     token = lines[0].strip() if lines else ""
-    if len(token) < 16:
-        raise InputError(f"token in {config.token_file}: expected 16 characters or more")
+    if len(token) < 16 or not (token.isascii() and token.isprintable()):
+        raise InputError(f"token in {path}: expected 16 characters or more, plain ASCII")
     return token

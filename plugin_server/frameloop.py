@@ -67,18 +67,29 @@ class FrameLoop:
             try:
                 session.step(now)
             except Exception:
-                logger.exception("drawing session %s failed", session.session_id)
-                self._finish(session, "the server failed to draw it")
+                self._fail(session)
+
+    def _fail(self, session: Session) -> None:
+        """For an exception that is handled: log it; the session's next turn is its last."""
+        logger.exception("drawing session %s failed", session.session_id)
+        self.end(session, "the server failed to draw it")
 
     def _finish(self, session: Session, reason: str) -> None:
         with self.changed:
             session.end_reason = session.end_reason or reason
             del self._sessions[session.session_id]
-        session.finish()
+        try:
+            session.finish()
+        except Exception:
+            logger.exception("ending session %s failed", session.session_id)
 
     def _greet_newcomers(self) -> None:
         """Every session that somebody has just subscribed to owes a whole frame."""
-        newcomers = self._publisher.newcomers()
+        try:
+            newcomers = self._publisher.newcomers()
+        except Exception:
+            logger.exception("looking for newcomers failed")
+            return
         for session in list(self._sessions.values()) if newcomers else ():
             own = topic(session.session_id)[0]
             if any(own.startswith(name) or name.startswith(own) for name in newcomers):
@@ -88,10 +99,18 @@ class FrameLoop:
         """Sleep until something is due."""
         with self.changed:
             now = time.monotonic()
-            wakes = (s.wakes_at(now) for s in self._sessions.values())
+            wakes = [self._wakes_at(session, now) for session in self._sessions.values()]
             pause = min(wakes, default=now + LONGEST_NAP_S) - now
             if pause > 0 and not self._stopping and not self._any_ended():
                 self.changed.wait(min(pause, LONGEST_NAP_S))
+
+    def _wakes_at(self, session: Session, now: float) -> float:
+        """When a session has something to do next; now if it is to end because of a bug."""
+        try:
+            return session.wakes_at(now)
+        except Exception:
+            self._fail(session)
+            return now
 
     def _any_ended(self) -> bool:
         return any(s.end_reason is not None for s in self._sessions.values())

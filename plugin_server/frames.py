@@ -52,8 +52,8 @@ class FrameWriter:
         self._publisher = publisher
         self._splats = SplatEncoder(count)
         self._topics = {kind: wire.topic(session, kind)[0] for kind in Kind}
-        self._picture = np.empty((plan.height, plan.width, 4), np.uint8)  # for JPEG alone
-        self._bgr = np.empty((plan.height, plan.width, 3), np.uint8)
+        self._picture: np.ndarray | None = None  # [H, W, 4], for JPEG without RGBA8
+        self._bgr: np.ndarray | None = None  # [H, W, 3], for JPEG
 
     def wanted(self) -> set[Kind]:
         """The kinds of the plan that somebody listens to."""
@@ -102,9 +102,11 @@ class FrameWriter:
     def _send_jpeg(self, instant: Instant, picture: np.ndarray | None) -> None:
         """Premultiplied colours without their alpha are the picture over black."""
         if picture is None:
+            if self._picture is None:
+                self._picture = np.empty((self._plan.height, self._plan.width, 4), np.uint8)
             picture = self._picture
             self._engine.draw_rgba8(instant.gaussians, instant.camera, picture)
-        cv2.cvtColor(picture, cv2.COLOR_RGBA2BGR, dst=self._bgr)
+        self._bgr = cv2.cvtColor(picture, cv2.COLOR_RGBA2BGR, dst=self._bgr)
         options = (cv2.IMWRITE_JPEG_QUALITY, self._plan.jpeg_quality)
         done, encoded = cv2.imencode(".jpg", self._bgr, options)
         assert done, "OpenCV encodes every picture of 8 bits"

@@ -12,7 +12,7 @@ from torch import Tensor
 from flexavatar.errors import DriveError, InputError
 from flexavatar.render.camera import orbit, scaled
 from flexavatar.types import EXPRESSION_SIZE, Camera, FlameCodes
-from plugin_server.config import ServerConfig
+from plugin_server.config import SMALLEST_SIDE, ServerConfig
 from plugin_server.engine import Puppet
 from plugin_server.frames import StreamPlan
 from plugin_server.pb import flexavatar_pb2 as pb
@@ -20,13 +20,13 @@ from plugin_server.store import AvatarRecord
 from plugin_server.wire import Kind
 
 DEFAULT_SIDE = 512
-SMALLEST_SIDE = 16
 DEFAULT_FPS, HIGHEST_FPS = 120.0, 240.0
 DEFAULT_QUALITY = 90
 DEFAULT_KEYFRAME_MS = 1000
 
 LONGEST_TURN = 2 * math.pi  # radians: no joint needs more, whatever way it is written
 FARTHEST = 10.0  # metres
+LONGEST_FOCAL = 50  # times the picture's longer side: a degree across
 LARGEST_CODE = 100.0  # expression and correctives: far beyond any face, still finite when drawn
 
 KINDS = {
@@ -68,13 +68,24 @@ def camera_from(message: pb.Camera, own: Camera, plan: StreamPlan) -> Camera | N
         _check_range("yaw_deg", yaw, -360, 360)
         _check_range("pitch_deg", pitch, -90, 90)
         return orbit(scaled(own, plan.width, plan.height), yaw, pitch)
-    viewmat = _numbers("viewmat", message.pinhole.viewmat, 16, 1e4).reshape(4, 4)
-    K = _numbers("K", message.pinhole.K, 9, 1e6).reshape(3, 3)
-    rotation = viewmat[:3, :3]
-    if not torch.allclose(rotation @ rotation.T, torch.eye(3), atol=1e-3) or viewmat[3, 3] != 1:
+    return _pinhole(message.pinhole, plan)
+
+
+def _pinhole(message: pb.PinholeCamera, plan: StreamPlan) -> Camera:
+    """A camera of numbers. Raises InputError unless it is one that can be built."""
+    viewmat = _numbers("viewmat", message.viewmat, 16, 1e4).reshape(4, 4)
+    K = _numbers("K", message.K, 9, 1e6).reshape(3, 3)
+    rotation, bottom = viewmat[:3, :3], torch.tensor([0.0, 0.0, 0.0, 1.0])
+    rigid = torch.allclose(rotation @ rotation.T, torch.eye(3), atol=1e-3)
+    if not (rigid and torch.linalg.det(rotation) > 0 and torch.equal(viewmat[3], bottom)):
         raise InputError(f"viewmat: expected a rotation and a shift, got {viewmat.tolist()}")
-    if not (K[0, 0] > 0 and K[1, 1] > 0):
-        raise InputError(f"K: expected positive focal lengths, got {K.tolist()}")
+    longest = LONGEST_FOCAL * max(plan.width, plan.height)
+    if not all(0 < focal <= longest for focal in (K[0, 0], K[1, 1])):
+        raise InputError(
+            f"K: expected positive focal lengths, {longest:g} pixels at most, got {K.tolist()}"
+        )
+    if K[0, 1] or K[1, 0] or not torch.equal(K[2], bottom[1:]):
+        raise InputError(f"K: expected no skew and 0 0 1 as the last row, got {K.tolist()}")
     return Camera(viewmat, K, plan.width, plan.height)
 
 

@@ -13,6 +13,7 @@ from flexavatar.avatar import Animator, Avatar, load_avatar, save_avatar
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import make_portrait
 from flexavatar.create import CreateConfig, create_avatar
+from flexavatar.errors import InputError
 from flexavatar.evaluation.metrics import input_psnr_db
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
@@ -47,9 +48,10 @@ class ModelEngine:
     """Creates by fitting, draws with the renderer of its device."""
 
     def __init__(self, device: str = "auto") -> None:
+        """Raises InputError for a device that is not there."""
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = device
+        self.device = _checked_device(device)
 
     def create(self, photos: Sequence[bytes], quick: bool, progress: Progress) -> Avatar:
         """Photos of one person -> avatar. Raises ImageError, FaceError, InputError."""
@@ -86,6 +88,19 @@ class ModelEngine:
         """[H, W] float32 metres, 0 where empty."""
         moved = to_device(camera, gaussians.means.device)
         return rasterize(gaussians, moved).depth.cpu().numpy()
+
+
+def _checked_device(name: str) -> str:
+    """The name, if a renderer can draw there. Raises InputError."""
+    gpus = torch.cuda.device_count()
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type != "cpu" and not (device.type == "cuda" and (device.index or 0) < gpus):
+        found = "".join(f", cuda:{i}" for i in range(gpus))
+        raise InputError(f"device: expected auto, cpu{found}, got {name!r}")
+    return name
 
 
 def _avatar_to(avatar: Avatar, device: str) -> Avatar:

@@ -1,4 +1,8 @@
-"""A subscriber of frames: messages of one session, newest first if it cannot keep up."""
+"""A subscriber of frames: messages of one session, in the order in which they were sent.
+
+Who cannot keep up misses frames but gets no newer ones: what waits here and at the server is read
+first, and what comes while those queues are full is dropped. `latest` keeps the newest instead.
+"""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Listening:
 
 
 def _grpc_server(config: ServerConfig) -> grpc.aio.Server:
-    token = read_token(config)
+    token = read_token(config.token_file)
     options = (
         ("grpc.max_receive_message_length", config.message_bytes),
         ("grpc.so_reuseport", 0),  # a second server on this port must fail, not share it
@@ -105,6 +105,7 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Listeni
         await _add_services(server, service)
         address = _listen(server, config)
         await server.start()
+        store.announce(address)
         yield Listening(address, publisher.address)
 
 

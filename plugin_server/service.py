@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from grpc.aio import ServicerContext
 
-from flexavatar.errors import AvatarNotFoundError, InputError
+from flexavatar.errors import InputError
 from flexavatar.render.camera import scaled
 from plugin_server import wire
 from plugin_server.config import ServerConfig
@@ -29,7 +29,7 @@ from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarServicer
 from plugin_server.publisher import Publisher
 from plugin_server.security import KeyPair
-from plugin_server.sessions import Sessions
+from plugin_server.sessions import Owned, Sessions
 from plugin_server.status import reports_errors
 from plugin_server.store import Store
 from plugin_server.upload import check_photos, read_header, read_photos
@@ -118,20 +118,26 @@ class FlexAvatarService(FlexAvatarServicer):
         camera = camera_from(request.camera, puppet.camera, plan)
         camera = camera or scaled(puppet.camera, plan.width, plan.height)
         owned = self._sessions.start(request.avatar, puppet, plan, camera, count)
-        try:  # it may have been deleted while it was loaded
+        try:
+            # it may have been deleted while it was loaded
             await asyncio.to_thread(self._store.record, request.avatar)
-        except AvatarNotFoundError as error:
-            self._sessions.end(owned.session, str(error))
+            return self._session_message(owned, count)
+        except BaseException as error:  # also a client that is gone: nobody else can end it
+            self._sessions.end(owned.session, str(error) or "its client is gone")
             raise
+
+    def _session_message(self, owned: Owned, count: int) -> pb.Session:
+        """All that its owner needs to know of a session."""
+        session, plan = owned.session, owned.session.plan
         return pb.Session(
-            session_id=owned.session.session_id,
+            session_id=session.session_id,
             owner_token=owned.token,
             frame_address=self._publisher.address,
-            topic=wire.topic(owned.session.session_id)[0],
+            topic=wire.topic(session.session_id)[0],
             width=plan.width,
             height=plan.height,
             kinds=plan_kinds(plan),
-            camera=camera_message(camera),
+            camera=camera_message(session.accepted.camera),
             gaussians=count,
             curve=self._curve(owned.frame_keys),
         )

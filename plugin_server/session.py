@@ -49,7 +49,7 @@ class Session:
         mailbox: Latest[Drive],
     ) -> None:
         self.session_id, self.avatar = session_id, avatar
-        self.puppet, self.plan = puppet, plan
+        self.plan = plan
         self.mailbox = mailbox
         self.drawn = Drawn()
         self.driven_at = time.monotonic()
@@ -57,15 +57,26 @@ class Session:
         self.streaming = False
         self.on_end: Callable[[], object] = lambda: None
         self.accepted = Drive(puppet.rest, camera, 0)
+        self._puppet: Puppet | None = puppet
         self._writer = writer
         self._shown = self.accepted
         self._next_frame = self._last_frame = self._last_key = 0.0
         self._newcomer = True
 
+    @property
+    def puppet(self) -> Puppet:
+        """What is driven. Raises SessionNotFoundError once ended: it is let go of then."""
+        if (puppet := self._puppet) is None:
+            raise self._over()
+        return puppet
+
+    def _over(self) -> SessionNotFoundError:
+        return SessionNotFoundError(f"session {self.session_id} has ended: {self.end_reason}")
+
     def accept(self, codes: FlameCodes | None, camera: Camera | None, pts_ns: int) -> None:
         """Show this next; what is None stays as it is. Raises SessionNotFoundError once ended."""
         if self.end_reason is not None:
-            raise SessionNotFoundError(f"session {self.session_id} has ended: {self.end_reason}")
+            raise self._over()
         before = self.accepted
         self.accepted = Drive(codes or before.codes, camera or before.camera, pts_ns)
         self.driven_at = time.monotonic()
@@ -108,5 +119,8 @@ class Session:
 
     def finish(self) -> None:
         """Say goodbye to the readers; the last thing that the render thread does with it."""
-        self._writer.send_end(self.end_reason or "the server stops")
-        self.on_end()
+        self._puppet = None
+        try:
+            self._writer.send_end(self.end_reason or "the server stops")
+        finally:
+            self.on_end()

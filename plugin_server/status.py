@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, NoReturn, TypeVar, cast
 
-from grpc import StatusCode
+from grpc import RpcError, StatusCode
 from grpc.aio import ServicerContext
 
 from flexavatar.errors import (
@@ -30,6 +31,10 @@ class TooLargeError(BusyError):
 
 class UploadTimeoutError(FlexAvatarError):
     """An upload stopped half way."""
+
+
+class ServerUnavailableError(FlexAvatarError):
+    """No server answers there, or it does not let this client in."""
 
 
 ERROR_KEY = "flexavatar-error"
@@ -61,6 +66,25 @@ def error_of(name: str, message: str) -> FlexAvatarError:
             return kind(message)
         kinds += kind.__subclasses__()
     return FlexAvatarError(message)
+
+
+@contextmanager
+def our_errors() -> Iterator[None]:
+    """For clients: status codes become the errors that they were."""
+    try:
+        yield
+    except RpcError as error:
+        raise _translated(error) from None
+
+
+def _translated(error: Any) -> FlexAvatarError:
+    code, details = error.code(), error.details() or ""
+    metadata = dict(error.trailing_metadata() or ())
+    if ERROR_KEY in metadata:
+        return error_of(str(metadata[ERROR_KEY]), details)
+    if code is StatusCode.RESOURCE_EXHAUSTED:  # gRPC's own: a message beyond the limit
+        return TooLargeError(details)
+    return ServerUnavailableError(f"{code.name.lower().replace('_', ' ')}: {details}")
 
 
 async def abort(context: ServicerContext, error: FlexAvatarError) -> NoReturn:

@@ -4,7 +4,7 @@
     <root>/.staging/<random>  being written
     <root>/.replaced/<name>   the old one, for the instant in which the new one takes its place
     <root>/.deleted/<random>  being removed
-    <root>/.lock              held by the one server that uses this store
+    <root>/.lock              held by the one server that uses this store; says where it listens
 
 An avatar appears by one rename of a folder that is complete and flushed. Only a replacement needs
 two; if the second did not happen, the next start undoes the first.
@@ -21,7 +21,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, TypeVar
@@ -30,6 +30,7 @@ from flexavatar.errors import AssetError, AvatarNotFoundError, ConflictError, In
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 RECORD = "record.json"
+LOCK = ".lock"
 RECORD_VERSION = 1
 
 T = TypeVar("T")
@@ -61,13 +62,20 @@ class Store:
     """The avatars under one folder. Safe to use from several threads."""
 
     def __init__(self, root: Path) -> None:
+        """Raises InputError for a folder that cannot be used, ConflictError if a server does."""
         self._root = root
         self._busy: set[str] = set()
         self._mutex = threading.RLock()
-        for folder in (root, self._staging, self._replaced, self._deleted):
-            folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(root / ".lock")
-        self._sweep()
+        try:
+            for folder in (root, self._staging, self._replaced, self._deleted):
+                folder.mkdir(parents=True, exist_ok=True)
+            with ExitStack() as held:
+                self._lock = held.enter_context(_lock(root / LOCK))
+                self._sweep()
+                held.pop_all()
+        except OSError as error:
+            where = error.filename or root
+            raise InputError(f"store: cannot use {where}: {error.strerror}") from error
 
     @property
     def _staging(self) -> Path:
@@ -216,20 +224,33 @@ class Store:
             stat = folder.stat()
         return folder, (stat.st_ino, stat.st_mtime_ns)
 
+    def announce(self, address: str) -> None:
+        """Leave word for those who find the store in use: who holds it listens on host:port."""
+        self._lock.write(address)
+        self._lock.flush()
+
     def close(self) -> None:
         """Let another server use this store."""
+        if not self._lock.closed:
+            self._lock.truncate(0)
         self._lock.close()
 
 
 def _lock(path: Path) -> IO[str]:
     """Take the store for this process, until the file is closed or the process is gone."""
-    file = path.open("w")
+    file = path.open("a")  # what the holder wrote must stay
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.close()
         raise ConflictError(f"{path.parent} is in use by another server") from error
+    file.truncate(0)  # a holder that was killed may have left its address
     return file
+
+
+def announced(root: Path) -> str:
+    """Where the server that holds this store listens, host:port. "" if it did not say so yet."""
+    return (root / LOCK).read_text()
 
 
 def _measure(path: Path) -> tuple[int, str]:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from flexavatar.cli import USER_ERROR, run
+from flexavatar.cli import USER_ERROR, connect, run
 from flexavatar.cli.avatars import name_of
+from flexavatar.cli.connect import Where
 from flexavatar.cli.pictures import parse_expression
 from flexavatar.demo import SHIPPED_PORTRAIT
 from flexavatar.errors import DriveError
-from tests.service import PHOTO, TinyEngine, local_config, server_and_client
+from plugin_server import server
+from plugin_server.store import Store
+from tests.service import (
+    PATIENCE_S,
+    PHOTO,
+    TinyEngine,
+    eventually,
+    local_config,
+    server_and_client,
+)
 
 COMMANDS = "create drive render sheet list show delete serve arkit-report bench".split()
 
@@ -33,6 +45,20 @@ def where(tmp_path: Path) -> Iterator[list[str]]:
     config = local_config(tmp_path)
     with server_and_client(config, TinyEngine()) as (_, listening):
         yield ["--store", str(config.store), "--server", listening.address]
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> Iterator[tuple[list[str], TinyEngine]]:
+    """A store whose server is making an avatar, which waits for the engine's gate."""
+    config, engine = local_config(tmp_path), TinyEngine()
+    engine.gate.clear()
+    with server_and_client(config, engine) as (client, _):
+        maker = threading.Thread(target=client.create_avatar, args=([PHOTO], "ada"))
+        maker.start()
+        eventually(lambda: engine.creating == 1)
+        yield ["--store", str(config.store)], engine
+        engine.gate.set()
+        maker.join()
 
 
 @pytest.fixture
@@ -80,6 +106,79 @@ def test_commands_start_a_server_of_their_own_where_none_runs(
     assert "no avatars" in capsys.readouterr().out
     assert run(["show", "nobody", *empty]) == USER_ERROR
     assert "no avatar 'nobody'" in capsys.readouterr().err
+
+
+def test_the_stores_server_is_found_while_it_makes_an_avatar(
+    busy: tuple[list[str], TinyEngine], photo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where, engine = busy
+    assert run(["list", *where]) == 0
+    assert "no avatars" in capsys.readouterr().out
+    engine.gate.set()
+    assert run(["create", str(photo), *where]) == 0
+    assert "me-you" in capsys.readouterr().out
+
+
+def test_a_holder_that_does_not_say_where_it_listens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(connect, "START_S", 0.2)
+    with closing(Store(tmp_path)) as store:
+        assert run(["list", "--store", str(tmp_path)]) == USER_ERROR
+        assert "in use by a server that does not say where" in capsys.readouterr().err
+        store.announce("127.0.0.1:9")
+        assert run(["list", "--store", str(tmp_path)]) == USER_ERROR
+        assert "in use by the server on 127.0.0.1:9, which did not" in capsys.readouterr().err
+
+
+def test_a_server_of_its_own_stays_for_those_who_found_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, where = TinyEngine(), Where(tmp_path / "avatars")
+    engine.gate.clear()
+    monkeypatch.setattr(server, "_model_engine", lambda config: engine)
+
+    def create_elsewhere() -> None:
+        with connect.connect(where) as client:
+            client.create_avatar([PHOTO], "ada")
+
+    with connect.connect(where) as client:
+        other = threading.Thread(target=create_elsewhere)
+        other.start()
+        eventually(lambda: engine.creating == 1)
+        threading.Timer(0.3, engine.gate.set).start()
+        assert list(client.list_avatars()) == []
+    other.join(PATIENCE_S)
+    with connect.connect(where) as client:
+        assert [a.name for a in client.list_avatars()] == ["ada"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--creations-running", "0"], "creations-running: expected 1 to 64, got 0"),
+        (["--max-width", "5000"], "max-width: expected 16 to 4096, got 5000"),
+        (["--device", "gpu"], "device: expected auto, cpu"),
+        (["--token-file", "absent"], "token: cannot read absent: No such file"),
+        (["--store", "/dev/null/avatars"], "store: cannot use /dev/null"),
+        (["--host", "0.0.0.0"], "beyond loopback"),
+    ],
+)
+def test_a_server_that_cannot_start_says_why_in_a_line(
+    arguments: list[str], message: str, empty: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ports = ["--port", "0", "--frame-port", "0"]
+    assert run(["serve", *empty, *ports, *arguments]) == USER_ERROR
+    answer = capsys.readouterr().err.strip()
+    assert message in answer
+    assert "\n" not in answer
+
+
+def test_the_module_answers_as_the_command() -> None:
+    command = [sys.executable, "-m", "plugin_server", "--max-photos", "17"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == USER_ERROR
+    assert done.stderr == "error: max-photos: expected 1 to 16, got 17\n"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from flexavatar.avatar import Avatar
-from flexavatar.errors import FaceError, ImageError
+from flexavatar.errors import FaceError, ImageError, InputError
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import Binding, LocalSplats
@@ -147,3 +147,9 @@ def test_a_gpu_draws_the_same(client: FlexAvatarClient) -> None:
         engine.draw_rgba8(puppet.animate(codes), puppet.camera, picture)
         pictures.append(picture.astype(int))
     assert np.abs(pictures[0] - pictures[1]).mean() < 0.5  # grey levels
+
+
+@pytest.mark.parametrize("device", ["gpu", "", "cuda:99", "meta", "mps"])
+def test_a_device_that_is_not_there(device: str) -> None:
+    with pytest.raises(InputError, match=f"device: expected auto, cpu.*, got {device!r}"):
+        ModelEngine(device)

@@ -9,6 +9,7 @@ import pytest
 import zmq
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from flexavatar.cli import USER_ERROR, run
 from flexavatar.errors import (
     InputError,
 )
@@ -140,3 +141,42 @@ def strangers_get_nothing(info: pb.Session) -> bool:
         found.append(reader.receive(1.0))
         reader.close()
     return found == [None, None]
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe" * 20, "ein-schlüssel-mit-umlaut".encode()])
+def test_a_token_that_cannot_be_read(tmp_path: Path, engine: TinyEngine, content: bytes) -> None:
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match="token"):
+        with running_server(local_config(tmp_path, token_file=path), engine):
+            pass
+
+
+def test_the_command_line_gets_in(
+    tmp_path: Path,
+    engine: TinyEngine,
+    token_file: Path,
+    certificate: tuple[Path, Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """To a server with TLS and a token, named or found by its store."""
+    config = local_config(
+        tmp_path,
+        tls_certificate=certificate[0],
+        tls_key=certificate[1],
+        token_file=token_file,
+    )
+    keys = ["--token-file", str(token_file), "--root-certificate", str(certificate[0])]
+    with running_server(config, engine) as listening:
+        with FlexAvatarClient(
+            listening.address, "a-token-of-tests", certificate[0].read_bytes()
+        ) as client:
+            client.create_avatar([PHOTO], "ada")
+        for where in (["--server", listening.address], ["--store", str(config.store)]):
+            assert run(["list", *where, *keys]) == 0
+            assert capsys.readouterr().out.startswith("ada ")
+        assert run(["list", "--store", str(config.store)]) == USER_ERROR
+        answer = capsys.readouterr().err
+        assert f"is in use by the server on {listening.address}" in answer
+        assert "see --server, --token-file, --root-certificate" in answer

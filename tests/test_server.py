@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -360,3 +361,34 @@ def test_protos_can_be_built_by_engine_plugins() -> None:
     assert not pb.DESCRIPTOR.dependencies
     source = (generate.PROTO / "flexavatar.proto").read_text()
     assert not re.search(r"^\s*optional\b|google\.protobuf\.Any", source, re.MULTILINE)
+
+
+# ---- settings
+
+
+BAD_SETTINGS: list[tuple[str, float]] = [
+    ("port", -1), ("port", 65536), ("frame_port", 70000), ("max_photos", 0), ("max_photos", 17),
+    ("max_photo_mib", 0), ("max_upload_mib", 2047), ("max_width", 8), ("max_width", 4097),
+    ("max_height", 100_000), ("max_sessions", 0), ("creations_running", 0),
+    ("creations_waiting", -1), ("upload_timeout_s", 0), ("idle_timeout_s", math.nan),
+    ("idle_timeout_s", math.inf),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), BAD_SETTINGS)
+def test_bad_settings_are_refused_at_start(
+    tmp_path: Path, engine: TinyEngine, name: str, value: float
+) -> None:
+    config = local_config(tmp_path, **{name: value})
+    with pytest.raises(InputError, match=f"^{name.replace('_', '-')}: expected .*, got"):
+        with running_server(config, engine):
+            pass
+    assert not config.store.exists()
+
+
+def test_a_photo_that_is_not_there(client: FlexAvatarClient, tmp_path: Path) -> None:
+    absent = tmp_path / "absent.jpg"
+    with pytest.raises(ImageError, match=r"absent\.jpg: expected a photo: No such file"):
+        client.create_avatar([PHOTO, absent], "ada")
+    absent.write_bytes(PHOTO)
+    assert client.create_avatar([PHOTO, absent], "ada").photos == 2

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import tracemalloc
+import weakref
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,12 +17,18 @@ from flexavatar.errors import (
 )
 from plugin_server.client import ClientSession, FlexAvatarClient
 from plugin_server.config import ServerConfig
+from plugin_server.frames import FrameWriter, StreamPlan
 from plugin_server.pb import flexavatar_pb2 as pb
+from plugin_server.publisher import Publisher
 from plugin_server.reader import FrameReader
+from plugin_server.session import Session
+from plugin_server.wire import Kind
 from tests.service import (
     PATIENCE_S,
     PHOTO,
+    TinyAvatar,
     TinyEngine,
+    TinyPuppet,
     drive_until_refused,
     eventually,
     local_config,
@@ -152,3 +161,96 @@ def test_a_bug_ends_its_session_alone(
     engine.draw_error = None
     with client.start_session("ada", 64, 64) as other, closing(other.reader()) as reader:
         must_receive(reader)
+
+
+def other_goes_on(client: FlexAvatarClient) -> None:
+    """Another session is drawn and ended as ever."""
+    with client.start_session("ada", 64, 64) as other, closing(other.reader()) as reader:
+        other.drive_once({"jawOpen": 0.1}, pts_ns=5)
+        assert wait_for_pts(reader, 5).rgba is not None
+
+
+@pytest.mark.parametrize("call", [1, 2])  # the first is of its turn, the second of the nap after
+def test_a_bug_in_its_timing_ends_its_session_alone(
+    client: FlexAvatarClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    call: int,
+) -> None:
+    calls = iter(range(1, 10**9))
+
+    def broken(self: Session, now: float) -> float:
+        if next(calls) >= call:
+            raise ZeroDivisionError("a bug")
+        return now + 60
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "wakes_at", broken)
+        session = client.start_session("ada", 64, 64)
+        eventually(lambda: client.info().sessions == 0)
+    with pytest.raises(SessionNotFoundError, match="failed to draw it"):
+        session.drive_once({})
+    assert "ZeroDivisionError: a bug" in caplog.text
+    other_goes_on(client)
+
+
+def test_a_bug_in_its_end_is_logged(
+    client: FlexAvatarClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its driver is told all the same."""
+
+    def broken(self: FrameWriter, reason: str) -> None:
+        raise ZeroDivisionError("a bug")
+
+    session = client.start_session("ada", 64, 64)
+    session.drive({"jawOpen": 0.1}, pts_ns=1)
+    eventually(lambda: session.report.pts_ns == 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(FrameWriter, "send_end", broken)
+        client.delete_avatar("ada")
+        with pytest.raises(SessionNotFoundError, match="was deleted"):
+            drive_until_refused(session, {"jawOpen": 0.1})
+    assert "ZeroDivisionError: a bug" in caplog.text
+    client.create_avatar([PHOTO], "ada")
+    other_goes_on(client)
+
+
+def test_a_bug_with_newcomers_is_logged(
+    client: FlexAvatarClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(self: Publisher) -> list[bytes]:
+        raise ZeroDivisionError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Publisher, "newcomers", broken)
+        eventually(lambda: "ZeroDivisionError: a bug" in caplog.text)
+    other_goes_on(client)
+
+
+def test_its_puppet_goes_with_it(client: FlexAvatarClient, engine: TinyEngine) -> None:
+    """An avatar takes much memory: it must not wait for the next call to be let go of."""
+    puppets: list[weakref.ref[TinyPuppet]] = []
+    make = engine.puppet
+
+    def kept(avatar: TinyAvatar) -> TinyPuppet:
+        puppet = make(avatar)
+        puppets.append(weakref.ref(puppet))
+        return puppet
+
+    engine.puppet = kept
+    session = client.start_session("ada", 64, 64)
+    session.drive_once({"jawOpen": 0.1})
+    assert puppets[0]() is not None
+    session.close()
+    eventually(lambda: gc.collect() >= 0 and puppets[0]() is None)
+
+
+def test_buffers_of_jpeg_are_made_for_jpeg(tmp_path: Path, engine: TinyEngine) -> None:
+    plan = StreamPlan(frozenset({Kind.RGBA8}), 4096, 4096, 60.0, 90, 1.0)
+    publisher = Publisher(local_config(tmp_path))
+    tracemalloc.start()
+    FrameWriter("0" * 16, plan, engine, publisher, 600)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    publisher.close()
+    assert peak < 1 << 20  # two pictures of this size are 112 MiB

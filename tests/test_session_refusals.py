@@ -17,9 +17,11 @@ from flexavatar.errors import (
     BusyError,
     ConflictError,
     DriveError,
+    FlexAvatarError,
     InputError,
     SessionNotFoundError,
 )
+from plugin_server import service
 from plugin_server.client import ClientSession, FlexAvatarClient
 from plugin_server.config import ServerConfig
 from plugin_server.pb import flexavatar_pb2 as pb
@@ -32,6 +34,7 @@ from tests.service import (
     drive_until_refused,
     eventually,
     local_config,
+    must_receive,
     server_and_client,
     wait_for_pts,
 )
@@ -66,6 +69,23 @@ def session(client: FlexAvatarClient) -> Iterator[ClientSession]:
 # ---- bad signals
 
 
+FACING = np.diag([1.0, -1.0, -1.0, 1.0])
+LENS = np.array([[100.0, 0, 32], [0, 100, 24], [0, 0, 1]])
+
+
+def seen_from(viewmat: np.ndarray = FACING, K: np.ndarray = LENS) -> pb.DriveRequest:
+    """A signal that is nothing but a camera."""
+    numbers = {"viewmat": viewmat.flatten().tolist(), "K": K.flatten().tolist()}
+    return pb.DriveRequest(camera=pb.Camera(pinhole=pb.PinholeCamera(**numbers)))
+
+
+def changed(matrix: np.ndarray, row: int, column: int, value: float) -> np.ndarray:
+    """The matrix with one number replaced."""
+    matrix = matrix.copy()
+    matrix[row, column] = value
+    return matrix
+
+
 BAD_SIGNALS: list[tuple[pb.DriveRequest, str]] = [
     (pb.DriveRequest(arkit=pb.ArkitWeights(weights={"jawOpen": math.nan})), "jawOpen.*nan"),
     (pb.DriveRequest(arkit=pb.ArkitWeights(weights={"jawOpen": math.inf})), "jawOpen.*inf"),
@@ -88,14 +108,14 @@ BAD_SIGNALS: list[tuple[pb.DriveRequest, str]] = [
         pb.DriveRequest(camera=pb.Camera(pinhole=pb.PinholeCamera(viewmat=[2] * 16, K=[1] * 9))),
         "viewmat: expected a rotation and a shift",
     ),
-    (
-        pb.DriveRequest(
-            camera=pb.Camera(
-                pinhole=pb.PinholeCamera(viewmat=np.eye(4).flatten().tolist(), K=[0] * 9)
-            )
-        ),
-        "K: expected positive focal lengths",
-    ),
+    (seen_from(changed(FACING, 0, 0, -1)), "viewmat: expected a rotation"),  # a mirror
+    (seen_from(changed(FACING, 3, 0, 0.5)), "viewmat: expected a rotation"),
+    (seen_from(changed(FACING, 0, 3, math.nan)), "viewmat: .*nan"),
+    (seen_from(K=np.zeros((3, 3))), "K: expected positive focal lengths"),
+    (seen_from(K=changed(LENS, 1, 1, 51 * 64)), "K: expected positive focal.* 3200 pixels"),
+    (seen_from(K=changed(LENS, 0, 1, 5)), "K: expected no skew"),
+    (seen_from(K=changed(LENS, 2, 2, 2)), "K: expected no skew and 0 0 1"),
+    (seen_from(K=changed(LENS, 0, 2, math.inf)), "K: .*inf"),
 ]
 
 
@@ -209,3 +229,55 @@ def test_the_driver_may_come_back(client: FlexAvatarClient, session: ClientSessi
 def test_errors_keep_their_class(session: ClientSession) -> None:
     with pytest.raises(DriveError):
         session.drive_once({"nose": 1})
+
+
+def test_signals_after_a_refused_one_all_arrive(session: ClientSession) -> None:
+    """The stream that was refused must not take what the next one is to send."""
+    with closing(session.reader()) as reader:
+        with pytest.raises(DriveError):
+            drive_until_refused(session, {"nose": 1})
+        for number in range(1, 21):
+            session.drive({"jawOpen": 0.1}, pts_ns=number)
+            eventually(lambda n=number: must_receive(reader).header.pts_ns == n, timeout=3.0)
+
+
+def test_a_stream_that_ended_well_is_replaced(session: ClientSession) -> None:
+    session.drive({"jawOpen": 0.1}, pts_ns=1)
+    assert session._stream is not None
+    session._stream.finish(PATIENCE_S)  # as a server does that closes the call without an error
+    session.drive({"jawOpen": 0.1}, pts_ns=2)
+    eventually(lambda: session.report.pts_ns == 2)
+
+
+def test_closing_tells_of_a_refusal_that_nobody_heard(client: FlexAvatarClient) -> None:
+    with pytest.raises(DriveError, match="nose"), client.start_session("ada", 64, 48) as session:
+        session.drive({"nose": 1})
+    session.close()  # it is told once
+    assert client.info().sessions == 0
+
+
+@pytest.mark.parametrize("hung_up", [False, True])
+def test_closing_does_not_hide_what_went_wrong(client: FlexAvatarClient, hung_up: bool) -> None:
+    def go_wrong() -> None:
+        with client.start_session("ada", 64, 48) as session:
+            session.drive({"nose": 1})
+            if hung_up:
+                client.close()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        go_wrong()
+
+
+def test_a_session_that_cannot_be_told_of_ends(
+    client: FlexAvatarClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(plan: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service, "plan_kinds", broken)
+        for _ in range(4):  # one more than the limit
+            with pytest.raises(FlexAvatarError, match="a bug"):
+                client.start_session("ada", 64, 48)
+    eventually(lambda: client.info().sessions == 0)

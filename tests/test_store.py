@@ -17,7 +17,7 @@ import pytest
 
 from flexavatar.errors import AssetError, AvatarNotFoundError, ConflictError, InputError
 from plugin_server import store as store_module
-from plugin_server.store import RECORD, Store
+from plugin_server.store import RECORD, Store, announced
 from tests.store_writer import load, record, save, write
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -246,3 +246,25 @@ def write_quietly(store: Store) -> None:
         write(store, "ada", 2)
     except ConflictError:
         pass
+
+
+def test_the_holder_says_where_it_listens(store: Store, tmp_path: Path) -> None:
+    root = tmp_path / "avatars"
+    assert announced(root) == ""
+    store.announce("127.0.0.1:50051")
+    with pytest.raises(ConflictError):
+        Store(root)
+    assert announced(root) == "127.0.0.1:50051"  # who came too late has not wiped it out
+    store.close()
+    assert announced(root) == ""
+    (root / ".lock").write_text("127.0.0.1:9")  # left by one that was killed
+    with closing(Store(root)):
+        assert announced(root) == ""
+
+
+@pytest.mark.parametrize("place", ["file/avatars", "file", "folder"])
+def test_a_folder_that_cannot_be_used(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "folder/.lock").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"store: cannot use .*/(file|folder)"):
+        Store(tmp_path / place)

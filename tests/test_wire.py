@@ -70,6 +70,36 @@ def test_packed16_compiled_agrees_with_torch() -> None:
     assert found.bounds == (*splats.means.amin(0).tolist(), *splats.means.amax(0).tolist())
 
 
+@pytest.mark.parametrize("field", ["means", "quats", "scales", "opacities", "sh"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("compiled", [True, False])
+def test_packed16_hides_what_is_not_finite(
+    monkeypatch: pytest.MonkeyPatch, field: str, value: float, compiled: bool
+) -> None:
+    if not compiled:
+        monkeypatch.setattr(native, "library", lambda: None)
+    splats = tiny_gaussians(4, 50)
+    whole = extent(splats)
+    getattr(splats, field)[7].view(-1)[-1] = value
+    found = extent(splats)
+    assert found.scales == whole.scales
+    assert all(map(math.isfinite, found.bounds))
+    packed = pack(splats, found.scales)
+    assert not packed[7].any()
+    assert packed[torch.arange(50) != 7, 3].float().mean() > 64  # the others are still there
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_packed16_of_nothing_finite(monkeypatch: pytest.MonkeyPatch, compiled: bool) -> None:
+    if not compiled:
+        monkeypatch.setattr(native, "library", lambda: None)
+    splats = tiny_gaussians(4, 5)
+    splats.means[:] = torch.tensor([math.nan, math.inf, 1e6])
+    found = extent(splats)
+    assert found.bounds == (0.0,) * 6
+    assert not pack(splats, found.scales).any()
+
+
 def test_packed16_layout_is_the_documented_one() -> None:
     one = Gaussians(
         means=torch.tensor([[1.0, -2.0, 0.5]]),

@@ -7,8 +7,6 @@ takes where there is none: a user need not care which.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,51 +14,12 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from flexavatar.cli.connect import Where, connect
 from flexavatar.cli.progress import progress_bar
-from flexavatar.errors import ConflictError, ImageError
-from plugin_server.config import ServerConfig
+from plugin_server.photos import read_photo_files
 
 if TYPE_CHECKING:
-    from plugin_server.client import FlexAvatarClient
     from plugin_server.pb import flexavatar_pb2 as pb
-
-DEFAULT_STORE = ServerConfig.store
-DEFAULT_SERVER = f"{ServerConfig.host}:{ServerConfig.port}"
-
-
-@dataclass(frozen=True)
-class Where:
-    """Where the avatars are."""
-
-    store: Path = DEFAULT_STORE
-    """Folder of the avatars, one folder each."""
-    server: str = DEFAULT_SERVER
-    """host:port of the server to ask if one is running on this store."""
-
-
-@contextmanager
-def connect(where: Where) -> Iterator[FlexAvatarClient]:
-    """A client of the running server, else of one that ends with the block."""
-    from plugin_server.client import FlexAvatarClient
-    from plugin_server.server import running_server
-
-    own = ServerConfig(store=where.store, port=0, frame_port=0)
-    with ExitStack() as stack:
-        try:
-            address = stack.enter_context(running_server(own)).address
-        except ConflictError:  # the store is in use
-            address = where.server
-        yield stack.enter_context(FlexAvatarClient(address))
-
-
-def read_photos(paths: Sequence[Path]) -> list[bytes]:
-    """The photos' bytes. Raises ImageError if a file cannot be read."""
-    if not paths:
-        raise ImageError("photos: expected 1 to 16 files, got none")
-    try:
-        return [path.read_bytes() for path in paths]
-    except OSError as error:
-        raise ImageError(f"{error.filename}: expected a photo: {error.strerror}") from error
 
 
 def name_of(photo: Path) -> str:
@@ -91,7 +50,7 @@ class Create:
 
     def run(self) -> None:
         """Create, save and say how it went."""
-        photos = read_photos(self.photos)
+        photos = read_photo_files(self.photos)
         name = self.name or name_of(self.photos[0])
         with connect(self.where) as client, progress_bar(f"creating {name}") as report:
             avatar = client.create_avatar(
@@ -114,7 +73,7 @@ class List:
         for avatar in avatars:
             print(describe(avatar))
         if not avatars:
-            print(f"no avatars in {self.where.store}; make one: flexavatar create PHOTO")
+            print(f"no avatars in {self.where}; make one: flexavatar create PHOTO")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from flexavatar.cli.avatars import DEFAULT_STORE
+from flexavatar.cli.connect import DEFAULT_STORE
 from flexavatar.cli.progress import progress_bar
 from flexavatar.errors import AvatarNotFoundError, DriveError, InputError
 

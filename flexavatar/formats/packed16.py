@@ -3,7 +3,8 @@
 Little-endian, by byte: 0-3 r g b a (u8) | 4-9 x y z (f16, metres) | 10-11 octahedral axis (u8, u8)
 | 12-14 ln scale x y z (u8) | 15 angle (u8, 255 is pi). The rotation is an axis and an angle; a
 scale is exp(min + (v - 1) (max - min) / 254), and v = 0 is the scale 0. `min` and `max` travel
-with the buffer. Packing works on the tensors' own device: compiled on the CPU where there is a
+with the buffer. A Gaussian that is not finite, or too far for f16, is sixteen zeros: opacity 0.
+Packing works on the tensors' own device: compiled on the CPU where there is a
 compiler, else in torch; the two may differ by one step where a value lies between two.
 """
 
@@ -25,6 +26,7 @@ from flexavatar.types import SH_C0, Gaussians, check_shape
 
 SPLAT_BYTES = 16
 SMALLEST_SCALE = 1e-7  # metres; anything below is a point and keeps the range of the others fine
+FARTHEST = 65504.0  # the largest number of float16
 RANGE_STEP = 0.5  # ranges snap to multiples of this, so that they hold still between frames
 
 
@@ -54,17 +56,30 @@ class Extent(NamedTuple):
 
 
 def extent(gaussians: Gaussians) -> Extent:
-    """Bounds of the means, and the range, snapped outwards, that the scales need."""
+    """Bounds of the means, and the range, snapped outwards, that the scales need.
+
+    Gaussians whose mean or scale cannot be packed do not count.
+    """
     means, scales = gaussians.means, gaussians.scales
     if not len(gaussians):
         return Extent(ScaleRange(0.0, RANGE_STEP), (0.0,) * 6)
     if (function := _native("flex_extent", means, scales)) is not None:
         found = (c_float * 8)()
         function(len(means), means.data_ptr(), scales.data_ptr(), found)
-        return Extent(_snapped(found[3], found[7]), (*found[:3], *found[4:7]))
-    low, high = torch.aminmax(means.detach(), dim=0)
-    smallest, largest = torch.aminmax(scales.detach())
-    return Extent(_snapped(float(smallest), float(largest)), (*low.tolist(), *high.tolist()))
+    else:
+        found = _extent_in_torch(means.detach(), scales.detach())
+    if found[0] > found[4]:  # not one counts
+        return Extent(ScaleRange(0.0, RANGE_STEP), (0.0,) * 6)
+    return Extent(_snapped(found[3], found[7]), (*found[:3], *found[4:7]))
+
+
+def _extent_in_torch(means: Tensor, scales: Tensor) -> list[float]:
+    """Smallest x, y, z, scale, then the largest; infinities the wrong way round if none counts."""
+    both = torch.cat((means, scales.amin(1, True), scales.amax(1, True)), 1)  # [N, 5]
+    counts = ((means.abs() <= FARTHEST).all(1) & scales.isfinite().all(1))[:, None]
+    low = torch.where(counts, both, torch.inf).amin(0)
+    high = torch.where(counts, both, -torch.inf).amax(0)
+    return [*low[:4].tolist(), *high[:3].tolist(), float(high[4])]
 
 
 def _snapped(smallest: float, largest: float) -> ScaleRange:
@@ -110,6 +125,14 @@ def pack_in_torch(gaussians: Gaussians, scales: ScaleRange, out: Tensor) -> None
     out.view(torch.float16)[:, 2:5] = gaussians.means
     out[:, 10], out[:, 11], out[:, 15] = _rotation_u8(gaussians.quats)
     out[:, 12:15] = _scales_u8(gaussians.scales, scales)
+    out.mul_(_packable(gaussians)[:, None])
+
+
+def _packable(gaussians: Gaussians) -> Tensor:
+    """Which Gaussians are finite and near enough: [N] bool."""
+    g = gaussians
+    rest = torch.cat((g.quats, g.scales, g.opacities[:, None], g.sh.flatten(1)), 1)
+    return (g.means.abs() <= FARTHEST).all(1) & rest.isfinite().all(1)
 
 
 def unpack(packed: np.ndarray, scales: ScaleRange) -> Gaussians:
@@ -133,8 +156,8 @@ def unpack(packed: np.ndarray, scales: ScaleRange) -> Gaussians:
 
 
 def _to_u8(x: Tensor) -> Tensor:
-    """0..1 -> 0..255, rounded."""
-    return (x * 255 + 0.5).clamp_(0, 255).to(torch.uint8)
+    """0..1 -> 0..255, rounded; 0 for what is not a number."""
+    return (x * 255 + 0.5).nan_to_num_().clamp_(0, 255).to(torch.uint8)
 
 
 def _scales_u8(scales: Tensor, limits: ScaleRange) -> Tensor:

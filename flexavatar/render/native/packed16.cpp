@@ -1,5 +1,6 @@
 // Gaussians to 16 bytes each; the layout is in formats/packed16.py.
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -13,6 +14,14 @@ namespace {
 constexpr int BLOCK = 4096;
 constexpr float PI = 3.14159265358979f;
 constexpr float SH_C0 = 0.28209479177387814f;
+constexpr float FARTHEST = 65504.0f;  // the largest number of float16
+
+// Whether all of these are finite and of this size at most.
+bool within(const float* values, int count, float largest) {
+    bool all = true;
+    for (int i = 0; i < count; ++i) all &= std::fabs(values[i]) <= largest;  // false for NaN
+    return all;
+}
 
 uint8_t to_u8(float unit) {
     return static_cast<uint8_t>(std::clamp(unit * 255.0f + 0.5f, 0.0f, 255.0f));
@@ -81,24 +90,34 @@ void pack_rotation(const float* quat, uint8_t* out) {
     out[11] = to_u8((z < 0 ? folded_y : y) * 0.5f + 0.5f);
 }
 
+bool packable(const float* const* fields, int i) {
+    return within(fields[0] + 3 * i, 3, FARTHEST) && within(fields[1] + 4 * i, 4, FLT_MAX) &&
+           within(fields[2] + 3 * i, 3, FLT_MAX) && within(fields[3] + i, 1, FLT_MAX) &&
+           within(fields[4] + 3 * i, 3, FLT_MAX);
+}
+
 }  // namespace
 
-// Smallest and largest mean x y z and scale: min x y z scale, max x y z scale.
+// Smallest and largest mean x y z and scale: min x y z scale, max x y z scale. Gaussians whose mean
+// or scale cannot be packed do not count.
 FLEX_EXPORT void flex_extent(int count, const float* means, const float* scales, float* out) {
     float low[4] = {INFINITY, INFINITY, INFINITY, INFINITY};
     float high[4] = {-INFINITY, -INFINITY, -INFINITY, -INFINITY};
-    for (int i = 0; i < count; ++i)
+    for (int i = 0; i < count; ++i) {
+        if (!within(means + 3 * i, 3, FARTHEST) || !within(scales + 3 * i, 3, FLT_MAX)) continue;
         for (int axis = 0; axis < 3; ++axis) {
             low[axis] = std::min(low[axis], means[3 * i + axis]);
             high[axis] = std::max(high[axis], means[3 * i + axis]);
             low[3] = std::min(low[3], scales[3 * i + axis]);
             high[3] = std::max(high[3], scales[3 * i + axis]);
         }
+    }
     std::copy(low, low + 4, out);
     std::copy(high, high + 4, out + 4);
 }
 
-// means [N, 3], quats [N, 4] wxyz, scales [N, 3], opacities [N], sh [N, 3] -> out [N, 16].
+// means [N, 3], quats [N, 4] wxyz, scales [N, 3], opacities [N], sh [N, 3] -> out [N, 16]; zeros
+// for a Gaussian that is not finite or too far away.
 FLEX_EXPORT void flex_pack16(int count, const float* const* fields, float scale_min,
                              float scale_max, uint8_t* out) {
     const float per_step = 254.0f / (scale_max - scale_min);
@@ -106,6 +125,10 @@ FLEX_EXPORT void flex_pack16(int count, const float* const* fields, float scale_
         const int end = std::min(count, (block + 1) * BLOCK);
         for (int i = block * BLOCK; i < end; ++i) {
             uint8_t* splat = out + 16 * static_cast<size_t>(i);
+            if (!packable(fields, i)) {
+                std::memset(splat, 0, 16);
+                continue;
+            }
             uint16_t place[3];
             for (int axis = 0; axis < 3; ++axis) {
                 splat[axis] = to_u8(fields[4][3 * i + axis] * SH_C0 + 0.5f);

@@ -1,0 +1,106 @@
+"""Which server a command talks to: the one that was named, the store's, or one of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flexavatar.errors import BusyError, ConflictError, FlexAvatarError
+from plugin_server.config import ServerConfig, read_token
+
+if TYPE_CHECKING:
+    from plugin_server.client import FlexAvatarClient
+
+DEFAULT_STORE = ServerConfig.store
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+START_S = 10.0
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where the avatars are."""
+
+    store: Path = DEFAULT_STORE
+    """Folder of the avatars, one folder each. A server that runs on it is found and asked."""
+    server: str | None = None
+    """host:port of a server to ask, whatever store it has."""
+    token_file: Path | None = None
+    """File whose first line is the server's token, if it wants one."""
+    root_certificate: Path | None = None
+    """Certificate that vouches for the server's, PEM; turns TLS on."""
+
+    def __str__(self) -> str:
+        """For messages."""
+        return str(self.server or self.store)
+
+
+@contextmanager
+def connect(where: Where) -> Iterator[FlexAvatarClient]:
+    """A client of the named or running server, else of one that ends with the block.
+
+    Raises InputError for a token or certificate that cannot be read, BusyError if whoever holds
+    the store does not answer, and what the block raises.
+    """
+    from plugin_server.server import running_server
+
+    if where.server is not None:
+        with _client(where, where.server) as client:
+            yield client
+        return
+    own = ServerConfig(store=where.store, port=0, frame_port=0)
+    with ExitStack() as stack:
+        try:
+            address = stack.enter_context(running_server(own)).address
+        except ConflictError:
+            yield stack.enter_context(_client_of_holder(where))
+            return
+        client = stack.enter_context(_client(Where(where.store), address))
+        stack.callback(_let_others_finish, client)
+        yield client
+
+
+def _client(where: Where, address: str) -> FlexAvatarClient:
+    from plugin_server.client import FlexAvatarClient
+
+    root = None if where.root_certificate is None else where.root_certificate.read_bytes()
+    return FlexAvatarClient(address, read_token(where.token_file), root)
+
+
+@contextmanager
+def _client_of_holder(where: Where) -> Iterator[FlexAvatarClient]:
+    """A client of the server that holds the store. Raises BusyError if it does not let us in."""
+    from plugin_server.status import ServerUnavailableError
+
+    address = _announced_address(where.store)
+    try:
+        with _client(where, address) as client:
+            yield client
+    except ServerUnavailableError as error:
+        raise BusyError(
+            f"{where.store} is in use by the server on {address}, which did not answer: {error}"
+            " (see --server, --token-file, --root-certificate)"
+        ) from error
+
+
+def _announced_address(store: Path) -> str:
+    """Where the holder of a store listens; waits while it starts. Raises BusyError."""
+    from plugin_server.store import announced
+
+    deadline = time.monotonic() + START_S
+    while not (address := announced(store)):
+        if time.monotonic() > deadline:
+            raise BusyError(f"{store} is in use by a server that does not say where it listens")
+        time.sleep(0.1)
+    host, _, port = address.rpartition(":")
+    return f"{WILDCARDS.get(host, host)}:{port}"
+
+
+def _let_others_finish(client: FlexAvatarClient) -> None:
+    """Stay while avatars of other commands, which have found this one's server, are made."""
+    with suppress(FlexAvatarError):
+        while client.info().creations:
+            time.sleep(0.2)
