@@ -10,6 +10,14 @@ import torch
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
+PORTRAITS = (
+    "obama.jpg obama2.jpg biden.jpg st_happy.png st_sad.png st_people_0.png grace_hopper.jpg"
+)
+WANTED = (
+    *(f"portraits/{name}" for name in f"{PORTRAITS} lp_s22.jpg".split()),
+    "ict_facekit_f16.npz",
+)
+"""In the folder of real photos; README.md says what they show."""
 
 
 def pytest_configure() -> None:
@@ -36,10 +44,10 @@ def _seeded() -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Folder of the real photos and videos, which are not part of the repository."""
-    folder = Path(os.environ.get("FLEXAVATAR_SHARED", ROOT.parent / "shared" / "data"))
-    if not (folder / "portraits").is_dir():
-        pytest.skip(f"no test photos: {folder}/portraits is missing (set FLEXAVATAR_SHARED)")
+    """Folder of the real photos, which are not part of the repository: $FLEXAVATAR_SHARED."""
+    folder = Path(os.environ.get("FLEXAVATAR_SHARED") or ROOT.parent / "shared" / "data")
+    if missing := [name for name in WANTED if not (folder / name).is_file()]:
+        pytest.skip(f"$FLEXAVATAR_SHARED: {folder} lacks {', '.join(missing)} (see README.md)")
     return folder
 
 
