@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from flexavatar.cli.avatars import Create, Delete, List, Show
+from flexavatar.cli.evaluate import Evaluate
 from flexavatar.cli.pictures import Drive, Render, Sheet
 from flexavatar.cli.tools import ArkitReport, Bench, Serve
 from flexavatar.errors import FlexAvatarError
@@ -27,6 +28,7 @@ Command = (
     | Annotated[Delete, tyro.conf.subcommand("delete")]
     | Annotated[Serve, tyro.conf.subcommand("serve")]
     | Annotated[ArkitReport, tyro.conf.subcommand("arkit-report")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
 )
 

@@ -1,4 +1,4 @@
-"""Frames to an MP4 file."""
+"""Frames to an MP4 file, and from any video."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from types import TracebackType
 
 import av
 import numpy as np
+from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from flexavatar.errors import InputError
+from flexavatar.errors import ImageError, InputError
 
 TIME_BASE = Fraction(1, 90_000)
 BACKGROUND = (176, 178, 182)
@@ -22,6 +23,15 @@ def over_grey(rgba: np.ndarray) -> np.ndarray:
     empty = 255 - rgba[..., 3:].astype(np.uint16)
     behind = (empty * np.array(BACKGROUND, np.uint16) + 127) // 255
     return np.minimum(rgba[..., :3] + behind, 255).astype(np.uint8)
+
+
+def read_frames(path: Path) -> list[np.ndarray]:
+    """All frames of a video, RGB [H, W, 3]. ImageError if it cannot be read."""
+    try:
+        with av.open(path) as container:
+            return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    except (FFmpegError, IndexError, OSError) as error:
+        raise ImageError(f"video: {path} cannot be read ({error})") from None
 
 
 class VideoWriter:
