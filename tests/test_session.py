@@ -83,6 +83,7 @@ def test_latest_wakes_its_reader() -> None:
 def test_a_signal_becomes_its_frame(session: ClientSession) -> None:
     rest = TinyPuppet(TinyAvatar(1)).gaussians.means[0, 1]
     with closing(session.reader()) as reader:
+        must_receive(reader)  # subscribed: a latecomer would see the first signal as a repetition
         for number in (1, 2, 3):
             session.drive({"jawOpen": number / 10}, pts_ns=number)
             received = wait_for_pts(reader, number)
