@@ -23,7 +23,6 @@ from flexavatar.head.correspondence import correspondence_of
 from flexavatar.head.drive_through import DriveThrough
 from flexavatar.head.load import load_rig
 from flexavatar.head.open_head import load_open_head
-from flexavatar.head.transfer import arkit_basis_for
 from flexavatar.render.camera import orbit, project
 from flexavatar.render.rasterize import rasterize
 from flexavatar.types import FlameCodes
@@ -170,8 +169,7 @@ def test_another_rig_drives_the_avatar(avatar: Avatar, shared_data: Path) -> Non
     rig = load_rig(path)
     found = correspondence_of(load_open_head(), rig, path)
     neutral = rig.neutral(torch.zeros(rig.identity.shape[2]))
-    basis = arkit_basis_for(load_open_head(), rig, found)
-    posed = rig.pose(neutral, arkit_to_flame({"jawOpen": 1.0}, basis)).vertices
+    posed = rig.pose(neutral, arkit_to_flame({"jawOpen": 1.0}, load_arkit_basis(rig))).vertices
     animator = Animator(avatar)
     through = DriveThrough(found, neutral, avatar.neutral)
     still = animator.carry(through.pose(neutral)).means.clone()

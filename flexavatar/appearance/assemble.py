@@ -13,14 +13,13 @@ from torch import Tensor
 from flexavatar.appearance.evidence import View, sample, surface_points
 from flexavatar.appearance.loose import Loose, detail_splats, loose_splats
 from flexavatar.appearance.openings import lash_splats, teeth_splats
-from flexavatar.appearance.regions import Texels, Zone
+from flexavatar.appearance.regions import Texels, Zone, body_mask
 from flexavatar.appearance.surface import Surface, build_surface
 from flexavatar.head.binding import Binding, LocalSplats
 from flexavatar.head.flame import FlameHead
 from flexavatar.render.camera import project
 from flexavatar.render.mesh import render_mesh
 
-BODY = ("scalp", "neck", "shoulders", "ears")
 FEATHER_PX = 25
 BARELY = 0.05
 """Freedom of colours at the body's outline, which is seen edge-on."""
@@ -64,7 +63,7 @@ def _presence(view: View, texels: Texels, head: FlameHead) -> Tensor:
 
     A bust invented below the photo's edge would look like one; it fades out there instead.
     """
-    body = torch.stack([texels.masks[n] for n in BODY]).amax(0) > 0.5
+    body = body_mask(texels.masks)
     bust = torch.maximum(texels.masks["neck"], texels.masks["shoulders"]) > 0.5
     points, _ = surface_points(view.motion.vertices, texels, head.faces)
     pixels = project(view.camera, points)[:, :2]
@@ -81,7 +80,7 @@ def _presence(view: View, texels: Texels, head: FlameHead) -> Tensor:
 def _surface_splats(surface: Surface, texels: Texels, present: Tensor) -> Splats:
     """Lids, lips and all inside them keep their shape: they must look right when they move."""
     folds = torch.maximum(texels.masks["lids"], texels.masks["lips"])
-    body = torch.stack([texels.masks[n] for n in BODY]).amax(0) > 0.5
+    body = body_mask(texels.masks)
     skin = texels.zones == int(Zone.SKIN)
     seen = (surface.seen * 3).clamp(0, 1)
     inner = torch.where(texels.masks["eyes"] > 0.5, 0.5, 0.0)

@@ -14,7 +14,7 @@ from torch import Tensor
 from flexavatar.appearance.regions import Texels, Zone
 from flexavatar.capture import topology
 from flexavatar.capture.portrait import Portrait
-from flexavatar.head.binding import SurfaceMotion
+from flexavatar.head.binding import SurfaceMotion, vertex_normals
 from flexavatar.render.camera import position, project
 from flexavatar.render.mesh import render_mesh
 from flexavatar.types import Camera
@@ -99,11 +99,7 @@ def _look(view: View, texels: Texels, faces: Tensor) -> Evidence:
 
 def surface_points(vertices: Tensor, texels: Texels, faces: Tensor) -> tuple[Tensor, Tensor]:
     """Position and unit normal of every texel on posed vertices [V, 3]: two [T, 3]."""
-    a, b, c = (vertices[faces[:, i]] for i in range(3))
-    face_normals = torch.linalg.cross(b - a, c - a)
-    normals = torch.zeros_like(vertices)
-    for corner in range(3):
-        normals.index_add_(0, faces[:, corner], face_normals)
+    normals = vertex_normals(vertices, faces)
     ids, bary = texels.binding.vertex_ids, texels.binding.bary[..., None]
     smooth = torch.nn.functional.normalize((normals[ids] * bary).sum(1), dim=-1)
     return (vertices[ids] * bary).sum(1), smooth

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from flexavatar.appearance.evidence import View, sample
 from flexavatar.capture import topology
+from flexavatar.head.binding import vertex_normals
 from flexavatar.head.flame import FlameHead
 from flexavatar.render.camera import position, project
 
@@ -75,16 +76,6 @@ def _cheeks(head: FlameHead) -> Tensor:
     """Sides of the face, whose outline the matte corrects a little: [V] 0..1."""
     side = ((head.template[:, 0].abs() - 0.04) / 0.015).clamp(0, 1)
     return side * (1 - torch.stack([head.masks[n] for n in NOT_CHEEK]).amax(0)).clamp(0, 1)
-
-
-def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
-    """Area-weighted unit normals: [V, 3], [F, 3] -> [V, 3]."""
-    a, b, c = (vertices[faces[:, i]] for i in range(3))
-    face_normals = torch.linalg.cross(b - a, c - a)
-    normals = torch.zeros_like(vertices)
-    for corner in range(3):
-        normals.index_add_(0, faces[:, corner], face_normals)
-    return torch.nn.functional.normalize(normals, dim=-1)
 
 
 def _outline_heights(

@@ -20,8 +20,6 @@ from flexavatar.appearance.regions import Texels, Zone
 from flexavatar.capture import topology
 from flexavatar.head.flame import FlameHead
 
-IRIS_RADIUS = 0.0059
-"""Metres; the same in nearly all adults."""
 PUPIL_SHARE = 0.4
 TYPICAL_SKIN = 0.55
 """Luminance of skin in a well lit portrait; a darker photo darkens the mouth likewise."""
@@ -111,7 +109,7 @@ def _eyeball(arms: Tensor, eyes: EyeColors) -> Tensor:
     """Pupil, iris with its dark rim, sclera reddening to the back: [N, 3] from the centre."""
     radius = arms.norm(dim=-1).median()
     angle = torch.atan2(arms[:, :2].norm(dim=-1), arms[:, 2])
-    rim = torch.asin((IRIS_RADIUS / radius).clamp(max=0.99))
+    rim = torch.asin((topology.IRIS_RADIUS / radius).clamp(max=0.99))
     r = angle / rim
     iris = torch.from_numpy(eyes.iris) * (1.15 - 0.35 * r.clamp(0, 1))[:, None]
     iris = torch.lerp(iris, iris * 0.4, _step(r, 0.8, 1.0)[:, None])

@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from flexavatar.appearance.evidence import View
+from flexavatar.appearance.regions import body_mask
 from flexavatar.capture.matte import push_pull
 from flexavatar.head.binding import (
     Binding,
@@ -30,8 +31,6 @@ from flexavatar.render.camera import position, unproject
 from flexavatar.render.mesh import MeshView
 from flexavatar.types import Camera
 
-CARRIERS = ("scalp", "ears", "neck", "shoulders")
-COARSE = ("scalp", "ears", "neck", "shoulders")
 LIFT = 4e-4
 """Metres that fine splats lie above the surface they refine."""
 RECEDE = 0.35
@@ -63,7 +62,8 @@ def loose_splats(view: View, seen: MeshView, head: FlameHead, spacing_px: float)
     footprint = z / view.camera.K[0, 0] * spacing_px  # metres
     scales = torch.stack((footprint, footprint, 0.5 * footprint), -1) * 0.6
     facing = matrix_to_quat(view.camera.viewmat[:3, :3].T).expand(len(points), 4)
-    binding = bind_to(points, view.motion.vertices, head, CARRIERS)
+    body = head.faces[body_mask(head.masks)[head.faces].all(1)]
+    binding = bind_to_faces(points, view.motion.vertices, body)
     splats = to_neutral(points, facing, scales, binding, view.motion)
     colors = torch.from_numpy(view.portrait.colors[y, x])
     return Loose(binding, splats, colors, torch.from_numpy(matte[y, x]).clamp(0.3, 0.95))
@@ -71,8 +71,9 @@ def loose_splats(view: View, seen: MeshView, head: FlameHead, spacing_px: float)
 
 def detail_splats(view: View, seen: MeshView, head: FlameHead, spacing_px: float) -> Loose:
     """Fine splats on hair, neck and clothes, where the chart is coarser than the photo."""
-    parts = torch.stack([head.masks[name] for name in COARSE]).amax(0) > 0.5
-    coarse = parts[head.faces].all(1)[seen.face_ids.clamp_min(0)] & (seen.face_ids >= 0)
+    coarse = body_mask(head.masks)[head.faces].all(1)[seen.face_ids.clamp_min(0)] & (
+        seen.face_ids >= 0
+    )
     wanted = coarse.numpy() & (view.portrait.matte > 0.5) & within(view)
     x, y = grid_points(wanted, spacing_px).T
     corners = head.faces[seen.face_ids[y, x]]  # [N, 3]
@@ -127,12 +128,6 @@ def grid_points(wanted: NDArray[np.bool_], spacing: float) -> NDArray[np.int64]:
     ]  # fmt: skip
     grid = np.concatenate(points).astype(np.int64)
     return grid[wanted[grid[:, 1], grid[:, 0]]]
-
-
-def bind_to(points: Tensor, vertices: Tensor, head: FlameHead, parts: tuple[str, ...]) -> Binding:
-    """Bind to the nearest of these parts of the posed head: [N, 3] -> Binding."""
-    allowed = torch.stack([head.masks[name] for name in parts]).amax(0) > 0.5
-    return bind_to_faces(points, vertices, head.faces[allowed[head.faces].all(1)])
 
 
 def bind_to_faces(points: Tensor, vertices: Tensor, faces: Tensor) -> Binding:

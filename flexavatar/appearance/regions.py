@@ -13,6 +13,9 @@ from flexavatar.head import uv
 from flexavatar.head.binding import Binding
 from flexavatar.head.flame import FlameHead
 
+BODY = ("scalp", "ears", "neck", "shoulders")
+"""Masks of what hair and clothes lie on; the chart is coarse there."""
+
 
 class Zone(IntEnum):
     """What a pixel shows or a texel belongs to."""
@@ -39,6 +42,11 @@ class Texels:
 
     def __len__(self) -> int:
         return len(self.chart)
+
+
+def body_mask(masks: Mapping[str, Tensor]) -> Tensor:
+    """Where hair and clothes lie: True per vertex or texel, as the masks are."""
+    return torch.stack([masks[name] for name in BODY]).amax(0) > 0.5
 
 
 def make_texels(head: FlameHead, size: int) -> Texels:

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flexavatar.head.arkit import ARKIT_INDEX, ArkitBasis
-from flexavatar.head.arkit_fit import load_arkit_basis
+from flexavatar.head.arkit import ARKIT_INDEX
 from flexavatar.head.correspondence import Correspondence
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.mesh_tools import Fill, neighbour_mean
@@ -106,11 +105,6 @@ def _with_arkit(a: FlameHead, b: FlameHead, found: Correspondence) -> FlameHead:
         correctives=_floats(stacked),
         corrective_factors=a.corrective_factors,
     )
-
-
-def arkit_basis_for(a: FlameHead, b: FlameHead, found: Correspondence) -> ArkitBasis:
-    """ARKit-52 to codes of rig b, whose ARKit shapes are a's if it has none of its own."""
-    return load_arkit_basis(b if len(b.arkit_offsets) else complete(a, b, found))
 
 
 def _floats(array: np.ndarray) -> Tensor:
