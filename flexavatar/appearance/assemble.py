@@ -83,7 +83,7 @@ def _surface_splats(surface: Surface, texels: Texels, present: Tensor) -> Splats
     body = body_mask(texels.masks)
     skin = texels.zones == int(Zone.SKIN)
     seen = (surface.seen * 3).clamp(0, 1)
-    inner = torch.where(texels.masks["eyes"] > 0.5, 0.5, 0.0)
+    inner = torch.where(texels.masks["eyes"] > 0.5, 0.8, 0.0)
     paint = seen * torch.where(skin, torch.where(folds > 0.3, 0.3, 1.0), inner)
     return Splats(
         texels.binding,

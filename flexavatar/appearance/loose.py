@@ -31,6 +31,8 @@ from flexavatar.render.camera import position, unproject
 from flexavatar.render.mesh import MeshView
 from flexavatar.types import Camera
 
+GRAZING = 0.5
+"""Cosine to the line of sight below which a fine splat is not made any wider."""
 LIFT = 4e-4
 """Metres that fine splats lie above the surface they refine."""
 RECEDE = 0.35
@@ -83,7 +85,7 @@ def detail_splats(view: View, seen: MeshView, head: FlameHead, spacing_px: float
     sides = posed[:, 1:] - posed[:, :1]
     normals = torch.nn.functional.normalize(torch.linalg.cross(sides[:, 0], sides[:, 1]), dim=-1)
     toward = torch.nn.functional.normalize(position(view.camera) - points, dim=-1)
-    facing = (normals * toward).sum(-1).abs().clamp_min(0.35)
+    facing = (normals * toward).sum(-1).abs().clamp_min(GRAZING)
     footprint = seen.depth[y, x] / view.camera.K[0, 0] * spacing_px / facing
     scales = torch.stack((footprint, footprint, 0.3 * footprint), -1) * 0.6
     splats = to_neutral(

@@ -21,10 +21,10 @@ from flexavatar.head.flame import FlameHead
 from flexavatar.render.camera import unproject
 from flexavatar.render.mesh import render_mesh
 
-SPACING_PX = 1.6
+SPACING_PX = 1.3
 LASH_LIFT, TEETH_LIFT = 6e-4, 3e-4
 """Metres in front of the surface."""
-LASH_SHARE, RIM_SHARE = 0.075, 0.03
+LASH_SHARE, RIM_SHARE = 0.1, 0.03
 """Of the eye's width."""
 TOOTH_LIGHT = 0.45
 """Luminance over that of the skin's brightest tenth, above which a pixel may be a tooth."""

@@ -30,6 +30,8 @@ SHOWN_PIXELS = 0.25
 """A Gaussian is fitted if it makes up at least this much of one photo."""
 GROW, SHRINK = 0.6, 1.6
 """How far the logarithm of a size may move: a splat that grows more is a blur from the side."""
+DRIFT = 3e-3
+"""Metres a splat may move along each axis: further, it floats."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def refine(
         for name, mask in zip(values, masks, strict=True)
     }
 
-    start = values["scales"]
+    start = dict(values)
 
     def decode(values: Mapping[str, Tensor], view: int) -> Gaussians:
         return _posed(_bounded(values, start), carried[view])
@@ -155,7 +157,13 @@ def _posed(values: Mapping[str, Tensor], carried: _Carried) -> Gaussians:
     )
 
 
-def _bounded(values: Mapping[str, Tensor], start: Tensor) -> dict[str, Tensor]:
-    """Colours in 0..1, sizes near where they started: logarithms [G, 3]."""
-    scales = torch.minimum(torch.maximum(values["scales"], start - SHRINK), start + GROW)
-    return {**values, "colors": values["colors"].clamp(0, 1), "scales": scales}
+def _bounded(values: Mapping[str, Tensor], start: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Colours in 0..1, sizes and places near where they started."""
+    grown = (values["scales"] - start["scales"]).clamp(-SHRINK, GROW)
+    moved = (values["offsets"] - start["offsets"]).clamp(-DRIFT, DRIFT)
+    return {
+        **values,
+        "colors": values["colors"].clamp(0, 1),
+        "scales": start["scales"] + grown,
+        "offsets": start["offsets"] + moved,
+    }
