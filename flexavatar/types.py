@@ -13,8 +13,8 @@ from flexavatar.errors import ShapeError
 T = TypeVar("T")
 
 EXPRESSION_SIZE = 100
-JOINT_NAMES = ("global", "neck", "jaw", "leye", "reye")
 PARENTS = (-1, 0, 1, 1, 1)
+"""Of the joints, in order: global, neck, jaw, left eye, right eye."""
 
 SH_C0 = 0.28209479177387814
 """Value of the degree-0 spherical harmonic: colour = 0.5 + SH_C0 * sh."""

@@ -22,7 +22,6 @@ VERSION = 1
 HEADER = struct.Struct("<4sHH16sHHIQQIIIIII2f6f8x")
 HEADER_BYTES = HEADER.size
 TOPIC = struct.Struct("<4sHH16sH")
-SESSION_BYTES = 16
 CHUNK = 256
 """Splats that are sent together or not at all."""
 MAX_SIDE = 16384

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
+
+from plugin_server.client import ClientSession, FlexAvatarClient
+from plugin_server.config import ServerConfig
+from tests.service import PHOTO, TinyEngine, local_config, server_and_client
 
 ROOT = Path(__file__).resolve().parent.parent
 PORTRAITS = (
@@ -55,3 +60,30 @@ def shared_data() -> Path:
 def astronaut() -> bytes:
     """The sample portrait that ships with the package."""
     return (ROOT / "flexavatar/assets/portrait/astronaut.png").read_bytes()
+
+
+@pytest.fixture
+def engine() -> TinyEngine:
+    """A model of a few hundred splats, made in no time."""
+    return TinyEngine()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> ServerConfig:
+    """A server of its own for each test."""
+    return local_config(tmp_path, max_sessions=3, max_width=2048, max_height=1024)
+
+
+@pytest.fixture
+def client(config: ServerConfig, engine: TinyEngine) -> Iterator[FlexAvatarClient]:
+    """Connected to that server, which has one avatar."""
+    with server_and_client(config, engine) as (client, _):
+        client.create_avatar([PHOTO], "ada")
+        yield client
+
+
+@pytest.fixture
+def session(client: FlexAvatarClient) -> Iterator[ClientSession]:
+    """Of that avatar, small."""
+    with client.start_session("ada", 64, 48) as session:
+        yield session

@@ -6,7 +6,6 @@ import gc
 import threading
 import tracemalloc
 import weakref
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -39,29 +38,6 @@ from tests.service import (
 
 RGBA8, JPEG = pb.STREAM_KIND_RGBA8, pb.STREAM_KIND_JPEG
 DEPTH, SPLATS = pb.STREAM_KIND_DEPTH, pb.STREAM_KIND_SPLATS
-
-
-@pytest.fixture
-def engine() -> TinyEngine:
-    return TinyEngine()
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> ServerConfig:
-    return local_config(tmp_path, max_sessions=3, max_width=2048, max_height=1024)
-
-
-@pytest.fixture
-def client(config: ServerConfig, engine: TinyEngine) -> Iterator[FlexAvatarClient]:
-    with server_and_client(config, engine) as (client, _):
-        client.create_avatar([PHOTO], "ada")
-        yield client
-
-
-@pytest.fixture
-def session(client: FlexAvatarClient) -> Iterator[ClientSession]:
-    with client.start_session("ada", 64, 48) as session:
-        yield session
 
 
 # ---- how it ends

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import grpc
 import numpy as np
@@ -24,47 +22,19 @@ from flexavatar.errors import (
 )
 from plugin_server import service
 from plugin_server.client import ClientSession, FlexAvatarClient
-from plugin_server.config import ServerConfig
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub
 from plugin_server.status import OwnerError
 from tests.service import (
     PATIENCE_S,
-    PHOTO,
-    TinyEngine,
     drive_until_refused,
     eventually,
-    local_config,
     must_receive,
-    server_and_client,
     wait_for_pts,
 )
 
 RGBA8, JPEG = pb.STREAM_KIND_RGBA8, pb.STREAM_KIND_JPEG
 DEPTH, SPLATS = pb.STREAM_KIND_DEPTH, pb.STREAM_KIND_SPLATS
-
-
-@pytest.fixture
-def engine() -> TinyEngine:
-    return TinyEngine()
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> ServerConfig:
-    return local_config(tmp_path, max_sessions=3, max_width=2048, max_height=1024)
-
-
-@pytest.fixture
-def client(config: ServerConfig, engine: TinyEngine) -> Iterator[FlexAvatarClient]:
-    with server_and_client(config, engine) as (client, _):
-        client.create_avatar([PHOTO], "ada")
-        yield client
-
-
-@pytest.fixture
-def session(client: FlexAvatarClient) -> Iterator[ClientSession]:
-    with client.start_session("ada", 64, 48) as session:
-        yield session
 
 
 # ---- bad signals

@@ -87,7 +87,7 @@ def _look(view: View, texels: Texels, faces: Tensor) -> Evidence:
     toward = torch.nn.functional.normalize(position(view.camera) - points, dim=-1)
     facing = (normals * toward).sum(-1).clamp_min(0)
     depth = render_mesh(view.motion.vertices, faces, view.camera).depth
-    hidden = seen[:, 2] > sample(nearest_depth(depth), seen[:, :2]) + DEPTH_TOLERANCE
+    hidden = seen[:, 2] > sample(forgiving_depth(depth), seen[:, :2]) + DEPTH_TOLERANCE
     matte = torch.from_numpy(cv2.erode(view.portrait.matte, np.ones((5, 5))))
     zones = torch.from_numpy(zone_map(view.portrait))
     own = nearest(zones, seen[:, :2]) == texels.zones
@@ -105,7 +105,7 @@ def surface_points(vertices: Tensor, texels: Texels, faces: Tensor) -> tuple[Ten
     return (vertices[ids] * bary).sum(1), smooth
 
 
-def nearest_depth(depth: Tensor) -> Tensor:
+def forgiving_depth(depth: Tensor) -> Tensor:
     """Farthest depth in a 3 x 3 neighbourhood, so that an edge does not hide its own surface."""
     filled = torch.where(depth.isfinite(), depth, 1e3)
     return torch.nn.functional.max_pool2d(filled[None, None], 3, 1, 1)[0, 0]

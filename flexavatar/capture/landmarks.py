@@ -17,10 +17,6 @@ from numpy.typing import NDArray
 
 from flexavatar.errors import AssetError, FaceError
 
-LANDMARKS = 478
-IRIS = {"left": slice(473, 478), "right": slice(468, 473)}
-"""Centre, then four points of the rim. Left is the person's left."""
-
 MAX_FACES = 4
 MIN_WIDTH_PX = 48
 """Narrower faces have no eyes to speak of."""

@@ -29,6 +29,7 @@ RIGHT_BROW = (46, 53, 52, 65, 55, 70, 63, 105, 66, 107)
 
 RIGHT_IRIS = (468, 469, 470, 471, 472)
 LEFT_IRIS = (473, 474, 475, 476, 477)
+"""Centre, then four points of the rim."""
 IRIS_RADIUS = 0.0059
 """Metres, of nearly every adult (Rüfer, Schröder and Erb, "White-to-white corneal diameter",
 Cornea 2005): the one length in a face that a photo can be measured by."""

@@ -29,7 +29,6 @@ NEEDED = ("v", "vt", "f", "ft", "identity", "expr", "expr_names")
 VERTICES = 26719
 CENTIMETRE = 0.01
 SKIN = slice(0, 14062)
-GUMS = slice(14062, 17039)
 UPPER_TEETH = slice(17039, 19247)
 LOWER_TEETH = slice(19247, 21451)
 EYES = (slice(21451, 23021), slice(23021, 24591))  # left, right
@@ -38,8 +37,6 @@ SOLID = 24591
 """From here on: tear film, shading overlays and lashes, which are see-through and are left out."""
 CORNEA = 0.3
 """Share of the eyeball's depth that bulges out of the sphere."""
-FULL_TURN = 0.02
-"""Metres that a vertex must move at jawOpen for its jaw weight to be read from the motion alone."""
 
 
 def read_ict(arrays: Mapping[str, np.ndarray]) -> FlameHead:

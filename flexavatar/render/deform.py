@@ -21,7 +21,6 @@ from flexavatar.types import check_shape
 
 LANES = 8
 SKIN_BLOCK = 32  # vertices; as in native/deform.h
-SPLAT_FIELDS = 13
 FACE_STRIDE = 12
 VERTEX_STRIDE = 16
 SLIVER = 1e-12
