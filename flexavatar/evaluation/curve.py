@@ -1,0 +1,39 @@
+"""A small line chart as SVG, for reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+WIDTH, HEIGHT, MARGIN = 360, 220, 44
+
+
+def curve_svg(points: Sequence[tuple[float, float]]) -> Markup:
+    """Points (x, y) joined by a line, each with its value; empty if there are none."""
+    if not points:
+        return Markup("")
+    xs, ys = _placed([p[0] for p in points]), _placed([p[1] for p in points])
+    places = [
+        (MARGIN + x * (WIDTH - 2 * MARGIN), HEIGHT - MARGIN - y * (HEIGHT - 2 * MARGIN))
+        for x, y in zip(xs, ys, strict=True)
+    ]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    marks = Markup("").join(
+        Markup(
+            '<circle cx="{:.1f}" cy="{:.1f}" r="3"/>'
+            '<text x="{:.1f}" y="{:.1f}">{}</text><text x="{:.1f}" y="{}">{}</text>'
+        ).format(x, y, x, y - 8, f"{value:.4g}", x, HEIGHT - MARGIN + 18, f"{at:g}")
+        for (x, y), (at, value) in zip(places, points, strict=True)
+    )
+    base = HEIGHT - MARGIN
+    return Markup(
+        '<svg class="curve" viewBox="0 0 {} {}" role="img">'
+        '<path d="M{} {}V{}H{}"/><polyline points="{}"/>{}</svg>'
+    ).format(WIDTH, HEIGHT, MARGIN / 2, MARGIN / 2, base, WIDTH - MARGIN / 2, line, marks)
+
+
+def _placed(values: Sequence[float]) -> list[float]:
+    """Values moved into 0..1; all in the middle if they are equal."""
+    low, high = min(values), max(values)
+    return [0.5 if high == low else (v - low) / (high - low) for v in values]

@@ -1,0 +1,125 @@
+"""A report that anybody can open: one HTML file with its pictures inside, and the same as JSON."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined, Template
+from numpy.typing import NDArray
+from PIL import Image
+
+from flexavatar.evaluation.curve import curve_svg
+from flexavatar.evaluation.figures import ARROWS, figure_of, mean_figures
+
+JPEG_QUALITY = 88
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a report."""
+
+    caption: str
+    rgb: NDArray[np.uint8]  # [H, W, 3]
+
+
+@dataclass(frozen=True)
+class Item:
+    """What was found for one input: a video, a person, a photo."""
+
+    name: str
+    figures: Mapping[str, float]
+    """Flat: name -> value, NaN where it was not measured. `figures.FIGURES` knows units."""
+    pictures: Sequence[Picture] = ()
+    curves: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    """Title -> points (x, y), in rising x."""
+    tables: Mapping[str, Sequence[Mapping[str, object]]] = field(default_factory=dict)
+    """Key -> rows of details: under the item's picture, and under `key` in JSON."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A paper's line, to stand beside ours and not against it."""
+
+    name: str
+    figures: Mapping[str, float]
+    source: str
+    """The paper's data, and a word that they differ from ours."""
+
+
+def write_report(
+    path: Path, title: str, about: str, items: Sequence[Item], published: Sequence[Published] = ()
+) -> None:
+    """One HTML file without anything outside it: table, mean, published lines, pictures, curves.
+
+    `about` is plain text; a blank line starts a paragraph.
+    """
+    names = list(dict.fromkeys(name for item in items for name in item.figures))
+    lines = list(dict.fromkeys(name for line in published for name in line.figures))
+    page = _template().render(
+        title=title,
+        paragraphs=[p for p in about.split("\n\n") if p.strip()],
+        items=items,
+        names=names,
+        mean=mean_figures([item.figures for item in items]),
+        published=published,
+        published_names=lines,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+
+
+def write_json(path: Path, items: Sequence[Item]) -> None:
+    """`{"items": [{"name": .., figures.., tables..}], "mean": {..}}`; null where NaN."""
+    rows = [
+        {"name": item.name} | _finite(item.figures) | {k: list(v) for k, v in item.tables.items()}
+        for item in items
+    ]
+    mean = _finite(mean_figures([item.figures for item in items]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"items": rows, "mean": mean}, indent=1, allow_nan=False) + "\n")
+
+
+def figure_lines(items: Sequence[Item]) -> list[str]:
+    """One line an item and one for their mean, for a terminal."""
+    mean = Item("mean", mean_figures([item.figures for item in items]))
+    return [
+        f"{item.name}: " + ", ".join(f"{name} {_shown(v)}" for name, v in item.figures.items())
+        for item in (*items, mean)
+    ]
+
+
+def data_uri(rgb: NDArray[np.uint8]) -> str:
+    """A picture [H, W, 3] as JPEG inside an address."""
+    data = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(rgb)).save(data, "JPEG", quality=JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
+
+
+def _finite(figures: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON knows no NaN."""
+    return {k: float(v) if math.isfinite(v) else None for k, v in figures.items()}
+
+
+def _shown(value: object) -> str:
+    """Three significant decimals for numbers, a dash for what was not measured."""
+    if isinstance(value, float):
+        return "–" if math.isnan(value) else f"{value:.3f}"
+    return str(value)
+
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters |= {"shown": _shown, "data_uri": data_uri, "curve": curve_svg}
+    environment.globals |= {"figure_of": figure_of, "arrows": ARROWS, "nan": math.nan}
+    source = resources.files("flexavatar.evaluation").joinpath("report.html")
+    return environment.from_string(source.read_text(encoding="utf-8"))
