@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -25,11 +27,27 @@ def over_grey(rgba: np.ndarray) -> np.ndarray:
     return np.minimum(rgba[..., :3] + behind, 255).astype(np.uint8)
 
 
-def read_frames(path: Path) -> list[np.ndarray]:
-    """All frames of a video, RGB [H, W, 3]. ImageError if it cannot be read."""
+def read_frames(path: Path, wanted: Collection[int] | None = None) -> list[np.ndarray]:
+    """All frames of a video, or those `wanted` in the video's order, RGB [H, W, 3].
+
+    Raises ImageError if it cannot be read, InputError if it has no such frame.
+    """
+    keep = range(sys.maxsize) if wanted is None else set(wanted)
+    frames = [f.to_ndarray(format="rgb24") for i, f in enumerate(_decoded(path)) if i in keep]
+    if wanted is not None and len(frames) < len(set(wanted)):
+        raise InputError(f"video: {path} has no frame {max(wanted)}")
+    return frames
+
+
+def count_frames(path: Path) -> int:
+    """Frames that the video really has: containers are often wrong. ImageError as above."""
+    return sum(1 for _ in _decoded(path))
+
+
+def _decoded(path: Path) -> Iterator[av.VideoFrame]:
     try:
         with av.open(path) as container:
-            return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+            yield from container.decode(video=0)
     except (FFmpegError, IndexError, OSError) as error:
         raise ImageError(f"video: {path} cannot be read ({error})") from None
 
