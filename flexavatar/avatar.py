@@ -15,13 +15,15 @@ from torch import Tensor
 
 from flexavatar.errors import AssetError, ShapeError
 from flexavatar.head.binding import Binding, LocalSplats, deform, surface_motion
-from flexavatar.head.eyelids import with_own_lids
+from flexavatar.head.eyelids import lid_openings, lids_shown, with_own_lids
 from flexavatar.head.flame import FlameHead, joint_transforms
 from flexavatar.head.open_head import load_open_head
 from flexavatar.render.deform import Deformer, Skinner
 from flexavatar.types import Camera, FlameCodes, Gaussians, check_shape
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)
+"""Format 1 knew nothing of lids."""
 WEIGHTS = "avatar.safetensors"
 MANIFEST = "manifest.json"
 
@@ -37,6 +39,7 @@ class Avatar:
     sh: Tensor  # [G, 1, 3]
     camera: Camera  # how the first photo was taken: the default view
     codes: FlameCodes  # the first photo's expression and gaze
+    lids: Tensor  # [G, 2] share of each that folds away as the left, the right eye closes
     model: str = "fit"
     """What made it: `fit`, later `query_lrm` or `bias_sink`."""
 
@@ -49,6 +52,7 @@ class Avatar:
         check_shape("splats.scales", self.splats.scales, count, 3)
         check_shape("opacities", self.opacities, count)
         check_shape("sh", self.sh, count, 1, 3)
+        check_shape("lids", self.lids, count, 2)
         check_shape("viewmat", self.camera.viewmat, 4, 4)
         check_shape("K", self.camera.K, 3, 3)
 
@@ -79,6 +83,8 @@ class Animator:
         self.avatar = avatar
         self.head = head_of(avatar.neutral, head)
         self.joints = self.head.joints(avatar.neutral)
+        self._folding = avatar.lids.any(1).nonzero().squeeze(1)
+        self._usual = self._openings(self.head.pose(avatar.neutral, avatar.codes).vertices)
         if not avatar.neutral.is_cuda:
             basis = self.head.used_basis.unflatten(0, (-1, 3)).permute(2, 0, 1)
             self._skinner = Skinner(avatar.neutral, basis, self.head.lbs_weights)
@@ -107,7 +113,20 @@ class Animator:
             moved = deform(avatar.binding, avatar.splats, motion)
         else:
             moved = self._deformer.deform(vertices)
-        return Gaussians(*moved, avatar.opacities, avatar.sh)
+        return Gaussians(*moved, self._opacities(vertices), avatar.sh)
+
+    def _opacities(self, vertices: Tensor) -> Tensor:
+        """Those of the avatar, less what has folded away with the lids: [G]."""
+        avatar, own = self.avatar, self._folding
+        if not len(own):
+            return avatar.opacities
+        hidden = 1 - lids_shown(self._openings(vertices), self._usual)
+        opacities = avatar.opacities.clone()
+        opacities[own] *= 1 - avatar.lids[own] @ hidden
+        return opacities
+
+    def _openings(self, vertices: Tensor) -> Tensor:
+        return lid_openings(self.head, vertices) if self.head.rings else vertices.new_ones(2)
 
 
 def head_of(neutral: Tensor, head: FlameHead) -> FlameHead:
@@ -126,6 +145,7 @@ def save_avatar(avatar: Avatar, folder: Path) -> None:
         "scales": avatar.splats.scales,
         "opacities": avatar.opacities,
         "sh": avatar.sh,
+        "lids": avatar.lids,
         "viewmat": avatar.camera.viewmat,
         "K": avatar.camera.K,
     }
@@ -164,7 +184,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise AssetError(f"avatar: {path} cannot be read ({error})") from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+    if not isinstance(manifest, dict) or manifest.get("format") not in READABLE:
         found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
         raise AssetError(f"avatar: {path}: expected format {FORMAT}, got {found}")
     return manifest
@@ -183,5 +203,6 @@ def _assemble(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> Ava
         sh=tensors["sh"],
         camera=camera,
         codes=codes,
+        lids=tensors["lids"] if manifest["format"] > 1 else torch.zeros(len(tensors["sh"]), 2),
         model=str(manifest["model"]),
     )

@@ -25,6 +25,7 @@ from flexavatar.capture.track import Track, track
 from flexavatar.errors import FaceError, ImageError, InputError
 from flexavatar.fit import FitConfig
 from flexavatar.head.binding import surface_motion
+from flexavatar.head.eyelids import lid_openings
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
 from flexavatar.types import SH_C0, FlameCodes
@@ -94,7 +95,16 @@ def _build(portraits: Sequence[Portrait], config: CreateConfig, progress: Progre
     )
     sh = ((fitted.colors - 0.5) / SH_C0)[:, None]
     camera = views[0].camera
-    return Avatar(neutral, fitted.binding, fitted.local, fitted.opacities, sh, camera, codes[0])
+    return Avatar(
+        neutral,
+        fitted.binding,
+        fitted.local,
+        fitted.opacities,
+        sh,
+        camera,
+        codes[0],
+        fitted.lids,
+    )
 
 
 def _best_first(portraits: Sequence[Portrait]) -> list[Portrait]:
@@ -120,14 +130,12 @@ def _views(
     neutral: Tensor,
     codes: Sequence[FlameCodes],
 ) -> list[View]:
-    return [
-        View(
-            portrait,
-            pose.camera,
-            surface_motion(neutral, head.pose(neutral, c).vertices, head.faces),
-        )
-        for portrait, pose, c in zip(portraits, tracked.photos, codes, strict=True)
-    ]
+    views: list[View] = []
+    for portrait, pose, c in zip(portraits, tracked.photos, codes, strict=True):
+        posed = head.pose(neutral, c).vertices
+        motion = surface_motion(neutral, posed, head.faces)
+        views.append(View(portrait, pose.camera, motion, lid_openings(head, posed)))
+    return views
 
 
 def _read_portraits(

@@ -52,6 +52,7 @@ def plain_avatar() -> Avatar:
         sh=torch.randn(COUNT, 1, 3, generator=random),
         camera=Camera(viewmat, K, 512, 512),
         codes=FlameCodes.zeros(len(arkit_to_flame({}, load_arkit_basis(head)).correctives)),
+        lids=torch.zeros(COUNT, 2),
     )
 
 

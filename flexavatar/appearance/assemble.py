@@ -12,7 +12,7 @@ from torch import Tensor
 
 from flexavatar.appearance.evidence import View, sample, surface_points
 from flexavatar.appearance.loose import Loose, detail_splats, loose_splats
-from flexavatar.appearance.openings import lash_splats, teeth_splats
+from flexavatar.appearance.openings import fold_splats, lash_lines, lash_splats, teeth_splats
 from flexavatar.appearance.regions import Texels, Zone, body_mask
 from flexavatar.appearance.surface import Surface, build_surface
 from flexavatar.head.binding import Binding, LocalSplats
@@ -39,6 +39,7 @@ class Splats:
     free: Tensor  # [G] 1 if place, size and turn may be fitted
     fade: Tensor  # [G] 1 if the opacity may be fitted
     paint: Tensor  # [G] 0..1 how freely the colour may be fitted
+    lids: Tensor  # [G, 2] share that folds away as the left, the right eye closes
 
     def __len__(self) -> int:
         return len(self.binding)
@@ -53,8 +54,9 @@ def first_guess(
     seen = render_mesh(views[0].motion.vertices, head.faces, views[0].camera)
     around = _loose_list(loose_splats(views[0], seen, head, spacing_px))
     detail = _loose_list(detail_splats(views[0], seen, head, spacing_px))
-    rims = (lash_splats(views[0], head), *teeth_splats(views[0], head))
-    whole = join((skin, around, detail, *(_still_list(rim) for rim in rims)))
+    rims = (lash_splats(views[0], head), lash_lines(views[0], head), *teeth_splats(views[0], head))
+    folds = (_fold_list(fold, eye) for eye, fold in enumerate(fold_splats(views[0], seen, head)))
+    whole = join((skin, around, detail, *folds, *(_still_list(rim) for rim in rims)))
     return select(whole, whole.opacities > CULLED)
 
 
@@ -93,21 +95,31 @@ def _surface_splats(surface: Surface, texels: Texels, present: Tensor) -> Splats
         free=1.0 * ((seen > 0.3) & skin & (folds < 0.3)),
         fade=1.0 * (body & skin),
         paint=torch.where(body & skin, paint.clamp_min(BARELY), paint),
+        lids=torch.zeros(len(texels), 2),
     )
 
 
 def _loose_list(loose: Loose) -> Splats:
-    ones = torch.ones(len(loose.binding))
-    return Splats(loose.binding, loose.splats, loose.colors, loose.opacities, ones, ones, ones)
+    ones, never = torch.ones(len(loose.binding)), torch.zeros(len(loose.binding), 2)
+    return Splats(
+        loose.binding, loose.splats, loose.colors, loose.opacities, ones, ones, ones, never
+    )
+
+
+def _fold_list(loose: Loose, eye: int) -> Splats:
+    """Splats that are there while the eye is open: 0 for the left, 1 for the right."""
+    lids = torch.zeros(len(loose.binding), 2)
+    lids[:, eye] = 1.0
+    return replace(_loose_list(loose), lids=lids)
 
 
 def _still_list(loose: Loose) -> Splats:
     """Splats that only change colour: they must fit where they go, not where they are."""
-    ones, zeros = torch.ones(len(loose.binding)), torch.zeros(len(loose.binding))
-    return Splats(loose.binding, loose.splats, loose.colors, loose.opacities, zeros, zeros, ones)
+    fixed = torch.zeros(len(loose.binding))
+    return replace(_loose_list(loose), free=fixed, fade=fixed)
 
 
-COLUMNS = ("colors", "opacities", "free", "fade", "paint")
+COLUMNS = ("colors", "opacities", "free", "fade", "paint", "lids")
 
 
 def join(parts: Sequence[Splats]) -> Splats:

@@ -22,6 +22,11 @@ from flexavatar.types import Camera
 DEPTH_TOLERANCE = 0.0045
 """Metres a point may lie behind what the camera sees first and still count as seen."""
 
+SHUT = 0.45
+"""MediaPipe's blink score above which an eye counts as closed and shows its lid."""
+BROW_GAP, CORNER = 0.25, 0.3
+"""Shares of the way from brow to eye that are the brow's, and of the eye's width to its side."""
+
 SHARPNESS = 4.0
 """Exponent on the weights across photos: near 1 averages, large takes the best photo alone."""
 
@@ -33,6 +38,7 @@ class View:
     portrait: Portrait
     camera: Camera
     motion: SurfaceMotion  # neutral to this photo's expression
+    openings: Tensor  # [2] metres that the left and the right eye are open
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,34 @@ def zone_map(portrait: Portrait) -> NDArray[np.uint8]:
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * band + 1, 2 * band + 1))
         zones[cv2.dilate(filled, kernel) > 0] = Zone.NOBODY
         zones[cv2.erode(filled, kernel) > 0] = zone
+    for fold in lid_folds(portrait):
+        zones[fold & (zones == Zone.SKIN)] = Zone.NOBODY
     return zones
+
+
+def lid_folds(portrait: Portrait) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Pixels between eye and brow, left and right: [S, S]; none where the eye is shut.
+
+    While an eye is open they show the crease, its shadow and lashes, not the lid that would close.
+    """
+    return _lid_fold(portrait, "Left"), _lid_fold(portrait, "Right")
+
+
+def _lid_fold(portrait: Portrait, side: str) -> NDArray[np.bool_]:
+    size = portrait.matte.shape[0]
+    if portrait.face.scores[f"eyeBlink{side}"] > SHUT:
+        return np.zeros((size, size), bool)
+    points = portrait.face.points[:, :2]
+    left = side == "Left"
+    lid = points[list(topology.LEFT_LID_UPPER if left else topology.RIGHT_LID_UPPER)]
+    brow = points[list((topology.LEFT_BROW if left else topology.RIGHT_BROW)[:5])]
+    outer, inner = lid[0], lid[-1]
+    rim = lid + 0.04 * (lid.mean(0) - brow.mean(0))  # lashes hang over the eye
+    ends = outer + CORNER * (outer - inner), inner + 0.5 * CORNER * (inner - outer)
+    hung = brow + BROW_GAP * (lid[[1, 2, 4, 6, 7]] - brow)
+    outline = np.concatenate((hung[::-1], ends[:1], rim, ends[1:]))
+    mask = np.zeros((size, size), np.uint8)
+    return cv2.fillPoly(mask, [np.round(outline * 8).astype(np.int32)], 1, shift=3) > 0
 
 
 def _look(view: View, texels: Texels, faces: Tensor) -> Evidence:

@@ -76,7 +76,14 @@ def detail_splats(view: View, seen: MeshView, head: FlameHead, spacing_px: float
     coarse = body_mask(head.masks)[head.faces].all(1)[seen.face_ids.clamp_min(0)] & (
         seen.face_ids >= 0
     )
-    wanted = coarse.numpy() & (view.portrait.matte > 0.5) & within(view)
+    return surface_splats(view, seen, head, coarse.numpy(), spacing_px)
+
+
+def surface_splats(
+    view: View, seen: MeshView, head: FlameHead, pixels: NDArray[np.bool_], spacing_px: float
+) -> Loose:
+    """Fine splats on the mesh, where these pixels [S, S] show the person."""
+    wanted = pixels & (view.portrait.matte > 0.5) & within(view)
     x, y = grid_points(wanted, spacing_px).T
     corners = head.faces[seen.face_ids[y, x]]  # [N, 3]
     binding = Binding(corners, seen.bary[y, x])

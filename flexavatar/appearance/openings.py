@@ -1,8 +1,10 @@
-"""Fine splats where skin ends: lashes and lid rims that ride on the lids, teeth on their jaw.
+"""Fine splats where skin ends: lashes on lid rims, lid folds of open eyes, teeth on their jaw.
 
 Landmarks are a pixel or two off, and an outline drawn on the wrong side of it would travel with
 the wrong part. What lies in the band around an eye is put on the nearest lid, whatever the mesh
-says is there; bright pixels between the lips are put on the teeth.
+says is there; bright pixels between the lips are put on the teeth. Between an open eye and its
+brow a photo shows crease, shadow and lashes rather than the skin of the lid: they are there only
+while the eye is open, over a lid that the photo has not stained.
 """
 
 from __future__ import annotations
@@ -13,18 +15,28 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flexavatar.appearance.evidence import View
-from flexavatar.appearance.loose import Loose, bind_to_faces, grid_points, to_neutral
+from flexavatar.appearance.evidence import View, lid_folds
+from flexavatar.appearance.loose import (
+    Loose,
+    bind_to_faces,
+    grid_points,
+    surface_splats,
+    to_neutral,
+)
 from flexavatar.capture import topology
+from flexavatar.capture.portrait import Portrait
 from flexavatar.head.binding import matrix_to_quat
 from flexavatar.head.flame import FlameHead
-from flexavatar.render.camera import unproject
-from flexavatar.render.mesh import render_mesh
+from flexavatar.render.camera import position, unproject
+from flexavatar.render.mesh import MeshView, render_mesh
 
 SPACING_PX = 1.3
 LASH_LIFT, TEETH_LIFT = 6e-4, 3e-4
 """Metres in front of the surface."""
-LASH_SHARE, RIM_SHARE = 0.1, 0.03
+LASH_COUNT, LASH_WIDTH, LASH_OPACITY = 48, 4.5e-4, 0.95
+LASH_DARK = 0.55
+"""Of the skin's colour: a lash line is never lighter."""
+LASH_SHARE, RIM_SHARE = 0.06, 0.03
 """Of the eye's width."""
 TOOTH_LIGHT = 0.45
 """Luminance over that of the skin's brightest tenth, above which a pixel may be a tooth."""
@@ -38,11 +50,65 @@ def lash_splats(view: View, head: FlameHead) -> Loose:
     They hang on the rim alone: bound to the skin of the lid, which unfolds as it closes, they would
     spread over it.
     """
-    margin = torch.cat([ring for name, ring in head.rings.items() if name.endswith("lid_outer")])
+    return _on_faces(view, _rim_faces(head), _eye_band(view), LASH_LIFT)
+
+
+def _rim_faces(head: FlameHead) -> Tensor:
+    """Faces across the lids' thickness, which stay rigid as lids close: [F, 3]."""
+    margins = [r for n, r in head.rings.items() if n.endswith(("lid_outer", "lid_middle"))]
     on_margin = torch.zeros(len(head.template), dtype=torch.bool)
-    on_margin[margin] = True
-    faces = head.faces[on_margin[head.faces].any(1)]
-    return _on_faces(view, faces, _eye_band(view), LASH_LIFT)
+    on_margin[torch.cat(margins)] = True
+    return head.faces[on_margin[head.faces].all(1)]
+
+
+def lash_lines(view: View, head: FlameHead) -> Loose:
+    """A dark line along both upper lids: all that is left of a pair of eyes when they close."""
+    parts = [_lash_line(view, head, side) for side in ("left", "right")]
+    points, scales, colors = (torch.cat(x) for x in zip(*parts, strict=True))
+    faces = _rim_faces(head)
+    binding = bind_to_faces(points, view.motion.vertices, faces)
+    turn = torch.tensor([[1.0, 0, 0, 0]]).expand(len(points), 4)
+    splats = to_neutral(points, turn, scales, binding, view.motion)
+    return Loose(binding, splats, colors, torch.full((len(points),), LASH_OPACITY))
+
+
+def _lash_line(view: View, head: FlameHead, side: str) -> tuple[Tensor, Tensor, Tensor]:
+    """One eye's places, sizes and colours: [N, 3] each. Thinner to the nose."""
+    rim = view.motion.vertices[head.rings[f"{side}_upper_lid_outer"]]
+    at = torch.linspace(0, len(rim) - 1.001, LASH_COUNT)
+    low, rest = at.long(), (at - at.floor())[:, None]
+    points = torch.lerp(rim[low], rim[low + 1], rest)
+    forward = torch.nn.functional.normalize(position(view.camera), dim=0)
+    along = at / at[-1]
+    width = LASH_WIDTH * (0.5 + 0.5 * along) * (1 - 0.8 * (2 * along - 1) ** 6)
+    length = (rim[1:] - rim[:-1]).norm(dim=-1).sum() / LASH_COUNT
+    scales = torch.stack((length.expand_as(width), width, width), -1)
+    color = lash_color(view.portrait, side).expand(LASH_COUNT, 3)
+    return points + LASH_LIFT * forward, scales, color
+
+
+def lash_color(portrait: Portrait, side: str) -> Tensor:
+    """The dark of an upper lid's rim, and darker than the skin at any rate: [3]."""
+    points = portrait.face.points[:, :2]
+    lid = points[list(topology.LEFT_LID_UPPER if side == "left" else topology.RIGHT_LID_UPPER)]
+    band = np.zeros(portrait.matte.shape, np.uint8)
+    width = max(2, round(LASH_SHARE * float(np.ptp(lid[:, 0]))))
+    cv2.polylines(band, [np.round(lid * 8).astype(np.int32)], False, 1, width, shift=3)
+    colors = portrait.colors[band > 0]
+    light = colors.sum(-1)
+    dark = np.median(colors[light <= np.quantile(light, 0.3)], 0)
+    skin = np.median(portrait.colors[portrait.face_hull], 0)
+    return torch.from_numpy(np.minimum(dark, LASH_DARK * skin).astype(np.float32))
+
+
+def fold_splats(view: View, seen: MeshView, head: FlameHead) -> tuple[Loose, ...]:
+    """What an open eye shows above it, of the left and of the right; nothing of a shut one."""
+    on_eye = head.masks["eyes"][head.faces].amax(1) > 0.5
+    skin = (seen.face_ids >= 0) & ~on_eye[seen.face_ids.clamp_min(0)]
+    return tuple(
+        surface_splats(view, seen, head, region & skin.numpy(), SPACING_PX)
+        for region in lid_folds(view.portrait)
+    )
 
 
 def teeth_splats(view: View, head: FlameHead) -> tuple[Loose, Loose]:
@@ -92,9 +158,7 @@ def _tooth_pixels(view: View) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     opening = cv2.fillPoly(np.zeros((side, side), np.uint8), [np.round(ring).astype(np.int32)], 1)
     light = portrait.colors.max(-1)
     chroma = (light - portrait.colors.min(-1)) / np.maximum(light, 1e-3)
-    hull = cv2.convexHull(np.round(points).astype(np.int32))
-    face = cv2.fillPoly(np.zeros((side, side), np.uint8), [hull], 1) > 0
-    bright = TOOTH_LIGHT * float(np.quantile(light[face], 0.9))
+    bright = TOOTH_LIGHT * float(np.quantile(light[portrait.face_hull], 0.9))
     tooth = (opening > 0) & (light > bright) & (chroma < TOOTH_CHROMA)
     height = float(np.linalg.norm(points[13] - points[14]))
     width = float(np.linalg.norm(points[78] - points[308]))

@@ -16,11 +16,11 @@ from flexavatar.fit import FitConfig, Parameter, Target, fit
 from flexavatar.head.binding import (
     STRETCH_LIMITS,
     LocalSplats,
-    SurfaceMotion,
     blend_quats,
     quat_multiply,
     quat_to_matrix,
 )
+from flexavatar.head.eyelids import lids_shown
 from flexavatar.render.rasterize import rasterize
 from flexavatar.types import SH_C0, Gaussians
 
@@ -42,6 +42,7 @@ class _Carried:
     gradients: Tensor  # [G, 3, 3]
     quats: Tensor  # [G, 4]
     stretch: Tensor  # [G, 3]
+    present: Tensor  # [G] share of the opacity that is left, with the lids as in this photo
 
 
 def refine(
@@ -51,7 +52,7 @@ def refine(
     progress: Callable[[float], None] = lambda share: None,
 ) -> Splats:
     """The same Gaussians after fitting colour, opacity, size, place and turn to all photos."""
-    carried = [_carry(splats, view.motion) for view in views]
+    carried = [_carry(splats, view, views[0].openings) for view in views]
     logits = torch.logit(splats.opacities.clamp(0.01, 0.99))
     values = {
         "colors": splats.colors,
@@ -124,18 +125,16 @@ def target_of(view: View, whole: bool) -> Target:
 
 def _head_weight(view: View) -> Tensor:
     """1 around the face, falling to 0.1: hair and clothes differ from photo to photo."""
-    points = view.portrait.face.points[:, :2]
-    side = view.portrait.matte.shape[0]
-    hull = cv2.convexHull(np.round(points).astype(np.int32))
-    mask = cv2.fillPoly(np.zeros((side, side), np.float32), [hull], 1.0)
+    mask = view.portrait.face_hull.astype(np.float32)
+    side = len(mask)
     return (
         torch.from_numpy(np.asarray(cv2.GaussianBlur(mask, (0, 0), side / 24), np.float32)) * 0.9
         + 0.1
     )
 
 
-def _carry(splats: Splats, motion: SurfaceMotion) -> _Carried:
-    ids, bary = splats.binding.vertex_ids, splats.binding.bary
+def _carry(splats: Splats, view: View, usual: Tensor) -> _Carried:
+    motion, ids, bary = view.motion, splats.binding.vertex_ids, splats.binding.bary
     gradients = (motion.gradients[ids] * bary[..., None, None]).sum(1)
     local = torch.nn.functional.normalize(splats.local.quats, dim=-1)
     return _Carried(
@@ -143,6 +142,7 @@ def _carry(splats: Splats, motion: SurfaceMotion) -> _Carried:
         gradients,
         blend_quats(motion.quats[ids], bary),
         (gradients @ quat_to_matrix(local)).norm(dim=-2).clamp(*STRETCH_LIMITS),
+        1 - splats.lids @ (1 - lids_shown(view.openings, usual)),
     )
 
 
@@ -152,7 +152,7 @@ def _posed(values: Mapping[str, Tensor], carried: _Carried) -> Gaussians:
         carried.points + moved,
         quat_multiply(carried.quats, torch.nn.functional.normalize(values["quats"], dim=-1)),
         values["scales"].exp() * carried.stretch,
-        torch.sigmoid(values["opacities"]),
+        torch.sigmoid(values["opacities"]) * carried.present,
         ((values["colors"] - 0.5) / SH_C0)[:, None],
     )
 

@@ -27,7 +27,7 @@ UNDER_EYE = 0.008
 """Metres below the middle of the eye where its lower lashes have ended."""
 GRAIN = 0.7
 """Share of the seen hair's contrast that unseen hair is given."""
-LID_PULL = 0.08
+LID_PULL = 0.015
 """How strongly unseen lids are drawn to the skin about the eyes rather than to the brow."""
 RADIUS_LIMITS = (2e-4, 1.3e-2)
 """Metres."""
@@ -88,8 +88,9 @@ def _complete(
     lids = texels.masks["lids"]
     anchor = torch.lerp(near, hair_tone.expand_as(near), scalp[:, None])
     eyes = points[texels.masks["eyes"] > 0.5].mean(0)
-    tone = _lid_tone(evidence, lids, points[:, 1] - eyes[1])
-    anchor = torch.lerp(anchor, tone.expand_as(near), lids[:, None])
+    left = points[:, 0] > 0
+    tones = [_lid_tone(evidence, lids * own, points[:, 1] - eyes[1]) for own in (left, ~left)]
+    anchor = torch.lerp(anchor, torch.where(left[:, None], *tones), lids[:, None])
     pull = torch.where(scalp > 0.5, HAIR_PULL, SKIN_PULL) + LID_PULL * lids
     base = fill.harmonic(graph, evidence.colors, evidence.weight * 5e-4, anchor, pull)
     index = fill.mirror_index(points, groups)
@@ -106,9 +107,9 @@ def _complete(
 
 
 def _lid_tone(evidence: Evidence, lids: Tensor, height: Tensor) -> Tensor:
-    """Skin just under the eyes, which shares the lids' light but has no brow nor lashes: [3].
+    """Skin just under an eye, which shares its lids' light but has no brow nor lashes: [3].
 
-    `height` [T] is metres above the eyes' middle.
+    `lids` [T] is that eye's mask, `height` [T] metres above the eyes' middle.
     """
     under = (lids > 0.02) & (lids < 0.7) & (height < -UNDER_EYE) & (evidence.weight > 0.3)
     if int(under.sum()) < 20:

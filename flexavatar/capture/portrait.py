@@ -30,14 +30,16 @@ class Portrait:
     enlarged: float  # pixels of the crop per pixel of the photo
 
     @property
+    def face_hull(self) -> NDArray[np.bool_]:
+        """Inside the landmarks' convex hull: [S, S]."""
+        hull = cv2.convexHull(np.round(self.face.points[:, :2]).astype(np.int32))
+        return cv2.fillPoly(np.zeros(self.matte.shape, np.uint8), [hull], 1) > 0
+
+    @property
     def awkwardness(self) -> float:
         """How little the photo shows of a person: turned away, eyes shut, mouth open, small."""
-        points, scores = self.face.points[:, :2], self.face.scores
-        left, right = (np.linalg.norm(points[1] - points[side]) for side in (454, 234))
-        turned = abs(float(np.log(max(left, 1.0) / max(right, 1.0))))
-        shut = 0.5 * (scores["eyeBlinkLeft"] + scores["eyeBlinkRight"])
         blurred = max(0.0, float(np.log2(self.enlarged)))
-        return turned + shut + 0.5 * scores["jawOpen"] + 0.25 * blurred
+        return self.face.awkwardness + 0.25 * blurred
 
 
 def make_portrait(photo: Photo, side: int = PORTRAIT_SIDE) -> Portrait:

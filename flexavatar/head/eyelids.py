@@ -19,7 +19,7 @@ from flexavatar.head.flame import FlameHead
 
 MARGINS = ("outer", "middle", "inner", "tuck")
 """Edge loops of a lid margin, from the front edge to the one hidden in the eyeball."""
-RISE = 0.18
+RISE = 0.05
 """Share of the opening that the lower lid closes."""
 OVERLAP = 0.15e-3
 """Metres that each lid passes the meeting curve, so that no slit is left."""
@@ -29,6 +29,8 @@ UNFOLD = 0.8
 """How much of the lid crease a closed lid loses."""
 CLEARANCE = 0.45e-3
 """Metres that lid skin keeps in front of the eyeball."""
+FOLDED = (0.5, 0.9)
+"""Shares of the usual opening between which what an open eye shows of its lid folds away."""
 
 
 @dataclass(frozen=True)
@@ -198,6 +200,25 @@ def close_both(
     left = close_lids(points, eye_rings(rings, "left"), centres[0], eyeballs[0])
     right = close_lids(points * flip, eye_rings(rings, "right"), centres[1] * flip, eyeballs[1])
     return left, LidMotion(right.closed * flip, right.arc * flip, right.share)
+
+
+def lid_openings(head: FlameHead, vertices: Tensor) -> Tensor:
+    """How far the left and the right eye are open: [V, 3] -> [2] metres, in mid-lid."""
+    gaps = []
+    for side in ("left", "right"):
+        upper, lower = (head.rings[f"{side}_{half}_lid_middle"] for half in ("upper", "lower"))
+        middle = slice(len(upper) // 4, -(len(upper) // 4))
+        above = vertices[upper[middle]].mean(0)
+        below = vertices[lower[middle]].mean(0)
+        gaps.append((above - below).norm())
+    return torch.stack(gaps)
+
+
+def lids_shown(openings: Tensor, usual: Tensor) -> Tensor:
+    """How much is left of what an eye shows when it is as open as usual: [2], [2] -> [2] 0..1."""
+    share = openings / usual.clamp_min(1e-4)
+    t = ((share - FOLDED[0]) / (FOLDED[1] - FOLDED[0])).clamp(0, 1)
+    return t * t * (3 - 2 * t)
 
 
 def with_own_lids(head: FlameHead, neutral: Tensor) -> FlameHead:
