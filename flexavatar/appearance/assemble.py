@@ -54,9 +54,10 @@ def first_guess(
     seen = render_mesh(views[0].motion.vertices, head.faces, views[0].camera)
     around = _loose_list(loose_splats(views[0], seen, head, spacing_px))
     detail = _loose_list(detail_splats(views[0], seen, head, spacing_px))
-    rims = (lash_splats(views[0], head), lash_lines(views[0], head), *teeth_splats(views[0], head))
+    rims = (lash_splats(views[0], head), *teeth_splats(views[0], head))
     folds = (_fold_list(fold, eye) for eye, fold in enumerate(fold_splats(views[0], seen, head)))
-    whole = join((skin, around, detail, *folds, *(_still_list(rim) for rim in rims)))
+    line = _line_list(lash_lines(views[0], head))
+    whole = join((skin, around, detail, *folds, *(_still_list(rim) for rim in rims), line))
     return select(whole, whole.opacities > CULLED)
 
 
@@ -117,6 +118,11 @@ def _still_list(loose: Loose) -> Splats:
     """Splats that only change colour: they must fit where they go, not where they are."""
     fixed = torch.zeros(len(loose.binding))
     return replace(_loose_list(loose), free=fixed, fade=fixed)
+
+
+def _line_list(loose: Loose) -> Splats:
+    """Splats that stay as they are: open eyes would bleach the line that closed ones need."""
+    return replace(_still_list(loose), paint=torch.zeros(len(loose.binding)))
 
 
 COLUMNS = ("colors", "opacities", "free", "fade", "paint", "lids")

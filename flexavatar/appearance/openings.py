@@ -9,6 +9,8 @@ while the eye is open, over a lid that the photo has not stained.
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import torch
@@ -31,10 +33,12 @@ from flexavatar.render.camera import position, unproject
 from flexavatar.render.mesh import MeshView, render_mesh
 
 SPACING_PX = 1.3
-LASH_LIFT, TEETH_LIFT = 6e-4, 3e-4
+LASH_LIFT, TEETH_LIFT = 1e-3, 3e-4
 """Metres in front of the surface."""
-LASH_COUNT, LASH_WIDTH, LASH_OPACITY = 48, 4.5e-4, 0.95
-LASH_DARK = 0.55
+LASH_COUNT, LASH_WIDTH, LASH_LENGTH, LASH_OPACITY = 48, 6e-4, 1.8e-3, 0.95
+LASH_PITCH = 0.25
+"""Radians that the lashes of an open eye point up; they turn with their lid and then hang down."""
+LASH_DARK = 0.3
 """Of the skin's colour: a lash line is never lighter."""
 LASH_SHARE, RIM_SHARE = 0.06, 0.03
 """Of the eye's width."""
@@ -67,7 +71,8 @@ def lash_lines(view: View, head: FlameHead) -> Loose:
     points, scales, colors = (torch.cat(x) for x in zip(*parts, strict=True))
     faces = _rim_faces(head)
     binding = bind_to_faces(points, view.motion.vertices, faces)
-    turn = torch.tensor([[1.0, 0, 0, 0]]).expand(len(points), 4)
+    up = 0.5 * LASH_PITCH
+    turn = torch.tensor([math.cos(up), -math.sin(up), 0, 0]).expand(len(points), 4)
     splats = to_neutral(points, turn, scales, binding, view.motion)
     return Loose(binding, splats, colors, torch.full((len(points),), LASH_OPACITY))
 
@@ -80,9 +85,9 @@ def _lash_line(view: View, head: FlameHead, side: str) -> tuple[Tensor, Tensor, 
     points = torch.lerp(rim[low], rim[low + 1], rest)
     forward = torch.nn.functional.normalize(position(view.camera), dim=0)
     along = at / at[-1]
-    width = LASH_WIDTH * (0.5 + 0.5 * along) * (1 - 0.8 * (2 * along - 1) ** 6)
+    width = LASH_WIDTH * (0.7 + 0.3 * along) * (1 - 0.8 * (2 * along - 1) ** 6)
     length = (rim[1:] - rim[:-1]).norm(dim=-1).sum() / LASH_COUNT
-    scales = torch.stack((length.expand_as(width), width, width), -1)
+    scales = torch.stack((length.expand_as(width), width, LASH_LENGTH * width / LASH_WIDTH), -1)
     color = lash_color(view.portrait, side).expand(LASH_COUNT, 3)
     return points + LASH_LIFT * forward, scales, color
 

@@ -19,8 +19,8 @@ from flexavatar.head.flame import FlameHead
 
 MARGINS = ("outer", "middle", "inner", "tuck")
 """Edge loops of a lid margin, from the front edge to the one hidden in the eyeball."""
-RISE = 0.05
-"""Share of the opening that the lower lid closes."""
+RISE = -0.05
+"""Share of the opening that the lower lid closes: in a blink it gives way a little."""
 OVERLAP = 0.15e-3
 """Metres that each lid passes the meeting curve, so that no slit is left."""
 REACH = {"upper": 0.6, "lower": 0.6}
