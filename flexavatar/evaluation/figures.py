@@ -67,6 +67,13 @@ FIGURES: Mapping[str, Figure] = {
     "lip_closure": Figure("0..1", "higher", "1 − gap with mouthClose over gap without"),
     "gaze_span_x": Figure("eye width", "higher", "way of the irises from left to right"),
     "gaze_span_y": Figure("eye width", "higher", "way of the irises from up to down"),
+    "front_psnr": Figure("dB", "higher", "head from the front, at rest"),
+    "side_psnr": Figure("dB", "higher", "head from 30 and 60 degrees to both sides"),
+    "profile_psnr": Figure("dB", "higher", "head from 90 degrees to both sides"),
+    "back_psnr": Figure("dB", "higher", "head from behind and from 135 degrees"),
+    "tilt_psnr": Figure("dB", "higher", "head from 25 degrees above and below"),
+    "expression_psnr": Figure("dB", "higher", "head from the front with expressions held out"),
+    "face_mm": Figure("mm", "lower", "distance of the faces' surfaces at rest, sizes aligned"),
 }
 """By name. What is not listed is shown without a unit."""
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from flexavatar.evaluation.people.hair import curtain, hair_rise
 from flexavatar.evaluation.people.lashes import lashes
 from flexavatar.evaluation.people.person import Person
-from flexavatar.evaluation.people.rig import HAIR, LASH, Array, IctRig, Index
+from flexavatar.evaluation.people.rig import FACE_SKIN, HAIR, LASH, Array, IctRig, Index
+from flexavatar.evaluation.people.torso import torso
 from flexavatar.head.mesh_tools import vertex_normals
 
 
@@ -44,17 +45,20 @@ class Model:
         """With everything that ICT's mesh lacks."""
         skin = self.skin(weights)
         lash, spikes = lashes(self.rig, skin)
-        hang, hang_rest, sheets = self.curtain
-        counts = np.cumsum([len(skin), len(lash)])
-        return Body(
-            vertices=np.concatenate((skin, lash, hang)),
-            faces=np.concatenate((self.rig.faces, spikes + counts[0], sheets + counts[1])),
-            rest=np.concatenate((self.rig.template, lash, hang_rest)),
-            part=np.concatenate(
-                (
-                    self.rig.part,
-                    np.full(len(lash), LASH, np.int8),
-                    np.full(len(hang), HAIR, np.int8),
-                )
-            ),
+        pieces = (
+            Body(skin, self.rig.faces, self.rig.template, self.rig.part),
+            _piece(*torso(self.rig.template, skin, self.rig.faces), FACE_SKIN),
+            _piece(lash, lash, spikes, LASH),
+            _piece(*self.curtain, HAIR),
         )
+        starts = np.cumsum([0, *(len(piece.vertices) for piece in pieces)])
+        return Body(
+            vertices=np.concatenate([piece.vertices for piece in pieces]),
+            faces=np.concatenate([p.faces + n for p, n in zip(pieces, starts[:-1], strict=True)]),
+            rest=np.concatenate([piece.rest for piece in pieces]),
+            part=np.concatenate([piece.part for piece in pieces]),
+        )
+
+
+def _piece(vertices: Array, rest: Array, faces: Index, part: int) -> Body:
+    return Body(vertices, faces, rest, np.full(len(vertices), part, np.int8))

@@ -18,7 +18,9 @@ EDGE_M = 0.028
 """Over which hair reaches its full depth."""
 ROWS, COLUMNS = 26, 72
 CURTAIN_FROM_DEG = 84.0
-CURTAIN_TOP_M = 0.085
+CURTAIN_TOP_M = 0.105
+NECK_M = -0.08
+"""Below this nothing pushes hair outwards: it hangs in front of the shoulders."""
 
 
 def azimuth(points: Array) -> Array:
@@ -60,11 +62,12 @@ def curtain(
     turn = np.linspace(CURTAIN_FROM_DEG, 360 - CURTAIN_FROM_DEG, COLUMNS)
     drop = np.linspace(CURTAIN_TOP_M, -0.02 - look.hair_length, ROWS)
     angle, height = np.meshgrid(np.radians(turn), drop)
-    radius = _reach(neutral[(part == FACE_SKIN) & ~is_ear(template)], turn, drop)
+    solid = (part == FACE_SKIN) & ~is_ear(template) & (template[:, 1] > NECK_M)
+    radius = _reach(neutral[solid], turn, drop)
     wave = 0.004 * fractal_noise(np.stack((angle * 9, height * 25, 0 * angle), -1).reshape(-1, 3),
                                  look.seed + 60).reshape(radius.shape)  # fmt: skip
     edge = np.minimum(turn, 360 - turn) - CURTAIN_FROM_DEG
-    tuck = 0.012 * np.clip((height - 0.06) / 0.025, 0, 1) + 0.02 * np.clip(1 - edge / 12, 0, 1)
+    tuck = 0.03 * np.clip((height - 0.05) / 0.055, 0, 1) + 0.02 * np.clip(1 - edge / 12, 0, 1)
     radius = radius + wave - tuck
     vertices = np.stack(
         (radius * np.sin(angle), height, AXIS_Z + radius * np.cos(angle)), -1
@@ -85,4 +88,4 @@ def _reach(points: Array, turn: Array, drop: Array) -> Array:
         for j, direction in enumerate(turn):
             near = band & (np.abs(around - direction) < 9)
             reach[i, j] = away[near].max(initial=0.0)
-    return np.maximum.accumulate(reach, axis=0) + 0.004
+    return np.maximum.accumulate(reach, axis=0)
