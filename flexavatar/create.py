@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from flexavatar.appearance.assemble import first_guess
@@ -16,13 +15,11 @@ from flexavatar.appearance.hair import hair_volume
 from flexavatar.appearance.refine import refine
 from flexavatar.appearance.regions import make_texels
 from flexavatar.avatar import Avatar, head_of
-from flexavatar.capture.identity import check_human, check_same_person, describe
-from flexavatar.capture.landmarks import detect_face
-from flexavatar.capture.photo import photo_from_array, read_photo
-from flexavatar.capture.portrait import Portrait, crop_portrait
+from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.rig import load_track_rig, photo_codes
+from flexavatar.capture.sources import Source, read_portraits
 from flexavatar.capture.track import Track, track
-from flexavatar.errors import FaceError, ImageError, InputError
+from flexavatar.errors import FaceError
 from flexavatar.fit import FitConfig
 from flexavatar.head.binding import surface_motion
 from flexavatar.head.eyelids import lid_openings
@@ -30,7 +27,8 @@ from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
 from flexavatar.types import SH_C0, FlameCodes
 
-MAX_PHOTOS = 16
+READING_SHARE = 0.15
+"""Of the time that it takes."""
 Progress = Callable[[str, float], None]
 """(what is being done, share of the whole 0..1)."""
 
@@ -54,20 +52,28 @@ class CreateConfig:
 
 
 def create_avatar(
-    photos: Sequence[bytes | NDArray[np.uint8]],
+    photos: Sequence[Source],
     config: CreateConfig | None = None,
     progress: Progress = lambda stage, share: None,
 ) -> Avatar:
-    """One avatar from 1 to 16 photos of one person, in any order.
+    """One avatar from 1 to 16 photos or videos of one person, in any order.
 
-    The most frontal photo with open eyes decides hair, clothes and framing; each bit of the face
-    comes from where it is seen best. Raises ImageError or FaceError, with the photo's number, for a
-    picture that cannot be used, and InputError for a wrong number of photos.
+    Of a video the sharp frames that differ most are used. The most frontal picture with open eyes
+    decides hair, clothes and framing; each bit of the face comes from where it is seen best. Raises
+    ImageError or FaceError, with the photo's or video's number, for one that cannot be used, and
+    InputError for a wrong number of them.
     """
+    portraits = read_portraits(photos, lambda what, share: progress(what, READING_SHARE * share))
+    return avatar_of(portraits, config, progress)
+
+
+def avatar_of(
+    portraits: Sequence[Portrait],
+    config: CreateConfig | None = None,
+    progress: Progress = lambda stage, share: None,
+) -> Avatar:
+    """One avatar from portraits of one person, the best first. Raises FaceError."""
     config = config or CreateConfig()
-    if not 1 <= len(photos) <= MAX_PHOTOS:
-        raise InputError(f"photos: expected 1 to {MAX_PHOTOS}, got {len(photos)}")
-    portraits = _best_first(_read_portraits(photos, progress))
     try:
         avatar = _build(portraits, config, progress)
     except np.linalg.LinAlgError as error:
@@ -107,11 +113,6 @@ def _build(portraits: Sequence[Portrait], config: CreateConfig, progress: Progre
     )
 
 
-def _best_first(portraits: Sequence[Portrait]) -> list[Portrait]:
-    """From the one that shows most of the person to the least, whatever order they came in."""
-    return sorted(portraits, key=lambda p: p.awkwardness)
-
-
 def _place(
     portraits: Sequence[Portrait], tracked: Track, head: FlameHead
 ) -> tuple[Tensor, list[View], list[FlameCodes]]:
@@ -136,29 +137,3 @@ def _views(
         motion = surface_motion(neutral, posed, head.faces)
         views.append(View(portrait, pose.camera, motion, lid_openings(head, posed)))
     return views
-
-
-def _read_portraits(
-    photos: Sequence[bytes | NDArray[np.uint8]], progress: Progress
-) -> list[Portrait]:
-    """Decode and check every photo; errors say which one."""
-    portraits: list[Portrait] = []
-    descriptors: list[NDArray[np.float64]] = []
-    for i, data in enumerate(photos):
-        progress(f"reading photo {i + 1} of {len(photos)}", 0.15 * i / len(photos))
-        portrait, descriptor = _read_one(data, f"photo {i + 1}")
-        portraits.append(portrait)
-        descriptors.append(descriptor)
-    check_same_person(descriptors)
-    return portraits
-
-
-def _read_one(data: bytes | NDArray[np.uint8], label: str) -> tuple[Portrait, NDArray[np.float64]]:
-    """Portrait and face descriptor of one photo."""
-    try:
-        photo = read_photo(data) if isinstance(data, bytes) else photo_from_array(data)
-        face = detect_face(photo.rgb)
-        check_human(photo.rgb, face)
-    except (ImageError, FaceError) as error:
-        raise type(error)(f"{label}: {error}") from None
-    return crop_portrait(photo, face), describe(photo.rgb, face)

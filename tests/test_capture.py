@@ -108,7 +108,7 @@ def test_the_odd_one_out_is_named() -> None:
     """Whoever most photos show is the person, wherever the stranger stands."""
     one, other = np.zeros(128), np.full(128, 0.1)
     with pytest.raises(FaceError, match="photo 1 shows another than photo 2"):
-        check_same_person([other, one, one + 0.001])
+        check_same_person([other, one, one + 0.001], ["photo 1", "photo 2", "photo 3"])
 
 
 def test_a_small_face_in_a_large_picture_is_found(astronaut: bytes) -> None:
@@ -132,9 +132,10 @@ def test_people_are_told_apart(shared_data: Path) -> None:
     for name in ("obama.jpg", "obama2.jpg", "biden.jpg"):
         rgb = read_photo((shared_data / "portraits" / name).read_bytes()).rgb
         descriptors.append(describe(rgb, detect_face(rgb)))
-    check_same_person(descriptors[:2])
+    names = ["photo 1", "photo 2", "photo 3"]
+    check_same_person(descriptors[:2], names[:2])
     with pytest.raises(FaceError, match="photo 3 shows another"):
-        check_same_person(descriptors)
+        check_same_person(descriptors, names)
 
 
 def test_mirrored_face_has_mirrored_landmarks(astronaut: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The yardstick: figures of avatars, on pictures whose answers are known."""
+"""The yardstick on whole avatars: pictures and videos whose answers are known."""
 
 from __future__ import annotations
 
@@ -9,16 +9,23 @@ import cv2
 import numpy as np
 import pytest
 
-from flexavatar.capture.photo import read_photo
-from flexavatar.cli.evaluate import mean_row, publish
+from flexavatar import cli
+from flexavatar.avatar import Avatar
+from flexavatar.capture.photo import photo_from_array, read_photo
 from flexavatar.create import CreateConfig, create_avatar
-from flexavatar.errors import ImageError, InputError
-from flexavatar.evaluation.expressions import expression_report
+from flexavatar.errors import FaceError, ImageError, InputError
+from flexavatar.evaluation.codes import Actor, actor_of, apd_deg, draw, follow, pose_of
+from flexavatar.evaluation.compare import compare
+from flexavatar.evaluation.cross import evaluate_cross, read_driver, transferred
+from flexavatar.evaluation.expressions import evaluate_expressions
 from flexavatar.evaluation.reenact import evaluate_self
-from flexavatar.formats.video import VideoWriter, read_frames
+from flexavatar.evaluation.sight import Sight, see, see_frames
+from flexavatar.evaluation.views import doubling, evaluate_views
+from flexavatar.formats.video import VideoWriter, count_frames, read_frames
 from flexavatar.head.arkit import ARKIT_NAMES
 
 QUICK = CreateConfig(quick=True, quick_steps=10)
+FRAMES = 8
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +34,7 @@ def sliding(astronaut: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     rgb = read_photo(astronaut).rgb
     path = tmp_path_factory.mktemp("video") / "sliding.mp4"
     with VideoWriter(path, 512, 512) as video:
-        for i in range(8):
+        for i in range(FRAMES):
             matrix = np.array([[1 + 0.02 * i, 0, -4.0 * i], [0, 1 + 0.02 * i, 2.0 * i]])
             moved = cv2.warpAffine(rgb, matrix, (512, 512), borderMode=cv2.BORDER_REPLICATE)
             opaque = np.dstack((moved, np.full((512, 512), 255, np.uint8)))
@@ -35,10 +42,32 @@ def sliding(astronaut: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def avatar(astronaut: bytes) -> Avatar:
+    return create_avatar([astronaut], QUICK)
+
+
+@pytest.fixture(scope="module")
+def sight(astronaut: bytes) -> Sight:
+    return see(read_photo(astronaut))
+
+
+@pytest.fixture(scope="module")
+def actor(avatar: Avatar, sight: Sight) -> Actor:
+    return actor_of(avatar, [sight.portrait])
+
+
 def test_frames_come_back(sliding: Path) -> None:
     frames = read_frames(sliding)
-    assert len(frames) == 8
+    assert len(frames) == count_frames(sliding) == FRAMES
     assert frames[0].shape == (512, 512, 3)
+    picked = read_frames(sliding, [5, 2])
+    np.testing.assert_array_equal(picked, [frames[2], frames[5]])
+
+
+def test_a_frame_that_is_not_there_is_refused(sliding: Path) -> None:
+    with pytest.raises(InputError, match="no frame 8"):
+        read_frames(sliding, [0, FRAMES])
 
 
 def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
@@ -50,11 +79,19 @@ def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
 
 def test_self_reenactment_of_a_sliding_photo(sliding: Path) -> None:
     shares: list[float] = []
-    found = evaluate_self(sliding, 1, QUICK, lambda what, share: shares.append(share))
-    assert found.warp_psnr > found.copy_psnr + 3  # dB: the warp knows the motion, the copy does not
-    assert found.head_psnr > 22  # dB: the same picture throughout, seen by a quick fit
-    assert found.akd_px < 3
-    assert found.identity_distance < 0.45  # one person's photos
+    item = evaluate_self(sliding, 1, QUICK, lambda what, share: shares.append(share))
+    found = item.figures
+    assert found["warp_psnr"] > found["copy_psnr"] + 3  # dB: only the warp knows the motion
+    assert found["head_psnr"] > 22  # dB: the same picture throughout, seen by a quick fit
+    assert found["akd_px"] < 3
+    assert found["identity_distance"] < 0.45  # one person's photos
+    assert found["haarpsi_distance"] < 0.5
+    assert found["aed"] < 0.05  # of 1: one face throughout
+    assert found["apd_deg"] < 3
+    assert found["unseen"] == 0
+    assert found["jitter_px"] < found["truth_jitter_px"] + 1
+    assert found["tof_px"] < 3
+    assert len(item.pictures) == FRAMES - 1
     assert shares == sorted(shares)
 
 
@@ -63,23 +100,135 @@ def test_more_frames_than_half_the_video_are_refused(sliding: Path) -> None:
         evaluate_self(sliding, 5, QUICK)
 
 
-def test_expressions_are_seen_again(astronaut: bytes) -> None:
-    report = expression_report(create_avatar([astronaut], QUICK))
-    assert [row.shape for row in report.shapes] == list(ARKIT_NAMES)
-    assert report.jaw_rest < 0.1
-    assert report.jaw_full > 0.4
-    assert report.blink_rest < 0.2
-    assert report.blink_full > report.blink_rest + 0.15
-    assert report.gaze_correlation > 0.8
-    assert report.mean_correlation > 0.75
+def test_an_avatar_without_a_face_is_counted_and_not_scored(actor: Actor, sight: Sight) -> None:
+    drive = follow(sight.portrait, actor)
+    empty = np.full_like(sight.truth, 0.5)
+    figures = compare(empty, sight, actor, drive)
+    assert figures["unseen"] == 1
+    assert np.isnan([figures[k] for k in ("identity_distance", "akd_px", "aed", "apd_deg")]).all()
+    assert figures["head_psnr"] < compare(sight.truth, sight, actor, drive)["head_psnr"]
 
 
-def test_figures_are_printed_and_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_truth_against_itself(actor: Actor, sight: Sight) -> None:
+    figures = compare(sight.truth, sight, actor, follow(sight.portrait, actor))
+    assert figures["head_psnr"] == 99.0
+    assert figures["head_ssim"] == pytest.approx(1, abs=1e-4)  # float32 sums
+    assert figures["haarpsi_distance"] == pytest.approx(0, abs=1e-6)
+    assert figures["akd_px"] < 1.5  # the detector, on another background
+    assert figures["identity_distance"] < 0.2
+    assert figures["apd_deg"] < 1
+
+
+def test_head_and_hull_lie_where_they_should(sight: Sight) -> None:
+    head, hull = sight.head, sight.hull
+    assert 0.9 < (head & hull).sum() / hull.sum() <= 1  # only the chin's curve hangs lower
+    assert head.sum() > 1.3 * hull.sum()  # hair and ears
+    assert not head[sight.portrait.matte < 0.5].any()
+
+
+def test_frames_without_a_face_are_left_out(tmp_path: Path, astronaut: bytes) -> None:
+    rgb = read_photo(astronaut).rgb
+    path = tmp_path / "gone.mp4"
+    with VideoWriter(path, 512, 512) as video:
+        for i, shade in enumerate((1.0, 0.0, 1.0)):
+            opaque = np.dstack(((rgb * shade).astype(np.uint8), np.full((512, 512), 255, np.uint8)))
+            video.write(np.ascontiguousarray(opaque), i * 40_000_000)
+    assert [seen is not None for _, seen in see_frames(path, range(3))] == [True, False, True]
+    assert read_driver(path).numbers == (0, 2)
+
+
+def test_a_driver_without_a_face_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "grey.mp4"
+    with VideoWriter(path, 64, 64) as video:
+        video.write(np.full((64, 64, 4), 255, np.uint8), 0)
+    with pytest.raises(FaceError, match="found none"):
+        read_driver(path)
+
+
+def test_driver_passes_on_motion_and_not_identity(
+    actor: Actor, sight: Sight, shared_data: Path
 ) -> None:
-    rows = [{"name": "a", "head_psnr": 20.0}, {"name": "b", "head_psnr": 22.0}]
-    path = tmp_path / "deep" / "figures.json"
-    publish(rows, path)
-    assert mean_row(rows) == {"head_psnr": 21.0}
-    assert json.loads(path.read_text()) == {"items": rows, "mean": {"head_psnr": 21.0}}
-    assert "mean: head_psnr 21.000" in capsys.readouterr().out
+    photo = read_photo((shared_data / "portraits/obama.jpg").read_bytes())
+    other = see(photo).portrait
+    driver = pose_of(other, np.zeros_like(actor.betas))
+    own = pose_of(sight.portrait, actor.betas)
+    drive = transferred(driver, own, actor)
+    np.testing.assert_array_equal(drive.pose.weights, driver.weights)
+    assert apd_deg(drive.pose, driver) == pytest.approx(0, abs=1e-3)  # arccos near 1
+    assert drive.pose.focal_px == own.focal_px
+    shown = draw(actor, drive.codes, drive.camera)
+    face = see(photo_from_array((shown * 255).astype(np.uint8))).portrait
+    assert apd_deg(pose_of(face, actor.betas), driver) < 6  # degrees: seen again in the picture
+
+
+def test_cross_reenactment_keeps_the_person(sliding: Path, shared_data: Path) -> None:
+    driver = read_driver(sliding, 3)
+    photo = (shared_data / "portraits/obama.jpg").read_bytes()
+    item = evaluate_cross(driver, photo, "obama", QUICK)
+    assert len(driver.numbers) == len(item.pictures) == 3
+    assert item.figures["identity_distance"] < 0.6  # dlib's own threshold for one person
+    assert item.figures["aed"] < 0.15
+    assert item.figures["apd_deg"] < 8
+
+
+def test_more_views_are_counted(shared_data: Path) -> None:
+    names = ("obama.jpg", "obama2.jpg")
+    photos = [(shared_data / "portraits" / name).read_bytes() for name in names]
+    item = evaluate_views(photos, 2, "obama2.jpg", QUICK)
+    assert item.figures["photos"] == 1
+    assert item.figures["gain_db"] == 0
+    assert item.figures["head_psnr"] > 10  # dB: another day, another light
+    assert item.curves["head_psnr over photos"] == [(1.0, item.figures["head_psnr"])]
+    assert len(item.pictures) == 2
+
+
+@pytest.mark.parametrize(("held", "count"), [(0, 2), (3, 2), (1, 1)])
+def test_views_that_do_not_exist_are_refused(astronaut: bytes, held: int, count: int) -> None:
+    with pytest.raises(InputError, match="expected"):
+        evaluate_views([astronaut] * count, held, "astronaut", QUICK)
+
+
+def test_views_double_up_to_all() -> None:
+    assert [doubling(n) for n in (1, 2, 3, 4, 6)] == [
+        [1],
+        [1, 2],
+        [1, 2, 3],
+        [1, 2, 4],
+        [1, 2, 4, 6],
+    ]
+
+
+def test_expressions_are_seen_again(avatar: Avatar) -> None:
+    item = evaluate_expressions(avatar, "astronaut")
+    found = item.figures
+    assert [row["shape"] for row in item.tables["shapes"]] == list(ARKIT_NAMES)
+    assert found["jaw_rest"] < 0.1
+    assert found["jaw_full"] > 0.4
+    assert found["blink_rest"] < 0.2
+    assert found["blink_full"] > found["blink_rest"] + 0.15
+    assert found["gaze_correlation"] > 0.8
+    assert found["correlation"] > 0.75
+    assert found["lid_closure"] > 0.3
+    assert found["lip_gap_open"] > found["lip_gap_rest"] + 0.05
+    assert found["lip_closure"] > 0.5
+    assert found["combination_kept"] > 0.5
+    assert found["unseen"] == 0
+    assert len(item.pictures) == 1 + len(ARKIT_NAMES) + len(item.tables["combinations"])
+
+
+def test_command_writes_page_and_json(
+    sliding: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("flexavatar.evaluation.reenact.EVALUATED", 2)
+    monkeypatch.setattr("flexavatar.evaluation.reenact.RUN", 3)
+    monkeypatch.chdir(tmp_path)
+    status = cli.run(["evaluate", "self", str(sliding), "--quick", "--json", "deep/figures.json"])
+    assert status == 0
+    found = json.loads(Path("deep/figures.json").read_text())
+    assert found["items"][0]["name"] == "sliding.mp4"
+    assert found["mean"]["head_psnr"] == found["items"][0]["head_psnr"]
+    assert "NeRSemble" in Path("out/evaluate-self.html").read_text()
+    assert "mean: head_psnr" in capsys.readouterr().out

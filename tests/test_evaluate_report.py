@@ -33,7 +33,7 @@ ITEMS = (
         {"head_psnr": 20.0, "unheard_of": 1.0},
         [Picture("truth & avatar", RED)],
         {"head_psnr over photos": [(1, 17.0), (2, 18.5)]},
-        {"shapes": [{"shape": "jawOpen", "at_full": 0.75}]},
+        {"shapes": [{"shape": "jawOpen", "at_full": 0.75, "leak": math.nan}]},
     ),
     Item("bob", {"head_psnr": 22.0, "akd_px": math.nan}),
 )
@@ -96,7 +96,7 @@ def test_json_is_flat_with_details_under_their_key(tmp_path: Path) -> None:
     write_json(path, ITEMS)
     found = json.loads(path.read_text())
     assert found["items"][0]["head_psnr"] == 20.0
-    assert found["items"][0]["shapes"] == [{"shape": "jawOpen", "at_full": 0.75}]
+    assert found["items"][0]["shapes"] == [{"shape": "jawOpen", "at_full": 0.75, "leak": None}]
     assert found["items"][1] == {"name": "bob", "head_psnr": 22.0, "akd_px": None}
     assert found["mean"] == {"head_psnr": 21.0, "unheard_of": 1.0, "akd_px": None}
 

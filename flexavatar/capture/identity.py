@@ -84,21 +84,25 @@ def check_human(rgb: NDArray[np.uint8], face: FaceLandmarks) -> None:
         raise FaceError(f"expected a human face, found something like one (score {score:.2f} of 1)")
 
 
-def check_same_person(descriptors: Sequence[NDArray[np.float64]]) -> None:
-    """Raise FaceError naming a photo that is not of the person whom most photos show."""
-    if len(descriptors) < 2:
-        return
-    stacked = np.stack(descriptors)
-    apart = np.linalg.norm(stacked[:, None] - stacked[None], axis=-1)
-    groups = _linked(apart < SAME_PERSON)
-    person = max(groups, key=groups.count)
-    for i, group in enumerate(groups):
+def check_same_person(descriptors: Sequence[NDArray[np.float64]], names: Sequence[str]) -> None:
+    """Raise FaceError naming a picture that is not of the person whom most pictures show."""
+    groups = people_of(descriptors)
+    person = max(groups, key=groups.count, default=0)
+    for name, group, descriptor in zip(names, groups, descriptors, strict=True):
         if group != person:
+            apart = float(np.linalg.norm(descriptor - descriptors[person]))
             raise FaceError(
-                f"expected photos of one person: photo {i + 1} shows another than photo "
-                f"{person + 1} (distance {apart[i, person]:.2f}, one person stays under "
-                f"{SAME_PERSON})"
+                f"expected pictures of one person: {name} shows another than {names[person]} "
+                f"(distance {apart:.2f}, one person stays under {SAME_PERSON})"
             )
+
+
+def people_of(descriptors: Sequence[NDArray[np.float64]]) -> list[int]:
+    """Who is who: for each descriptor the index of the first that is linked to it."""
+    if not descriptors:
+        return []
+    stacked = np.stack(descriptors)
+    return _linked(np.linalg.norm(stacked[:, None] - stacked[None], axis=-1) < SAME_PERSON)
 
 
 def _linked(near: NDArray[np.bool_]) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -43,6 +43,19 @@ class FaceLandmarks:
         """Middle of the bounding box, [2] pixels."""
         xy = self.points[:, :2]
         return (xy.min(0) + xy.max(0)) / 2
+
+    @property
+    def awkwardness(self) -> float:
+        """How far from a face that looks ahead at rest: turned away, eyes shut, mouth open."""
+        points, scores = self.points[:, :2], self.scores
+        left, right = (np.linalg.norm(points[1] - points[side]) for side in (454, 234))
+        turned = abs(float(np.log(max(left, 1.0) / max(right, 1.0))))
+        return turned + self.blink + 0.5 * scores["jawOpen"]
+
+    @property
+    def blink(self) -> float:
+        """Of both eyes, 0 open to 1 shut."""
+        return 0.5 * (self.scores["eyeBlinkLeft"] + self.scores["eyeBlinkRight"])
 
 
 @lru_cache(maxsize=1)
@@ -92,22 +105,29 @@ def detect_face(rgb: NDArray[np.uint8]) -> FaceLandmarks:
     Raises FaceError when there is none, when it is too small, or when several people are equally
     in the picture.
     """
-    faces = detect_faces(rgb) or _faces_in_tiles(rgb)
+    return refine_face(rgb, only_face(detect_faces(rgb) or _faces_in_tiles(rgb), rgb.shape))
+
+
+def only_face(faces: Sequence[FaceLandmarks], shape: Sequence[int]) -> FaceLandmarks:
+    """The face of `faces`, the widest first, that a picture of `shape` is about.
+
+    Raises FaceError as `detect_face`.
+    """
     if not faces:
-        height, width = rgb.shape[:2]
+        height, width = shape[:2]
         raise FaceError(
-            f"expected a photo with one face, found no face in {width} x {height} pixels"
+            f"expected a picture of one face, found no face in {width} x {height} pixels"
         )
     rivals = [face for face in faces if face.width >= RIVAL_SHARE * faces[0].width]
     if len(rivals) > 1:
         raise FaceError(
-            f"expected a photo with one face, found {len(rivals)}: crop it to one person"
+            f"expected a picture of one face, found {len(rivals)}: crop it to one person"
         )
     if faces[0].width < MIN_WIDTH_PX:
         raise FaceError(
             f"expected a face at least {MIN_WIDTH_PX} pixels wide, got {faces[0].width:.0f}"
         )
-    return refine_face(rgb, faces[0])
+    return faces[0]
 
 
 def refine_face(rgb: NDArray[np.uint8], face: FaceLandmarks, size: int = 512) -> FaceLandmarks:

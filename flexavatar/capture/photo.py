@@ -28,6 +28,7 @@ class Photo:
 
     rgb: NDArray[np.uint8]  # [H, W, 3]
     focal_px: float | None  # from EXIF, in pixels of `rgb`; None when the file does not say
+    lens: str | None = None  # photos with the same name have one focal length, if the file says
 
 
 def read_photo(data: bytes) -> Photo:

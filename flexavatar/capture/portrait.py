@@ -28,6 +28,7 @@ class Portrait:
     face: FaceLandmarks  # points in pixels of the crop
     focal_px: float | None  # from EXIF, in pixels of the crop
     enlarged: float  # pixels of the crop per pixel of the photo
+    lens: str | None = None  # portraits of one lens have one focal_px / enlarged
 
     @property
     def face_hull(self) -> NDArray[np.bool_]:
@@ -61,7 +62,8 @@ def crop_portrait(photo: Photo, face: FaceLandmarks, side: int = PORTRAIT_SIDE) 
     matte = largest_part(matte, (int(points[1, 0]), int(points[1, 1])))
     unit = np.asarray(rgb / 255, np.float32)
     focal = None if photo.focal_px is None else photo.focal_px * scale
-    return Portrait(unit, foreground_colors(unit, matte), matte, inside, moved, focal, scale)
+    colors = foreground_colors(unit, matte)
+    return Portrait(unit, colors, matte, inside, moved, focal, scale, photo.lens)
 
 
 def _crop_square(face: FaceLandmarks, side: int) -> tuple[float, float, float]:

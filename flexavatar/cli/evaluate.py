@@ -1,64 +1,108 @@
-"""`flexavatar evaluate`: how good avatars are, in figures."""
+"""`flexavatar evaluate`: how good avatars are, in figures and pictures."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from flexavatar.cli.evaluate_people import EvaluatePeople
+from flexavatar.cli.made import Made
 from flexavatar.cli.progress import progress_bar
 
-Row = Mapping[str, object]
+if TYPE_CHECKING:
+    from flexavatar.evaluation.report import Item
 
 
 @dataclass(frozen=True)
-class EvaluateSelf:
+class EvaluateSelf(Made):
     """An avatar from a video's first frames, re-enacted over the rest, against the video."""
 
     videos: tyro.conf.Positional[tuple[Path, ...]]
     """Videos of one person each."""
     frames: int = 1
     """Frames of the first half that the avatar is made from; 1 takes the first."""
-    json: Path | None = None
-    """Where the figures go as well."""
 
     def run(self) -> None:
         """Score every video."""
-        from flexavatar.evaluation.reenact import evaluate_self
+        from flexavatar.evaluation.published import SELF
+        from flexavatar.evaluation.reenact import ABOUT, evaluate_self
 
-        rows: list[Row] = []
+        items: list[Item] = []
         for video in self.videos:
             with progress_bar(f"re-enacting {video.name}") as report:
-                rows.append(
-                    {"name": video.name} | asdict(evaluate_self(video, self.frames, None, report))
-                )
-        publish(rows, self.json)
+                items.append(evaluate_self(video, self.frames, self.config, report))
+        self.publish("self", ABOUT, items, SELF)
 
 
 @dataclass(frozen=True)
-class EvaluateExpressions:
+class EvaluateCross(Made):
+    """One avatar a photo, driven by a video of somebody else."""
+
+    video: tyro.conf.Positional[Path]
+    """The driver."""
+    photos: tyro.conf.Positional[tuple[Path, ...]]
+    """One avatar is made from each."""
+
+    def run(self) -> None:
+        """Score every photo's avatar."""
+        from flexavatar.evaluation.cross import ABOUT, EVALUATED, evaluate_cross, read_driver
+        from flexavatar.evaluation.published import CROSS
+
+        with progress_bar(f"reading {self.video.name}") as report:
+            driver = read_driver(self.video, EVALUATED, report)
+        items: list[Item] = []
+        for photo in self.photos:
+            with progress_bar(f"driving {photo.name}") as report:
+                data = photo.read_bytes()
+                items.append(evaluate_cross(driver, data, photo.name, self.config, report))
+        self.publish("cross", ABOUT, items, CROSS)
+
+
+@dataclass(frozen=True)
+class EvaluateViews(Made):
+    """Avatars from ever more photos of one person, against one that is held out."""
+
+    photos: tyro.conf.Positional[tuple[Path, ...]]
+    """Two or more photos of one person."""
+    held: int | None = None
+    """Number of the photo held out, from 1; the last if not given."""
+
+    def run(self) -> None:
+        """Score the held view."""
+        from flexavatar.evaluation.published import VIEWS
+        from flexavatar.evaluation.views import ABOUT, evaluate_views
+
+        held = len(self.photos) if self.held is None else self.held
+        named = 0 < held <= len(self.photos)
+        name = self.photos[held - 1].name if named else f"photo {held}"
+        with progress_bar(f"holding out {name}") as report:
+            data = [photo.read_bytes() for photo in self.photos]
+            item = evaluate_views(data, held, name, self.config, report)
+        self.publish("views", ABOUT, [item], VIEWS)
+
+
+@dataclass(frozen=True)
+class EvaluateExpressions(Made):
     """Every ARKit shape asked of an avatar, drawn, and seen again by MediaPipe."""
 
     photos: tyro.conf.Positional[tuple[Path, ...]]
     """One avatar is made from each."""
-    json: Path | None = None
-    """Where the figures go as well, with those of each shape."""
 
     def run(self) -> None:
         """Score every photo's avatar."""
         from flexavatar.create import create_avatar
-        from flexavatar.evaluation.expressions import expression_report
+        from flexavatar.evaluation.expressions import ABOUT, evaluate_expressions
 
-        rows: list[Row] = []
+        items: list[Item] = []
         for photo in self.photos:
+            with progress_bar(f"making {photo.name}") as report:
+                avatar = create_avatar([photo.read_bytes()], self.config, report)
             with progress_bar(f"asking {photo.name}") as report:
-                avatar = create_avatar([photo.read_bytes()], None, report)
-                rows.append({"name": photo.name} | asdict(expression_report(avatar)))
-        publish(rows, self.json)
+                items.append(evaluate_expressions(avatar, photo.name, report))
+        self.publish("expressions", ABOUT, items)
 
 
 @dataclass(frozen=True)
@@ -67,26 +111,12 @@ class Evaluate:
 
     what: tyro.conf.OmitArgPrefixes[
         Annotated[EvaluateSelf, tyro.conf.subcommand("self", prefix_name=False)]
+        | Annotated[EvaluateCross, tyro.conf.subcommand("cross", prefix_name=False)]
+        | Annotated[EvaluateViews, tyro.conf.subcommand("views", prefix_name=False)]
         | Annotated[EvaluateExpressions, tyro.conf.subcommand("expressions", prefix_name=False)]
+        | Annotated[EvaluatePeople, tyro.conf.subcommand("people", prefix_name=False)]
     ]
 
     def run(self) -> None:
         """Carry out the chosen protocol."""
         self.what.run()
-
-
-def publish(rows: Sequence[Row], path: Path | None) -> None:
-    """Print one line an item and their mean; write `items` and `mean` as JSON if asked."""
-    mean = mean_row(rows)
-    for row in (*rows, {"name": "mean", **mean}):
-        figures = (f"{k} {v:.3f}" for k, v in row.items() if isinstance(v, float))
-        print(f"{row['name']}: {', '.join(figures)}")
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"items": list(rows), "mean": mean}, indent=1) + "\n")
-
-
-def mean_row(rows: Sequence[Row]) -> dict[str, float]:
-    """Mean of every figure that all rows have."""
-    names = [k for k, v in rows[0].items() if isinstance(v, float)] if rows else []
-    return {k: sum(float(str(row[k])) for row in rows) / len(rows) for k in names}

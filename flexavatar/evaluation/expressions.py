@@ -6,31 +6,43 @@ shown to MediaPipe, whose scores for all shapes are compared with what was asked
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flexavatar.avatar import Avatar
-from flexavatar.capture.landmarks import detect_faces, refine_face
-from flexavatar.errors import FaceError
-from flexavatar.evaluation.sheet import Stage
+from flexavatar.evaluation.apertures import aperture_figures
+from flexavatar.evaluation.combinations import COMBINATIONS, combinations
+from flexavatar.evaluation.report import Item, Picture
+from flexavatar.evaluation.watch import Reading, Watch
 from flexavatar.head.arkit import ARKIT_NAMES, mirrored_name
 
+ABOUT = """Every ARKit shape is asked of an avatar alone, at 0, 0.25, 0.5, 0.75 and 1, drawn in the
+photo's view and seen again by MediaPipe. Response: its score for that shape at 1 less that at rest.
+Leak: the largest change of any other score, the mirror image included; some shapes go together on
+real faces too (a blink looks down). Its scores can hardly tell some shapes apart on anybody: these
+are left out of the means and marked.
+
+Lids, lips and gaze are measured on landmarks besides: gaps over the width of the eye, or for
+the lips over the distance of the eyes' outer corners; closure is 1 when nothing stays open, for the
+lips from jawOpen alone to jawOpen with mouthClose. In a combination each part should show as it
+does alone: kept is the share of its response that is left."""
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 BLIND = (
     "cheekPuff", "cheekSquint", "eyeSquint", "jawForward", "jawLeft", "jawRight", "mouthDimple",
     "noseSneer", "tongueOut", "mouthClose",
 )  # fmt: skip
 """Shapes that MediaPipe's scores hardly tell apart on real faces; both sides of each."""
-
-Scores = Mapping[str, float]
+SIDEWAYS = (("eyeLookOutLeft", "eyeLookInRight"), ("eyeLookInLeft", "eyeLookOutRight"))
+UPWARD = (("eyeLookUpLeft", "eyeLookUpRight"), ("eyeLookDownLeft", "eyeLookDownRight"))
+Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
 class ShapeResponse:
-    """How one shape is seen when it alone is asked for."""
+    """How one shape is seen when it alone is asked for; NaN where no face was found."""
 
     shape: str
     at_rest: float
@@ -41,113 +53,94 @@ class ShapeResponse:
     """Of asked and seen over LEVELS; 0 if what is seen does not change."""
     leak: float
     """Largest change of any other shape, its mirror image included."""
+    leak_to: str
+    """Where to."""
+    seen: bool
+    """MediaPipe can tell this shape from others: it counts in the means."""
 
 
-@dataclass(frozen=True)
-class ExpressionReport:
-    """The 52 shapes of one avatar, and what matters most by itself."""
-
-    shapes: tuple[ShapeResponse, ...]
-    blink_rest: float
-    blink_full: float
-    jaw_rest: float
-    jaw_full: float
-    gaze_correlation: float
-    mean_correlation: float
-    """Over the shapes that MediaPipe can see."""
-    asymmetry: float
-    """Mean difference of left and right responses at full."""
-
-
-def expression_report(
-    avatar: Avatar, progress: Callable[[str, float], None] = lambda what, share: None
-) -> ExpressionReport:
-    """Ask for every shape. Raises FaceError if MediaPipe finds no face in the avatar at rest."""
-    watch = _Watch(Stage.of(avatar))
-    rest = watch.scores({})
+def evaluate_expressions(
+    avatar: Avatar, name: str, progress: Progress = lambda what, share: None
+) -> Item:
+    """Ask for every shape and some pairs. Raises FaceError if no face is found at rest."""
+    watch = Watch(avatar)
     rows: list[ShapeResponse] = []
+    pictures = [Picture("at rest", watch.crop(watch.rest))]
     for i, shape in enumerate(ARKIT_NAMES):
-        seen = [rest, *(watch.scores({shape: level}) for level in LEVELS[1:])]
-        rows.append(_response(shape, seen))
-        progress(shape, (i + 1) / len(ARKIT_NAMES))
-    found = {row.shape: row for row in rows}
-    blinks = [watch.scores({"eyeBlinkLeft": v, "eyeBlinkRight": v}) for v in (0.0, 1.0)]
-    visible = [r.correlation for r in rows if not r.shape.startswith(BLIND)]
-    sided = [r for r in rows if r.shape.endswith("Left") and not r.shape.startswith(BLIND)]
-    return ExpressionReport(
-        shapes=tuple(rows),
-        blink_rest=_both(blinks[0], "eyeBlink"),
-        blink_full=_both(blinks[1], "eyeBlink"),
-        jaw_rest=found["jawOpen"].at_rest,
-        jaw_full=found["jawOpen"].at_full,
-        gaze_correlation=_gaze_correlation(watch),
-        mean_correlation=float(np.mean(visible)),
-        asymmetry=float(
-            np.mean([abs(r.at_full - found[mirrored_name(r.shape)].at_full) for r in sided])
-        ),
-    )
+        progress(shape, 0.8 * i / len(ARKIT_NAMES))
+        readings = [watch.rest, *(watch.read({shape: level}) for level in LEVELS[1:])]
+        rows.append(_response(shape, readings))
+        pictures.append(Picture(_caption(rows[-1]), watch.crop(readings[-1])))
+    progress("lids, lips and gaze", 0.8)
+    own = _by_themselves(watch, rows) | aperture_figures(watch)
+    pairs = []
+    for i, (company, picture) in enumerate(combinations(watch)):
+        progress(company.name, 0.85 + 0.15 * (i + 1) / len(COMBINATIONS))
+        pairs.append(company)
+        pictures.append(picture)
+    kept = [share for c in pairs for share in (c.kept_first, c.kept_second)]
+    figures = _means(rows) | own | {"combination_kept": float(np.nanmean(kept))}
+    tables = {"shapes": [asdict(r) for r in rows], "combinations": [asdict(c) for c in pairs]}
+    return Item(name, figures, pictures, tables=tables)
 
 
-class _Watch:
-    """Draws an avatar and reads its face."""
-
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
-
-    def scores(self, weights: Mapping[str, float]) -> Scores:
-        """MediaPipe's scores of the avatar with these ARKit weights."""
-        picture = self.stage.shoot(self.stage.codes(weights), self.stage.avatar.camera)
-        rgb: NDArray[np.uint8] = np.ascontiguousarray(picture)
-        faces = detect_faces(rgb)
-        if not faces:
-            raise FaceError(f"expected a face in the avatar with {dict(weights)}, found none")
-        return refine_face(rgb, faces[0]).scores
-
-
-def _response(shape: str, seen: Sequence[Scores]) -> ShapeResponse:
-    own = np.array([scores.get(shape, 0.0) for scores in seen])
+def _response(shape: str, readings: Sequence[Reading]) -> ShapeResponse:
+    own = np.array([reading.score(shape) for reading in readings])
     flat = float(np.std(own)) < 1e-4
-    others = [abs(seen[-1][n] - seen[0][n]) for n in seen[0] if n != shape]
+    others = [n for n in ARKIT_NAMES if n != shape]
+    leaks = [abs(readings[-1].score(n) - readings[0].score(n)) for n in others]
+    most = int(np.argmax(leaks))
     return ShapeResponse(
         shape,
         float(own[0]),
         float(own[-1]),
         0.0 if flat else float(np.corrcoef(LEVELS, own)[0, 1]),
-        float(max(others)),
+        float(leaks[most]),
+        others[most],
+        not shape.startswith(BLIND),
     )
 
 
-def _both(scores: Scores, name: str) -> float:
-    """Mean of left and right."""
-    return 0.5 * (scores[f"{name}Left"] + scores[f"{name}Right"])
+def _caption(row: ShapeResponse) -> str:
+    mark = "" if row.seen else " (hardly seen on anybody)"
+    return f"{row.shape}{mark}: {row.at_rest:.2f} to {row.at_full:.2f}, leak {row.leak:.2f}"
 
 
-def _gaze_correlation(watch: _Watch) -> float:
-    """Of asked and seen gaze, sideways and up and down, over a sweep of both: the lesser one."""
-    steps = np.linspace(-1, 1, 7)
-    sideways = [_sideways(watch.scores(_look(float(x), 0.0))) for x in steps]
-    upward = [_upward(watch.scores(_look(0.0, float(y)))) for y in steps]
-    return float(min(np.corrcoef(steps, sideways)[0, 1], np.corrcoef(steps, upward)[0, 1]))
-
-
-def _look(x: float, y: float) -> dict[str, float]:
-    """Both eyes to the person's left (x > 0) and up (y > 0)."""
+def _means(rows: Sequence[ShapeResponse]) -> dict[str, float]:
+    """Over the shapes that MediaPipe can see."""
+    seen = [row for row in rows if row.seen]
+    found = {row.shape: row for row in rows}
+    sided = [row for row in seen if row.shape.endswith("Left")]
+    apart = [abs(row.at_full - found[mirrored_name(row.shape)].at_full) for row in sided]
     return {
-        "eyeLookOutLeft": max(x, 0.0),
-        "eyeLookInRight": max(x, 0.0),
-        "eyeLookInLeft": max(-x, 0.0),
-        "eyeLookOutRight": max(-x, 0.0),
-        "eyeLookUpLeft": max(y, 0.0),
-        "eyeLookUpRight": max(y, 0.0),
-        "eyeLookDownLeft": max(-y, 0.0),
-        "eyeLookDownRight": max(-y, 0.0),
+        "correlation": float(np.nanmean([row.correlation for row in seen])),
+        "response": float(np.nanmean([row.at_full - row.at_rest for row in seen])),
+        "leak": float(np.nanmean([row.leak for row in seen])),
+        "asymmetry": float(np.nanmean(apart)),
+        "unseen": float(sum(math.isnan(row.at_full) for row in rows)),
     }
 
 
-def _sideways(scores: Scores) -> float:
-    left = scores["eyeLookOutLeft"] + scores["eyeLookInRight"]
-    return 0.5 * (left - scores["eyeLookInLeft"] - scores["eyeLookOutRight"])
+def _by_themselves(watch: Watch, rows: Sequence[ShapeResponse]) -> dict[str, float]:
+    """Jaw, blink and gaze: what is noticed first."""
+    jaw = next(row for row in rows if row.shape == "jawOpen")
+    blink = ("eyeBlinkLeft", "eyeBlinkRight")
+    shut = watch.read(dict.fromkeys(blink, 1.0))
+    return {
+        "jaw_rest": jaw.at_rest,
+        "jaw_full": jaw.at_full,
+        "blink_rest": watch.rest.mean_score(*blink),
+        "blink_full": shut.mean_score(*blink),
+        "gaze_correlation": min(_sweep(watch, *SIDEWAYS), _sweep(watch, *UPWARD)),
+    }
 
 
-def _upward(scores: Scores) -> float:
-    return _both(scores, "eyeLookUp") - _both(scores, "eyeLookDown")
+def _sweep(watch: Watch, ahead: tuple[str, str], back: tuple[str, str]) -> float:
+    """Correlation of asked and seen gaze, from all the way back to all the way ahead."""
+    steps = np.linspace(-1, 1, 7)
+    seen: list[float] = []
+    for step in steps:
+        asked = dict.fromkeys(ahead if step > 0 else back, abs(float(step)))
+        reading = watch.read(asked)
+        seen.append(reading.mean_score(*ahead) - reading.mean_score(*back))
+    return float(np.corrcoef(steps, seen)[0, 1])

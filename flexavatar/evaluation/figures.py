@@ -26,25 +26,54 @@ FIGURES: Mapping[str, Figure] = {
     "hull_psnr": Figure("dB", "higher", "face hull: the convex hull of the landmarks"),
     "hull_ssim": Figure("0..1", "higher", "structural similarity in the face hull"),
     "haarpsi_distance": Figure(
-        "0..1", "lower", "1 − HaarPSI of the whole picture over grey (not LPIPS)"
+        "0..1", "lower", "1 − HaarPSI in the head: a perceptual distance, but not LPIPS"
     ),
     "identity_distance": Figure(
         "dlib", "lower", "between face descriptors; one person 0.3 to 0.5, strangers over 0.6"
     ),
     "akd_px": Figure("px", "lower", "mean distance of 468 landmarks at 512 pixels a side"),
     "aed": Figure(
-        "weights", "lower", "mean distance of the 52 ARKit weights, tracked in avatar and truth"
+        "weights", "lower", "mean difference of the 52 ARKit weights, tracked in avatar and truth"
     ),
     "apd_deg": Figure("°", "lower", "angle between the head rotations, tracked in both"),
+    "gaze_deg": Figure("°", "lower", "mean difference of the eyes' pitch and yaw in the head"),
     "copy_psnr": Figure("dB", "higher", "baseline in the head: the first frame, copied"),
     "warp_psnr": Figure(
         "dB", "higher", "baseline in the head: the first frame, moved by a 2D similarity"
     ),
-    "jod": Figure("0..10", "higher", "just-objectionable differences of a run of frames; 10: none"),
     "jitter_px": Figure(
-        "px", "lower", "trembling of the avatar's landmarks that the truth's do not have"
+        "px", "lower", "trembling of the avatar's landmarks over a second of frames"
     ),
-    "unseen": Figure("frames", "lower", "drawn frames in which no face was found; not scored"),
+    "truth_jitter_px": Figure("px", "", "the same of the truth: what jitter_px should be"),
+    "tof_px": Figure("px", "lower", "distance of the optical flows of avatar and truth (tOF)"),
+    "unseen": Figure("pictures", "lower", "drawn pictures in which no face was found"),
+    "gain_db": Figure("dB", "higher", "head_psnr from all the photos less that from one"),
+    "correlation": Figure("−1..1", "higher", "of asked and seen, mean of the shapes"),
+    "response": Figure("0..1", "higher", "seen at 1 less seen at rest, mean of the shapes"),
+    "leak": Figure("0..1", "lower", "largest change of another score, mean of the shapes"),
+    "asymmetry": Figure("0..1", "lower", "difference of left and right at 1"),
+    "combination_kept": Figure("0..1", "higher", "share of a part's response left in company"),
+    "jaw_rest": Figure("0..1", "lower", "jawOpen seen at rest"),
+    "jaw_full": Figure("0..1", "higher", "jawOpen seen when it is asked"),
+    "blink_rest": Figure("0..1", "lower", "eyeBlink seen at rest"),
+    "blink_full": Figure("0..1", "higher", "eyeBlink seen when it is asked"),
+    "gaze_correlation": Figure("−1..1", "higher", "of asked and seen, the worse of x and y"),
+    "lid_gap_rest": Figure("eye width", "", "distance of the lids at rest"),
+    "lid_gap_blink": Figure("eye width", "lower", "distance of the lids in a blink"),
+    "lid_closure": Figure("0..1", "higher", "1 − gap in a blink over gap at rest"),
+    "lip_gap_rest": Figure("eye distance", "lower", "distance of the inner lips at rest"),
+    "lip_gap_open": Figure("eye distance", "higher", "the same at jawOpen"),
+    "lip_gap_closed": Figure("eye distance", "lower", "the same at jawOpen with mouthClose"),
+    "lip_closure": Figure("0..1", "higher", "1 − gap with mouthClose over gap without"),
+    "gaze_span_x": Figure("eye width", "higher", "way of the irises from left to right"),
+    "gaze_span_y": Figure("eye width", "higher", "way of the irises from up to down"),
+    "front_psnr": Figure("dB", "higher", "head from the front, at rest"),
+    "side_psnr": Figure("dB", "higher", "head from 30 and 60 degrees to both sides"),
+    "profile_psnr": Figure("dB", "higher", "head from 90 degrees to both sides"),
+    "back_psnr": Figure("dB", "higher", "head from behind and from 135 degrees"),
+    "tilt_psnr": Figure("dB", "higher", "head from 25 degrees above and below"),
+    "expression_psnr": Figure("dB", "higher", "head from the front with expressions held out"),
+    "face_mm": Figure("mm", "lower", "distance of the faces' surfaces at rest, sizes aligned"),
 }
 """By name. What is not listed is shown without a unit."""
 
@@ -58,6 +87,11 @@ def mean_figures(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Mean of every figure over the rows that have it; NaN counts as not having it."""
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: _mean([row.get(name, math.nan) for row in rows]) for name in names}
+
+
+def total_figures(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Means over the pictures of one input; `unseen` is counted."""
+    return mean_figures(rows) | {"unseen": sum(row["unseen"] for row in rows)}
 
 
 def _mean(values: Sequence[float]) -> float:

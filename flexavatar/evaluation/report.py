@@ -80,7 +80,8 @@ def write_report(
 def write_json(path: Path, items: Sequence[Item]) -> None:
     """`{"items": [{"name": .., figures.., tables..}], "mean": {..}}`; null where NaN."""
     rows = [
-        {"name": item.name} | _finite(item.figures) | {k: list(v) for k, v in item.tables.items()}
+        {"name": item.name, **_finite(item.figures)}
+        | {key: [_finite(row) for row in rows] for key, rows in item.tables.items()}
         for item in items
     ]
     mean = _finite(mean_figures([item.figures for item in items]))
@@ -104,9 +105,10 @@ def data_uri(rgb: NDArray[np.uint8]) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
 
 
-def _finite(figures: Mapping[str, float]) -> dict[str, float | None]:
-    """JSON knows no NaN."""
-    return {k: float(v) if math.isfinite(v) else None for k, v in figures.items()}
+def _finite(row: Mapping[str, object]) -> dict[str, object]:
+    """JSON knows no NaN and no infinity."""
+    bad = {k for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)}
+    return {k: None if k in bad else v for k, v in row.items()}
 
 
 def _shown(value: object) -> str:

@@ -1,0 +1,218 @@
+"""The frames of a video that say most about one head: sharp, and as different as it has them.
+
+Up to 64 frames are looked at. Neighbours that show the face in the same place are one run, and
+dlib's descriptor says which runs are the same person. Of the scene where that person is seen most,
+the frame that looks ahead at rest comes first; then, again and again, the one that is furthest in
+head pose and expression from all that are chosen (farthest-point sampling), sharp ones preferred.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from flexavatar.capture.identity import describe, people_of
+from flexavatar.capture.landmarks import FaceLandmarks, detect_faces, only_face, refine_face
+from flexavatar.capture.photo import WORKING_SIDE
+from flexavatar.errors import FaceError
+from flexavatar.formats.footage import Footage, frames_of, open_footage
+
+CANDIDATES = 64
+LOOKED_AT_SIDE = 1_280
+"""Pixels of the longer side while choosing; what is chosen is read again at WORKING_SIDE."""
+FRAMES = 8
+"""Taken of one video, if it has so many that differ."""
+
+FACE_SIDE = 128
+"""Sharpness is measured with the face at this size."""
+BLURRED_SHARE = 0.5
+"""A frame with less than this of the sharpness of good ones, the upper quartile, is not taken."""
+CUT_DISTANCE = 0.45
+"""Hellinger distance of the colours of neighbours, above which they are different scenes."""
+RIVAL_SHARE = 0.5
+"""Another person who is seen this often, as a share, makes it a video of two."""
+NEWS = 0.3
+"""A frame less different than this from a chosen one adds nothing; 1 is YAW_DEG."""
+
+YAW_DEG = PITCH_DEG = 12.0
+"""A turn that is worth a frame of its own."""
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class PickedFrame:
+    """A frame of a video, and the one face in it."""
+
+    rgb: NDArray[np.uint8]  # [H, W, 3]
+    face: FaceLandmarks
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One look at a frame that shows one face."""
+
+    number: int
+    face: FaceLandmarks
+    sharpness: float
+    longest: int
+    """Pixels of the longer side of the picture that `face` is measured in."""
+
+    @property
+    def traits(self) -> NDArray[np.float64]:
+        """[6] yaw, pitch, blink, jaw, smile, pucker; 1 is a difference worth a frame."""
+        yaw, pitch = turned_deg(self.face)
+        s = self.face.scores
+        smile = 0.5 * (s["mouthSmileLeft"] + s["mouthSmileRight"])
+        shape = (self.face.blink / 0.5, s["jawOpen"] / 0.25, smile / 0.5, s["mouthPucker"] / 0.7)
+        return np.array([yaw / YAW_DEG, pitch / PITCH_DEG, *shape])
+
+
+@dataclass
+class _Run:
+    """Neighbouring sightings of one face that stays where it is."""
+
+    scene: int
+    best: Sighting
+    picture: NDArray[np.uint8]  # [H, W, 3] of the best
+    sightings: list[Sighting] = field(default_factory=list)
+
+    def goes_on_with(self, face: FaceLandmarks) -> bool:
+        """Whether that face can be the next of this run."""
+        last = self.sightings[-1].face
+        apart = float(np.linalg.norm(face.centre - last.centre))
+        return apart < 0.5 * last.width and 0.7 < face.width / last.width < 1.4
+
+    def add(self, sighting: Sighting, picture: NDArray[np.uint8]) -> None:
+        """The next; it becomes the best if it looks ahead more."""
+        self.sightings.append(sighting)
+        if sighting.face.awkwardness < self.best.face.awkwardness:
+            self.best, self.picture = sighting, picture
+
+
+def pick_frames(
+    data: bytes, count: int = FRAMES, progress: Progress = lambda share: None
+) -> list[PickedFrame]:
+    """Up to `count` frames of a video file of one person, the best portrait first.
+
+    The same bytes always give the same frames. `progress` hears 0..1. Raises ImageError for a file
+    that cannot be read or is too long or large, and FaceError for a video without a face, with
+    several in each frame, or of several people.
+    """
+    footage = open_footage(data)
+    runs = _look(footage, lambda share: progress(0.85 * share))
+    chosen = choose(_of_one_scene(runs), count)
+    progress(0.9)
+    pictures = dict(frames_of(footage, [s.number for s in chosen], WORKING_SIDE))
+    return [_picked(pictures[s.number], s) for s in chosen]
+
+
+def _picked(rgb: NDArray[np.uint8], sighting: Sighting) -> PickedFrame:
+    """The same frame, larger or as large, with the face found where it was."""
+    ratio = max(rgb.shape) / sighting.longest
+    points = sighting.face.points * np.float32(ratio)
+    return PickedFrame(rgb, refine_face(rgb, FaceLandmarks(points, sighting.face.scores)))
+
+
+def choose(sightings: Sequence[Sighting], count: int) -> list[Sighting]:
+    """The best portrait, then what differs most from all that are chosen; fewer if none does."""
+    sharp = float(np.percentile([s.sharpness for s in sightings], 75))
+    clear = [s for s in sightings if s.sharpness >= BLURRED_SHARE * sharp]
+    traits = np.stack([s.traits for s in clear])  # [N, 6]
+    quality = np.array([min(1.0, s.sharpness / max(sharp, 1e-9)) for s in clear])
+    tilted = np.abs(traits[:, 1] - np.median(traits[:, 1]))  # people film from above or below
+    awkward = np.array([s.face.awkwardness for s in clear])
+    unlike_a_portrait = awkward + 0.3 * (tilted + traits[:, 4] + traits[:, 5]) - quality
+    chosen = [int(np.argmin(unlike_a_portrait))]
+    while len(chosen) < count:
+        apart = np.linalg.norm(traits[:, None] - traits[None, chosen], axis=-1).min(1) * quality
+        if apart.max() < NEWS:
+            break
+        chosen.append(int(np.argmax(apart)))
+    return [clear[i] for i in chosen]
+
+
+def turned_deg(face: FaceLandmarks) -> tuple[float, float]:
+    """Yaw and pitch of a face by its own landmarks' depth, degrees; rough beyond 40."""
+    across = face.points[454] - face.points[234]
+    down = face.points[152] - face.points[10]
+    yaw, pitch = np.arctan2(across[2], across[0]), np.arctan2(down[2], down[1])
+    return float(np.degrees(yaw)), float(np.degrees(pitch))
+
+
+def _look(footage: Footage, progress: Progress) -> list[_Run]:
+    """Every face that has a frame to itself, in order of time. FaceError if there is none."""
+    numbers = footage.spread(CANDIDATES)
+    runs: list[_Run] = []
+    faults: Counter[str] = Counter()
+    run, scene, before = None, 0, None
+    for i, (number, rgb) in enumerate(frames_of(footage, numbers, LOOKED_AT_SIDE), 1):
+        progress(i / len(numbers))
+        colors = _histogram(rgb)
+        if before is not None and _hellinger(colors, before) > CUT_DISTANCE:
+            scene += 1
+        before = colors
+        try:
+            face = only_face(detect_faces(rgb), rgb.shape)
+        except FaceError as error:
+            faults[str(error)] += 1
+            run = None
+            continue
+        sighting = Sighting(number, face, _sharpness(rgb, face), max(rgb.shape))
+        if run is None or run.scene != scene or not run.goes_on_with(face):
+            run = _Run(scene, sighting, rgb)
+            runs.append(run)
+        run.add(sighting, rgb)
+    if not runs:
+        often = "; ".join(f"{fault} ({n} times)" for fault, n in faults.most_common(2))
+        raise FaceError(f"no frame of {len(numbers)} looked at can be used: {often}")
+    return runs
+
+
+def _of_one_scene(runs: Sequence[_Run]) -> list[Sighting]:
+    """Of whom the video shows most, in the scene that shows them most: one lens, one light."""
+    people = people_of([describe(run.picture, run.best.face) for run in runs])
+    seen: Counter[int] = Counter()
+    for person, run in zip(people, runs, strict=True):
+        seen[person] += len(run.sightings)
+    (person, most), *others = seen.most_common()
+    if others and others[0][1] >= RIVAL_SHARE * most:
+        raise FaceError(
+            f"expected a video of one person, got one of {len(seen)}: of {seen.total()} frames "
+            f"looked at one is in {most} and another in {others[0][1]}; cut it to one of them"
+        )
+    scenes: Counter[int] = Counter()
+    theirs = [run for who, run in zip(people, runs, strict=True) if who == person]
+    for run in theirs:
+        scenes[run.scene] += len(run.sightings)
+    scene = scenes.most_common(1)[0][0]
+    return [s for run in theirs if run.scene == scene for s in run.sightings]
+
+
+def _sharpness(rgb: NDArray[np.uint8], face: FaceLandmarks) -> float:
+    """Variance of the Laplacian of the face at FACE_SIDE pixels, grey levels squared."""
+    low = np.maximum(face.points[:, :2].min(0).astype(int), 0)
+    high = face.points[:, :2].max(0).astype(int) + 1
+    crop = rgb[low[1] : high[1], low[0] : high[0]]
+    if not crop.size:
+        return 0.0
+    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (FACE_SIDE, FACE_SIDE), interpolation=cv2.INTER_AREA)
+    return float(cv2.Laplacian(small, cv2.CV_64F).var())
+
+
+def _histogram(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Shares of 8 x 8 x 8 colours, [512], of every eighth pixel each way."""
+    coarse = rgb[::8, ::8].astype(np.int64) >> 5
+    index = (coarse[..., 0] << 6) + (coarse[..., 1] << 3) + coarse[..., 2]
+    return np.bincount(index.ravel(), minlength=512) / index.size
+
+
+def _hellinger(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Distance of two histograms, 0 the same to 1 nothing in common."""
+    return float(np.sqrt(max(0.0, 1 - np.sqrt(one * other).sum())))

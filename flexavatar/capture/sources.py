@@ -1,0 +1,86 @@
+"""What a caller gives, photos and videos of one person, -> checked portraits of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flexavatar.capture.clip import FRAMES, pick_frames
+from flexavatar.capture.identity import check_human, check_same_person, describe
+from flexavatar.capture.landmarks import FaceLandmarks, detect_face
+from flexavatar.capture.photo import Photo, photo_from_array, read_photo
+from flexavatar.capture.portrait import Portrait, crop_portrait
+from flexavatar.errors import FaceError, ImageError, InputError
+from flexavatar.formats.footage import container_of
+
+MAX_PHOTOS = 16
+"""Of one avatar, frames of its videos included."""
+PICKING_SHARE = 0.6
+"""Of the time that a video takes, before its frames are read as photos are."""
+
+Source = bytes | NDArray[np.uint8]
+"""A photo's or a video's file, or a decoded picture [H, W, 3]."""
+Progress = Callable[[str, float], None]
+
+
+def read_portraits(sources: Sequence[Source], progress: Progress) -> list[Portrait]:
+    """1 to 16 photos and videos -> up to 16 portraits, the best first whatever the order.
+
+    A video gives up to 8 frames, or its part of what the photos leave of 16. Raises InputError for
+    a wrong number of sources; ImageError, FaceError with the number of the one that cannot be used.
+    """
+    if not 1 <= len(sources) <= MAX_PHOTOS:
+        raise InputError(f"photos: expected 1 to {MAX_PHOTOS}, got {len(sources)}")
+    videos = sum(map(_is_video, sources))
+    frames = min(FRAMES, (MAX_PHOTOS - len(sources) + videos) // max(videos, 1))
+    names = [f"{'video' if _is_video(s) else 'photo'} {i}" for i, s in enumerate(sources, 1)]
+    portraits: list[Portrait] = []
+    descriptors: list[NDArray[np.float64]] = []
+    for i, (source, name) in enumerate(zip(sources, names, strict=True)):
+        report = _part(progress, f"reading {name} of {len(sources)}", i, len(sources))
+        try:
+            found, descriptor = _read_one(source, name, frames, report)
+        except (ImageError, FaceError) as error:
+            raise type(error)(f"{name}: {error}") from None
+        portraits += found
+        descriptors.append(descriptor)
+    check_same_person(descriptors, names)
+    return sorted(portraits, key=lambda portrait: portrait.awkwardness)
+
+
+def _is_video(source: Source) -> bool:
+    return isinstance(source, bytes) and container_of(source) is not None
+
+
+def _part(progress: Progress, what: str, done: int, of: int) -> Callable[[float], None]:
+    """Progress of the next of several equal parts; says at once that it begins."""
+    progress(what, done / of)
+    return lambda share: progress(what, (done + share) / of)
+
+
+def _read_one(
+    source: Source, name: str, frames: int, report: Callable[[float], None]
+) -> tuple[list[Portrait], NDArray[np.float64]]:
+    """Its portraits, and the descriptor of the first one's face."""
+    sights = _sights_of(source, name, frames, lambda share: report(PICKING_SHARE * share))
+    first, face = sights[0]
+    check_human(first.rgb, face)  # a video's other frames are known to show the same face
+    portraits: list[Portrait] = []
+    for i, sight in enumerate(sights):
+        report(PICKING_SHARE + (1 - PICKING_SHARE) * i / len(sights))
+        portraits.append(crop_portrait(*sight))
+    return portraits, describe(first.rgb, face)
+
+
+def _sights_of(
+    source: Source, name: str, frames: int, report: Callable[[float], None]
+) -> list[tuple[Photo, FaceLandmarks]]:
+    """The photo itself, or what is picked of a video, each with its face."""
+    if _is_video(source):
+        picked = pick_frames(bytes(source), frames, report)
+        return [(replace(photo_from_array(p.rgb), lens=name), p.face) for p in picked]
+    photo = read_photo(source) if isinstance(source, bytes) else photo_from_array(source)
+    return [(photo, detect_face(photo.rgb))]

@@ -1,0 +1,99 @@
+"""Cross-reenactment: an avatar of one person driven by a video of another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flexavatar.capture.photo import read_photo
+from flexavatar.capture.rig import load_track_rig
+from flexavatar.capture.track import PhotoPose, track
+from flexavatar.create import CreateConfig, create_avatar
+from flexavatar.errors import FaceError
+from flexavatar.evaluation.codes import Actor, Drive, actor_of, draw, drive_of, pose_of
+from flexavatar.evaluation.compare import face_figures, strip
+from flexavatar.evaluation.figures import total_figures
+from flexavatar.evaluation.reenact import EVALUATED, PICTURED, evenly
+from flexavatar.evaluation.report import Item, Picture
+from flexavatar.evaluation.sight import Shown, find_face, see, see_frames
+from flexavatar.formats.video import count_frames
+
+ABOUT = """An avatar of each photo, driven by the same video: expression, gaze and head rotation are
+those that the tracker sees in the driver, whose identity is held and not passed on. They are
+taken as they are and not as changes from the driver's first frame: so what is asked is known in
+every frame and nothing depends on what the driver did first, at the price that a driver whose brows
+sit high at rest lifts those of the avatar. Distance and framing stay the photo's.
+
+There is no true picture to compare with. Likeness is measured against the photo, expression and
+pose against what was asked, by the same tracker, now in the drawn avatar."""
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Driver:
+    """A person in a video, as the tracker sees them."""
+
+    numbers: tuple[int, ...]
+    truths: tuple[Shown, ...]
+    """For the report only, [S, S, 3]."""
+    poses: tuple[PhotoPose, ...]
+
+
+def read_driver(
+    video: Path, frames: int = EVALUATED, progress: Progress = lambda what, share: None
+) -> Driver:
+    """Evenly spaced frames, with the identity of the first one that has a face held in all.
+
+    Raises FaceError if no frame has a face.
+    """
+    wanted = evenly(0, count_frames(video) - 1, frames)
+    numbers: list[int] = []
+    truths: list[Shown] = []
+    poses: list[PhotoPose] = []
+    betas = None
+    for n, (number, sight) in enumerate(see_frames(video, wanted)):
+        progress(f"driver's frame {number}", (n + 1) / len(wanted))
+        if sight is None:
+            continue
+        if betas is None:
+            betas = track([sight.portrait], load_track_rig()).betas
+        numbers.append(number)
+        truths.append(sight.truth)
+        poses.append(pose_of(sight.portrait, betas))
+    if not poses:
+        raise FaceError(f"expected a face in {video.name}, found none in {len(wanted)} frames")
+    return Driver(tuple(numbers), tuple(truths), tuple(poses))
+
+
+def evaluate_cross(
+    driver: Driver,
+    photo: bytes,
+    name: str,
+    config: CreateConfig | None = None,
+    progress: Progress = lambda what, share: None,
+) -> Item:
+    """The avatar of one photo through all of the driver's frames."""
+    avatar = create_avatar([photo], config, lambda what, share: progress(what, 0.7 * share))
+    portrait = see(read_photo(photo)).portrait
+    actor = actor_of(avatar, [portrait])
+    own = pose_of(portrait, actor.betas)
+    rows: list[dict[str, float]] = []
+    pictures: list[Picture] = []
+    pictured = set(evenly(0, len(driver.poses) - 1, PICTURED))
+    for n, (number, pose) in enumerate(zip(driver.numbers, driver.poses, strict=True)):
+        drive = transferred(pose, own, actor)
+        shown = draw(actor, drive.codes, drive.camera)
+        rows.append(face_figures(shown, find_face(shown), portrait, actor, drive))
+        if n in pictured:
+            likeness = rows[-1]["identity_distance"]
+            caption = f"frame {number}: driver, avatar (identity distance {likeness:.2f}), photo"
+            pictures.append(strip(caption, (driver.truths[n], shown, portrait.rgb)))
+        progress(f"frame {number}", 0.7 + 0.3 * (n + 1) / len(driver.poses))
+    return Item(name, total_figures(rows), pictures)
+
+
+def transferred(driver: PhotoPose, own: PhotoPose, actor: Actor) -> Drive:
+    """The driver's expression, gaze and rotation in the photo's own framing."""
+    pose = replace(own, weights=driver.weights, gaze=driver.gaze, rotation=driver.rotation)
+    return drive_of(pose, actor)

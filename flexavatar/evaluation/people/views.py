@@ -1,0 +1,131 @@
+"""Where the cameras stand, what faces are asked for, and the truth that they see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flexavatar.evaluation.people.body import Model
+from flexavatar.evaluation.people.paint import Painter
+from flexavatar.evaluation.people.person import Person
+from flexavatar.evaluation.people.rig import Array, IctRig
+from flexavatar.evaluation.people.trace import Scene, Shot
+from flexavatar.evaluation.sheet import BROWS_UP, GAZE_LEFT, SMILE, pair
+from flexavatar.types import Camera
+
+TARGET = np.array((0.0, 0.005, 0.02))
+"""Metres; what cameras look at: the middle of the head."""
+SIDE = 512
+FOCAL_SHARE = 2.6
+"""Focal length over the picture's side, at 1 m; the head fills the same part from elsewhere."""
+
+PHOTO_ANGLES = (
+    (0, 0), (35, 0), (-35, 0), (0, -18), (20, 12), (-20, 12), (50, 0), (-50, 0),
+)  # fmt: skip
+"""Yaw and pitch in degrees from which the first, second, ... photo is taken, before jitter."""
+JITTER_DEG = 5.0
+
+HELD_ANGLES: Mapping[str, Mapping[str, tuple[float, float]]] = {
+    "front": {"front": (0, 0)},
+    "side": {"yaw +30": (30, 0), "yaw -30": (-30, 0), "yaw +60": (60, 0), "yaw -60": (-60, 0)},
+    "profile": {"yaw +90": (90, 0), "yaw -90": (-90, 0)},
+    "back": {"yaw +135": (135, 0), "back": (180, 0)},
+    "tilt": {"from above": (0, 25), "from below": (0, -25)},
+}
+"""Group -> view -> yaw (to the person's left) and pitch (up) of the camera."""
+
+HELD_FACES: Mapping[str, Mapping[str, float]] = {
+    "smile": SMILE,
+    "jaw open": {"jawOpen": 0.6},
+    "blink": pair("eyeBlink"),
+    "gaze left": GAZE_LEFT,
+    "brows up": BROWS_UP,
+    "pucker": {"mouthPucker": 1.0},
+}
+"""Name -> ARKit weights, seen from the front."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One true picture that an avatar is held against."""
+
+    name: str
+    group: str
+    camera: Camera
+    weights: Mapping[str, float]
+    shot: Shot
+
+
+@dataclass(frozen=True)
+class Truth:
+    """One person, photographed and seen from all around."""
+
+    person: Person
+    photos: tuple[NDArray[np.uint8], ...]  # [S, S, 3] each
+    views: tuple[View, ...]
+    skin: Array  # [V, 3] ICT's vertices at rest, metres
+
+
+def photograph(
+    rig: IctRig,
+    person: Person,
+    photos: int,
+    side: int = SIDE,
+    progress: Callable[[str, float], None] = lambda what, share: None,
+) -> Truth:
+    """Take the photos, then all held views and expressions."""
+    model, painter = Model(rig, person), Painter(rig, person.look)
+
+    def scene(weights: Mapping[str, float]) -> Scene:
+        return Scene(model.body(weights), painter, person)
+
+    progress("photographing", 0.0)
+    posing = scene(person.mood)
+    taken = tuple(posing.shoot(camera).rgb for camera in photo_cameras(person, photos, side))
+    rest = scene({})
+    views: list[View] = []
+    for group, angles in HELD_ANGLES.items():
+        for name, (yaw, pitch) in angles.items():
+            camera = look_from(yaw, pitch, side)
+            views.append(View(name, group, camera, {}, rest.shoot(camera)))
+            progress(name, 0.2 + 0.05 * len(views))
+    front = look_from(0, 0, side)
+    for name, weights in HELD_FACES.items():
+        views.append(View(name, "expression", front, weights, scene(weights).shoot(front)))
+        progress(name, 0.2 + 0.05 * len(views))
+    return Truth(person, taken, tuple(views), model.skin({}))
+
+
+def photo_cameras(person: Person, count: int, side: int = SIDE) -> list[Camera]:
+    """Where a person's photos are taken from: never quite the same twice."""
+    rng = np.random.default_rng(person.look.seed)
+    cameras: list[Camera] = []
+    for yaw, pitch in PHOTO_ANGLES[:count]:
+        jitter = rng.uniform(-JITTER_DEG, JITTER_DEG, 3)
+        distance = float(rng.uniform(0.7, 1.4))
+        cameras.append(
+            look_from(yaw + jitter[0], pitch + jitter[1], side, distance, float(jitter[2]) / 2)
+        )
+    return cameras
+
+
+def look_from(
+    yaw_deg: float, pitch_deg: float, side: int, distance: float = 1.0, roll_deg: float = 0.0
+) -> Camera:
+    """A camera that looks at the head; yaw goes to the person's left, pitch up."""
+    yaw, pitch, roll = np.radians((yaw_deg, pitch_deg, roll_deg))
+    back = np.array((np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)))
+    right = np.array((np.cos(yaw), 0.0, -np.sin(yaw)))
+    down = np.cross(-back, right)
+    c, s = np.cos(roll), np.sin(roll)
+    turn = np.stack((c * right + s * down, c * down - s * right, -back))
+    viewmat = np.eye(4)
+    viewmat[:3, :3] = turn
+    viewmat[:3, 3] = -turn @ (TARGET + distance * back)
+    focal = FOCAL_SHARE * distance * side
+    K = np.array(((focal, 0, side / 2), (0, focal, side / 2), (0, 0, 1)))
+    return Camera(torch.from_numpy(viewmat).float(), torch.from_numpy(K).float(), side, side)

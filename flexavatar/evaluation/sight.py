@@ -1,0 +1,90 @@
+"""Pictures as every protocol sees them: cropped to 512 pixels, over mid grey, in two regions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from flexavatar.capture.landmarks import FaceLandmarks, detect_face, detect_faces, refine_face
+from flexavatar.capture.photo import Photo, photo_from_array
+from flexavatar.capture.portrait import Portrait, crop_portrait
+from flexavatar.errors import FaceError
+from flexavatar.evaluation.metrics import GREY, INSIDE
+from flexavatar.formats.picture import to_bytes
+from flexavatar.formats.video import read_frames
+
+CHIN = 152
+FACE = slice(0, 468)
+"""Landmarks without the irises."""
+
+Shown = NDArray[np.float32]  # [S, S, 3] 0..1, over mid grey
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A true picture: one frame of a video, one photo."""
+
+    portrait: Portrait
+    offset: NDArray[np.float64]  # [2] portrait pixels = picture's pixels * enlarged + offset
+
+    @property
+    def truth(self) -> Shown:
+        """The person over mid grey."""
+        return over_grey(self.portrait.rgb, self.portrait.matte)
+
+    @property
+    def head(self) -> NDArray[np.bool_]:
+        """The person's matte above the chin, [S, S]."""
+        matte = self.portrait.matte
+        above = np.arange(matte.shape[0])[:, None] < self.portrait.face.points[CHIN, 1]
+        return (matte > INSIDE) & above & self.portrait.inside
+
+    @property
+    def hull(self) -> NDArray[np.bool_]:
+        """The convex hull of the landmarks, [S, S]."""
+        points = np.round(self.portrait.face.points[:, :2]).astype(np.int32)
+        empty = np.zeros(self.portrait.matte.shape, np.uint8)
+        filled = cv2.fillPoly(empty, [cv2.convexHull(points)], 1)
+        return (filled > 0) & self.portrait.inside
+
+
+def see(photo: Photo) -> Sight:
+    """Find the face and crop. Raises FaceError as `detect_face` does."""
+    face = detect_face(photo.rgb)
+    portrait = crop_portrait(photo, face)
+    moved = portrait.face.points[:, :2] - face.points[:, :2] * portrait.enlarged
+    return Sight(portrait, moved.mean(0).astype(np.float64))
+
+
+def see_frames(video: Path, numbers: Iterable[int]) -> Iterator[tuple[int, Sight | None]]:
+    """Frames of a video by number, in its order; None where there is not one face to be found."""
+    wanted = sorted(set(numbers))
+    for number, picture in zip(wanted, read_frames(video, wanted), strict=True):
+        try:
+            yield number, see(photo_from_array(picture))
+        except FaceError:
+            yield number, None
+
+
+def over_grey(rgb: Shown, alpha: NDArray[np.float32]) -> Shown:
+    """Colours [H, W, 3] shown as much as `alpha` [H, W] says."""
+    return np.asarray(rgb * alpha[..., None] + (1 - alpha[..., None]) * GREY, np.float32)
+
+
+def find_face(shown: Shown) -> FaceLandmarks | None:
+    """The face in a drawn picture, None if the detector sees none."""
+    rgb = np.ascontiguousarray(to_bytes(shown))
+    faces = detect_faces(rgb)
+    return refine_face(rgb, faces[0]) if faces else None
+
+
+def crop_to_crop(source: Sight, target: Sight) -> NDArray[np.float64]:
+    """Pixels of one crop to another's, the video standing still: [2, 3]."""
+    scale = target.portrait.enlarged / source.portrait.enlarged
+    shift = target.offset - source.offset * scale
+    return np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])

@@ -1,0 +1,85 @@
+"""A held-out photo against avatars from ever more of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from flexavatar.capture.photo import read_photo
+from flexavatar.create import CreateConfig, create_avatar
+from flexavatar.errors import InputError
+from flexavatar.evaluation.codes import actor_of, draw, follow
+from flexavatar.evaluation.compare import (
+    baseline_psnr,
+    compare,
+    error_of,
+    moved_by,
+    similarity,
+    strip,
+)
+from flexavatar.evaluation.report import Item, Picture
+from flexavatar.evaluation.sight import Sight, see
+
+ABOUT = """Photos of one person: one is held out, and avatars are made from 1, 2, 4 and more of the
+others, in the order given, up to all of them. Each is tracked in the held photo with its
+identity fixed, drawn in that view and compared with it. The figures are those of the avatar from
+the most photos; the curves show how more photos help. The baseline is the first photo, moved by
+the best 2D similarity."""
+CURVES = ("head_psnr", "hull_psnr", "identity_distance", "akd_px")
+Progress = Callable[[str, float], None]
+
+
+def evaluate_views(
+    photos: Sequence[bytes],
+    held: int,
+    name: str,
+    config: CreateConfig | None = None,
+    progress: Progress = lambda what, share: None,
+) -> Item:
+    """Photo number `held`, counted from 1, against avatars from the others.
+
+    Raises InputError for fewer than two photos or a number that is none of theirs.
+    """
+    if len(photos) < 2:
+        raise InputError(f"photos: expected 2 or more, got {len(photos)}")
+    if not 1 <= held <= len(photos):
+        raise InputError(f"held: expected a photo's number, 1 to {len(photos)}, got {held}")
+    kept = [photo for number, photo in enumerate(photos, 1) if number != held]
+    truth, sources = see(read_photo(photos[held - 1])), [see(read_photo(p)) for p in kept]
+    warped = moved_by(similarity(sources[0], truth), sources[0])
+    baseline = {"warp_psnr": baseline_psnr(warped, truth)}
+    rows: list[dict[str, float]] = []
+    pictures = [strip("held photo, 2D warp of the first photo", (truth.truth, warped))]
+    counts = doubling(len(kept))
+    for n, count in enumerate(counts):
+
+        def part(what: str, share: float, n: int = n, count: int = count) -> None:
+            progress(f"from {count}: {what}", (n + share) / len(counts))
+
+        figures, picture = _from(kept[:count], sources[:count], truth, config, part)
+        rows.append({"photos": float(count)} | figures)
+        pictures.append(picture)
+    gain = {"gain_db": rows[-1]["head_psnr"] - rows[0]["head_psnr"]}
+    curves = {f"{key} over photos": [(r["photos"], r[key]) for r in rows] for key in CURVES}
+    return Item(name, rows[-1] | baseline | gain, pictures, curves, {"counts": rows})
+
+
+def doubling(most: int) -> list[int]:
+    """1, 2, 4 and so on, and at last all."""
+    return [*(2**k for k in range(most.bit_length()) if 2**k < most), most]
+
+
+def _from(
+    photos: Sequence[bytes],
+    sources: Sequence[Sight],
+    truth: Sight,
+    config: CreateConfig | None,
+    progress: Progress,
+) -> tuple[dict[str, float], Picture]:
+    """Figures and picture of one avatar in the held view."""
+    avatar = create_avatar(photos, config, progress)
+    actor = actor_of(avatar, [source.portrait for source in sources])
+    drive = follow(truth.portrait, actor)
+    shown = draw(actor, drive.codes, drive.camera)
+    figures = compare(shown, truth, actor, drive)
+    caption = f"avatar from {len(photos)} ({figures['head_psnr']:.1f} dB), error x 4"
+    return figures, strip(caption, (shown, error_of(shown, truth)))

@@ -1,0 +1,150 @@
+"""A video file's bytes -> a few of its frames, one at a time: no more than one is ever held."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from flexavatar.errors import ImageError
+
+MAX_SECONDS = 600.0
+MAX_SIDE = 8_192
+DECODED_PIXELS = 4_000_000_000
+"""Of all frames together, some 6 s on two cores; beyond it only keyframes are decoded."""
+FEWEST_KEYFRAMES = 16
+"""With fewer the first frames up to DECODED_PIXELS say more than the keyframes."""
+CUT_OFF_SHARE, CUT_OFF_S = 0.8, 0.3
+"""A file that holds less of the length that it declares, and these seconds, has lost its end."""
+
+STILLS = (b"avif", b"avis", b"heic", b"heif", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")
+QUICKTIME = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+SIGNATURES = {
+    b"\x1a\x45\xdf\xa3": "matroska",
+    b"OggS": "ogg",
+    b"FLV\x01": "flv",
+    b"\x30\x26\xb2\x75": "asf",
+    b"\x00\x00\x01\xba": "mpeg",
+}
+PACKET_TS = 188
+"""Bytes between the 0x47s of an MPEG transport stream."""
+
+
+def container_of(data: bytes | bytearray) -> str | None:
+    """FFmpeg's name for what a video file is, told by its content; None if it is no video."""
+    if data[4:8] in QUICKTIME:
+        return None if data[4:8] == b"ftyp" and data[8:12] in STILLS else "mov"
+    if data[:4] == b"RIFF" and data[8:12] == b"AVI ":
+        return "avi"
+    if len(data) > 2 * PACKET_TS and bytes(data[: 2 * PACKET_TS + 1 : PACKET_TS]) == b"GGG":
+        return "mpegts"
+    return SIGNATURES.get(bytes(data[:4]))
+
+
+@dataclass(frozen=True)
+class Footage:
+    """Which frames of a video can be had at a bearable price."""
+
+    data: bytes
+    keyframes_only: bool
+    frames: int
+    """That can be asked for: numbers below this, in the order they are shown."""
+
+    def spread(self, count: int) -> list[int]:
+        """Numbers of up to `count` frames, evenly over the video."""
+        return np.unique(np.linspace(0, self.frames - 1, count).round().astype(int)).tolist()
+
+
+def open_footage(data: bytes) -> Footage:
+    """Look through a file without decoding it. Raises ImageError saying what is wrong."""
+    with _opened(data) as (container, stream):
+        _check_size(stream.width, stream.height)
+        seconds, keys = _packets(container, stream)
+        declared = _declared_seconds(container, stream)
+        if seconds + CUT_OFF_S < CUT_OFF_SHARE * declared:
+            raise ImageError(
+                f"video: cut off: expected {declared:.1f} s, as it says, got {seconds:.1f} s"
+            )
+        if max(seconds, declared) > MAX_SECONDS:
+            raise ImageError(
+                f"video: expected {MAX_SECONDS:.0f} s at most, got {max(seconds, declared):.0f} s"
+            )
+        affordable = max(1, DECODED_PIXELS // (stream.width * stream.height))
+    keyframes_only = len(keys) > affordable and sum(keys) >= FEWEST_KEYFRAMES
+    frames = sum(keys) if keyframes_only else len(keys)
+    return Footage(data, keyframes_only, min(frames, affordable))
+
+
+def frames_of(
+    footage: Footage, numbers: Collection[int], longest: int
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Number and upright RGB [H, W, 3] of frames, in order, reduced to `longest` pixels a side."""
+    wanted = set(numbers)
+    with _opened(footage.data) as (container, stream):
+        stream.thread_type = "AUTO"
+        if footage.keyframes_only:
+            stream.codec_context.skip_frame = "NONKEY"
+        for number, frame in enumerate(container.decode(stream)):
+            if number in wanted:
+                yield number, _upright(frame, longest)
+                wanted.remove(number)
+            if not wanted:
+                return
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """The file by its own demuxer only: playlists, which name other files, are never followed."""
+    try:
+        with av.open(io.BytesIO(data), "r", format=container_of(data)) as container:
+            if not container.streams.video:
+                raise ImageError("video: expected a track of pictures, got a file without one")
+            yield container, container.streams.video[0]
+    except FFmpegError as error:
+        raise ImageError(f"video: the file is damaged or cut off ({error.strerror})") from None
+
+
+def _check_size(width: int, height: int) -> None:
+    if not 0 < min(width, height) <= max(width, height) <= MAX_SIDE:
+        raise ImageError(
+            f"video: expected at most {MAX_SIDE} pixels a side, got {width} x {height}"
+        )
+
+
+def _packets(container: InputContainer, stream: VideoStream) -> tuple[float, list[bool]]:
+    """Seconds from the first frame to the end of the last, and which frames are keyframes."""
+    times: list[int] = []
+    keys: list[bool] = []
+    for packet in container.demux(stream):
+        time = packet.pts if packet.pts is not None else packet.dts
+        if packet.size and time is not None:
+            times.append(time)
+            keys.append(packet.is_keyframe)
+    if not keys:
+        raise ImageError("video: expected at least one frame, got none")
+    span = (max(times) - min(times)) * float(stream.time_base or 0)
+    return span * len(keys) / max(1, len(keys) - 1), keys
+
+
+def _declared_seconds(container: InputContainer, stream: VideoStream) -> float:
+    """How long the file says it is; 0 if it does not."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return (container.duration or 0) / av.time_base
+
+
+def _upright(frame: VideoFrame, longest: int) -> NDArray[np.uint8]:
+    """As it is meant to be seen: phones film lying and say so."""
+    ratio = min(1.0, longest / max(frame.width, frame.height))
+    width, height = (max(1, round(side * ratio)) for side in (frame.width, frame.height))
+    rgb = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
+    return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90)), np.uint8)
