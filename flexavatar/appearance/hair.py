@@ -8,6 +8,7 @@ smoothest field that agrees, 0 at the face.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -33,6 +34,8 @@ EDGE = 0.8
 """Matte at which hair ends: the soft rim beyond is left to loose splats."""
 OUTLINE = 0.35
 """Cosine between normal and line of sight below which a vertex is on the outline."""
+LEAST_SPREAD = 0.03
+"""Even black hair in flat light has this contrast."""
 TYPICAL = 0.006
 """Metres where no photo says anything: hair lifts a scalp a little."""
 CENTRE = (0.0, 0.02, -0.01)
@@ -120,13 +123,28 @@ def mesh_graph(faces: Tensor, count: int) -> csr_matrix:
     return ((graph + graph.T) > 0).astype(np.float64) / 6.0
 
 
-def hair_color(views: Sequence[View]) -> Tensor:
-    """Median colour of the person around and above the face; skin on a bald head: [3]."""
+@dataclass(frozen=True)
+class Hair:
+    """Where hair grows and what colour it has; skin on a bald head, cloth under a hat."""
+
+    scalp: Tensor  # [T] or [V] 0..1
+    tone: Tensor  # [3] median colour
+    spread: float  # median distance of its colours from the median
+
+    def like(self, colors: Tensor, most: float) -> Tensor:
+        """Colours at most so many spreads from the hair's own: [T, 3] -> [T] bool."""
+        return (colors - self.tone).norm(dim=-1) < most * self.spread
+
+
+def measure_hair(views: Sequence[View], scalp: Tensor) -> Hair:
+    """From the person's pixels around and above the face; brown where there are hardly any."""
     found = [view.portrait.colors[_hair_pixels(view)] for view in views]
     colors = np.concatenate(found)
     if len(colors) < 30:
-        return torch.tensor([0.25, 0.2, 0.17])
-    return torch.from_numpy(np.median(colors, 0).astype(np.float32))
+        return Hair(scalp, torch.tensor([0.25, 0.2, 0.17]), 0.1)
+    tone = np.median(colors, 0)
+    spread = float(np.median(np.linalg.norm(colors - tone, axis=1)))
+    return Hair(scalp, torch.from_numpy(tone.astype(np.float32)), max(spread, LEAST_SPREAD))
 
 
 def _hair_pixels(view: View) -> NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from flexavatar.appearance.evidence import View
 from flexavatar.appearance.regions import body_mask
-from flexavatar.capture.matte import push_pull
+from flexavatar.capture.spread import push_pull
 from flexavatar.head.binding import (
     Binding,
     LocalSplats,
@@ -33,6 +33,8 @@ from flexavatar.types import Camera
 
 GRAZING = 0.5
 """Cosine to the line of sight below which a fine splat is not made any wider."""
+ASKANCE = 0.3
+"""Cosine below which there are none: from the side they would be dots."""
 LIFT = 4e-4
 """Metres that fine splats lie above the surface they refine."""
 RECEDE = 0.35
@@ -83,16 +85,15 @@ def surface_splats(
     view: View, seen: MeshView, head: FlameHead, pixels: NDArray[np.bool_], spacing_px: float
 ) -> Loose:
     """Fine splats on the mesh, where these pixels [S, S] show the person."""
-    wanted = pixels & (view.portrait.matte > 0.5) & within(view)
+    normals, cosines = _normals(view, head.faces)
+    square_on = (cosines > ASKANCE)[seen.face_ids.clamp_min(0)] & (seen.face_ids >= 0)
+    wanted = pixels & square_on.numpy() & (view.portrait.matte > 0.5) & within(view)
     x, y = grid_points(wanted, spacing_px).T
-    corners = head.faces[seen.face_ids[y, x]]  # [N, 3]
-    binding = Binding(corners, seen.bary[y, x])
-    posed = view.motion.vertices[corners]  # [N, 3, 3]
+    face = seen.face_ids[y, x]
+    binding = Binding(head.faces[face], seen.bary[y, x])
+    posed = view.motion.vertices[binding.vertex_ids]  # [N, 3, 3]
     points = (posed * binding.bary[..., None]).sum(1)
-    sides = posed[:, 1:] - posed[:, :1]
-    normals = torch.nn.functional.normalize(torch.linalg.cross(sides[:, 0], sides[:, 1]), dim=-1)
-    toward = torch.nn.functional.normalize(position(view.camera) - points, dim=-1)
-    facing = (normals * toward).sum(-1).abs().clamp_min(GRAZING)
+    normals, facing = normals[face], cosines[face].clamp_min(GRAZING)
     footprint = seen.depth[y, x] / view.camera.K[0, 0] * spacing_px / facing
     scales = torch.stack((footprint, footprint, 0.3 * footprint), -1) * 0.6
     splats = to_neutral(
@@ -100,6 +101,15 @@ def surface_splats(
     )
     colors = torch.from_numpy(view.portrait.colors[y, x])
     return Loose(binding, splats, colors, torch.full((len(x),), 0.9))
+
+
+def _normals(view: View, faces: Tensor) -> tuple[Tensor, Tensor]:
+    """Unit normals of posed faces and their cosines to the line of sight: [F, 3], [F]."""
+    corners = view.motion.vertices[faces]
+    sides = corners[:, 1:] - corners[:, :1]
+    normals = torch.nn.functional.normalize(torch.linalg.cross(sides[:, 0], sides[:, 1]), dim=-1)
+    toward = torch.nn.functional.normalize(position(view.camera) - corners.mean(1), dim=-1)
+    return normals, (normals * toward).sum(-1).abs()
 
 
 def within(view: View) -> NDArray[np.bool_]:

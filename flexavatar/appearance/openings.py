@@ -27,6 +27,7 @@ from flexavatar.appearance.loose import (
 )
 from flexavatar.capture import topology
 from flexavatar.capture.portrait import Portrait
+from flexavatar.capture.spread import nearest_fill
 from flexavatar.head.binding import matrix_to_quat
 from flexavatar.head.flame import FlameHead
 from flexavatar.render.camera import position, unproject
@@ -177,7 +178,8 @@ def _on_faces(view: View, faces: Tensor, pixels: NDArray[np.bool_], lift: float)
     """Splats at these pixels, at the depth of these faces, bound to the nearest of them."""
     vertices, camera = view.motion.vertices, view.camera
     x, y = grid_points(pixels & (view.portrait.matte > 0.5), SPACING_PX).T
-    depth = _grown_depth(render_mesh(vertices, faces, camera).depth)
+    drawn = render_mesh(vertices, faces, camera).depth.numpy()
+    depth = nearest_fill(drawn, np.isfinite(drawn))
     z = torch.from_numpy(depth[y, x]) - lift
     centres = torch.from_numpy(np.stack((x, y), 1)).float() + 0.5
     points = unproject(camera, centres, z)
@@ -188,14 +190,3 @@ def _on_faces(view: View, faces: Tensor, pixels: NDArray[np.bool_], lift: float)
     splats = to_neutral(points, turn, scales, binding, view.motion)
     colors = torch.from_numpy(view.portrait.colors[y, x])
     return Loose(binding, splats, colors, torch.full((len(points),), 0.85))
-
-
-def _grown_depth(depth: Tensor) -> NDArray[np.float32]:
-    """The part's depth, continued to the nearest pixel beyond it: [H, W] metres."""
-    near = depth.numpy()
-    off = (~np.isfinite(near)).astype(np.uint8)
-    _, labels = cv2.distanceTransformWithLabels(off, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    nearest = np.asarray(labels, np.int64)
-    values = np.zeros(int(nearest.max()) + 1, np.float32)
-    values[nearest[off == 0]] = near[off == 0]
-    return values[nearest]

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
 from flexavatar.appearance import fill
 from flexavatar.appearance.evidence import Evidence, View, gather, surface_points
-from flexavatar.appearance.hair import CENTRE, hair_color, haired
+from flexavatar.appearance.hair import CENTRE, Hair, haired, measure_hair
 from flexavatar.appearance.inner import measure_eyes, paint_inner
 from flexavatar.appearance.regions import Texels, Zone, read
 from flexavatar.head.binding import LocalSplats
@@ -25,8 +24,16 @@ THICKNESS = 0.2
 """Of the disc's smaller radius."""
 UNDER_EYE = 0.008
 """Metres below the middle of the eye where its lower lashes have ended."""
-GRAIN = 0.7
-"""Share of the seen hair's contrast that unseen hair is given."""
+ASKANCE = 0.3
+"""Weight of evidence, the squared cosine to the line of sight for one, that is askance below."""
+FAINT = 0.2
+"""Weight of evidence below which hair is made up rather than seen."""
+HAIRY, FOREIGN = 1.8, 4.0
+"""Spreads of the hair's colours within which it surely is hair, and beyond which surely not."""
+CROWN = 0.045
+"""Metres above the eyes where scalp shows neither ears nor temples."""
+PAPER_MEAN = 4
+"""Texels whose mean is repeated."""
 LID_PULL = 0.015
 """How strongly unseen lids are drawn to the skin about the eyes rather than to the brow."""
 RADIUS_LIMITS = (2e-4, 1.3e-2)
@@ -49,9 +56,9 @@ def build_surface(
 ) -> Surface:
     """Colours for every texel and discs that cover the surface."""
     points, normals = surface_points(neutral, texels, head.faces)
-    evidence = _trusted(gather(views, texels, head.faces), texels)
+    hair = measure_hair(views, read(haired(head), texels.binding))
+    evidence = _trusted(gather(views, texels, head.faces), texels, hair)
     skin_mean = _mean(evidence, texels.masks["face"])
-    hair = (read(haired(head), texels.binding), hair_color(views))
     colors = _complete(evidence, texels, points, normals, hair)
     inner = paint_inner(colors, texels, head, neutral, measure_eyes(views), skin_mean)
     colors = torch.where((texels.zones == int(Zone.SKIN))[:, None], colors, inner)
@@ -60,10 +67,16 @@ def build_surface(
     return Surface(_discs(texels, head, neutral), colors, evidence.weight)
 
 
-def _trusted(evidence: Evidence, texels: Texels) -> Evidence:
-    """Lids say little while the eye is open: only what faces the camera squarely is theirs."""
+def _trusted(evidence: Evidence, texels: Texels, hair: Hair) -> Evidence:
+    """Evidence that cannot be mistaken.
+
+    Lids say little while the eye is open: only what faces the camera squarely is theirs. Scalp seen
+    askance is only believed if it looks like hair: an ear or a cheek would smear over it.
+    """
     strict = texels.masks["lids"] > 0.3
     doubtful = strict & (evidence.weight < 0.45)
+    foreign = ~hair.like(evidence.colors, FOREIGN)
+    doubtful |= (hair.scalp > 0.5) & (evidence.weight < ASKANCE) & foreign
     return Evidence(evidence.colors, torch.where(doubtful, 0.0, evidence.weight))
 
 
@@ -78,15 +91,15 @@ def _complete(
     texels: Texels,
     points: Tensor,
     normals: Tensor,
-    hair: tuple[Tensor, Tensor],
+    hair: Hair,
 ) -> Tensor:
     """Fill the unseen: mirrored detail first, then the smoothest continuation, then hair grain."""
-    scalp, hair_tone = hair
+    scalp = hair.scalp
     groups = texels.zones.long()
     graph = fill.surface_graph(points, normals, groups)
     near = fill.nearest_known(points, evidence.colors, evidence.weight, groups)
     lids = texels.masks["lids"]
-    anchor = torch.lerp(near, hair_tone.expand_as(near), scalp[:, None])
+    anchor = torch.lerp(near, hair.tone.expand_as(near), scalp[:, None])
     eyes = points[texels.masks["eyes"] > 0.5].mean(0)
     left = points[:, 0] > 0
     tones = [_lid_tone(evidence, lids * own, points[:, 1] - eyes[1]) for own in (left, ~left)]
@@ -100,10 +113,9 @@ def _complete(
     colors = torch.lerp(mirrored, evidence.colors, own[:, None])
     known = torch.maximum(evidence.weight, 0.5 * borrow)
     filled = fill.harmonic(graph, colors, known, anchor, pull)
-    tones = torch.stack((hair_tone, _mean(evidence, texels.masks["face"])))
-    hairlike = (colors[:, None] - tones).norm(dim=-1).argmin(-1) == 0
-    source = (scalp > 0.5) & (known > 0.25) & hairlike
-    return _grained(filled, colors - base, known, source, scalp > 0.5, points).clamp(0, 1)
+    hairy = hair.like(colors, HAIRY)
+    source = (scalp > 0.5) & (known > 0.25) & (points[:, 1] > eyes[1] + CROWN) & hairy
+    return _papered(filled, colors, known, source, scalp > 0.5, points).clamp(0, 1)
 
 
 def _lid_tone(evidence: Evidence, lids: Tensor, height: Tensor) -> Tensor:
@@ -117,24 +129,30 @@ def _lid_tone(evidence: Evidence, lids: Tensor, height: Tensor) -> Tensor:
     return evidence.colors[under].median(0).values
 
 
-def _grained(
-    filled: Tensor, grain: Tensor, known: Tensor, source: Tensor, scalp: Tensor, points: Tensor
+def _papered(
+    filled: Tensor, colors: Tensor, known: Tensor, source: Tensor, scalp: Tensor, points: Tensor
 ) -> Tensor:
-    """Unseen hair takes the grain of hair that is seen, folded around the head like wallpaper."""
+    """Unseen hair repeats the hair that is seen, folded around the head like wallpaper."""
     pattern = torch.nonzero(source).squeeze(1)
-    blank = torch.nonzero(scalp & (known < 0.2)).squeeze(1)
+    blank = torch.nonzero(scalp & (known < FAINT)).squeeze(1)
     if len(pattern) < 200 or len(blank) == 0:
         return filled
-    azimuth, height = _around(points)
-    reach = float(azimuth[pattern].abs().quantile(0.9))
-    folded = reach - ((azimuth[blank].abs() % (2 * reach)) - reach).abs()
-    wanted = torch.stack((azimuth[blank].sign() * folded, height[blank]), -1)
-    tree = cKDTree(torch.stack((azimuth, height), -1)[pattern].numpy())
-    near = pattern[torch.from_numpy(np.asarray(tree.query(wanted.numpy())[1]))]
-    share = GRAIN * (1 - known[blank] / 0.2)[:, None]
+    around = _around(points)
+    folded = torch.stack([_folded(angle[blank], angle[pattern]) for angle in around], -1)
+    tree = cKDTree(torch.stack(around, -1)[pattern].numpy())
+    distance, near = tree.query(folded.numpy(), k=PAPER_MEAN)
+    share = torch.from_numpy(1 / (distance + 1e-2)).float()[..., None]
+    paper = (colors[pattern][torch.from_numpy(near)] * share).sum(1) / share.sum(1)
     result = filled.clone()
-    result[blank] += share * grain[near].clamp(-0.2, 0.2)
+    result[blank] = torch.lerp(paper, filled[blank], (known[blank] / FAINT)[:, None])
     return result
+
+
+def _folded(angle: Tensor, seen: Tensor) -> Tensor:
+    """To and fro over the range of angles that are seen: [N], [M] -> [N]."""
+    low, high = seen.quantile(0.05), seen.quantile(0.95)
+    width = (high - low).clamp_min(1e-3)
+    return high - ((angle - low) % (2 * width) - width).abs()
 
 
 def _around(points: Tensor) -> tuple[Tensor, Tensor]:

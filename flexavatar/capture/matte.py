@@ -11,9 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from flexavatar.capture.spread import nearest_fill
 from flexavatar.errors import AssetError
 
 NET_SIDE = 256
+SURE = 0.95
+"""Matte above which a pixel has nothing of the background."""
 
 _lock = threading.Lock()
 
@@ -73,32 +76,16 @@ def foreground_colors(rgb: NDArray[np.float32], matte: NDArray[np.float32]) -> N
     """The person's own colours, grown outwards over the soft edge: [H, W, 3] 0..1.
 
     Pixels that are surely the person keep theirs; at the edge, where the background shines
-    through, the colour comes from a pyramid of means over sure pixels (push and pull).
+    through, the colour comes from the nearest sure ones: dark hair stays dark up to its last wisp.
     """
-    sure = (cv2.erode(matte, np.ones((3, 3))) > 0.95).astype(np.float32)[..., None]
-    grown = push_pull(rgb * sure, sure)
+    sure = cv2.erode(matte, np.ones((3, 3))) > SURE
+    near = _smoothed(nearest_fill(rgb, sure), sure)
+    grown = np.where(sure[..., None], rgb, near)
     keep = np.clip((matte[..., None] - 0.9) / 0.1, 0, 1)
     return (keep * rgb + (1 - keep) * grown).astype(np.float32)
 
 
-def push_pull(colors: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fill where weight is 0 from ever coarser means of where it is not.
-
-    `colors` [H, W, C] are premultiplied by `weight` [H, W, 1].
-    """
-    height, width = weight.shape[:2]
-    mean = np.asarray(colors / np.maximum(weight, 1e-6), np.float32)
-    if min(height, width) <= 2:
-        return mean
-    half = ((width + 1) // 2, (height + 1) // 2)
-    coarse = push_pull(_halved(colors, half), _halved(weight, half))
-    filled = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
-    share = np.clip(weight, 0, 1)
-    whole = share * mean + (1 - share) * filled.reshape(colors.shape)
-    return np.asarray(whole, np.float32)
-
-
-def _halved(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Area average to (width, height), the last axis kept even where it is 1."""
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32).reshape(size[1], size[0], image.shape[2])
+def _smoothed(values: NDArray[np.float32], sure: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Without the streaks that nearest pixels leave: [H, W, 3]."""
+    radius = len(values) / 170
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), radius), np.float32)
