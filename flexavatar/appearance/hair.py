@@ -127,24 +127,30 @@ def mesh_graph(faces: Tensor, count: int) -> csr_matrix:
 class Hair:
     """Where hair grows and what colour it has; skin on a bald head, cloth under a hat."""
 
-    scalp: Tensor  # [T] or [V] 0..1
+    scalp: Tensor  # [T] 0..1, ears included: hair hides those that no photo shows
+    ears: Tensor  # [T] 0..1
     tone: Tensor  # [3] median colour
     spread: float  # median distance of its colours from the median
+
+    @property
+    def grows(self) -> Tensor:
+        """Texels of the scalp alone: [T] bool."""
+        return (self.scalp > 0.5) & (self.ears < 0.3)
 
     def like(self, colors: Tensor, most: float) -> Tensor:
         """Colours at most so many spreads from the hair's own: [T, 3] -> [T] bool."""
         return (colors - self.tone).norm(dim=-1) < most * self.spread
 
 
-def measure_hair(views: Sequence[View], scalp: Tensor) -> Hair:
+def measure_hair(views: Sequence[View], scalp: Tensor, ears: Tensor) -> Hair:
     """From the person's pixels around and above the face; brown where there are hardly any."""
     found = [view.portrait.colors[_hair_pixels(view)] for view in views]
     colors = np.concatenate(found)
     if len(colors) < 30:
-        return Hair(scalp, torch.tensor([0.25, 0.2, 0.17]), 0.1)
+        return Hair(scalp, ears, torch.tensor([0.25, 0.2, 0.17]), 0.1)
     tone = np.median(colors, 0)
     spread = float(np.median(np.linalg.norm(colors - tone, axis=1)))
-    return Hair(scalp, torch.from_numpy(tone.astype(np.float32)), max(spread, LEAST_SPREAD))
+    return Hair(scalp, ears, torch.from_numpy(tone.astype(np.float32)), max(spread, LEAST_SPREAD))
 
 
 def _hair_pixels(view: View) -> NDArray[np.bool_]:

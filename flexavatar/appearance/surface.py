@@ -11,7 +11,7 @@ from torch import Tensor
 
 from flexavatar.appearance import fill
 from flexavatar.appearance.evidence import Evidence, View, gather, surface_points
-from flexavatar.appearance.hair import CENTRE, Hair, haired, measure_hair
+from flexavatar.appearance.hair import CENTRE, Hair, ears_proper, haired, measure_hair
 from flexavatar.appearance.inner import measure_eyes, paint_inner
 from flexavatar.appearance.regions import Texels, Zone, read
 from flexavatar.head.binding import LocalSplats
@@ -56,7 +56,8 @@ def build_surface(
 ) -> Surface:
     """Colours for every texel and discs that cover the surface."""
     points, normals = surface_points(neutral, texels, head.faces)
-    hair = measure_hair(views, read(haired(head), texels.binding))
+    ears = read(ears_proper(head), texels.binding)
+    hair = measure_hair(views, read(haired(head), texels.binding), ears)
     evidence = _trusted(gather(views, texels, head.faces), texels, hair)
     skin_mean = _mean(evidence, texels.masks["face"])
     colors = _complete(evidence, texels, points, normals, hair)
@@ -76,7 +77,7 @@ def _trusted(evidence: Evidence, texels: Texels, hair: Hair) -> Evidence:
     strict = texels.masks["lids"] > 0.3
     doubtful = strict & (evidence.weight < 0.45)
     foreign = ~hair.like(evidence.colors, FOREIGN)
-    doubtful |= (hair.scalp > 0.5) & (evidence.weight < ASKANCE) & foreign
+    doubtful |= hair.grows & (evidence.weight < ASKANCE) & foreign
     return Evidence(evidence.colors, torch.where(doubtful, 0.0, evidence.weight))
 
 
@@ -114,8 +115,8 @@ def _complete(
     known = torch.maximum(evidence.weight, 0.5 * borrow)
     filled = fill.harmonic(graph, colors, known, anchor, pull)
     hairy = hair.like(colors, HAIRY)
-    source = (scalp > 0.5) & (known > 0.25) & (points[:, 1] > eyes[1] + CROWN) & hairy
-    return _papered(filled, colors, known, source, scalp > 0.5, points).clamp(0, 1)
+    source = hair.grows & (known > 0.25) & (points[:, 1] > eyes[1] + CROWN) & hairy
+    return _papered(filled, colors, known, source, hair.grows, points).clamp(0, 1)
 
 
 def _lid_tone(evidence: Evidence, lids: Tensor, height: Tensor) -> Tensor:
