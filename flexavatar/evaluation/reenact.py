@@ -12,6 +12,7 @@ from flexavatar.create import CreateConfig, create_avatar
 from flexavatar.errors import FaceError, InputError
 from flexavatar.evaluation.codes import Actor, actor_of, draw, follow
 from flexavatar.evaluation.compare import (
+    ERROR_GAIN,
     baseline_psnr,
     compare,
     error_of,
@@ -109,7 +110,7 @@ def _frame(
     }
     caption = (
         f"frame {number}: truth, avatar ({figures['head_psnr']:.1f} dB), 2D warp of the first "
-        f"({figures['warp_psnr']:.1f} dB), error of the avatar four times brighter"
+        f"({figures['warp_psnr']:.1f} dB), error of the avatar {ERROR_GAIN:g} times brighter"
     )
     return figures, strip(caption, (sight.truth, shown, warped, error_of(shown, sight)))
 

@@ -9,6 +9,7 @@ from flexavatar.create import CreateConfig, create_avatar
 from flexavatar.errors import InputError
 from flexavatar.evaluation.codes import actor_of, draw, follow
 from flexavatar.evaluation.compare import (
+    ERROR_GAIN,
     baseline_psnr,
     compare,
     error_of,
@@ -81,5 +82,6 @@ def _from(
     drive = follow(truth.portrait, actor)
     shown = draw(actor, drive.codes, drive.camera)
     figures = compare(shown, truth, actor, drive)
-    caption = f"avatar from {len(photos)} ({figures['head_psnr']:.1f} dB), error x 4"
+    psnr = figures["head_psnr"]
+    caption = f"avatar from {len(photos)} ({psnr:.1f} dB), its error {ERROR_GAIN:g} times brighter"
     return figures, strip(caption, (shown, error_of(shown, truth)))
