@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 from flexavatar import cli
-from flexavatar.avatar import Avatar
 from flexavatar.capture.photo import photo_from_array, read_photo
-from flexavatar.create import CreateConfig, create_avatar
+from flexavatar.create import CreateConfig
 from flexavatar.errors import FaceError, ImageError, InputError
-from flexavatar.evaluation.codes import Actor, actor_of, apd_deg, draw, follow, pose_of
+from flexavatar.evaluation.codes import Actor, apd_deg, draw, follow, make_actor, pose_of
 from flexavatar.evaluation.compare import compare
 from flexavatar.evaluation.cross import evaluate_cross, read_driver, transferred
 from flexavatar.evaluation.expressions import evaluate_expressions
@@ -43,18 +42,13 @@ def sliding(astronaut: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def avatar(astronaut: bytes) -> Avatar:
-    return create_avatar([astronaut], QUICK)
+def actor(astronaut: bytes) -> Actor:
+    return make_actor([astronaut], QUICK, lambda what, share: None)
 
 
 @pytest.fixture(scope="module")
 def sight(astronaut: bytes) -> Sight:
     return see(read_photo(astronaut))
-
-
-@pytest.fixture(scope="module")
-def actor(avatar: Avatar, sight: Sight) -> Actor:
-    return actor_of(avatar, [sight.portrait])
 
 
 def test_frames_come_back(sliding: Path) -> None:
@@ -198,8 +192,8 @@ def test_views_double_up_to_all() -> None:
     ]
 
 
-def test_expressions_are_seen_again(avatar: Avatar) -> None:
-    item = evaluate_expressions(avatar, "astronaut")
+def test_expressions_are_seen_again(actor: Actor) -> None:
+    item = evaluate_expressions(actor.animator.avatar, "astronaut")
     found = item.figures
     assert [row["shape"] for row in item.tables["shapes"]] == list(ARKIT_NAMES)
     assert found["jaw_rest"] < 0.1
