@@ -62,14 +62,21 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def pack_frames(pictures: Sequence[Path], path: Path) -> None:
-    """Pictures of one size to a video that loses nothing (PNG in QuickTime), 25 a second."""
+    """Pictures of one size to a video that loses nothing (PNG in QuickTime), 25 a second.
+
+    Raises ImageError for a file that is no picture, or of another size than the first.
+    """
     with av.open(path, "w", format="mov") as container:
         stream = container.add_stream("png", rate=25)
         assert isinstance(stream, VideoStream)
-        for picture in pictures:
+        for i, picture in enumerate(pictures):
             rgb = read_rgb(picture.read_bytes(), picture.name)
-            stream.height, stream.width = rgb.shape[:2]
-            stream.pix_fmt = "rgb24"
+            height, width = rgb.shape[:2]
+            if i == 0:
+                stream.width, stream.height, stream.pix_fmt = width, height, "rgb24"
+            if (width, height) != (stream.width, stream.height):
+                size = f"{stream.width} x {stream.height}"
+                raise ImageError(f"{picture.name}: expected {size}, got {width} x {height}")
             container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
         container.mux(stream.encode(None))
 
