@@ -74,6 +74,7 @@ FIGURES: Mapping[str, Figure] = {
     "back_psnr": Figure("dB", "higher", "head from behind and from 135 degrees"),
     "tilt_psnr": Figure("dB", "higher", "head from 25 degrees above and below"),
     "expression_psnr": Figure("dB", "higher", "head from the front with expressions held out"),
+    "refused": Figure("share", "lower", "inputs that no avatar could be made or held against"),
     "face_mm": Figure("mm", "lower", "distance of the faces' surfaces at rest, sizes aligned"),
 }
 """By name. What is not listed is shown without a unit."""

@@ -28,7 +28,8 @@ drives the avatar of each recording by the next one, `views` holds one camera ou
 from one, two and four of the others.
 
 What differs from the papers: which frames, cameras and pairs are compared (they do not say), the
-crop, and every measure but PSNR and SSIM. Their lines are drawn beside ours, not against them."""
+crop, and every measure but PSNR and SSIM. Their lines are drawn beside ours, not against them. The
+readers follow the published layouts and were tried on small folders of that form only."""
 
 
 @dataclass(frozen=True)
