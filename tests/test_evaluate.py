@@ -18,6 +18,7 @@ from flexavatar.evaluation.compare import compare
 from flexavatar.evaluation.cross import evaluate_cross, read_driver, transferred
 from flexavatar.evaluation.expressions import evaluate_expressions
 from flexavatar.evaluation.reenact import evaluate_self
+from flexavatar.evaluation.report import Item
 from flexavatar.evaluation.sight import Sight, see, see_frames
 from flexavatar.evaluation.views import doubling, evaluate_views
 from flexavatar.formats.video import VideoWriter, count_frames, read_frames
@@ -211,18 +212,18 @@ def test_expressions_are_seen_again(actor: Actor) -> None:
 
 
 def test_command_writes_page_and_json(
-    sliding: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("flexavatar.evaluation.reenact.EVALUATED", 2)
-    monkeypatch.setattr("flexavatar.evaluation.reenact.RUN", 3)
+    def scored(video: Path, frames: int, config: CreateConfig, report: object) -> Item:
+        assert (frames, config.quick) == (3, True)
+        return Item(video.name, {"head_psnr": 20.0 + len(video.stem)})
+
+    monkeypatch.setattr("flexavatar.evaluation.reenact.evaluate_self", scored)
     monkeypatch.chdir(tmp_path)
-    status = cli.run(["evaluate", "self", str(sliding), "--quick", "--json", "deep/figures.json"])
-    assert status == 0
+    asked = "evaluate self a.mp4 abc.mp4 --frames 3 --quick --json deep/figures.json"
+    assert cli.run(asked.split()) == 0
     found = json.loads(Path("deep/figures.json").read_text())
-    assert found["items"][0]["name"] == "sliding.mp4"
-    assert found["mean"]["head_psnr"] == found["items"][0]["head_psnr"]
+    assert [item["name"] for item in found["items"]] == ["a.mp4", "abc.mp4"]
+    assert found["mean"] == {"head_psnr": 22.0}
     assert "NeRSemble" in Path("out/evaluate-self.html").read_text()
-    assert "mean: head_psnr" in capsys.readouterr().out
+    assert "mean: head_psnr 22" in capsys.readouterr().out
