@@ -85,9 +85,9 @@ class FlexAvatarClient:
         progress: Callable[[str, float], None] = lambda stage, fraction: None,
         timeout: float = CREATE_S,
     ) -> pb.Avatar:
-        """Make an avatar of 1 to 16 photos of one person; `progress` hears stage and 0..1.
+        """Make an avatar of 1 to 16 photos or videos of a person; `progress` hears stage, 0..1.
 
-        Raises ImageError if a photo's file cannot be read, and what the server says about them.
+        Raises ImageError if a file cannot be read, and what the server says about them.
         """
         header = pb.CreateAvatarHeader(
             name=name,

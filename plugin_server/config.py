@@ -37,11 +37,13 @@ class ServerConfig:
     device: str = "auto"
     """cpu, cuda, cuda:0 ...; auto takes a GPU if there is one."""
     max_photos: int = 16
-    """Photos of one avatar."""
+    """Photos and videos of one avatar."""
     max_photo_mib: int = 32
     """Size of one photo's file."""
-    max_upload_mib: int = 64
-    """Size of all photos of one avatar together."""
+    max_video_mib: int = 128
+    """Size of one video's file."""
+    max_upload_mib: int = 160
+    """Size of all photos and videos of one avatar together."""
     max_width: int = 4096
     """Widest picture of a session."""
     max_height: int = 4096
@@ -78,6 +80,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "port": (0, 65535),
     "frame_port": (0, 65535),
     "max_photo_mib": (1, 1024),
+    "max_video_mib": (1, 1024),
     "max_upload_mib": (1, 2046),  # a message and a little more: gRPC counts to 2^31
     "max_sessions": (1, 1024),
     "creations_running": (1, 64),
@@ -90,9 +93,8 @@ RANGES: dict[str, tuple[float, float]] = {
 
 def _check_ranges(config: ServerConfig) -> None:
     """Raise InputError for a number that no server can run with."""
-    from flexavatar.capture.sources import (
-        MAX_PHOTOS,
-    )  # late: torch takes seconds, and --help needs none
+    # late: torch takes seconds, and --help needs none
+    from flexavatar.capture.sources import MAX_PHOTOS
     from flexavatar.render.camera import MAX_SIDE
 
     side = (SMALLEST_SIDE, MAX_SIDE)

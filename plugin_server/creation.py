@@ -95,16 +95,14 @@ class Creations:
         """The worker's part."""
         began = time.monotonic()
         creation.report("starting", 0.0)
-        avatar = self._engine.create(photos, creation.quick, creation.report)
-        create_s = time.monotonic() - began
-        creation.report("checking", 1.0)
+        avatar, metrics = self._engine.create(photos, creation.quick, creation.report)
         record = AvatarRecord(
             name=creation.name,
             gaussians=self._engine.count(avatar),
             photos=len(photos),
             created_unix_ms=time.time_ns() // 1_000_000,
-            create_s=create_s,
-            metrics=dict(self._engine.metrics(avatar, photos)),
+            create_s=time.monotonic() - began,
+            metrics=dict(metrics),
         )
 
         def save(folder: Path) -> None:

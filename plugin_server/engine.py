@@ -43,16 +43,17 @@ class Engine(Protocol):
         """Where frames are drawn."""
         ...
 
-    def create(self, photos: Sequence[bytes], quick: bool, progress: Progress) -> Any:
-        """Photos of one person -> avatar. An exception of `progress` must come through."""
+    def create(
+        self, photos: Sequence[bytes], quick: bool, progress: Progress
+    ) -> tuple[Any, Mapping[str, float]]:
+        """Photos and videos of one person -> avatar, and how good it came out.
+
+        An exception of `progress` must come through.
+        """
         ...
 
     def count(self, avatar: Any) -> int:
         """Its number of Gaussians."""
-        ...
-
-    def metrics(self, avatar: Any, photos: Sequence[bytes]) -> Mapping[str, float]:
-        """How good it came out."""
         ...
 
     def save(self, avatar: Any, folder: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from flexavatar.errors import DriveError, InputError
+from flexavatar.formats.footage import MAX_SECONDS
 from flexavatar.render.camera import orbit, scaled
 from flexavatar.types import EXPRESSION_SIZE, Camera, FlameCodes
 from plugin_server.config import SMALLEST_SIDE, ServerConfig
@@ -192,4 +193,6 @@ def limits_message(config: ServerConfig) -> pb.Limits:
         sessions=config.max_sessions,
         creations_running=config.creations_running,
         creations_waiting=config.creations_waiting,
+        video_bytes=config.max_video_mib << 20,
+        video_seconds=int(MAX_SECONDS),
     )

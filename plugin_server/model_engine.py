@@ -10,9 +10,8 @@ import numpy as np
 import torch
 
 from flexavatar.avatar import Animator, Avatar, load_avatar, save_avatar
-from flexavatar.capture.photo import read_photo
-from flexavatar.capture.portrait import make_portrait
-from flexavatar.create import CreateConfig, create_avatar
+from flexavatar.capture.sources import read_portraits
+from flexavatar.create import READING_SHARE, CreateConfig, avatar_of
 from flexavatar.errors import InputError
 from flexavatar.evaluation.metrics import input_psnr_db
 from flexavatar.head.arkit import arkit_to_flame
@@ -53,18 +52,21 @@ class ModelEngine:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = _checked_device(device)
 
-    def create(self, photos: Sequence[bytes], quick: bool, progress: Progress) -> Avatar:
-        """Photos of one person -> avatar. Raises ImageError, FaceError, InputError."""
-        return create_avatar(photos, CreateConfig(quick=quick), progress)
+    def create(
+        self, photos: Sequence[bytes], quick: bool, progress: Progress
+    ) -> tuple[Avatar, Mapping[str, float]]:
+        """Files -> avatar, and how close it comes to its best picture, of how many.
+
+        Raises ImageError, FaceError, InputError.
+        """
+        portraits = read_portraits(photos, lambda w, share: progress(w, READING_SHARE * share))
+        avatar = avatar_of(portraits, CreateConfig(quick=quick), progress)
+        likeness = input_psnr_db(avatar, portraits[0])
+        return avatar, {"input_psnr_db": likeness, "pictures": len(portraits)}
 
     def count(self, avatar: Avatar) -> int:
         """Its number of Gaussians."""
         return len(avatar)
-
-    def metrics(self, avatar: Avatar, photos: Sequence[bytes]) -> Mapping[str, float]:
-        """How close it comes to its first photo."""
-        portrait = make_portrait(read_photo(photos[0]))
-        return {"input_psnr_db": input_psnr_db(avatar, portrait)}
 
     def save(self, avatar: Avatar, folder: Path) -> None:
         """Write it into an empty folder."""

@@ -1,4 +1,4 @@
-"""The client's photos before they go out."""
+"""The client's photos and videos before they go out."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from flexavatar.errors import ImageError
 
 Photo = bytes | Path
-"""An image file, or its content."""
+"""An image or video file, or its content."""
 
 
 def read_photo_files(photos: Sequence[Photo]) -> list[bytes]:
-    """The photos' bytes. Raises ImageError if there is none, or one cannot be read."""
+    """The files' bytes. Raises ImageError if there is none, or one cannot be read."""
     if not photos:
         raise ImageError("photos: expected 1 to 16 files, got none")
     return [_content(photo) for photo in photos]
@@ -24,4 +24,4 @@ def _content(photo: Photo) -> bytes:
     try:
         return photo.read_bytes()
     except OSError as error:
-        raise ImageError(f"{photo}: expected a photo: {error.strerror}") from error
+        raise ImageError(f"{photo}: expected a photo or video: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""The client's photos on their way in, within the server's limits."""
+"""The client's photos and videos on their way in, within the server's limits."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from flexavatar.errors import InputError
+from flexavatar.formats.footage import container_of
 from plugin_server.config import ServerConfig
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.status import TooLargeError, UploadTimeoutError
@@ -19,16 +20,18 @@ def check_photos(photos: Sequence[bytes | bytearray], config: ServerConfig) -> N
         raise InputError(f"photos: expected 1 to {config.max_photos}, got {len(photos)}")
     for index, photo in enumerate(photos):
         if not photo:
-            raise InputError(f"photo {index}: expected an image file, got 0 bytes")
+            raise InputError(f"photo {index}: expected an image or video file, got 0 bytes")
     _check_size(photos, config)
 
 
 def _check_size(photos: Sequence[bytes | bytearray], config: ServerConfig) -> None:
     """Raise TooLargeError as soon as an upload is beyond the limits."""
-    largest, total = max(map(len, photos)), sum(map(len, photos))
-    if largest > config.max_photo_mib << 20:
-        raise TooLargeError(f"photo: expected {config.max_photo_mib} MiB at most, got more")
-    if total > config.max_upload_mib << 20:
+    for photo in photos:
+        video = container_of(photo) is not None
+        kind, most = ("video", config.max_video_mib) if video else ("photo", config.max_photo_mib)
+        if len(photo) > most << 20:
+            raise TooLargeError(f"{kind}: expected {most} MiB at most, got more")
+    if sum(map(len, photos)) > config.max_upload_mib << 20:
         raise TooLargeError(f"photos: expected {config.max_upload_mib} MiB together, got more")
 
 

@@ -20,6 +20,7 @@ PORTRAITS = (
 )
 WANTED = (
     *(f"portraits/{name}" for name in f"{PORTRAITS} lp_s22.jpg".split()),
+    *(f"videos/{name}.mp4" for name in ("lp_d0", "lp_d11", "lp_d20")),
     "ict_facekit_f16.npz",
 )
 """In the folder of real photos; README.md says what they show."""

@@ -96,7 +96,9 @@ class TinyEngine:
         self.creating = 0
         self.draw_error: Exception | None = None
 
-    def create(self, photos: Sequence[bytes], quick: bool, progress: Progress) -> TinyAvatar:
+    def create(
+        self, photos: Sequence[bytes], quick: bool, progress: Progress
+    ) -> tuple[TinyAvatar, Mapping[str, float]]:
         if b"bad" in photos:
             raise ImageError(f"photo {photos.index(b'bad')}: not a picture")
         self.creating += 1
@@ -107,13 +109,10 @@ class TinyEngine:
                     progress("fitting", step / self.steps)
         finally:
             self.creating -= 1
-        return TinyAvatar(len(photos), self.number)
+        return TinyAvatar(len(photos), self.number), {"seed": len(photos)}
 
     def count(self, avatar: TinyAvatar) -> int:
         return avatar.count
-
-    def metrics(self, avatar: TinyAvatar, photos: Sequence[bytes]) -> Mapping[str, float]:
-        return {"seed": avatar.seed}
 
     def save(self, avatar: TinyAvatar, folder: Path) -> None:
         (folder / "manifest.json").write_text(json.dumps(vars(avatar)))

@@ -78,7 +78,8 @@ def test_exif_orientation_and_focal_length_are_used(astronaut: bytes) -> None:
     image.save(buffer, "JPEG", exif=exif)
     photo = read_photo(buffer.getvalue())
     assert photo.rgb.shape == (400, 300, 3)
-    assert photo.focal_px == pytest.approx(400)  # 36 mm on a 36 mm wide frame
+    assert photo.focal_px == pytest.approx(500 * 36 / 43.267, rel=1e-4)  # of the diagonals
+    assert photo.lens is None  # no camera is named
 
 
 def test_arrays_of_the_wrong_kind_are_refused() -> None:

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from flexavatar import cli
-from flexavatar.avatar import Avatar
 from flexavatar.capture.photo import photo_from_array, read_photo
-from flexavatar.create import CreateConfig, create_avatar
+from flexavatar.create import CreateConfig
 from flexavatar.errors import FaceError, ImageError, InputError
-from flexavatar.evaluation.codes import Actor, actor_of, apd_deg, draw, follow, pose_of
+from flexavatar.evaluation.codes import Actor, apd_deg, draw, follow, make_actor, pose_of
 from flexavatar.evaluation.compare import compare
 from flexavatar.evaluation.cross import evaluate_cross, read_driver, transferred
 from flexavatar.evaluation.expressions import evaluate_expressions
 from flexavatar.evaluation.reenact import evaluate_self
+from flexavatar.evaluation.report import Item
 from flexavatar.evaluation.sight import Sight, see, see_frames
 from flexavatar.evaluation.views import doubling, evaluate_views
 from flexavatar.formats.video import VideoWriter, count_frames, read_frames
@@ -43,18 +43,13 @@ def sliding(astronaut: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def avatar(astronaut: bytes) -> Avatar:
-    return create_avatar([astronaut], QUICK)
+def actor(astronaut: bytes) -> Actor:
+    return make_actor([astronaut], QUICK, lambda what, share: None)
 
 
 @pytest.fixture(scope="module")
 def sight(astronaut: bytes) -> Sight:
     return see(read_photo(astronaut))
-
-
-@pytest.fixture(scope="module")
-def actor(avatar: Avatar, sight: Sight) -> Actor:
-    return actor_of(avatar, [sight.portrait])
 
 
 def test_frames_come_back(sliding: Path) -> None:
@@ -198,8 +193,8 @@ def test_views_double_up_to_all() -> None:
     ]
 
 
-def test_expressions_are_seen_again(avatar: Avatar) -> None:
-    item = evaluate_expressions(avatar, "astronaut")
+def test_expressions_are_seen_again(actor: Actor) -> None:
+    item = evaluate_expressions(actor.animator.avatar, "astronaut")
     found = item.figures
     assert [row["shape"] for row in item.tables["shapes"]] == list(ARKIT_NAMES)
     assert found["jaw_rest"] < 0.1
@@ -217,18 +212,18 @@ def test_expressions_are_seen_again(avatar: Avatar) -> None:
 
 
 def test_command_writes_page_and_json(
-    sliding: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("flexavatar.evaluation.reenact.EVALUATED", 2)
-    monkeypatch.setattr("flexavatar.evaluation.reenact.RUN", 3)
+    def scored(video: Path, frames: int, config: CreateConfig, report: object) -> Item:
+        assert (frames, config.quick) == (3, True)
+        return Item(video.name, {"head_psnr": 20.0 + len(video.stem)})
+
+    monkeypatch.setattr("flexavatar.evaluation.reenact.evaluate_self", scored)
     monkeypatch.chdir(tmp_path)
-    status = cli.run(["evaluate", "self", str(sliding), "--quick", "--json", "deep/figures.json"])
-    assert status == 0
+    asked = "evaluate self a.mp4 abc.mp4 --frames 3 --quick --json deep/figures.json"
+    assert cli.run(asked.split()) == 0
     found = json.loads(Path("deep/figures.json").read_text())
-    assert found["items"][0]["name"] == "sliding.mp4"
-    assert found["mean"]["head_psnr"] == found["items"][0]["head_psnr"]
+    assert [item["name"] for item in found["items"]] == ["a.mp4", "abc.mp4"]
+    assert found["mean"] == {"head_psnr": 22.0}
     assert "NeRSemble" in Path("out/evaluate-self.html").read_text()
-    assert "mean: head_psnr" in capsys.readouterr().out
+    assert "mean: head_psnr 22" in capsys.readouterr().out

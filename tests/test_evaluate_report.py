@@ -35,7 +35,7 @@ ITEMS = (
         {"head_psnr over photos": [(1, 17.0), (2, 18.5)]},
         {"shapes": [{"shape": "jawOpen", "at_full": 0.75, "leak": math.nan}]},
     ),
-    Item("bob", {"head_psnr": 22.0, "akd_px": math.nan}),
+    Item("bob", {"head_psnr": 23.0, "akd_px": math.nan}),
 )
 PAPER = Published("Paper P", {"psnr": 22.63}, "NeRSemble, other data than ours")
 
@@ -71,12 +71,11 @@ def test_page_is_well_formed_and_needs_nothing_else(page: str) -> None:
     assert not parser.stack
     assert not re.findall(r"(?:src|href)=\"(?!data:)", page)
     assert "ada &lt;b&gt;" in page  # names are text, never markup
-    assert page.count("<p>") == 3  # two of `about`, one before the papers' lines
+    assert page.count("<p>") == 4  # two of `about`, the signs, one before the papers' lines
 
 
 def test_table_has_means_units_and_the_papers_lines(page: str) -> None:
-    assert "<td>21.000</td>" in page
-    assert "head_psnr ↑" in page
+    assert re.search(r"head_psnr ↑</td><td>dB</td><td class=\"mean\">21.500</td>", page)
     assert FIGURES["head_psnr"].meaning in html.unescape(page)
     assert "22.630" in page
     assert "other data than ours" in page
@@ -97,8 +96,8 @@ def test_json_is_flat_with_details_under_their_key(tmp_path: Path) -> None:
     found = json.loads(path.read_text())
     assert found["items"][0]["head_psnr"] == 20.0
     assert found["items"][0]["shapes"] == [{"shape": "jawOpen", "at_full": 0.75, "leak": None}]
-    assert found["items"][1] == {"name": "bob", "head_psnr": 22.0, "akd_px": None}
-    assert found["mean"] == {"head_psnr": 21.0, "unheard_of": 1.0, "akd_px": None}
+    assert found["items"][1] == {"name": "bob", "head_psnr": 23.0, "akd_px": None}
+    assert found["mean"] == {"head_psnr": 21.5, "unheard_of": 1.0, "akd_px": None}
 
 
 def test_means_leave_out_what_was_not_measured() -> None:
@@ -107,7 +106,7 @@ def test_means_leave_out_what_was_not_measured() -> None:
 
 
 def test_lines_for_the_terminal_end_with_the_mean() -> None:
-    assert figure_lines(ITEMS)[-1] == "mean: head_psnr 21.000, unheard_of 1.000, akd_px –"
+    assert figure_lines(ITEMS)[-1] == "mean: head_psnr 21.500, unheard_of 1, akd_px –"
 
 
 def test_curve_rises_upwards() -> None:

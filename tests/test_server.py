@@ -146,7 +146,11 @@ UPLOADS: list[tuple[list[pb.CreateAvatarRequest], StatusCode, str]] = [
     ([header()], StatusCode.INVALID_ARGUMENT, "expected 1 to 16, got none"),
     ([header(), header()], StatusCode.INVALID_ARGUMENT, "expected a chunk after the header"),
     ([header(), chunk(1)], StatusCode.INVALID_ARGUMENT, "expected photo 0 next, got 1"),
-    ([header(), chunk(0, b"")], StatusCode.INVALID_ARGUMENT, "photo 0: expected an image file"),
+    (
+        [header(), chunk(0, b"")],
+        StatusCode.INVALID_ARGUMENT,
+        "photo 0: expected an image or video file",
+    ),
     ([header(), chunk(0), chunk(1, b"bad")], StatusCode.INVALID_ARGUMENT, "photo 1: not a pic"),
     (
         [header(), *(chunk(i) for i in range(17))],
@@ -292,6 +296,7 @@ def test_info_tells_the_limits(client: FlexAvatarClient) -> None:
     assert info.limits.photos == 16
     assert info.limits.upload_bytes == 2 << 20
     assert info.limits.message_bytes == 3 << 20
+    assert info.limits.video_seconds == 600
     assert info.device == "test"
     assert info.frame_address.startswith("tcp://127.0.0.1:")
 
@@ -368,7 +373,8 @@ def test_protos_can_be_built_by_engine_plugins() -> None:
 
 BAD_SETTINGS: list[tuple[str, float]] = [
     ("port", -1), ("port", 65536), ("frame_port", 70000), ("max_photos", 0), ("max_photos", 17),
-    ("max_photo_mib", 0), ("max_upload_mib", 2047), ("max_width", 8), ("max_width", 4097),
+    ("max_photo_mib", 0), ("max_video_mib", 0), ("max_upload_mib", 2047),
+    ("max_width", 8), ("max_width", 4097),
     ("max_height", 100_000), ("max_sessions", 0), ("creations_running", 0),
     ("creations_waiting", -1), ("upload_timeout_s", 0), ("idle_timeout_s", math.nan),
     ("idle_timeout_s", math.inf),
@@ -388,7 +394,7 @@ def test_bad_settings_are_refused_at_start(
 
 def test_a_photo_that_is_not_there(client: FlexAvatarClient, tmp_path: Path) -> None:
     absent = tmp_path / "absent.jpg"
-    with pytest.raises(ImageError, match=r"absent\.jpg: expected a photo: No such file"):
+    with pytest.raises(ImageError, match=r"absent\.jpg: expected a photo or video: No such file"):
         client.create_avatar([PHOTO, absent], "ada")
     absent.write_bytes(PHOTO)
     assert client.create_avatar([PHOTO, absent], "ada").photos == 2

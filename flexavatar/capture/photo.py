@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,11 @@ MIN_SIDE = 64
 WORKING_SIDE = 2_048
 """Larger photos are reduced to this: a head needs no more, and memory stays small."""
 
-FULL_FRAME_MM = 36.0
+FULL_FRAME_MM = float(np.hypot(36, 24))
+"""Diagonal of the film that equivalent focal lengths refer to: 4.25 mm before a sensor of 7.06 mm,
+as in phones, are called 26 mm."""
+SENSOR_SHAPES = (4 / 3, 3 / 2, 16 / 9)
+"""Pictures of another shape were cut after they were taken: what EXIF says is not theirs."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,10 @@ def read_photo(data: bytes) -> Photo:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(*image.size)
-            focal = _exif_focal(image)
+            focal, lens = _exif_lens(image) if _is_uncut(*image.size) else (None, None)
             image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
             upright = ImageOps.exif_transpose(image)
-            return _reduced(_flattened(upright), focal)
+            return replace(_reduced(_flattened(upright), focal), lens=lens)
     except UnidentifiedImageError:
         raise ImageError(
             f"photo: expected a JPEG, PNG or WebP picture, got {len(data)} bytes of something else"
@@ -79,11 +83,22 @@ def _flattened(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _exif_focal(image: Image.Image) -> float | None:
-    """Focal length as a share of the longer side, from the 35 mm equivalent."""
-    tags = image.getexif().get_ifd(ExifTags.IFD.Exif)
-    millimetres = float(tags.get(ExifTags.Base.FocalLengthIn35mmFilm, 0) or 0)
-    return millimetres / FULL_FRAME_MM if 10 <= millimetres <= 400 else None
+def _is_uncut(width: int, height: int) -> bool:
+    """Whether the picture can be all that the sensor saw."""
+    shape = max(width, height) / min(width, height)
+    return any(abs(shape / whole - 1) < 0.01 for whole in SENSOR_SHAPES)
+
+
+def _exif_lens(image: Image.Image) -> tuple[float | None, str | None]:
+    """Focal length as a share of the diagonal; camera, focal length and size as a lens's name."""
+    base, tags = image.getexif(), image.getexif().get_ifd(ExifTags.IFD.Exif)
+    equivalent = float(tags.get(ExifTags.Base.FocalLengthIn35mmFilm, 0) or 0)
+    share = equivalent / FULL_FRAME_MM if 10 <= equivalent <= 400 else None
+    model, focal = base.get(ExifTags.Base.Model), tags.get(ExifTags.Base.FocalLength)
+    if not model or not (focal or share):
+        return share, None
+    maker = base.get(ExifTags.Base.Make)
+    return share, f"{maker} {model} {focal} {equivalent} {sorted(image.size)}"
 
 
 def _reduced(image: Image.Image, focal_share: float | None) -> Photo:
@@ -92,5 +107,5 @@ def _reduced(image: Image.Image, focal_share: float | None) -> Photo:
         ratio = WORKING_SIDE / longest
         size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
         image = image.resize(size, Image.Resampling.LANCZOS)
-    focal = None if focal_share is None else focal_share * max(image.size)
+    focal = None if focal_share is None else focal_share * float(np.hypot(*image.size))
     return Photo(np.asarray(image, dtype=np.uint8).copy(), focal)

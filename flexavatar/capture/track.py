@@ -1,8 +1,8 @@
 """Landmarks of one or several photos -> identity, expression, gaze and camera.
 
 Levenberg-Marquardt on 478 landmarks with whitened priors. One identity is shared by all photos;
-each has its own expression, gaze, head pose and focal length. The head stays at its origin and
-the camera moves around it: the fit knows nothing of the neck.
+each has its own expression, gaze and head pose; the focal length belongs to the lens. The head
+stays at its origin and the camera moves around it: the fit knows nothing of the neck.
 """
 
 from __future__ import annotations
@@ -109,22 +109,33 @@ def track(
     config: TrackConfig | None = None,
     betas: Array | None = None,
 ) -> Track:
-    """Fit all photos at once. With `betas` given the identity is fixed."""
+    """Fit all photos at once; those of one `lens` share its focal length, in pixels of the photo.
+
+    With `betas` given the identity is fixed.
+    """
     config = config or TrackConfig()
     free = betas is None
     shape = np.zeros(rig.identity.shape[2]) if betas is None else betas.copy()
     one = len(portraits) == 1
     prior = np.full(len(shape), config.identity_weight_one if one else config.identity_weight_many)
-    poses = [_initial_pose(p, rig, shape, config) for p in portraits]
+    lenses = _lenses(portraits, config)
+    slots = _slots(len(shape) * free, [lens.number for lens in lenses])
+    poses = [
+        _initial_pose(p, lens, rig, shape, config)
+        for p, lens in zip(portraits, lenses, strict=True)
+    ]
 
     def linearise(at: Array, of: Sequence[PhotoPose]) -> tuple[list[_Normal], float]:
-        normals = [_normal(p, q, rig, at, config) for p, q in zip(portraits, of, strict=True)]
+        normals = [
+            _normal(p, q, lens, rig, at, config)
+            for p, q, lens in zip(portraits, of, lenses, strict=True)
+        ]
         return normals, sum(n.cost for n in normals) + float((prior * at**2).sum() * free)
 
     normals, cost = linearise(shape, poses)
     damping = 1e-3
     for _ in range(config.iterations):
-        step, steps = _solve(normals, prior, prior * shape, damping, free)
+        step, steps = _solve(normals, prior, prior * shape, damping, slots)
         new_shape = shape + step if free else shape
         new_poses = [_moved(q, s) for q, s in zip(poses, steps, strict=True)]
         new_normals, new_cost = linearise(new_shape, new_poses)
@@ -157,12 +168,45 @@ def _gaze_rotation(gaze: Array) -> Array:
     return yaw @ pitch
 
 
+@dataclass(frozen=True)
+class _Lens:
+    """What one photo says about its focal length before the fit."""
+
+    number: int  # equal for photos of one lens
+    focal_px: float  # expected, in pixels of the crop
+    precision: float  # of its logarithm; photos of one lens say it together, not each anew
+
+
+def _lenses(portraits: Sequence[Portrait], config: TrackConfig) -> list[_Lens]:
+    """One a photo; the expectations of one lens are averaged in pixels of the photo."""
+    names = [p.lens or i for i, p in enumerate(portraits)]
+    sides = [p.rgb.shape[0] for p in portraits]
+    logs = np.log([
+        (p.focal_px or config.focal_share * side) / p.enlarged
+        for p, side in zip(portraits, sides, strict=True)
+    ])  # fmt: skip
+    lenses: list[_Lens] = []
+    for portrait, name in zip(portraits, names, strict=True):
+        same = np.array([other == name for other in names])
+        focal = portrait.enlarged * float(np.exp(logs[same].mean()))
+        std = config.focal_exif_std if portrait.focal_px else config.focal_std
+        number = list(dict.fromkeys(names)).index(name)
+        lenses.append(_Lens(number, focal, std**-2 / int(same.sum())))
+    return lenses
+
+
+def _slots(count: int, lenses: Sequence[int]) -> NDArray[np.intp]:
+    """Where each photo's 63 unknowns stand behind `count` of identity: [P, 63]."""
+    own = np.arange(len(lenses) * FOCAL).reshape(-1, FOCAL)
+    return count + np.column_stack((own, own.size + np.asarray(lenses)))
+
+
 def _initial_pose(
-    portrait: Portrait, rig: TrackRig, betas: Array, config: TrackConfig
+    portrait: Portrait, lens: _Lens, rig: TrackRig, betas: Array, config: TrackConfig
 ) -> PhotoPose:
     """Scores as expression, eyes ahead, pose from a perspective-n-point solution."""
     side = portrait.rgb.shape[0]
-    focal = portrait.focal_px or config.focal_share * side
+    focal = lens.focal_px
     weights = np.array([portrait.face.scores.get(n, 0.0) for n in rig.shape_names], np.float64)
     weights = np.clip(weights, 0, 1)
     points = landmarks_of(rig, betas, weights, np.zeros((2, 2)))
@@ -192,27 +236,28 @@ def _moved(pose: PhotoPose, step: Array) -> PhotoPose:
 
 
 def _solve(
-    normals: Sequence[_Normal], prior: Array, gradient: Array, damping: float, free: bool
+    normals: Sequence[_Normal],
+    prior: Array,
+    gradient: Array,
+    damping: float,
+    slots: NDArray[np.intp],
 ) -> tuple[Array, list[Array]]:
-    """One damped Gauss-Newton step: identity, then each photo's own."""
-    count = len(prior) if free else 0
-    size = count + PER_PHOTO * len(normals)
+    """One damped Gauss-Newton step: identity (unless no slots are left to it), each photo's own."""
+    count, size = int(slots.min()), int(slots.max()) + 1
     hessian, rhs = np.zeros((size, size)), np.zeros(size)
-    if free:
-        hessian[:count, :count] += np.diag(prior)
-        rhs[:count] -= gradient
-    for i, n in enumerate(normals):
-        own = slice(count + PER_PHOTO * i, count + PER_PHOTO * (i + 1))
-        hessian[own, own] = n.hessian[-PER_PHOTO:, -PER_PHOTO:]
-        rhs[own] = -n.gradient[-PER_PHOTO:]
-        if free:
-            hessian[:count, :count] += n.hessian[:count, :count]
-            hessian[:count, own] = n.hessian[:count, -PER_PHOTO:]
-            hessian[own, :count] = n.hessian[-PER_PHOTO:, :count]
-            rhs[:count] -= n.gradient[:count]
+    shape = slice(0, count)
+    hessian[shape, shape] += np.diag(prior[:count])
+    rhs[shape] -= gradient[:count]
+    for n, own in zip(normals, slots, strict=True):
+        hessian[np.ix_(own, own)] += n.hessian[-PER_PHOTO:, -PER_PHOTO:]
+        rhs[own] -= n.gradient[-PER_PHOTO:]
+        hessian[shape, shape] += n.hessian[:count, :count]
+        hessian[shape, own] += n.hessian[:count, -PER_PHOTO:]
+        hessian[own, shape] += n.hessian[-PER_PHOTO:, :count]
+        rhs[shape] -= n.gradient[:count]
     hessian[np.diag_indices(size)] *= 1 + damping
     step = np.asarray(np.linalg.solve(hessian, rhs), np.float64)
-    return step[:count], list(step[count:].reshape(len(normals), PER_PHOTO))
+    return step[:count], list(step[slots])
 
 
 @dataclass(frozen=True)
@@ -225,7 +270,12 @@ class _Normal:
 
 
 def _normal(
-    portrait: Portrait, pose: PhotoPose, rig: TrackRig, betas: Array, config: TrackConfig
+    portrait: Portrait,
+    pose: PhotoPose,
+    lens: _Lens,
+    rig: TrackRig,
+    betas: Array,
+    config: TrackConfig,
 ) -> _Normal:
     """Linearise one photo around the present estimate; robust weights are held for the step."""
     points, jacobian = _points_and_jacobian(pose, rig, betas)
@@ -237,7 +287,7 @@ def _normal(
     flat = rows.reshape(-1, rows.shape[-1])
     weighted = flat * np.repeat(ease, 3)[:, None]
     hessian, gradient = weighted.T @ flat, weighted.T @ residual.reshape(-1)
-    offset, precision = _pose_prior(portrait, pose, rig, config)
+    offset, precision = _pose_prior(portrait, pose, lens, rig, config)
     own = np.arange(len(gradient) - PER_PHOTO, len(gradient))
     hessian[own, own] += precision
     gradient[own] += precision * offset
@@ -306,16 +356,14 @@ def _visible_weights(pose: PhotoPose, config: TrackConfig) -> Array:
 
 
 def _pose_prior(
-    portrait: Portrait, pose: PhotoPose, rig: TrackRig, config: TrackConfig
+    portrait: Portrait, pose: PhotoPose, lens: _Lens, rig: TrackRig, config: TrackConfig
 ) -> tuple[Array, Array]:
     """Offset from what is expected and its precision, [63] each; head pose is free."""
     scores = np.array([portrait.face.scores.get(n, 0.0) for n in rig.shape_names])
-    share = portrait.focal_px or config.focal_share * pose.side
-    std = config.focal_exif_std if portrait.focal_px else config.focal_std
     offset, precision = np.zeros(PER_PHOTO), np.full(PER_PHOTO, 1e-8)
     offset[:SHAPES], precision[:SHAPES] = pose.weights - scores, config.expression_std**-2
     offset[GAZE], precision[GAZE] = pose.gaze.ravel(), config.gaze_std**-2
-    offset[FOCAL], precision[FOCAL] = np.log(pose.focal_px / share), std**-2
+    offset[FOCAL], precision[FOCAL] = np.log(pose.focal_px / lens.focal_px), lens.precision
     return offset, precision
 
 

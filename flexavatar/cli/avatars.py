@@ -23,26 +23,27 @@ if TYPE_CHECKING:
 
 
 def name_of(photo: Path) -> str:
-    """A photo's file name as an avatar's name: a-z 0-9 _ -."""
+    """A photo's or video's file name as an avatar's name: a-z 0-9 _ -."""
     return re.sub(r"[^a-z0-9_-]+", "-", photo.stem.lower()).strip("-_")[:64] or "avatar"
 
 
 def describe(avatar: pb.Avatar) -> str:
     """One line about an avatar."""
     made = datetime.fromtimestamp(avatar.created_unix_ms / 1000).strftime("%Y-%m-%d %H:%M")
-    photos = "1 photo" if avatar.photos == 1 else f"{avatar.photos} photos"
-    return f"{avatar.name:20} {avatar.gaussians:7} Gaussians  {photos:9}  {made}"
+    files = "1 file" if avatar.photos == 1 else f"{avatar.photos} files"
+    return f"{avatar.name:20} {avatar.gaussians:7} Gaussians  {files:8}  {made}"
 
 
 @dataclass(frozen=True)
 class Create:
-    """Make an avatar from 1 to 16 photos of one person."""
+    """Make an avatar from 1 to 16 photos or videos of one person."""
 
     photos: tyro.conf.Positional[tuple[Path, ...]]
-    """JPEG, PNG, WebP ... files, in any order, with any expression."""
+    """JPEG, PNG, WebP ... or MP4, MOV, WebM ... files, in any order, with any expression.
+    Of a video up to 8 frames are picked."""
     where: tyro.conf.OmitArgPrefixes[Where]
     name: str = ""
-    """Name of the avatar: a-z 0-9 _ -. Default: the first photo's file name."""
+    """Name of the avatar: a-z 0-9 _ -. Default: the first file's name."""
     quick: bool = False
     """Seconds instead of a minute; less sharp."""
     replace: bool = False

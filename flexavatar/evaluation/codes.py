@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flexavatar.avatar import Animator, Avatar
+from flexavatar.avatar import Animator
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.rig import load_track_rig, photo_codes
+from flexavatar.capture.sources import Source, read_portraits
 from flexavatar.capture.track import PhotoPose, track
+from flexavatar.create import READING_SHARE, CreateConfig, Progress, avatar_of
 from flexavatar.evaluation.metrics import GREY
 from flexavatar.evaluation.sight import Shown
 from flexavatar.render.rasterize import rasterize
@@ -38,9 +40,19 @@ class Drive:
     """As the tracker saw it: what the expression and pose of the drawn avatar are held against."""
 
 
-def actor_of(avatar: Avatar, portraits: Sequence[Portrait]) -> Actor:
-    """An avatar with the identity of the photos that it was made from."""
-    return Actor(Animator(avatar), track(portraits, load_track_rig()).betas)
+def make_actor(sources: Sequence[Source], config: CreateConfig | None, progress: Progress) -> Actor:
+    """An avatar from photos of one person. Raises as `create_avatar` does."""
+    portraits = read_portraits(sources, lambda what, share: progress(what, READING_SHARE * share))
+    return actor_of(portraits, config, progress)
+
+
+def actor_of(
+    portraits: Sequence[Portrait], config: CreateConfig | None, progress: Progress
+) -> Actor:
+    """An avatar from portraits, with the identity that creation found in them too."""
+    best_first = sorted(portraits, key=lambda portrait: portrait.awkwardness)
+    avatar = avatar_of(best_first, config, progress)
+    return Actor(Animator(avatar), track(best_first, load_track_rig()).betas)
 
 
 def follow(portrait: Portrait, actor: Actor) -> Drive:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.rig import load_track_rig
 from flexavatar.capture.track import PhotoPose, track
-from flexavatar.create import CreateConfig, create_avatar
+from flexavatar.create import CreateConfig, Progress
 from flexavatar.errors import FaceError
-from flexavatar.evaluation.codes import Actor, Drive, actor_of, draw, drive_of, pose_of
+from flexavatar.evaluation.codes import Actor, Drive, draw, drive_of, make_actor, pose_of
 from flexavatar.evaluation.compare import face_figures, strip
 from flexavatar.evaluation.figures import total_figures
 from flexavatar.evaluation.reenact import EVALUATED, PICTURED, evenly
@@ -27,7 +26,6 @@ sit high at rest lifts those of the avatar. Distance and framing stay the photo'
 
 There is no true picture to compare with. Likeness is measured against the photo, expression and
 pose against what was asked, by the same tracker, now in the drawn avatar."""
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -74,9 +72,8 @@ def evaluate_cross(
     progress: Progress = lambda what, share: None,
 ) -> Item:
     """The avatar of one photo through all of the driver's frames."""
-    avatar = create_avatar([photo], config, lambda what, share: progress(what, 0.7 * share))
     portrait = see(read_photo(photo)).portrait
-    actor = actor_of(avatar, [portrait])
+    actor = make_actor([photo], config, lambda what, share: progress(what, 0.7 * share))
     own = pose_of(portrait, actor.betas)
     rows: list[dict[str, float]] = []
     pictures: list[Picture] = []

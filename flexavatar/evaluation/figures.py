@@ -37,9 +37,9 @@ FIGURES: Mapping[str, Figure] = {
     ),
     "apd_deg": Figure("°", "lower", "angle between the head rotations, tracked in both"),
     "gaze_deg": Figure("°", "lower", "mean difference of the eyes' pitch and yaw in the head"),
-    "copy_psnr": Figure("dB", "higher", "baseline in the head: the first frame, copied"),
+    "copy_psnr": Figure("dB", "higher", "baseline in the head: the first picture, copied"),
     "warp_psnr": Figure(
-        "dB", "higher", "baseline in the head: the first frame, moved by a 2D similarity"
+        "dB", "higher", "baseline in the head: the first picture, moved by a 2D similarity"
     ),
     "jitter_px": Figure(
         "px", "lower", "trembling of the avatar's landmarks over a second of frames"
@@ -47,6 +47,7 @@ FIGURES: Mapping[str, Figure] = {
     "truth_jitter_px": Figure("px", "", "the same of the truth: what jitter_px should be"),
     "tof_px": Figure("px", "lower", "distance of the optical flows of avatar and truth (tOF)"),
     "unseen": Figure("pictures", "lower", "drawn pictures in which no face was found"),
+    "photos": Figure("", "", "photos that the avatar was made from"),
     "gain_db": Figure("dB", "higher", "head_psnr from all the photos less that from one"),
     "correlation": Figure("−1..1", "higher", "of asked and seen, mean of the shapes"),
     "response": Figure("0..1", "higher", "seen at 1 less seen at rest, mean of the shapes"),
@@ -73,6 +74,7 @@ FIGURES: Mapping[str, Figure] = {
     "back_psnr": Figure("dB", "higher", "head from behind and from 135 degrees"),
     "tilt_psnr": Figure("dB", "higher", "head from 25 degrees above and below"),
     "expression_psnr": Figure("dB", "higher", "head from the front with expressions held out"),
+    "refused": Figure("share", "lower", "inputs that no avatar could be made or held against"),
     "face_mm": Figure("mm", "lower", "distance of the faces' surfaces at rest, sizes aligned"),
 }
 """By name. What is not listed is shown without a unit."""

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from flexavatar.capture.photo import photo_from_array
-from flexavatar.create import CreateConfig, create_avatar
+from flexavatar.capture.sources import MAX_PHOTOS
+from flexavatar.create import CreateConfig, Progress
 from flexavatar.errors import FaceError, InputError
 from flexavatar.evaluation.codes import Actor, actor_of, draw, follow
 from flexavatar.evaluation.compare import (
+    ERROR_GAIN,
     baseline_psnr,
     compare,
     error_of,
     moved_by,
     similarity,
     strip,
-)  # fmt: skip
+)
 from flexavatar.evaluation.figures import total_figures
 from flexavatar.evaluation.report import Item, Picture
-from flexavatar.evaluation.sight import Sight, crop_to_crop, find_face, see, see_frames
+from flexavatar.evaluation.sight import Sight, crop_to_crop, find_face, see_frames
 from flexavatar.evaluation.temporal import RUN, Instant, temporal_figures
-from flexavatar.formats.video import count_frames, read_frames
+from flexavatar.formats.video import count_frames
 
 ABOUT = """An avatar from the first frame of a video, or from some of its first half, driven by our
 tracker (identity held) through 40 evenly spaced frames of the rest and compared with them at the
@@ -36,7 +37,6 @@ flow. The perceptual distance is HaarPSI's: no learned weights for LPIPS come wi
 EVALUATED = 40
 """Frames compared, evenly spaced."""
 PICTURED = 8
-Progress = Callable[[str, float], None]
 
 
 def evaluate_self(
@@ -51,14 +51,19 @@ def evaluate_self(
     """
     count = count_frames(video)
     half = count // 2
-    if not 1 <= frames <= max(half, 1):
-        raise InputError(f"frames: expected 1 to {max(half, 1)} (half the video), got {frames}")
+    most = min(max(half, 1), MAX_PHOTOS)
+    if not 1 <= frames <= most:
+        raise InputError(f"frames: expected 1 to {most}, at most half the video, got {frames}")
     used = [0] if frames == 1 else evenly(0, half - 1, frames)
     start = 1 if frames == 1 else half
-    pictures = read_frames(video, used)
-    avatar = create_avatar(pictures, config, lambda what, share: progress(what, 0.6 * share))
-    sources = [see(photo_from_array(picture)) for picture in pictures]
-    actor = actor_of(avatar, [source.portrait for source in sources])
+    sources = [sight for _, sight in see_frames(video, used) if sight is not None]
+    if not sources:
+        raise FaceError(f"expected a face in the frames {used} of {video.name}, found none")
+    actor = actor_of(
+        [source.portrait for source in sources],
+        config,
+        lambda what, share: progress(what, 0.6 * share),
+    )
     asked = evenly(start, count - 1, EVALUATED)
     rows, shots = _compared(
         see_frames(video, asked), len(asked), actor, sources[0],
@@ -109,7 +114,7 @@ def _frame(
     }
     caption = (
         f"frame {number}: truth, avatar ({figures['head_psnr']:.1f} dB), 2D warp of the first "
-        f"({figures['warp_psnr']:.1f} dB), error of the avatar four times brighter"
+        f"({figures['warp_psnr']:.1f} dB), error of the avatar {ERROR_GAIN:g} times brighter"
     )
     return figures, strip(caption, (sight.truth, shown, warped, error_of(shown, sight)))
 

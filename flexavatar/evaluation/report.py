@@ -112,10 +112,12 @@ def _finite(row: Mapping[str, object]) -> dict[str, object]:
 
 
 def _shown(value: object) -> str:
-    """Three significant decimals for numbers, a dash for what was not measured."""
-    if isinstance(value, float):
-        return "–" if math.isnan(value) else f"{value:.3f}"
-    return str(value)
+    """Three decimals, none for whole numbers, a dash for what was not measured."""
+    if not isinstance(value, float):
+        return str(value)
+    if math.isnan(value):
+        return "–"
+    return f"{value:.0f}" if value.is_integer() else f"{value:.3f}"
 
 
 @lru_cache(maxsize=1)

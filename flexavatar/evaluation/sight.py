@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -66,7 +66,7 @@ def see_frames(video: Path, numbers: Iterable[int]) -> Iterator[tuple[int, Sight
     wanted = sorted(set(numbers))
     for number, picture in zip(wanted, read_frames(video, wanted), strict=True):
         try:
-            yield number, see(photo_from_array(picture))
+            yield number, see(replace(photo_from_array(picture), lens=video.name))
         except FaceError:
             yield number, None
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from flexavatar.capture.photo import read_photo
-from flexavatar.create import CreateConfig, create_avatar
+from flexavatar.create import CreateConfig, Progress
 from flexavatar.errors import InputError
-from flexavatar.evaluation.codes import actor_of, draw, follow
+from flexavatar.evaluation.codes import draw, follow, make_actor
 from flexavatar.evaluation.compare import (
+    ERROR_GAIN,
     baseline_psnr,
     compare,
     error_of,
@@ -25,7 +26,6 @@ identity fixed, drawn in that view and compared with it. The figures are those o
 the most photos; the curves show how more photos help. The baseline is the first photo, moved by
 the best 2D similarity."""
 CURVES = ("head_psnr", "hull_psnr", "identity_distance", "akd_px")
-Progress = Callable[[str, float], None]
 
 
 def evaluate_views(
@@ -44,8 +44,8 @@ def evaluate_views(
     if not 1 <= held <= len(photos):
         raise InputError(f"held: expected a photo's number, 1 to {len(photos)}, got {held}")
     kept = [photo for number, photo in enumerate(photos, 1) if number != held]
-    truth, sources = see(read_photo(photos[held - 1])), [see(read_photo(p)) for p in kept]
-    warped = moved_by(similarity(sources[0], truth), sources[0])
+    truth, first = see(read_photo(photos[held - 1])), see(read_photo(kept[0]))
+    warped = moved_by(similarity(first, truth), first)
     baseline = {"warp_psnr": baseline_psnr(warped, truth)}
     rows: list[dict[str, float]] = []
     pictures = [strip("held photo, 2D warp of the first photo", (truth.truth, warped))]
@@ -55,7 +55,7 @@ def evaluate_views(
         def part(what: str, share: float, n: int = n, count: int = count) -> None:
             progress(f"from {count}: {what}", (n + share) / len(counts))
 
-        figures, picture = _from(kept[:count], sources[:count], truth, config, part)
+        figures, picture = _from(kept[:count], truth, config, part)
         rows.append({"photos": float(count)} | figures)
         pictures.append(picture)
     gain = {"gain_db": rows[-1]["head_psnr"] - rows[0]["head_psnr"]}
@@ -70,16 +70,15 @@ def doubling(most: int) -> list[int]:
 
 def _from(
     photos: Sequence[bytes],
-    sources: Sequence[Sight],
     truth: Sight,
     config: CreateConfig | None,
     progress: Progress,
 ) -> tuple[dict[str, float], Picture]:
     """Figures and picture of one avatar in the held view."""
-    avatar = create_avatar(photos, config, progress)
-    actor = actor_of(avatar, [source.portrait for source in sources])
+    actor = make_actor(photos, config, progress)
     drive = follow(truth.portrait, actor)
     shown = draw(actor, drive.codes, drive.camera)
     figures = compare(shown, truth, actor, drive)
-    caption = f"avatar from {len(photos)} ({figures['head_psnr']:.1f} dB), error x 4"
+    psnr = figures["head_psnr"]
+    caption = f"avatar from {len(photos)} ({psnr:.1f} dB), its error {ERROR_GAIN:g} times brighter"
     return figures, strip(caption, (shown, error_of(shown, truth)))

@@ -50,7 +50,7 @@ def read_ict(arrays: Mapping[str, np.ndarray]) -> FlameHead:
     shapes = _shapes(arrays)
     hinge = fit_hinge(template[LOWER_TEETH], shapes["jawOpen"][LOWER_TEETH])
     faces, chart = _triangles(arrays)
-    eyes = [_sphere_centre(template[shell]) for shell in EYE_SHELLS]
+    eyes = [sphere_centre(template[shell]) for shell in EYE_SHELLS]
     joints = _joints(eyes, hinge)
     lids = np.stack((shapes["eyeBlink_L"], shapes["eyeBlink_R"]), axis=-1)
     lids[SKIN.stop :] = 0
@@ -119,7 +119,7 @@ def _triangles(arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, Chart]:
     return faces[keep], Chart(arrays["vt"].astype(np.float32), corners[keep])
 
 
-def _sphere_centre(points: np.ndarray) -> np.ndarray:
+def sphere_centre(points: np.ndarray) -> np.ndarray:
     """Least-squares centre of an eyeball, its cornea left out: [N, 3] -> [3]."""
     depth = points[:, 2]
     back = points[depth < depth.max() - CORNEA * np.ptp(depth)]

@@ -300,7 +300,7 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("photos", "photo_bytes", "upload_bytes", "message_bytes", "width", "height", "sessions", "creations_running", "creations_waiting")
+    __slots__ = ("photos", "photo_bytes", "upload_bytes", "message_bytes", "width", "height", "sessions", "creations_running", "creations_waiting", "video_bytes", "video_seconds")
     PHOTOS_FIELD_NUMBER: _ClassVar[int]
     PHOTO_BYTES_FIELD_NUMBER: _ClassVar[int]
     UPLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -310,6 +310,8 @@ class Limits(_message.Message):
     SESSIONS_FIELD_NUMBER: _ClassVar[int]
     CREATIONS_RUNNING_FIELD_NUMBER: _ClassVar[int]
     CREATIONS_WAITING_FIELD_NUMBER: _ClassVar[int]
+    VIDEO_BYTES_FIELD_NUMBER: _ClassVar[int]
+    VIDEO_SECONDS_FIELD_NUMBER: _ClassVar[int]
     photos: int
     photo_bytes: int
     upload_bytes: int
@@ -319,7 +321,9 @@ class Limits(_message.Message):
     sessions: int
     creations_running: int
     creations_waiting: int
-    def __init__(self, photos: _Optional[int] = ..., photo_bytes: _Optional[int] = ..., upload_bytes: _Optional[int] = ..., message_bytes: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., sessions: _Optional[int] = ..., creations_running: _Optional[int] = ..., creations_waiting: _Optional[int] = ...) -> None: ...
+    video_bytes: int
+    video_seconds: int
+    def __init__(self, photos: _Optional[int] = ..., photo_bytes: _Optional[int] = ..., upload_bytes: _Optional[int] = ..., message_bytes: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., sessions: _Optional[int] = ..., creations_running: _Optional[int] = ..., creations_waiting: _Optional[int] = ..., video_bytes: _Optional[int] = ..., video_seconds: _Optional[int] = ...) -> None: ...
 
 class ServerInfo(_message.Message):
     __slots__ = ("version", "wire_version", "device", "frame_address", "avatars", "sessions", "creations", "limits")

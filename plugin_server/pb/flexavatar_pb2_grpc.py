@@ -90,7 +90,7 @@ class FlexAvatarServicer:
     """Missing associated documentation comment in .proto file."""
 
     def CreateAvatar(self, request_iterator, context):
-        """First message: `header`. Then the photos in order, each in one or more chunks. Progress comes
+        """First message: `header`. Then the files in order, each in one or more chunks. Progress comes
         back at least once a second, then the avatar. Hanging up cancels and leaves nothing behind.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -39,7 +39,7 @@ class Model:
 
     def skin(self, weights: Mapping[str, float]) -> Array:
         """ICT's own vertices, hair included: [V, 3] metres."""
-        return self.neutral + self.rig.expression(weights)
+        return self.rig.pose(self.neutral, weights)
 
     def body(self, weights: Mapping[str, float]) -> Body:
         """With everything that ICT's mesh lacks."""

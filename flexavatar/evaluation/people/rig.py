@@ -1,7 +1,6 @@
-"""ICT-FaceKit as the truth: a mesh that is the plain sum of its shapes.
+"""ICT-FaceKit as the truth: a mesh that is the plain sum of its shapes, with eyeballs that turn.
 
-Nothing of our own rig is in it: no joints, no skinning. Eyes turn and the jaw opens by ICT's shapes
-alone.
+Nothing of our own rig is in it: no joints, no skinning. The jaw opens by ICT's shapes alone.
 """
 
 from __future__ import annotations
@@ -13,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from flexavatar.errors import AssetError
-from flexavatar.head.arkit import ARKIT_NAMES
+from flexavatar.head.arkit import ARKIT_NAMES, GAZE_PITCH, GAZE_YAW
 from flexavatar.head.ict import (
     CENTIMETRE,
     EYE_SHELLS,
@@ -26,6 +26,7 @@ from flexavatar.head.ict import (
     UPPER_TEETH,
     ict_names,
     read_ict,
+    sphere_centre,
 )
 
 Array = NDArray[np.float64]
@@ -58,6 +59,14 @@ class IctRig:
         for name, weight in weights.items():
             total += weight * self.shapes[name]
         return total
+
+    def pose(self, neutral: Array, weights: Mapping[str, float]) -> Array:
+        """A person [V, 3] with an expression: [V, 3]."""
+        posed = neutral + self.expression(weights)
+        for side, eye, shell in zip(("Left", "Right"), EYES, EYE_SHELLS, strict=True):
+            centre = sphere_centre(neutral[shell])
+            posed[eye] = centre + (neutral[eye] - centre) @ _gaze(weights, side).T
+        return posed
 
     def rim(self, beyond: slice) -> Index:
         """Vertices of the outer skin where it turns into a socket: lips or lids."""
@@ -100,6 +109,16 @@ def load_ict(path: Path) -> IctRig:
         faces=_solid_triangles(arrays["f"].astype(np.int64)),
         part=_parts(len(arrays["v"])),
     )
+
+
+def _gaze(weights: Mapping[str, float], side: str) -> Array:
+    """How an eye has turned: [3, 3]. ICT's own eyeLook shapes move lids only."""
+    out, inwards, up, down = (
+        weights.get(f"eyeLook{way}{side}", 0.0) for way in ("Out", "In", "Up", "Down")
+    )
+    outward = 1 if side == "Left" else -1
+    angles = (GAZE_PITCH * (down - up), outward * GAZE_YAW * (out - inwards))
+    return Rotation.from_euler("xy", angles).as_matrix()
 
 
 def _solid_triangles(quads: Index) -> Index:

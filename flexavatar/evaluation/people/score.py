@@ -21,11 +21,11 @@ from flexavatar.avatar import Avatar
 from flexavatar.capture.identity import describe
 from flexavatar.evaluation.compare import landmark_distance_px, strip
 from flexavatar.evaluation.figures import mean_figures
-from flexavatar.evaluation.metrics import psnr_db
+from flexavatar.evaluation.metrics import GREY, psnr_db
 from flexavatar.evaluation.people.views import Truth, View
 from flexavatar.evaluation.report import Picture
 from flexavatar.evaluation.sheet import Stage
-from flexavatar.evaluation.sight import Shown, find_face, over_grey
+from flexavatar.evaluation.sight import Shown, find_face
 from flexavatar.fit import ssim_map
 from flexavatar.formats.picture import to_bytes
 from flexavatar.head.correspondence import Correspondence
@@ -80,8 +80,7 @@ class Contest:
         """The avatar as the true camera sees it, over mid grey."""
         gaussians = self.stage.animator.animate(self.stage.codes(view.weights))
         rgba = rasterize(gaussians, self.fit.camera(view.camera)).rgba.clamp(0, 1).numpy()
-        empty = 1 - rgba[..., 3:]
-        return np.asarray(rgba[..., :3] + empty * over_grey(empty * 0, empty[..., 0] * 0))
+        return np.asarray(rgba[..., :3] + (1 - rgba[..., 3:]) * GREY, np.float32)
 
 
 def score(contest: Contest) -> tuple[dict[str, float], list[Picture]]:
@@ -134,7 +133,7 @@ def _face_figures(shown: Shown, view: View) -> dict[str, float]:
 def true_picture(view: View) -> Shown:
     """The person without the wall, over mid grey."""
     color, cover = view.shot.color, view.shot.cover[..., None]
-    return np.asarray(color + (1 - cover) * over_grey(cover * 0, cover[..., 0] * 0), np.float32)
+    return np.asarray(color + (1 - cover) * GREY, np.float32)
 
 
 def head_region(view: View) -> NDArray[np.bool_]:

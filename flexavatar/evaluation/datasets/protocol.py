@@ -1,0 +1,163 @@
+"""Data sets through the protocols `self`, `cross` and `views`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from flexavatar.create import CreateConfig
+from flexavatar.errors import FaceError, ImageError, InputError
+from flexavatar.evaluation.cross import evaluate_cross, read_driver
+from flexavatar.evaluation.datasets import ava256, nersemble, vfhq
+from flexavatar.evaluation.datasets.sources import Moment, Recording
+from flexavatar.evaluation.published import CROSS, SELF, VIEWS
+from flexavatar.evaluation.reenact import evaluate_self
+from flexavatar.evaluation.report import Item, Published
+from flexavatar.evaluation.views import evaluate_views
+
+Progress = Callable[[str, float], None]
+Protocol = Literal["self", "cross", "views"]
+
+ABOUT = """\
+A public data set, read from a folder of the user's, through the same protocols as anybody's videos
+and photos: `self` makes an avatar from a recording's first frame and re-enacts the rest, `cross`
+drives the avatar of each recording by the next one, `views` holds one camera out and makes avatars
+from one, two and four of the others.
+
+What differs from the papers: which frames, cameras and pairs are compared (they do not say), the
+crop, and every measure but PSNR and SSIM. Their lines are drawn beside ours, not against them. The
+readers follow the published layouts and were tried on small folders of that form only."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """How one data set is read; what it has no reader for, it cannot be measured by."""
+
+    title: str
+    """As the papers' lines call it."""
+    default: Protocol
+    recordings: Callable[[Path], list[Recording]] | None = None
+    moments: Callable[[Path], Iterator[Moment]] | None = None
+
+
+DATASETS: Mapping[str, Dataset] = {
+    "vfhq": Dataset("VFHQ", "self", recordings=vfhq.recordings),
+    "nersemble": Dataset(
+        "NeRSemble", "self", recordings=nersemble.recordings, moments=nersemble.moments
+    ),
+    "ava256": Dataset("Ava-256", "views", moments=ava256.moments),
+}
+
+
+@dataclass(frozen=True)
+class DatasetConfig:
+    """What is measured."""
+
+    protocol: Protocol | None = None
+    """None for the one that the papers report."""
+    frames: int = 1
+    """Frames that `self` makes each avatar from."""
+    limit: int | None = None
+    """No more recordings or moments than this."""
+    create: CreateConfig = field(default_factory=CreateConfig)
+
+
+def evaluate_dataset(
+    name: str,
+    folder: Path,
+    config: DatasetConfig | None = None,
+    progress: Progress = lambda what, share: None,
+) -> list[Item]:
+    """Score a data set; what has no usable face is an item whose only figure is `refused`, 1.
+
+    Raises InputError if nothing of it is in the folder, or it has no data for the protocol.
+    """
+    config = config or DatasetConfig()
+    if name not in DATASETS:
+        raise InputError(f"data set: expected one of {', '.join(DATASETS)}, got {name}")
+    dataset = DATASETS[name]
+    protocol = config.protocol or dataset.default
+    items = list(_items(dataset, protocol, folder, config, progress))
+    if not items:
+        raise InputError(f"{folder}: expected {dataset.title} for `{protocol}`, found nothing")
+    return items
+
+
+def published(name: str, protocol: Protocol | None) -> tuple[Published, ...]:
+    """The papers' lines on this data set."""
+    dataset = DATASETS[name]
+    lines = {"self": SELF, "cross": CROSS, "views": VIEWS}[protocol or dataset.default]
+    return tuple(line for line in lines if line.source.startswith(dataset.title))
+
+
+def _items(
+    dataset: Dataset, protocol: Protocol, folder: Path, config: DatasetConfig, progress: Progress
+) -> Iterator[Item]:
+    if protocol == "views":
+        if dataset.moments is None:
+            raise InputError(f"{dataset.title}: has one camera only, no `views`")
+        yield from _views(islice(dataset.moments(folder), config.limit), config, progress)
+        return
+    if dataset.recordings is None:
+        raise InputError(f"{dataset.title}: its readers know no videos, no `{protocol}`")
+    recordings = dataset.recordings(folder)[: config.limit]
+    run = _self if protocol == "self" else _cross
+    yield from run(recordings, config, progress)
+
+
+def _views(moments: Iterable[Moment], config: DatasetConfig, progress: Progress) -> Iterator[Item]:
+    for moment in moments:
+        yield _tried(
+            moment.name,
+            lambda m=moment: evaluate_views(
+                m.photos, len(m.photos), m.name, config.create, progress
+            ),
+        )
+
+
+def _self(recordings: list[Recording], config: DatasetConfig, progress: Progress) -> Iterator[Item]:
+    for i, recording in enumerate(recordings):
+        part = _part(progress, recording.name, i, len(recordings))
+
+        def score(recording: Recording = recording, part: Progress = part) -> Item:
+            with recording.video() as video:
+                return evaluate_self(video, config.frames, config.create, part)
+
+        yield _tried(recording.name, score)
+
+
+def _cross(
+    recordings: list[Recording], config: DatasetConfig, progress: Progress
+) -> Iterator[Item]:
+    """Each recording's first frame, driven by the next recording."""
+    for i, recording in enumerate(recordings):
+        driver = recordings[(i + 1) % len(recordings)]
+        part = _part(progress, recording.name, i, len(recordings))
+
+        def score(
+            recording: Recording = recording, driver: Recording = driver, part: Progress = part
+        ) -> Item:
+            with driver.video() as video:
+                seen = read_driver(video)
+            photo = recording.first_frame()
+            return evaluate_cross(seen, photo, recording.name, config.create, part)
+
+        yield _tried(recording.name, score)
+
+
+def _part(progress: Progress, name: str, done: int, total: int) -> Progress:
+    return lambda what, share: progress(f"{name}: {what}", (done + share) / total)
+
+
+def _tried(name: str, score: Callable[[], Item]) -> Item:
+    """The item under this name; one without figures where the avatar was refused."""
+    try:
+        item = score()
+    except (FaceError, ImageError) as error:
+        return Item(f"{name} ({error})", {"refused": 1.0})
+    return Item(
+        name, {"refused": 0.0} | dict(item.figures), item.pictures, item.curves, item.tables
+    )

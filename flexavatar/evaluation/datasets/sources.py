@@ -1,0 +1,97 @@
+"""What data sets come down to: recordings of one person, and one moment from several sides."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import av
+import numpy as np
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from flexavatar.errors import ImageError
+from flexavatar.formats.video import read_frames
+
+PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".avif"))
+VIDEOS = frozenset((".mp4", ".mov", ".mkv", ".webm", ".avi"))
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One person in motion."""
+
+    name: str
+    source: Path
+    """A video, or a folder with one picture a frame."""
+
+    @contextmanager
+    def video(self) -> Iterator[Path]:
+        """The recording as a video file, while the block runs."""
+        if self.source.is_file():
+            yield self.source
+            return
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / f"{self.name}.mov"
+            pack_frames(pictures_in(self.source), path)
+            yield path
+
+    def first_frame(self) -> bytes:
+        """As a photo file."""
+        if self.source.is_dir():
+            return pictures_in(self.source)[0].read_bytes()
+        return as_png(read_frames(self.source, [0])[0])
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One person at one moment from several sides: photo files, the last to be held out."""
+
+    name: str
+    photos: tuple[bytes, ...]
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Picture files of a folder by name."""
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES)
+
+
+def pack_frames(pictures: Sequence[Path], path: Path) -> None:
+    """Pictures of one size to a video that loses nothing (PNG in QuickTime), 25 a second.
+
+    Raises ImageError for a file that is no picture, or of another size than the first.
+    """
+    with av.open(path, "w", format="mov") as container:
+        stream = container.add_stream("png", rate=25)
+        assert isinstance(stream, VideoStream)
+        for i, picture in enumerate(pictures):
+            rgb = read_rgb(picture.read_bytes(), picture.name)
+            height, width = rgb.shape[:2]
+            if i == 0:
+                stream.width, stream.height, stream.pix_fmt = width, height, "rgb24"
+            if (width, height) != (stream.width, stream.height):
+                size = f"{stream.width} x {stream.height}"
+                raise ImageError(f"{picture.name}: expected {size}, got {width} x {height}")
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def read_rgb(data: bytes, name: str) -> NDArray[np.uint8]:
+    """Any picture file, AVIF too: [H, W, 3]. Raises ImageError."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return np.asarray(image.convert("RGB"), np.uint8)
+    except (UnidentifiedImageError, OSError) as error:
+        raise ImageError(f"{name}: expected a picture ({error})") from None
+
+
+def as_png(rgb: NDArray[np.uint8]) -> bytes:
+    """[H, W, 3] -> a photo file."""
+    data = io.BytesIO()
+    Image.fromarray(rgb).save(data, "PNG", compress_level=1)
+    return data.getvalue()
