@@ -125,9 +125,9 @@ def track(
         for p, lens in zip(portraits, lenses, strict=True)
     ]
 
-    def linearise(at: Array, of: Sequence[PhotoPose]) -> tuple[list[_Normal], float]:
+    def linearise(at: Array, of: Sequence[PhotoPose]) -> tuple[list[Normal], float]:
         normals = [
-            _normal(p, q, lens, rig, at, config)
+            _normal_of(p, q, lens, rig, at, config)
             for p, q, lens in zip(portraits, of, lenses, strict=True)
         ]
         return normals, sum(n.cost for n in normals) + float((prior * at**2).sum() * free)
@@ -137,7 +137,7 @@ def track(
     for _ in range(config.iterations):
         step, steps = _solve(normals, prior, prior * shape, damping, slots)
         new_shape = shape + step if free else shape
-        new_poses = [_moved(q, s) for q, s in zip(poses, steps, strict=True)]
+        new_poses = [moved(q, s) for q, s in zip(poses, steps, strict=True)]
         new_normals, new_cost = linearise(new_shape, new_poses)
         if new_cost >= cost:
             damping *= 10
@@ -223,7 +223,7 @@ def _initial_pose(
     return PhotoPose(weights, np.zeros((2, 2)), rotation, shift, float(focal), side)
 
 
-def _moved(pose: PhotoPose, step: Array) -> PhotoPose:
+def moved(pose: PhotoPose, step: Array) -> PhotoPose:
     """Apply one photo's part of a step; weights stay in 0..1."""
     return replace(
         pose,
@@ -236,7 +236,7 @@ def _moved(pose: PhotoPose, step: Array) -> PhotoPose:
 
 
 def _solve(
-    normals: Sequence[_Normal],
+    normals: Sequence[Normal],
     prior: Array,
     gradient: Array,
     damping: float,
@@ -260,8 +260,20 @@ def _solve(
     return step[:count], list(step[slots])
 
 
+def landmark_normal(
+    portrait: Portrait,
+    pose: PhotoPose,
+    rig: TrackRig,
+    betas: Array,
+    config: TrackConfig | None = None,
+) -> Normal:
+    """What landmarks, scores and priors say of one photo by itself, around `pose`."""
+    config = config or TrackConfig()
+    return _normal_of(portrait, pose, _lenses([portrait], config)[0], rig, betas, config)
+
+
 @dataclass(frozen=True)
-class _Normal:
+class Normal:
     """One photo's share of the normal equations."""
 
     hessian: Array  # [B + 63, B + 63]
@@ -269,14 +281,14 @@ class _Normal:
     cost: float
 
 
-def _normal(
+def _normal_of(
     portrait: Portrait,
     pose: PhotoPose,
     lens: _Lens,
     rig: TrackRig,
     betas: Array,
     config: TrackConfig,
-) -> _Normal:
+) -> Normal:
     """Linearise one photo around the present estimate; robust weights are held for the step."""
     points, jacobian = _points_and_jacobian(pose, rig, betas)
     residual, rows = _landmark_rows(portrait, pose, points, jacobian, config)
@@ -291,7 +303,7 @@ def _normal(
     own = np.arange(len(gradient) - PER_PHOTO, len(gradient))
     hessian[own, own] += precision
     gradient[own] += precision * offset
-    return _Normal(hessian, gradient, cost + float((precision * offset**2).sum()))
+    return Normal(hessian, gradient, cost + float((precision * offset**2).sum()))
 
 
 def _points_and_jacobian(pose: PhotoPose, rig: TrackRig, betas: Array) -> tuple[Array, Array]:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from flexavatar.avatar import Animator
+from flexavatar.capture.align import align
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.rig import load_track_rig, photo_codes
@@ -18,6 +19,7 @@ from flexavatar.capture.track import PhotoPose, track
 from flexavatar.create import READING_SHARE, CreateConfig, Progress, avatar_of
 from flexavatar.evaluation.metrics import GREY
 from flexavatar.evaluation.sight import Shown
+from flexavatar.render.camera import scaled
 from flexavatar.render.rasterize import rasterize
 from flexavatar.types import Camera, FlameCodes
 
@@ -56,8 +58,15 @@ def actor_of(
 
 
 def follow(portrait: Portrait, actor: Actor) -> Drive:
-    """How the avatar is to be drawn to look like `portrait`: landmarks alone decide."""
-    return drive_of(pose_of(portrait, actor.betas), actor)
+    """How the avatar is to be drawn to look like `portrait`: landmarks first, then the picture."""
+
+    def drawn(pose: PhotoPose, side: int) -> Shown:
+        camera = scaled(pose.camera, side, side)
+        return draw(actor, photo_codes(pose, actor.animator.head), camera)
+
+    tracked = pose_of(portrait, actor.betas)
+    aligned = align(portrait, tracked, load_track_rig(), actor.betas, drawn)
+    return replace(drive_of(aligned, actor), pose=tracked)
 
 
 def drive_of(pose: PhotoPose, actor: Actor) -> Drive:

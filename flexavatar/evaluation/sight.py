@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from flexavatar.capture import topology
 from flexavatar.capture.landmarks import FaceLandmarks, detect_face, detect_faces, refine_face
 from flexavatar.capture.photo import Photo, photo_from_array
 from flexavatar.capture.portrait import Portrait, crop_portrait
@@ -18,7 +19,6 @@ from flexavatar.evaluation.metrics import GREY, INSIDE
 from flexavatar.formats.picture import to_bytes
 from flexavatar.formats.video import read_frames
 
-CHIN = 152
 FACE = slice(0, 468)
 """Landmarks without the irises."""
 
@@ -41,7 +41,7 @@ class Sight:
     def head(self) -> NDArray[np.bool_]:
         """The person's matte above the chin, [S, S]."""
         matte = self.portrait.matte
-        above = np.arange(matte.shape[0])[:, None] < self.portrait.face.points[CHIN, 1]
+        above = np.arange(matte.shape[0])[:, None] < self.portrait.face.points[topology.CHIN, 1]
         return (matte > INSIDE) & above & self.portrait.inside
 
     @property
