@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from flexavatar.appearance.assemble import first_guess
+from flexavatar.appearance.assemble import Splats, first_guess
 from flexavatar.appearance.evidence import View
 from flexavatar.appearance.hair import hair_volume
 from flexavatar.appearance.refine import refine
 from flexavatar.appearance.regions import make_texels
-from flexavatar.avatar import Avatar, head_of
+from flexavatar.avatar import Animator, Avatar, head_of
+from flexavatar.capture.align import align, drawn_by
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.rig import load_track_rig, photo_codes
 from flexavatar.capture.sources import Source, read_portraits
@@ -45,6 +46,8 @@ class CreateConfig:
     """Distance between loose Gaussians in the 512-pixel portrait."""
     steps: int = 260
     """Of fitting; about nine a second on two cores."""
+    rough_steps: int = 48
+    """Of the fit that several photos are aligned with, before the one that counts."""
     quick_steps: int = 30
     """Of fitting, when `quick`."""
     seed: int = 0
@@ -91,26 +94,41 @@ def _build(portraits: Sequence[Portrait], config: CreateConfig, progress: Progre
     progress("building the head", 0.18)
     neutral, views, codes = _place(portraits, tracked, head)
     progress("painting the head", 0.22)
-    guess = first_guess(views, make_texels(head, config.texels), head, neutral, config.spacing_px)
+    texels = make_texels(head, config.texels)
+    guess = first_guess(views, texels, head, neutral, config.spacing_px)
+    if len(portraits) > 1:
+        fit = FitConfig(steps=config.rough_steps, seed=config.seed)
+        rough = _avatar(refine(guess, views, fit), neutral, views, codes)
+        tracked = _aligned(portraits, tracked, rough, progress)
+        neutral, views, codes = _place(portraits, tracked, head)
+        guess = first_guess(views, texels, head, neutral, config.spacing_px)
     steps = config.quick_steps if config.quick else config.steps
-    fitted = refine(
-        guess,
-        views,
-        FitConfig(steps=steps, seed=config.seed),
-        lambda share: progress("fitting", 0.3 + 0.7 * share),
-    )
-    sh = ((fitted.colors - 0.5) / SH_C0)[:, None]
-    camera = views[0].camera
-    return Avatar(
-        neutral,
-        fitted.binding,
-        fitted.local,
-        fitted.opacities,
-        sh,
-        camera,
-        codes[0],
-        fitted.lids,
-    )
+    fit = FitConfig(steps=steps, seed=config.seed)
+    fitted = refine(guess, views, fit, lambda share: progress("fitting", 0.3 + 0.7 * share))
+    return _avatar(fitted, neutral, views, codes)
+
+
+def _avatar(
+    splats: Splats, neutral: Tensor, views: Sequence[View], codes: Sequence[FlameCodes]
+) -> Avatar:
+    sh = ((splats.colors - 0.5) / SH_C0)[:, None]
+    camera, opacities = views[0].camera, splats.opacities
+    own = (splats.binding, splats.local, opacities, sh)
+    return Avatar(neutral, *own, camera, codes[0], splats.lids)
+
+
+def _aligned(
+    portraits: Sequence[Portrait], tracked: Track, rough: Avatar, progress: Progress
+) -> Track:
+    """All photos but the first, moved to where a rough avatar agrees with them.
+
+    A pixel of disagreement between photos is a pixel of blur in the avatar.
+    """
+    seen, poses = drawn_by(Animator(rough)), list(tracked.photos)
+    for i in range(1, len(poses)):
+        progress(f"aligning photo {i + 1} of {len(poses)}", 0.22 + 0.08 * i / len(poses))
+        poses[i] = align(portraits[i], poses[i], load_track_rig(), tracked.betas, seen)
+    return replace(tracked, photos=tuple(poses))
 
 
 def _place(

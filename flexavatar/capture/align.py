@@ -12,10 +12,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from flexavatar.avatar import Animator
 from flexavatar.capture import topology
 from flexavatar.capture.portrait import Portrait
+from flexavatar.capture.rig import photo_codes
 from flexavatar.capture.track import (
     GAZE,
     PER_PHOTO,
@@ -28,13 +31,15 @@ from flexavatar.capture.track import (
     landmark_normal,
     moved,
 )
+from flexavatar.render.camera import scaled
+from flexavatar.render.rasterize import rasterize
 
 Array = NDArray[np.float64]
 Picture = NDArray[np.float32]  # [S, S, 3] 0..1
 Draw = Callable[[PhotoPose, int], Picture]
-"""(pose, pixels a side) -> the person over mid grey."""
+"""(pose, pixels a side) -> the person over the backdrop."""
 
-GREY = 0.5
+BACKDROP = 0.5
 RIGID = tuple(range(TURN.start, SHIFT.stop))
 EVERYTHING = tuple(range(PER_PHOTO))
 BELOW_CHIN = 0.04
@@ -73,6 +78,18 @@ def align(
     return search.descend(near, EVERYTHING, config.steps)
 
 
+def drawn_by(animator: Animator) -> Draw:
+    """The avatar as it looks in a tracked pose."""
+
+    @torch.no_grad()
+    def draw(pose: PhotoPose, side: int) -> Picture:
+        gaussians = animator.animate(photo_codes(pose, animator.head))
+        rgba = rasterize(gaussians, scaled(pose.camera, side, side)).rgba.clamp(0, 1).numpy()
+        return np.asarray(rgba[..., :3] + (1 - rgba[..., 3:]) * BACKDROP, np.float32)
+
+    return draw
+
+
 class _Search:
     """One portrait's cost and its descent."""
 
@@ -82,7 +99,7 @@ class _Search:
         self.portrait, self.rig, self.betas, self.config = portrait, rig, betas, config
         self.draw = lambda pose: draw(pose, config.side)
         matte = portrait.matte[..., None]
-        self.wanted = _shrunk(portrait.rgb * matte + GREY * (1 - matte), config.side)
+        self.wanted = _shrunk(portrait.rgb * matte + BACKDROP * (1 - matte), config.side)
         self.weight = _weights(portrait, config)[..., None]
 
     def descend(self, pose: PhotoPose, over: Sequence[int], steps: int) -> PhotoPose:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from flexavatar.avatar import Animator
-from flexavatar.capture.align import align
+from flexavatar.capture.align import align, drawn_by
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.rig import load_track_rig, photo_codes
@@ -19,7 +19,6 @@ from flexavatar.capture.track import PhotoPose, track
 from flexavatar.create import READING_SHARE, CreateConfig, Progress, avatar_of
 from flexavatar.evaluation.metrics import GREY
 from flexavatar.evaluation.sight import Shown
-from flexavatar.render.camera import scaled
 from flexavatar.render.rasterize import rasterize
 from flexavatar.types import Camera, FlameCodes
 
@@ -59,13 +58,9 @@ def actor_of(
 
 def follow(portrait: Portrait, actor: Actor) -> Drive:
     """How the avatar is to be drawn to look like `portrait`: landmarks first, then the picture."""
-
-    def drawn(pose: PhotoPose, side: int) -> Shown:
-        camera = scaled(pose.camera, side, side)
-        return draw(actor, photo_codes(pose, actor.animator.head), camera)
-
     tracked = pose_of(portrait, actor.betas)
-    aligned = align(portrait, tracked, load_track_rig(), actor.betas, drawn)
+    seen = drawn_by(actor.animator)
+    aligned = align(portrait, tracked, load_track_rig(), actor.betas, seen)
     return replace(drive_of(aligned, actor), pose=tracked)
 
 
