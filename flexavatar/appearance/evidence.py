@@ -40,6 +40,11 @@ class View:
     motion: SurfaceMotion  # neutral to this photo's expression
     openings: Tensor  # [2] metres that the left and the right eye are open
 
+    def sits_with(self, other: View) -> bool:
+        """Taken in one go, as frames of a video are: hair and clothes are the same."""
+        lens = self.portrait.lens
+        return self is other or (lens is not None and lens == other.portrait.lens)
+
 
 @dataclass(frozen=True)
 class Evidence:

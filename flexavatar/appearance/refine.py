@@ -81,7 +81,7 @@ def refine(
         held = (moved * moved).mean() + (grown * grown).mean()
         return 1e-3 * held + 1e-1 * (faded * faded).mean()
 
-    targets = [target_of(view, index == 0) for index, view in enumerate(views)]
+    targets = [target_of(view, view.sits_with(views[0])) for view in views]
     fitted = fit(decode, parameters, targets, config, regularise, progress)
     fitted = _bounded(fitted, start)
     local = LocalSplats(fitted["offsets"], fitted["quats"], fitted["scales"].exp())
@@ -111,7 +111,7 @@ def _shown(
 
 
 def target_of(view: View, whole: bool) -> Target:
-    """What a photo asks for: everywhere for the first, on head and neck for the others."""
+    """What a photo asks for: everywhere, or on the face alone."""
     weight = torch.from_numpy(view.portrait.inside.astype(np.float32))
     if not whole:
         weight = weight * _head_weight(view)
