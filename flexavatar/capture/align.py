@@ -99,7 +99,8 @@ class _Search:
         self.portrait, self.rig, self.betas, self.config = portrait, rig, betas, config
         self.draw = lambda pose: draw(pose, config.side)
         matte = portrait.matte[..., None]
-        self.wanted = _shrunk(portrait.rgb * matte + BACKDROP * (1 - matte), config.side)
+        whole = portrait.rgb * matte + np.float32(BACKDROP) * (1 - matte)
+        self.wanted = _shrunk(np.asarray(whole, np.float32), config.side)
         self.weight = _weights(portrait, config)[..., None]
 
     def descend(self, pose: PhotoPose, over: Sequence[int], steps: int) -> PhotoPose:

@@ -93,7 +93,7 @@ def _sided_by_color(coarse: NDArray[np.float32], rgb: NDArray[np.uint8]) -> NDAr
 
 def _log_density(samples: NDArray[np.float32], at: NDArray[np.float32]) -> NDArray[np.float64]:
     """Of a Gaussian mixture learnt from `samples` [S, 3], at [N, 3]: [N]."""
-    mixture = cv2.ml.EM_create()
+    mixture = cv2.ml.EM.create()
     mixture.setClustersNumber(MIXTURE)
     mixture.setTermCriteria((cv2.TERM_CRITERIA_COUNT, 12, 0))
     cv2.setRNGSeed(0)
