@@ -90,7 +90,8 @@ def _lash_line(view: View, head: FlameHead, side: str) -> tuple[Tensor, Tensor, 
     length = (rim[1:] - rim[:-1]).norm(dim=-1).sum() / LASH_COUNT
     scales = torch.stack((length.expand_as(width), width, LASH_LENGTH * width / LASH_WIDTH), -1)
     color = lash_color(view.portrait, side).expand(LASH_COUNT, 3)
-    return points + LASH_LIFT * forward, scales, color
+    above = width[:, None] * torch.tensor([0.0, 1.0, 0.0])  # an open eye's lashes leave it open
+    return points + LASH_LIFT * forward + above, scales, color
 
 
 def lash_color(portrait: Portrait, side: str) -> Tensor:
