@@ -19,7 +19,7 @@ from flexavatar.head.flame import FlameHead
 
 MARGINS = ("outer", "middle", "inner", "tuck")
 """Edge loops of a lid margin, from the front edge to the one hidden in the eyeball."""
-RISE = -0.05
+RISE = -0.08
 """Share of the opening that the lower lid closes: in a blink it gives way a little."""
 OVERLAP = 0.15e-3
 """Metres that each lid passes the meeting curve, so that no slit is left."""
