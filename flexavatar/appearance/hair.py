@@ -38,6 +38,8 @@ LEAST_SPREAD = 0.03
 """Even black hair in flat light has this contrast."""
 TYPICAL = 0.006
 """Metres where no photo says anything: hair lifts a scalp a little."""
+BEHIND, REAR_PULL = 0.06, 4e-3
+"""Metres behind the skull's middle over which hair lies ever flatter, and how strongly."""
 CENTRE = (0.0, 0.02, -0.01)
 """Middle of the skull in the open head's frame, metres: hair grows away from it."""
 
@@ -109,7 +111,8 @@ def _spread(head: FlameHead, mask: Tensor, height: Tensor, weight: Tensor) -> Te
     laplacian = diags(np.asarray(graph.sum(1)).ravel()) - graph
     off = 30 * (1 - mask.double().numpy()) ** 2 * (1 - 0.98 * _cheeks(head).double().numpy())
     hold = weight.double().numpy() * 0.5
-    faint = 3e-4
+    behind = ((CENTRE[2] - head.template[:, 2]) / BEHIND).clamp(0, 1).double().numpy()
+    faint = 3e-4 + REAR_PULL * behind
     system = laplacian + diags(off + hold + faint)
     right = hold * height.double().numpy() + faint * TYPICAL
     return torch.from_numpy(spsolve(system.tocsc(), right)).float()
