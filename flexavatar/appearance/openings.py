@@ -36,7 +36,7 @@ from flexavatar.render.mesh import MeshView, render_mesh
 SPACING_PX = 1.3
 LASH_LIFT, TEETH_LIFT = 1e-3, 3e-4
 """Metres in front of the surface."""
-LASH_COUNT, LASH_WIDTH, LASH_LENGTH, LASH_OPACITY = 48, 6e-4, 1.8e-3, 0.95
+LASH_COUNT, LASH_WIDTH, LASH_LENGTH, LASH_OPACITY = 48, 8e-4, 1.8e-3, 0.95
 LASH_PITCH = 0.25
 """Radians that the lashes of an open eye point up; they turn with their lid and then hang down."""
 LASH_DARK = 0.3
