@@ -1,7 +1,7 @@
 """Gaussians for what is outside the head's mesh: long hair, hats, collars, clothes.
 
-Each is put where the photo shows it, at a depth continued from the mesh, and rides on the nearest
-part of the head or bust, so that hair follows the head and a collar stays on the shoulders.
+Each is put where the photo shows it, at a depth continued from the mesh, and sways with head and
+shoulders, so that hair follows the head and a collar stays on the shoulders.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from flexavatar.appearance.evidence import View
 from flexavatar.appearance.regions import body_mask
+from flexavatar.appearance.sway import sway_binding
 from flexavatar.capture.spread import push_pull
 from flexavatar.head.binding import (
     Binding,
@@ -66,8 +67,7 @@ def loose_splats(view: View, seen: MeshView, head: FlameHead, spacing_px: float)
     footprint = z / view.camera.K[0, 0] * spacing_px  # metres
     scales = torch.stack((footprint, footprint, 0.5 * footprint), -1) * 0.6
     facing = matrix_to_quat(view.camera.viewmat[:3, :3].T).expand(len(points), 4)
-    body = head.faces[body_mask(head.masks)[head.faces].all(1)]
-    binding = bind_to_faces(points, view.motion.vertices, body)
+    binding = sway_binding(points, view.motion.vertices, head)
     splats = to_neutral(points, facing, scales, binding, view.motion)
     colors = torch.from_numpy(view.portrait.colors[y, x])
     return Loose(binding, splats, colors, torch.from_numpy(matte[y, x]).clamp(0.3, 0.95))
