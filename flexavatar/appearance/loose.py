@@ -1,7 +1,7 @@
 """Gaussians for what is outside the head's mesh: long hair, hats, collars, clothes.
 
-Each is put where the photo shows it, at a depth continued from the mesh, and rides on the nearest
-part of the head or bust, so that hair follows the head and a collar stays on the shoulders.
+Each is put where the photo shows it, at a depth continued from the mesh, and sways with head and
+shoulders, so that hair follows the head and a collar stays on the shoulders.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from flexavatar.appearance.evidence import View
 from flexavatar.appearance.regions import body_mask
+from flexavatar.appearance.sway import sway_binding
 from flexavatar.capture.spread import push_pull
 from flexavatar.head.binding import (
     Binding,
@@ -37,6 +38,10 @@ ASKANCE = 0.3
 """Cosine below which there are none: from the side they would be dots."""
 LIFT = 4e-4
 """Metres that fine splats lie above the surface they refine."""
+STEEPEST = 2.5
+"""Metres of depth per metre across up to which loose splats lie along their surface."""
+THICK, DISC = 0.5, 0.6
+"""Thickness of loose splats in their widths, and standard deviation in their spacing."""
 RECEDE = 0.35
 """Metres back per metre away from the mesh's outline: hair and cloth curve away."""
 
@@ -61,16 +66,40 @@ def loose_splats(view: View, seen: MeshView, head: FlameHead, spacing_px: float)
     pixels = grid_points(wanted, spacing_px)
     x, y = pixels.T
     z = torch.from_numpy(depth[y, x])
-    centres = torch.from_numpy(pixels).float() + 0.5
-    points = unproject(view.camera, centres, z)
-    footprint = z / view.camera.K[0, 0] * spacing_px  # metres
-    scales = torch.stack((footprint, footprint, 0.5 * footprint), -1) * 0.6
-    facing = matrix_to_quat(view.camera.viewmat[:3, :3].T).expand(len(points), 4)
-    body = head.faces[body_mask(head.masks)[head.faces].all(1)]
-    binding = bind_to_faces(points, view.motion.vertices, body)
-    splats = to_neutral(points, facing, scales, binding, view.motion)
+    points = unproject(view.camera, torch.from_numpy(pixels).float() + 0.5, z)
+    quats, scales = laid_out(depth, view.camera, pixels, spacing_px)
+    binding = sway_binding(points, view.motion.vertices, head)
+    splats = to_neutral(points, quats, scales, binding, view.motion)
     colors = torch.from_numpy(view.portrait.colors[y, x])
     return Loose(binding, splats, colors, torch.from_numpy(matte[y, x]).clamp(0.3, 0.95))
+
+
+def laid_out(
+    depth: NDArray[np.float32], camera: Camera, pixels: NDArray[np.int64], spacing: float
+) -> tuple[Tensor, Tensor]:
+    """Turns [N, 4] and scales [N, 3] that lay splats along a depth map [H, W] at pixels [N, 2].
+
+    From the camera each is as round as a disc that faces it; from the side they meet.
+    """
+    z = torch.from_numpy(depth[pixels[:, 1], pixels[:, 0]])
+    width = z / camera.K[0, 0] * spacing  # [N] metres
+    step = max(round(spacing), 1)
+    rise = [(_shifted(depth, pixels, axis, step) - z) * spacing / step for axis in (0, 1)]
+    slope = torch.stack([(r / width).clamp(-STEEPEST, STEEPEST) for r in rise], -1)  # [N, 2]
+    tilted = torch.diag_embed(torch.ones(len(z), 3))
+    tilted[:, 2, :2] = slope  # columns: what a step across, a step down and thickness add
+    tilted[:, 2, 2] = THICK
+    axes, lengths, _ = torch.linalg.svd(tilted)
+    axes = axes * torch.linalg.det(axes)[:, None, None]
+    quats = matrix_to_quat(camera.viewmat[:3, :3].T @ axes)
+    return quats, DISC * width[:, None] * lengths
+
+
+def _shifted(depth: NDArray[np.float32], pixels: NDArray[np.int64], axis: int, step: int) -> Tensor:
+    """The depth some pixels to the right (axis 0) or below (axis 1): [N] metres."""
+    x, y = (pixels + step * np.eye(2, dtype=np.int64)[axis]).T
+    height, width = depth.shape
+    return torch.from_numpy(depth[y.clip(0, height - 1), x.clip(0, width - 1)])
 
 
 def detail_splats(view: View, seen: MeshView, head: FlameHead, spacing_px: float) -> Loose:
