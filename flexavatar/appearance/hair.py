@@ -34,6 +34,8 @@ EDGE = 0.8
 """Matte at which hair ends: the soft rim beyond is left to loose splats."""
 OUTLINE = 0.35
 """Cosine between normal and line of sight below which a vertex is on the outline."""
+RECEDING, LEAST_HAIR = 0.6, 0.12
+"""Ratio of distances from the skin's colour that tells hair from forehead; hair's least share."""
 LEAST_SPREAD = 0.03
 """Even black hair in flat light has this contrast."""
 TYPICAL = 0.006
@@ -151,9 +153,22 @@ def measure_hair(views: Sequence[View], scalp: Tensor, ears: Tensor) -> Hair:
     colors = np.concatenate(found)
     if len(colors) < 30:
         return Hair(scalp, ears, torch.tensor([0.25, 0.2, 0.17]), 0.1)
+    skin = [view.portrait.colors[view.portrait.face_hull] for view in views]
+    colors = _without_skin(colors, np.median(np.concatenate(skin), 0))
     tone = np.median(colors, 0)
     spread = float(np.median(np.linalg.norm(colors - tone, axis=1)))
     return Hair(scalp, ears, torch.from_numpy(tone.astype(np.float32)), max(spread, LEAST_SPREAD))
+
+
+def _without_skin(colors: NDArray[np.float32], skin: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The half that is hair where hair recedes: [N, 3] -> [M, 3]; all of a bald or full head."""
+    cv2.setRNGSeed(0)
+    stop = (cv2.TERM_CRITERIA_COUNT, 10, 0)
+    _, half, means = cv2.kmeans(colors, 2, np.zeros(0), stop, 3, cv2.KMEANS_PP_CENTERS)
+    away = np.linalg.norm(means - skin, axis=1)
+    far = half.ravel() == int(away.argmax())
+    both = away.min() < RECEDING * away.max() and far.mean() > LEAST_HAIR
+    return colors[far] if both else colors
 
 
 def _hair_pixels(view: View) -> NDArray[np.bool_]:

@@ -28,7 +28,7 @@ ASKANCE = 0.3
 """Weight of evidence, the squared cosine to the line of sight for one, that is askance below."""
 FAINT = 0.2
 """Weight of evidence below which hair is made up rather than seen."""
-HAIRY, FOREIGN = 1.4, 4.0
+HAIRY, FOREIGN = 1.4, 2.2
 """Spreads of the hair's colours within which it surely is hair, and beyond which surely not."""
 CROWN = 0.045
 """Metres above the eyes where scalp shows neither ears nor temples."""
