@@ -34,9 +34,9 @@ from flexavatar.render.camera import position, unproject
 from flexavatar.render.mesh import MeshView, render_mesh
 
 SPACING_PX = 1.3
-LASH_LIFT, TEETH_LIFT = 1e-3, 3e-4
+LASH_LIFT, LINE_LIFT, TEETH_LIFT = 1e-3, 1.8e-3, 3e-4
 """Metres in front of the surface."""
-LASH_COUNT, LASH_WIDTH, LASH_LENGTH, LASH_OPACITY = 48, 8e-4, 1.8e-3, 0.95
+LASH_COUNT, LASH_WIDTH, LASH_LENGTH, LASH_OPACITY = 48, 8e-4, 2.7e-3, 0.95
 LASH_PITCH = 0.25
 """Radians that the lashes of an open eye point up; they turn with their lid and then hang down."""
 LASH_DARK = 0.3
@@ -91,7 +91,7 @@ def _lash_line(view: View, head: FlameHead, side: str) -> tuple[Tensor, Tensor, 
     scales = torch.stack((length.expand_as(width), width, LASH_LENGTH * width / LASH_WIDTH), -1)
     color = lash_color(view.portrait, side).expand(LASH_COUNT, 3)
     above = width[:, None] * torch.tensor([0.0, 1.0, 0.0])  # an open eye's lashes leave it open
-    return points + LASH_LIFT * forward + above, scales, color
+    return points + LINE_LIFT * forward + above, scales, color
 
 
 def lash_color(portrait: Portrait, side: str) -> Tensor:
