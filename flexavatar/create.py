@@ -39,7 +39,7 @@ class CreateConfig:
     """How an avatar is made."""
 
     quick: bool = False
-    """Ten seconds instead of up to a minute: fewer fitting steps."""
+    """Ten seconds instead of up to a minute: fewer fitting steps, photos not aligned."""
     texels: int = 256
     """Side of the chart; about 0.65 of its square become Gaussians on the surface."""
     spacing_px: float = 3.0
@@ -96,7 +96,7 @@ def _build(portraits: Sequence[Portrait], config: CreateConfig, progress: Progre
     progress("painting the head", 0.22)
     texels = make_texels(head, config.texels)
     guess = first_guess(views, texels, head, neutral, config.spacing_px)
-    if len(portraits) > 1:
+    if len(portraits) > 1 and not config.quick:
         fit = FitConfig(steps=config.rough_steps, seed=config.seed)
         rough = _avatar(refine(guess, views, fit), neutral, views, codes)
         tracked = _aligned(portraits, tracked, rough, progress)
