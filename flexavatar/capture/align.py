@@ -56,7 +56,7 @@ class AlignConfig:
     """Standard deviation of a colour; beyond it a pixel counts ever less."""
     landmarks: float = 0.3
     """Weight of the landmarks' own fit."""
-    off_face: float = 0.3
+    off_face: float = 0.6
     """Weight of hair and neck, where the face has 1."""
     rigid_steps: int = 4
     steps: int = 2
