@@ -26,11 +26,6 @@ from flexavatar.errors import FaceError, ImageError
 from flexavatar.head.open_head import load_open_head
 
 
-@pytest.fixture(scope="module")
-def portrait(astronaut: bytes) -> Portrait:
-    return make_portrait(read_photo(astronaut))
-
-
 def test_empty_bytes_are_refused() -> None:
     with pytest.raises(ImageError, match="got 0 bytes"):
         read_photo(b"")
