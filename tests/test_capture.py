@@ -159,7 +159,7 @@ def test_foreground_colors_do_not_hold_background() -> None:
         ring[ring == 0] = value
     red, green = np.array([1, 0, 0], np.float32), np.array([0, 1, 0], np.float32)
     picture = matte[..., None] * red + (1 - matte[..., None]) * green
-    cleaned = foreground_colors(picture, matte)
+    cleaned = foreground_colors(picture.astype(np.float32), matte)
     assert cleaned[matte > 0][:, 1].max() < 0.05  # of 1: what resampling leaves
 
 
