@@ -219,7 +219,7 @@ def _known(draw: st.DrawFn) -> NDArray[np.bool_]:
 
 @given(_known())
 def test_the_nearest_known_pixel_is_repeated(known: NDArray[np.bool_]) -> None:
-    places = np.stack(np.indices(known.shape), -1).astype(np.float32)  # each says where it is
+    places = np.moveaxis(np.indices(known.shape), 0, -1).astype(np.float32)  # each says where it is
     filled = nearest_fill(places, known)
     assert np.array_equal(filled[known], places[known])
     taken = np.linalg.norm(filled - places, axis=-1)
