@@ -11,10 +11,14 @@ import pytest
 import torch
 from hypothesis import settings
 
-from flexavatar.avatar import Avatar
+from flexavatar.appearance.evidence import View
+from flexavatar.avatar import Avatar, head_of
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
 from flexavatar.create import CreateConfig, create_avatar
+from flexavatar.head.binding import surface_motion
+from flexavatar.head.eyelids import lid_openings
+from flexavatar.head.open_head import load_open_head
 from plugin_server.client import ClientSession, FlexAvatarClient
 from plugin_server.config import ServerConfig
 from tests.service import PHOTO, TinyEngine, local_config, server_and_client
@@ -86,6 +90,15 @@ def avatar(astronaut: bytes, stages: list[tuple[str, float]]) -> Avatar:
     return create_avatar(
         [astronaut], CreateConfig(quick=True), lambda what, share: stages.append((what, share))
     )
+
+
+@pytest.fixture(scope="session")
+def view(avatar: Avatar, portrait: Portrait) -> View:
+    """The sample's photo with the head where creation put it."""
+    head = head_of(avatar.neutral, load_open_head())
+    posed = head.pose(avatar.neutral, avatar.codes).vertices
+    motion = surface_motion(avatar.neutral, posed, head.faces)
+    return View(portrait, avatar.camera, motion, lid_openings(head, posed))
 
 
 @pytest.fixture(scope="session")

@@ -260,14 +260,6 @@ def test_a_shut_eye_has_no_fold(person: Portrait) -> None:
 # ---- lashes
 
 
-@pytest.fixture(scope="module")
-def view(avatar: Avatar, animator: Animator, portrait: Portrait) -> View:
-    """The sample photo with the head where creation put it."""
-    posed = animator.head.pose(avatar.neutral, avatar.codes).vertices
-    motion = surface_motion(avatar.neutral, posed, animator.head.faces)
-    return View(portrait, avatar.camera, motion, lid_openings(animator.head, posed))
-
-
 @pytest.mark.parametrize("weights", [{}, SHUT_BOTH, {"eyeBlinkLeft": 0.5}, {"eyeWideRight": 1.0}])
 def test_lashes_ride_on_their_rim(
     avatar: Avatar, animator: Animator, view: View, weights: dict[str, float]
