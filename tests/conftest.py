@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
 
+from flexavatar.appearance.evidence import View
+from flexavatar.avatar import Avatar, head_of
+from flexavatar.capture.photo import read_photo
+from flexavatar.capture.portrait import Portrait, make_portrait
+from flexavatar.create import CreateConfig, create_avatar
+from flexavatar.head.binding import surface_motion
+from flexavatar.head.eyelids import lid_openings
+from flexavatar.head.open_head import load_open_head
 from plugin_server.client import ClientSession, FlexAvatarClient
 from plugin_server.config import ServerConfig
 from tests.service import PHOTO, TinyEngine, local_config, server_and_client
@@ -61,6 +70,46 @@ def shared_data() -> Path:
 def astronaut() -> bytes:
     """The sample portrait that ships with the package."""
     return (ROOT / "flexavatar/assets/portrait/astronaut.png").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def portrait(astronaut: bytes) -> Portrait:
+    """Of the sample."""
+    return make_portrait(read_photo(astronaut))
+
+
+@pytest.fixture(scope="session")
+def stages() -> list[tuple[str, float]]:
+    """What was heard while `avatar` was made."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def avatar(astronaut: bytes, stages: list[tuple[str, float]]) -> Avatar:
+    """Of the sample, made quickly."""
+    return create_avatar(
+        [astronaut], CreateConfig(quick=True), lambda what, share: stages.append((what, share))
+    )
+
+
+@pytest.fixture(scope="session")
+def view(avatar: Avatar, portrait: Portrait) -> View:
+    """The sample's photo with the head where creation put it."""
+    head = head_of(avatar.neutral, load_open_head())
+    posed = head.pose(avatar.neutral, avatar.codes).vertices
+    motion = surface_motion(avatar.neutral, posed, head.faces)
+    return View(portrait, avatar.camera, motion, lid_openings(head, posed))
+
+
+@pytest.fixture(scope="session")
+def full_avatar(shared_data: Path) -> Callable[[str], Avatar]:
+    """An avatar of one of the portraits, by file name, made with all steps and only once."""
+
+    @lru_cache
+    def made(name: str) -> Avatar:
+        return create_avatar([(shared_data / "portraits" / name).read_bytes()])
+
+    return made
 
 
 @pytest.fixture

@@ -26,11 +26,6 @@ from flexavatar.errors import FaceError, ImageError
 from flexavatar.head.open_head import load_open_head
 
 
-@pytest.fixture(scope="module")
-def portrait(astronaut: bytes) -> Portrait:
-    return make_portrait(read_photo(astronaut))
-
-
 def test_empty_bytes_are_refused() -> None:
     with pytest.raises(ImageError, match="got 0 bytes"):
         read_photo(b"")
@@ -164,7 +159,7 @@ def test_foreground_colors_do_not_hold_background() -> None:
         ring[ring == 0] = value
     red, green = np.array([1, 0, 0], np.float32), np.array([0, 1, 0], np.float32)
     picture = matte[..., None] * red + (1 - matte[..., None]) * green
-    cleaned = foreground_colors(picture, matte)
+    cleaned = foreground_colors(picture.astype(np.float32), matte)
     assert cleaned[matte > 0][:, 1].max() < 0.05  # of 1: what resampling leaves
 
 

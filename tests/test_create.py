@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 
 from flexavatar.avatar import Animator, Avatar, load_avatar, save_avatar
 from flexavatar.capture.photo import read_photo
-from flexavatar.capture.portrait import make_portrait
+from flexavatar.capture.portrait import Portrait, make_portrait
 from flexavatar.create import CreateConfig, create_avatar
 from flexavatar.errors import AssetError, FaceError, ImageError, InputError
 from flexavatar.evaluation.metrics import input_psnr_db
@@ -28,24 +29,11 @@ from flexavatar.render.rasterize import rasterize
 from flexavatar.types import FlameCodes
 
 
-@pytest.fixture(scope="module")
-def stages() -> list[tuple[str, float]]:
-    return []
-
-
-@pytest.fixture(scope="module")
-def avatar(astronaut: bytes, stages: list[tuple[str, float]]) -> Avatar:
-    return create_avatar(
-        [astronaut], CreateConfig(quick=True), lambda what, share: stages.append((what, share))
-    )
-
-
 def _neutral(avatar: Avatar) -> FlameCodes:
     return FlameCodes.zeros(len(avatar.codes.correctives))
 
 
-def test_input_view_resembles_the_photo(avatar: Avatar, astronaut: bytes) -> None:
-    portrait = make_portrait(read_photo(astronaut))
+def test_input_view_resembles_the_photo(avatar: Avatar, portrait: Portrait) -> None:
     assert input_psnr_db(avatar, portrait) > 27  # dB; a quick fit reaches 30
 
 
@@ -53,11 +41,11 @@ def test_input_view_resembles_the_photo(avatar: Avatar, astronaut: bytes) -> Non
     ("name", "least_db"), [("astronaut.png", 33), ("obama.jpg", 30), ("st_people_0.png", 35)]
 )
 def test_default_settings_reach_their_likeness(
-    shared_data: Path, name: str, least_db: float
+    shared_data: Path, full_avatar: Callable[[str], Avatar], name: str, least_db: float
 ) -> None:
     """What a full fit is held to, inside the matte at 512 pixels."""
     photo = (shared_data / "portraits" / name).read_bytes()
-    made = create_avatar([photo])
+    made = full_avatar(name)
     assert len(made) >= 40_000
     assert input_psnr_db(made, make_portrait(read_photo(photo))) >= least_db
 

@@ -51,7 +51,7 @@ class AlignConfig:
     """Weights and effort."""
 
     side: int = 256
-    """Pixels a side of the pictures compared."""
+    """Pixels a side of the pictures compared, which are shrunk from the portrait's."""
     error: float = 0.15
     """Standard deviation of a colour; beyond it a pixel counts ever less."""
     landmarks: float = 0.3
@@ -97,7 +97,8 @@ class _Search:
         self, portrait: Portrait, rig: TrackRig, betas: Array, draw: Draw, config: AlignConfig
     ) -> None:
         self.portrait, self.rig, self.betas, self.config = portrait, rig, betas, config
-        self.draw = lambda pose: draw(pose, config.side)
+        # as large as the portrait: drawn small, splats blur otherwise than a picture that shrinks
+        self.draw = lambda pose: _shrunk(draw(pose, len(portrait.rgb)), config.side)
         matte = portrait.matte[..., None]
         whole = portrait.rgb * matte + np.float32(BACKDROP) * (1 - matte)
         self.wanted = _shrunk(np.asarray(whole, np.float32), config.side)
@@ -152,7 +153,7 @@ class _Search:
         gradient[chosen] += weighted @ error
         return hessian, gradient
 
-    def _derivative(self, pose: PhotoPose, shown: Picture, k: int) -> Picture:
+    def _derivative(self, pose: PhotoPose, shown: Picture, k: int) -> NDArray[np.float32]:
         """Of the picture with respect to one number of the pose: [3 S S]."""
         step = np.zeros(PER_PHOTO)
         step[k] = _NUDGES[k]
@@ -177,7 +178,7 @@ def _shrunk(picture: Picture, side: int) -> Picture:
     return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _weights(portrait: Portrait, config: AlignConfig) -> Picture:
+def _weights(portrait: Portrait, config: AlignConfig) -> NDArray[np.float32]:
     """The head with a margin, down to just below the chin; the face counts most: [S, S]."""
     side = config.side
     shrink = side / portrait.matte.shape[0]

@@ -28,7 +28,7 @@ def push_pull(colors: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArr
     """
     height, width = weight.shape[:2]
     mean = np.asarray(colors / np.maximum(weight, 1e-6), np.float32)
-    if min(height, width) <= 2:
+    if max(height, width) == 1:
         return mean
     half = ((width + 1) // 2, (height + 1) // 2)
     coarse = push_pull(_halved(colors, half), _halved(weight, half))

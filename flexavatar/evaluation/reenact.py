@@ -27,10 +27,10 @@ from flexavatar.evaluation.temporal import RUN, Instant, temporal_figures
 from flexavatar.formats.video import count_frames
 
 ABOUT = """An avatar from the first frame of a video, or from some of its first half, driven by our
-tracker (identity held) through 40 evenly spaced frames of the rest and compared with them at the
-portrait's 512 pixels over mid grey. Head: the person's matte above the chin. Face hull: the convex
-hull of the landmarks. Two baselines know no 3D: the first frame copied, and the first frame moved
-by the best 2D similarity.
+tracker (identity held) through 40 evenly spaced frames of the rest, each pose then aligned with the
+picture, and compared with them at the portrait's 512 pixels over mid grey. Head: the person's matte
+above the chin. Face hull: the convex hull of the landmarks. Two baselines know no 3D: the first
+frame copied, and the first frame moved by the best 2D similarity.
 
 Motion is judged on a second of consecutive frames: trembling of landmarks, and error of the optical
 flow. The perceptual distance is HaarPSI's: no learned weights for LPIPS come with this package."""

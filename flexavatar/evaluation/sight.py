@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,10 +46,7 @@ class Sight:
     @property
     def hull(self) -> NDArray[np.bool_]:
         """The convex hull of the landmarks, [S, S]."""
-        points = np.round(self.portrait.face.points[:, :2]).astype(np.int32)
-        empty = np.zeros(self.portrait.matte.shape, np.uint8)
-        filled = cv2.fillPoly(empty, [cv2.convexHull(points)], 1)
-        return (filled > 0) & self.portrait.inside
+        return self.portrait.face_hull & self.portrait.inside
 
 
 def see(photo: Photo) -> Sight:

@@ -22,9 +22,9 @@ from flexavatar.evaluation.sight import Sight, see
 
 ABOUT = """Photos of one person: one is held out, and avatars are made from 1, 2, 4 and more of the
 others, in the order given, up to all of them. Each is tracked in the held photo with its
-identity fixed, drawn in that view and compared with it. The figures are those of the avatar from
-the most photos; the curves show how more photos help. The baseline is the first photo, moved by
-the best 2D similarity."""
+identity fixed, aligned with that picture, drawn in its view and compared with it. The figures are
+those of the avatar from the most photos; the curves show how more photos help. The baseline is the
+first photo, moved by the best 2D similarity."""
 CURVES = ("head_psnr", "hull_psnr", "identity_distance", "akd_px")
 
 
