@@ -185,8 +185,9 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise AssetError(f"avatar: {path} cannot be read ({error})") from None
     if not isinstance(manifest, dict) or manifest.get("format") not in READABLE:
+        known = " or ".join(map(str, READABLE))
         found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
-        raise AssetError(f"avatar: {path}: expected format {FORMAT}, got {found}")
+        raise AssetError(f"avatar: {path}: expected format {known}, got {found}")
     return manifest
 
 

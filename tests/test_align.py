@@ -16,7 +16,7 @@ from flexavatar import create
 from flexavatar.appearance.evidence import View
 from flexavatar.appearance.refine import target_of
 from flexavatar.avatar import Animator, Avatar
-from flexavatar.capture.align import BACKDROP, AlignConfig, Draw, align, drawn_by
+from flexavatar.capture.align import AlignConfig, Draw, align, drawn_by
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
@@ -34,6 +34,7 @@ from flexavatar.capture.track import (
 from flexavatar.create import CreateConfig, avatar_of
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.head.binding import SurfaceMotion
+from flexavatar.render.backdrop import GREY
 
 JAW = ARKIT_NAMES.index("jawOpen")
 RIGID = AlignConfig(rigid_steps=5, steps=0)
@@ -137,7 +138,7 @@ def test_other_sizes_align_as_well(draw: Draw, tracked: Track) -> None:
 def _error(portrait: Portrait, pose: PhotoPose, draw: Draw) -> float:
     """Mean difference inside the face."""
     matte = portrait.matte[..., None]
-    wanted = portrait.rgb * matte + BACKDROP * (1 - matte)
+    wanted = portrait.rgb * matte + GREY * (1 - matte)
     return float(np.abs(draw(pose, len(portrait.rgb)) - wanted)[portrait.face_hull].mean())
 
 
@@ -161,7 +162,7 @@ def test_a_picture_that_says_nothing_leaves_the_landmarks_their_say(
     """Without derivatives all that is left is the prior: a finite pose, and no error."""
 
     def blank(pose: PhotoPose, side: int) -> NDArray[np.float32]:
-        return np.full((side, side, 3), BACKDROP, np.float32)
+        return np.full((side, side, 3), GREY, np.float32)
 
     pose, betas = tracked.photos[0], tracked.betas
     start = moved(pose, _step(turn=(0.02, -0.02, 0.0)))

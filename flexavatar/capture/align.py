@@ -1,8 +1,9 @@
 """A tracked pose, corrected until the drawn avatar lies on the picture.
 
 Landmarks are a pixel or two off, each time a little differently; the whole picture says where the
-head really is. Gauss-Newton over expression, gaze, pose and focal length with derivatives by
-finite differences of the drawing, which is cheap, and the landmarks as the prior.
+head really is. Gauss-Newton over expression, gaze and pose with derivatives by finite differences
+of the drawing, which is cheap, and the landmarks as the prior. The lens stays as it was tracked:
+photos of one lens share it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from flexavatar.avatar import Animator
@@ -20,6 +20,7 @@ from flexavatar.capture import topology
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.rig import photo_codes
 from flexavatar.capture.track import (
+    FOCAL,
     GAZE,
     PER_PHOTO,
     SHAPES,
@@ -31,17 +32,15 @@ from flexavatar.capture.track import (
     landmark_normal,
     moved,
 )
+from flexavatar.render.backdrop import Shown, draw_on_grey, on_grey
 from flexavatar.render.camera import scaled
-from flexavatar.render.rasterize import rasterize
 
 Array = NDArray[np.float64]
-Picture = NDArray[np.float32]  # [S, S, 3] 0..1
-Draw = Callable[[PhotoPose, int], Picture]
-"""(pose, pixels a side) -> the person over the backdrop."""
+Draw = Callable[[PhotoPose, int], Shown]
+"""(pose, pixels a side) -> the person over mid grey."""
 
-BACKDROP = 0.5
 RIGID = tuple(range(TURN.start, SHIFT.stop))
-EVERYTHING = tuple(range(PER_PHOTO))
+EVERYTHING = tuple(range(FOCAL))
 BELOW_CHIN = 0.04
 """Of the portrait's side."""
 
@@ -81,11 +80,9 @@ def align(
 def drawn_by(animator: Animator) -> Draw:
     """The avatar as it looks in a tracked pose."""
 
-    @torch.no_grad()
-    def draw(pose: PhotoPose, side: int) -> Picture:
+    def draw(pose: PhotoPose, side: int) -> Shown:
         gaussians = animator.animate(photo_codes(pose, animator.head))
-        rgba = rasterize(gaussians, scaled(pose.camera, side, side)).rgba.clamp(0, 1).numpy()
-        return np.asarray(rgba[..., :3] + (1 - rgba[..., 3:]) * BACKDROP, np.float32)
+        return draw_on_grey(gaussians, scaled(pose.camera, side, side))
 
     return draw
 
@@ -99,13 +96,11 @@ class _Search:
         self.portrait, self.rig, self.betas, self.config = portrait, rig, betas, config
         # as large as the portrait: drawn small, splats blur otherwise than a picture that shrinks
         self.draw = lambda pose: _shrunk(draw(pose, len(portrait.rgb)), config.side)
-        matte = portrait.matte[..., None]
-        whole = portrait.rgb * matte + np.float32(BACKDROP) * (1 - matte)
-        self.wanted = _shrunk(np.asarray(whole, np.float32), config.side)
+        self.wanted = _shrunk(on_grey(portrait.rgb, portrait.matte), config.side)
         self.weight = _weights(portrait, config)[..., None]
 
     def descend(self, pose: PhotoPose, over: Sequence[int], steps: int) -> PhotoPose:
-        """Damped Gauss-Newton over some of the numbers of a pose."""
+        """Damped Gauss-Newton: the picture moves some of the numbers, landmarks all of them."""
         shown = self.draw(pose)
         cost, prior = self._cost(pose, shown)
         damping = 1e-3
@@ -113,8 +108,8 @@ class _Search:
             hessian, gradient = self._linearised(pose, shown, prior, over)
             while True:
                 damped = hessian.copy()
-                damped[np.diag_indices(PER_PHOTO)] *= 1 + damping
-                step = np.asarray(-np.linalg.solve(damped, gradient), np.float64)
+                damped[np.diag_indices(FOCAL)] *= 1 + damping
+                step = np.append(-np.linalg.solve(damped, gradient), 0.0)  # the lens stays
                 new_pose = moved(pose, step)
                 new_shown = self.draw(new_pose)
                 new_cost, new_prior = self._cost(new_pose, new_shown)
@@ -127,7 +122,7 @@ class _Search:
             damping = max(damping / 5, 1e-5)
         return pose
 
-    def _cost(self, pose: PhotoPose, shown: Picture) -> tuple[float, Normal]:
+    def _cost(self, pose: PhotoPose, shown: Shown) -> tuple[float, Normal]:
         """Huber's cost of the picture and the landmarks' normal equations."""
         length = np.abs(shown - self.wanted) / self.config.error
         eased = np.where(length < 1, length**2, 2 * length - 1)
@@ -136,24 +131,24 @@ class _Search:
         return picture + self.config.landmarks * prior.cost, prior
 
     def _linearised(
-        self, pose: PhotoPose, shown: Picture, prior: Normal, over: Sequence[int]
+        self, pose: PhotoPose, shown: Shown, prior: Normal, over: Sequence[int]
     ) -> tuple[Array, Array]:
-        """Hessian [63, 63] and gradient [63]; what is not searched only has its prior."""
+        """Hessian [62, 62] and gradient [62]; what is not searched only has its prior."""
         rows = np.stack([self._derivative(pose, shown, k) for k in over])
         error = (shown - self.wanted).ravel()
         length = np.abs(error) / self.config.error
         weight = np.broadcast_to(self.weight, shown.shape).ravel()
         weight = weight / (np.maximum(length, 1) * self.config.error**2)
         weighted = rows * weight.astype(np.float32)
-        own = np.arange(len(prior.gradient) - PER_PHOTO, len(prior.gradient))
-        hessian = self.config.landmarks * prior.hessian[np.ix_(own, own)]
+        own = slice(-PER_PHOTO, -1)  # of the photo, without its focal length
+        hessian = self.config.landmarks * prior.hessian[own, own]
         gradient = self.config.landmarks * prior.gradient[own]
         chosen = np.asarray(over)
         hessian[np.ix_(chosen, chosen)] += weighted @ rows.T
         gradient[chosen] += weighted @ error
         return hessian, gradient
 
-    def _derivative(self, pose: PhotoPose, shown: Picture, k: int) -> NDArray[np.float32]:
+    def _derivative(self, pose: PhotoPose, shown: Shown, k: int) -> NDArray[np.float32]:
         """Of the picture with respect to one number of the pose: [3 S S]."""
         step = np.zeros(PER_PHOTO)
         step[k] = _NUDGES[k]
@@ -174,7 +169,7 @@ def _nudges() -> Array:
 _NUDGES = _nudges()
 
 
-def _shrunk(picture: Picture, side: int) -> Picture:
+def _shrunk(picture: Shown, side: int) -> Shown:
     return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.float32)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from flexavatar.avatar import Animator
@@ -17,9 +16,7 @@ from flexavatar.capture.rig import load_track_rig, photo_codes
 from flexavatar.capture.sources import Source, read_portraits
 from flexavatar.capture.track import PhotoPose, track
 from flexavatar.create import READING_SHARE, CreateConfig, Progress, avatar_of
-from flexavatar.evaluation.metrics import GREY
-from flexavatar.evaluation.sight import Shown
-from flexavatar.render.rasterize import rasterize
+from flexavatar.render.backdrop import Shown, draw_on_grey
 from flexavatar.types import Camera, FlameCodes
 
 
@@ -79,11 +76,9 @@ def pose_in(face: FaceLandmarks, portrait: Portrait, betas: NDArray[np.float64])
     return pose_of(replace(portrait, face=face), betas)
 
 
-@torch.no_grad()
 def draw(actor: Actor, codes: FlameCodes, camera: Camera) -> Shown:
-    """The avatar over mid grey, [H, W, 3] 0..1."""
-    rgba = rasterize(actor.animator.animate(codes), camera).rgba.clamp(0, 1).numpy()
-    return np.asarray(rgba[..., :3] + (1 - rgba[..., 3:]) * GREY, np.float32)
+    """The avatar over mid grey."""
+    return draw_on_grey(actor.animator.animate(codes), camera)
 
 
 def aed(one: PhotoPose, other: PhotoPose) -> float:

@@ -17,9 +17,10 @@ from flexavatar.evaluation.codes import Actor, Drive, aed, apd_deg, gaze_deg, po
 from flexavatar.evaluation.metrics import psnr_db
 from flexavatar.evaluation.perceptual import haarpsi_distance
 from flexavatar.evaluation.report import Picture
-from flexavatar.evaluation.sight import FACE, Shown, Sight, find_face, over_grey
+from flexavatar.evaluation.sight import FACE, Sight, find_face
 from flexavatar.fit import ssim_map
 from flexavatar.formats.picture import to_bytes
+from flexavatar.render.backdrop import Shown, on_grey
 
 TILE = 288
 FACE_FIGURES = ("identity_distance", "aed", "apd_deg", "gaze_deg")
@@ -88,7 +89,7 @@ def moved_by(matrix: NDArray[np.float64], source: Sight) -> Shown:
     size = (portrait.rgb.shape[1], portrait.rgb.shape[0])
     rgb = cv2.warpAffine(portrait.rgb, matrix, size, borderMode=cv2.BORDER_REPLICATE)
     matte = cv2.warpAffine(portrait.matte, matrix, size)
-    return over_grey(np.asarray(rgb, np.float32), np.asarray(matte, np.float32))
+    return on_grey(np.asarray(rgb, np.float32), np.asarray(matte, np.float32))
 
 
 def similarity(source: Sight, target: Sight) -> NDArray[np.float64]:

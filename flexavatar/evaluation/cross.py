@@ -15,8 +15,9 @@ from flexavatar.evaluation.compare import face_figures, strip
 from flexavatar.evaluation.figures import total_figures
 from flexavatar.evaluation.reenact import EVALUATED, PICTURED, evenly
 from flexavatar.evaluation.report import Item, Picture
-from flexavatar.evaluation.sight import Shown, find_face, see, see_frames
+from flexavatar.evaluation.sight import find_face, see, see_frames
 from flexavatar.formats.video import count_frames
+from flexavatar.render.backdrop import Shown
 
 ABOUT = """An avatar of each photo, driven by the same video: expression, gaze and head rotation are
 those that the tracker sees in the driver, whose identity is held and not passed on. They are

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from flexavatar.avatar import Animator, Avatar
 from flexavatar.capture.portrait import Portrait
-from flexavatar.render.rasterize import rasterize
+from flexavatar.render.backdrop import draw_on_grey, on_grey
 
-GREY = 0.5
 INSIDE = 0.5
 """A pixel is the person's where the matte is above this."""
 
@@ -23,17 +21,13 @@ def psnr_db(shown: NDArray[np.floating], wanted: NDArray[np.floating]) -> float:
     return 99.0 if error < 1e-10 else -10 * math.log10(error)
 
 
-@torch.no_grad()
 def input_psnr_db(avatar: Avatar, portrait: Portrait) -> float:
     """The avatar in its photo's pose and camera against the photo, inside the matte.
 
     Both are laid over mid grey, each with its own transparency, so that a hole counts as an error.
     `portrait` is the avatar's first photo, of the camera's size.
     """
-    gaussians = Animator(avatar).animate(avatar.codes)
-    rgba = rasterize(gaussians, avatar.camera).rgba.clamp(0, 1).numpy()
-    shown = rgba[..., :3] + (1 - rgba[..., 3:]) * GREY
-    matte = portrait.matte[..., None]
-    wanted = portrait.colors * matte + (1 - matte) * GREY
+    shown = draw_on_grey(Animator(avatar).animate(avatar.codes), avatar.camera)
+    wanted = on_grey(portrait.colors, portrait.matte)
     inside = (portrait.matte > INSIDE) & portrait.inside
     return psnr_db(shown[inside], wanted[inside])

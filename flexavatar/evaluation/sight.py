@@ -14,14 +14,13 @@ from flexavatar.capture.landmarks import FaceLandmarks, detect_face, detect_face
 from flexavatar.capture.photo import Photo, photo_from_array
 from flexavatar.capture.portrait import Portrait, crop_portrait
 from flexavatar.errors import FaceError
-from flexavatar.evaluation.metrics import GREY, INSIDE
+from flexavatar.evaluation.metrics import INSIDE
 from flexavatar.formats.picture import to_bytes
 from flexavatar.formats.video import read_frames
+from flexavatar.render.backdrop import Shown, on_grey
 
 FACE = slice(0, 468)
 """Landmarks without the irises."""
-
-Shown = NDArray[np.float32]  # [S, S, 3] 0..1, over mid grey
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Sight:
     @property
     def truth(self) -> Shown:
         """The person over mid grey."""
-        return over_grey(self.portrait.rgb, self.portrait.matte)
+        return on_grey(self.portrait.rgb, self.portrait.matte)
 
     @property
     def head(self) -> NDArray[np.bool_]:
@@ -65,11 +64,6 @@ def see_frames(video: Path, numbers: Iterable[int]) -> Iterator[tuple[int, Sight
             yield number, see(replace(photo_from_array(picture), lens=video.name))
         except FaceError:
             yield number, None
-
-
-def over_grey(rgb: Shown, alpha: NDArray[np.float32]) -> Shown:
-    """Colours [H, W, 3] shown as much as `alpha` [H, W] says."""
-    return np.asarray(rgb * alpha[..., None] + (1 - alpha[..., None]) * GREY, np.float32)
 
 
 def find_face(shown: Shown) -> FaceLandmarks | None:

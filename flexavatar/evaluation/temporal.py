@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexavatar.capture.landmarks import FaceLandmarks
-from flexavatar.evaluation.sight import FACE, Shown, Sight, crop_to_crop
+from flexavatar.evaluation.sight import FACE, Sight, crop_to_crop
 from flexavatar.formats.picture import to_bytes
+from flexavatar.render.backdrop import Shown
 
 RUN = 25
 """Consecutive frames: a second of most videos."""

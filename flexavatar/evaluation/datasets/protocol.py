@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from flexavatar.create import CreateConfig
-from flexavatar.errors import FaceError, ImageError, InputError
+from flexavatar.errors import InputError
 from flexavatar.evaluation.cross import evaluate_cross, read_driver
 from flexavatar.evaluation.datasets import ava256, nersemble, vfhq
 from flexavatar.evaluation.datasets.sources import Moment, Recording
@@ -153,10 +153,10 @@ def _part(progress: Progress, name: str, done: int, total: int) -> Progress:
 
 
 def _tried(name: str, score: Callable[[], Item]) -> Item:
-    """The item under this name; one without figures where the avatar was refused."""
+    """The item under this name; one without figures where anything of it was refused."""
     try:
         item = score()
-    except (FaceError, ImageError) as error:
+    except InputError as error:
         return Item(f"{name} ({error})", {"refused": 1.0})
     return Item(
         name, {"refused": 0.0} | dict(item.figures), item.pictures, item.curves, item.tables

@@ -21,17 +21,17 @@ from flexavatar.avatar import Avatar
 from flexavatar.capture.identity import describe
 from flexavatar.evaluation.compare import landmark_distance_px, strip
 from flexavatar.evaluation.figures import mean_figures
-from flexavatar.evaluation.metrics import GREY, psnr_db
+from flexavatar.evaluation.metrics import psnr_db
 from flexavatar.evaluation.people.views import Truth, View
 from flexavatar.evaluation.report import Picture
 from flexavatar.evaluation.sheet import Stage
-from flexavatar.evaluation.sight import Shown, find_face
+from flexavatar.evaluation.sight import find_face
 from flexavatar.fit import ssim_map
 from flexavatar.formats.picture import to_bytes
 from flexavatar.head.correspondence import Correspondence
 from flexavatar.head.mesh_tools import vertex_normals
 from flexavatar.head.surface import Similarity, fit_similarity
-from flexavatar.render.rasterize import rasterize
+from flexavatar.render.backdrop import Shown, draw_on_grey, premultiplied_on_grey
 from flexavatar.types import Camera
 
 MARGIN_SHARE = 0.025
@@ -75,12 +75,10 @@ class Contest:
         apart = np.abs(((place.apply(own) - there) * normals).sum(1))
         return Fit(place, 1000 * float((apart * weights).sum() / weights.sum()))
 
-    @torch.no_grad()
     def draw(self, view: View) -> Shown:
         """The avatar as the true camera sees it, over mid grey."""
         gaussians = self.stage.animator.animate(self.stage.codes(view.weights))
-        rgba = rasterize(gaussians, self.fit.camera(view.camera)).rgba.clamp(0, 1).numpy()
-        return np.asarray(rgba[..., :3] + (1 - rgba[..., 3:]) * GREY, np.float32)
+        return draw_on_grey(gaussians, self.fit.camera(view.camera))
 
 
 def score(contest: Contest) -> tuple[dict[str, float], list[Picture]]:
@@ -132,8 +130,7 @@ def _face_figures(shown: Shown, view: View) -> dict[str, float]:
 
 def true_picture(view: View) -> Shown:
     """The person without the wall, over mid grey."""
-    color, cover = view.shot.color, view.shot.cover[..., None]
-    return np.asarray(color + (1 - cover) * GREY, np.float32)
+    return premultiplied_on_grey(view.shot.color, view.shot.cover)
 
 
 def head_region(view: View) -> NDArray[np.bool_]:
