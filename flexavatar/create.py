@@ -6,27 +6,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from flexavatar.appearance.assemble import Splats, first_guess
-from flexavatar.appearance.evidence import View
-from flexavatar.appearance.hair import hair_volume
+from flexavatar.appearance.place import Placed, place
 from flexavatar.appearance.refine import refine
 from flexavatar.appearance.regions import make_texels
-from flexavatar.avatar import Animator, Avatar, head_of
+from flexavatar.avatar import Animator, Avatar
 from flexavatar.capture.align import align, drawn_by
 from flexavatar.capture.portrait import Portrait
-from flexavatar.capture.rig import load_track_rig, photo_codes
+from flexavatar.capture.rig import load_track_rig
 from flexavatar.capture.sources import Source, read_portraits
 from flexavatar.capture.track import Track, track
 from flexavatar.errors import FaceError
 from flexavatar.fit import FitConfig
-from flexavatar.head.binding import surface_motion
-from flexavatar.head.eyelids import lid_openings
-from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
-from flexavatar.types import SH_C0, FlameCodes
+from flexavatar.types import SH_C0
 
 READING_SHARE = 0.15
 """Of the time that it takes."""
@@ -92,29 +86,25 @@ def _build(portraits: Sequence[Portrait], config: CreateConfig, progress: Progre
     tracked = track(portraits, load_track_rig())
     head = load_open_head()
     progress("building the head", 0.18)
-    neutral, views, codes = _place(portraits, tracked, head)
+    placed = place(portraits, tracked, head)
     progress("painting the head", 0.22)
     texels = make_texels(head, config.texels)
-    guess = first_guess(views, texels, head, neutral, config.spacing_px)
+    guess = first_guess(placed, texels, head, config.spacing_px)
     if len(portraits) > 1 and not config.quick:
         fit = FitConfig(steps=config.rough_steps, seed=config.seed)
-        rough = _avatar(refine(guess, views, fit), neutral, views, codes)
-        tracked = _aligned(portraits, tracked, rough, progress)
-        neutral, views, codes = _place(portraits, tracked, head)
-        guess = first_guess(views, texels, head, neutral, config.spacing_px)
+        rough = _avatar(refine(guess, placed.views, fit), placed)
+        placed = place(portraits, _aligned(portraits, tracked, rough, progress), head)
+        guess = first_guess(placed, texels, head, config.spacing_px)
     steps = config.quick_steps if config.quick else config.steps
     fit = FitConfig(steps=steps, seed=config.seed)
-    fitted = refine(guess, views, fit, lambda share: progress("fitting", 0.3 + 0.7 * share))
-    return _avatar(fitted, neutral, views, codes)
+    fitted = refine(guess, placed.views, fit, lambda share: progress("fitting", 0.3 + 0.7 * share))
+    return _avatar(fitted, placed)
 
 
-def _avatar(
-    splats: Splats, neutral: Tensor, views: Sequence[View], codes: Sequence[FlameCodes]
-) -> Avatar:
+def _avatar(splats: Splats, placed: Placed) -> Avatar:
     sh = ((splats.colors - 0.5) / SH_C0)[:, None]
-    camera, opacities = views[0].camera, splats.opacities
-    own = (splats.binding, splats.local, opacities, sh)
-    return Avatar(neutral, *own, camera, codes[0], splats.lids)
+    own = (splats.binding, splats.local, splats.opacities, sh)
+    return Avatar(placed.neutral, *own, placed.views[0].camera, placed.codes[0], splats.lids)
 
 
 def _aligned(
@@ -129,29 +119,3 @@ def _aligned(
         progress(f"aligning photo {i + 1} of {len(poses)}", 0.22 + 0.08 * i / len(poses))
         poses[i] = align(portraits[i], poses[i], load_track_rig(), tracked.betas, seen)
     return replace(tracked, photos=tuple(poses))
-
-
-def _place(
-    portraits: Sequence[Portrait], tracked: Track, head: FlameHead
-) -> tuple[Tensor, list[View], list[FlameCodes]]:
-    """The person's neutral head with hair, and every photo's view of it."""
-    codes = [photo_codes(pose, head) for pose in tracked.photos]
-    bald = head.neutral(torch.from_numpy(tracked.betas).float())
-    own = head_of(bald, head)
-    neutral = hair_volume(_views(portraits, tracked, own, bald, codes), own, bald)
-    return neutral, _views(portraits, tracked, own, neutral, codes), codes
-
-
-def _views(
-    portraits: Sequence[Portrait],
-    tracked: Track,
-    head: FlameHead,
-    neutral: Tensor,
-    codes: Sequence[FlameCodes],
-) -> list[View]:
-    views: list[View] = []
-    for portrait, pose, c in zip(portraits, tracked.photos, codes, strict=True):
-        posed = head.pose(neutral, c).vertices
-        motion = surface_motion(neutral, posed, head.faces)
-        views.append(View(portrait, pose.camera, motion, lid_openings(head, posed)))
-    return views

@@ -13,6 +13,7 @@ from torch import Tensor
 from flexavatar.appearance.evidence import View, sample, surface_points
 from flexavatar.appearance.loose import Loose, detail_splats, loose_splats
 from flexavatar.appearance.openings import fold_splats, lash_lines, lash_splats, teeth_splats
+from flexavatar.appearance.place import Placed
 from flexavatar.appearance.regions import Texels, Zone, body_mask
 from flexavatar.appearance.surface import Surface, build_surface
 from flexavatar.head.binding import Binding, LocalSplats
@@ -45,11 +46,10 @@ class Splats:
         return len(self.binding)
 
 
-def first_guess(
-    views: Sequence[View], texels: Texels, head: FlameHead, neutral: Tensor, spacing_px: float
-) -> Splats:
+def first_guess(placed: Placed, texels: Texels, head: FlameHead, spacing_px: float) -> Splats:
     """Everything the photos show, placed and coloured; fitting starts from here."""
-    surface = build_surface(views, texels, head, neutral)
+    views = placed.views
+    surface = build_surface(views, texels, head, placed.neutral)
     skin = _surface_splats(surface, texels, _presence(views[0], texels, head))
     seen = render_mesh(views[0].motion.vertices, head.faces, views[0].camera)
     around = _loose_list(loose_splats(views[0], seen, head, spacing_px))

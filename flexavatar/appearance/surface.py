@@ -65,7 +65,7 @@ def build_surface(
     colors = torch.where((texels.zones == int(Zone.SKIN))[:, None], colors, inner)
     known = ((evidence.weight * 4).clamp(0, 1) * (texels.masks["teeth"] > 0.5))[:, None]
     colors = torch.lerp(colors, evidence.colors, known)
-    return Surface(_discs(texels, head, neutral), colors, evidence.weight)
+    return Surface(discs(texels, head, neutral), colors, evidence.weight)
 
 
 def _trusted(evidence: Evidence, texels: Texels, hair: Hair) -> Evidence:
@@ -162,7 +162,7 @@ def _around(points: Tensor) -> tuple[Tensor, Tensor]:
     return torch.atan2(x, z), torch.atan2(y, torch.hypot(x, z))
 
 
-def _discs(texels: Texels, head: FlameHead, neutral: Tensor) -> LocalSplats:
+def discs(texels: Texels, head: FlameHead, neutral: Tensor) -> LocalSplats:
     """Flat Gaussians in the surface: as wide as the chart is stretched each way, offsets 0."""
     frames = texel_frames(head, neutral, texels.chart)
     radii = (DISC * frames.spacing).clamp(*RADIUS_LIMITS)

@@ -48,8 +48,13 @@ def make_portrait(photo: Photo, side: int = PORTRAIT_SIDE) -> Portrait:
     return crop_portrait(photo, detect_face(photo.rgb), side)
 
 
-def crop_portrait(photo: Photo, face: FaceLandmarks, side: int = PORTRAIT_SIDE) -> Portrait:
-    """Crop around a face that is known already."""
+def crop_portrait(
+    photo: Photo,
+    face: FaceLandmarks,
+    side: int = PORTRAIT_SIDE,
+    cover: NDArray[np.uint8] | None = None,
+) -> Portrait:
+    """Crop around a face that is known already; so may be the person's cover [H, W], 255 full."""
     left, top, scale = _crop_square(face, side)
     warp = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]], np.float64)
     rgb = _warp(photo.rgb, warp, side, cv2.BORDER_REPLICATE)
@@ -58,7 +63,9 @@ def crop_portrait(photo: Photo, face: FaceLandmarks, side: int = PORTRAIT_SIDE) 
     points = face.points * np.float32(scale)
     points[:, :2] -= np.array([left, top], np.float32) * np.float32(scale)
     moved = FaceLandmarks(points, face.scores)
-    matte = person_matte(rgb) * inside
+    known = None if cover is None else _warp(cover, warp, side, cv2.BORDER_CONSTANT)
+    matte = person_matte(rgb) if known is None else np.asarray(known / 255, np.float32)
+    matte = matte * inside
     matte = largest_part(matte, (int(points[1, 0]), int(points[1, 1])))
     unit = np.asarray(rgb / 255, np.float32)
     focal = None if photo.focal_px is None else photo.focal_px * scale

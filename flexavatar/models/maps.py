@@ -1,0 +1,173 @@
+"""Between the head's chart and the model's pictures of it: evidence in, Gaussians out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from flexavatar.appearance import fill
+from flexavatar.appearance.evidence import Evidence, surface_points
+from flexavatar.appearance.regions import Texels, make_texels, read
+from flexavatar.capture.spread import push_pull
+from flexavatar.head import uv
+from flexavatar.head.binding import LocalSplats, quat_multiply
+from flexavatar.head.flame import FlameHead
+from flexavatar.models.config import QueryLrmConfig
+from flexavatar.models.query_lrm import CHANNELS, DRIVE_UNIT, ChartEvidence
+from flexavatar.types import FlameCodes
+
+REACH = 0.1
+"""Metres that a Gaussian may leave the tracked head: `REACH * tanh`."""
+COVERING = 3.0
+"""Added to an opacity before its sigmoid: texels start as a closed surface (0.95), not as 0.1."""
+MOVING = ("face", "mouth", "eyes", "lids", "lips", "teeth", "tongue", "cavity")
+"""Masks of what an expression changes: M_dyn."""
+MOVE, MOVE_SCALE, MOVE_LOGIT = 0.3, 1.5, 6.0
+"""What an expression may change at most: position in REACH, logarithm of size, logits."""
+BORROWED = 0.2
+"""Weight of a texel's own evidence from which it takes nothing of the mirrored one."""
+DECIMETRE = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Canvas:
+    """A rig's chart at the sizes a model draws at."""
+
+    texels: Texels  # of the static maps: T
+    coarse: uv.Texels  # of the driving map
+    mirror: Tensor  # [T] int64 the texel on the other side
+    moving: Tensor  # [1, W, W] M_dyn, 0..1
+
+    @property
+    def size(self) -> int:
+        """Texels a side of the static maps."""
+        return self.texels.chart.valid.shape[0]
+
+
+@lru_cache(maxsize=8)
+def _canvas(head: FlameHead, size: int, drive_side: int) -> Canvas:
+    texels = make_texels(head, size)
+    coarse = uv.texel_binding(head, drive_side)
+    points, _ = surface_points(head.template, texels, head.faces)
+    mirror = torch.from_numpy(fill.mirror_index(points, texels.zones.long()))
+    mask = torch.stack([head.masks[name] for name in MOVING]).amax(0)
+    moving = picture(read(mask, coarse.binding)[:, None].clamp(0, 1), coarse)
+    return Canvas(texels, coarse, mirror, moving)
+
+
+def canvas_of(head: FlameHead, config: QueryLrmConfig) -> Canvas:
+    """The chart as this model draws on it; cached."""
+    return _canvas(head, config.chart, config.drive_side)
+
+
+def picture(values: Tensor, texels: uv.Texels) -> Tensor:
+    """Values of the chart's texels as a picture, 0 off the chart: [T, C] -> [C, U, U]."""
+    size = texels.valid.shape[0]
+    flat = values.new_zeros(values.shape[1], size * size)
+    return flat.index_copy(1, texels.rows * size + texels.cols, values.T).unflatten(1, (size, size))
+
+
+def at_texels(maps: Tensor, texels: uv.Texels) -> Tensor:
+    """A picture's values at the chart's texels: [C, U, U] -> [T, C]. Differentiable."""
+    size = texels.valid.shape[0]
+    return maps.flatten(1)[:, texels.rows * size + texels.cols].T
+
+
+def chart_evidence(evidence: Evidence, neutral: Tensor, canvas: Canvas) -> ChartEvidence:
+    """What the photos show of each texel, as the model is told; `neutral` [V, 3] metres."""
+    texels, weight = canvas.texels, evidence.weight
+    other = weight[canvas.mirror]
+    base = _completed(evidence, canvas)
+    places = read(neutral, texels.binding) / DECIMETRE
+    columns = (evidence.colors, weight[:, None], other[:, None], base, places)
+    return ChartEvidence(*(picture(x.float(), texels.chart)[None] for x in columns))
+
+
+def _completed(evidence: Evidence, canvas: Canvas) -> Tensor:
+    """The unseen from the mirrored side and from coarser and coarser means: [T, 3]."""
+    weight = evidence.weight
+    smooth = _pushed(evidence.colors, weight, canvas)
+    mirrored, other = fill.mirrored_detail(evidence.colors, weight, smooth, canvas.mirror.numpy())
+    borrow = ((other - 0.1) * (1 - weight / BORROWED).clamp(0, 1)).clamp(0, 1)
+    own = weight / (weight + borrow).clamp_min(1e-9)
+    return _pushed(torch.lerp(mirrored, evidence.colors, own[:, None]), weight + borrow, canvas)
+
+
+def _pushed(colors: Tensor, weight: Tensor, canvas: Canvas) -> Tensor:
+    chart = canvas.texels.chart
+    share = (weight[:, None] * 4).clamp(0, 1)
+    known = picture(torch.cat((colors * share, share), 1), chart).permute(1, 2, 0).numpy()
+    filled = push_pull(np.ascontiguousarray(known[..., :3]), known[..., 3:].copy())
+    return at_texels(torch.from_numpy(filled).permute(2, 0, 1), chart).clamp(0, 1)
+
+
+def drive_map(moves: Tensor, canvas: Canvas) -> Tensor:
+    """How far an expression moves the skin, as a picture: [V, 3] metres -> [3, W, W].
+
+    `moves` are displacements from the neutral head with neck and head held still.
+    """
+    return picture(read(moves, canvas.coarse.binding) / DRIVE_UNIT, canvas.coarse)
+
+
+def coefficients(codes: FlameCodes) -> Tensor:
+    """An expression as raw numbers, for comparison with the driving map: [114]."""
+    own = (codes.expression, codes.jaw_pose, codes.leye_pose, codes.reye_pose)
+    return torch.cat((*own, codes.neck_pose * 0, codes.eyelids), -1)
+
+
+def enlarged(change: Tensor, canvas: Canvas) -> Tensor:
+    """dG under M_dyn at the static maps' size: [B, 14, W, W] -> [B, 14, U, U]."""
+    masked = change * canvas.moving
+    return functional.interpolate(
+        masked, size=(canvas.size, canvas.size), mode="bilinear", align_corners=False
+    )
+
+
+@dataclass(frozen=True)
+class TexelSplats:
+    """Activated Gaussians of the chart's texels, in the neutral head."""
+
+    local: LocalSplats
+    opacities: Tensor  # [T]
+    colors: Tensor  # [T, 3] 0..1
+
+
+def activate(raw: Tensor, discs: LocalSplats) -> TexelSplats:
+    """Maps read at texels [T, 14] on the discs that tile the surface -> Gaussians."""
+    position, opacity, scale, color, rotation = raw.split(list(CHANNELS.values()), -1)
+    turn = functional.normalize(rotation + rotation.new_tensor([1.0, 0, 0, 0]), dim=-1)
+    local = LocalSplats(
+        REACH * torch.tanh(position),
+        quat_multiply(discs.quats, turn),
+        discs.scales * torch.exp(scale.clamp(-3, 1.5)),
+    )
+    return TexelSplats(local, torch.sigmoid(opacity[:, 0] + COVERING), torch.sigmoid(color))
+
+
+def changed(splats: TexelSplats, change: Tensor) -> TexelSplats:
+    """G_dyn = G_st + dG, dG read at the texels [T, 14]; zero changes nothing at all.
+
+    Opacities and colours are added before the sigmoid, sizes before the exponential; a turn is
+    multiplied on, which for small turns is adding.
+    """
+    position, opacity, scale, color, rotation = change.split(list(CHANNELS.values()), -1)
+    local = splats.local
+    turn = functional.normalize(rotation + rotation.new_tensor([1.0, 0, 0, 0]), dim=-1)
+    moved = LocalSplats(
+        local.offsets + REACH * position.clamp(-MOVE, MOVE),
+        quat_multiply(local.quats, turn),
+        local.scales * torch.exp(scale.clamp(-MOVE_SCALE, MOVE_SCALE)),
+    )
+    opacities = _shifted(splats.opacities, opacity[:, 0])
+    return TexelSplats(moved, opacities, _shifted(splats.colors, color))
+
+
+def _shifted(share: Tensor, by: Tensor) -> Tensor:
+    """sigmoid(logit(share) + by), exact at 0 and 1."""
+    factor = torch.exp(by.clamp(-MOVE_LOGIT, MOVE_LOGIT))
+    return share * factor / (1 + share * (factor - 1))
