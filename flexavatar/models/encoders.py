@@ -52,8 +52,7 @@ class DinoEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """[N, 3, S, S] 0..1 -> [N, L, D]; class and register tokens are left out."""
-        mean, std = (images.new_tensor(x)[:, None, None] for x in (DINO_WIDTH = 1024
-DINO_MEAN, DINO_STD))
+        mean, std = (images.new_tensor(x)[:, None, None] for x in (DINO_MEAN, DINO_STD))
         with torch.no_grad():
             seen = self.backbone(pixel_values=(images - mean) / std).last_hidden_state
         patches = (images.shape[-1] // PATCH) ** 2
