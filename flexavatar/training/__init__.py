@@ -1,0 +1,1 @@
+"""Training of the network: synthetic people, data sets, losses, loops."""

@@ -1,0 +1,1 @@
+"""Synthetic people on the open head, to train from: painted, wrinkled and lit, fast."""

@@ -1,0 +1,105 @@
+"""One synthetic person: shape and paint made once, then face after face."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flexavatar.appearance.hair import ears_proper
+from flexavatar.avatar import head_of
+from flexavatar.head.arkit import arkit_to_flame
+from flexavatar.head.arkit_fit import load_arkit_basis
+from flexavatar.head.flame import FlameHead
+from flexavatar.head.open_head import load_open_head
+from flexavatar.training.people.canvas import Array, load_canvas
+from flexavatar.training.people.face import Face
+from flexavatar.training.people.hair import lifted, paint_hair, paint_hat
+from flexavatar.training.people.inner import cloth_share, paint_clothes, paint_inner
+from flexavatar.training.people.light import GREY, bundle
+from flexavatar.training.people.noise import f32, noise
+from flexavatar.training.people.paint import Paint
+from flexavatar.training.people.skin import paint_skin
+from flexavatar.training.people.traits import Traits
+from flexavatar.training.people.wrinkles import make_creases
+from flexavatar.types import FlameCodes
+
+FACE_GREY = 0.28
+"""Linear light that a fully metered face is exposed to."""
+TYPICAL_GREY = 0.42
+"""Linear grey of a pale face in typical light: what a camera that does not meter assumes."""
+
+
+class Figure:
+    """One person, ready to make faces."""
+
+    head: FlameHead
+    """The open head with this person's own lids."""
+    neutral: Tensor  # [V, 3] metres, hair and hat included
+
+    def __init__(self, traits: Traits, texels: int = 256) -> None:
+        self.traits, self.canvas = traits, load_canvas(texels)
+        self.neutral = _shape(traits)
+        self.head = head_of(self.neutral, load_open_head())
+        self.paint = _painted(self)
+        self.slopes: Array = self.canvas.slopes(self.paint.relief)
+        self.creases = make_creases(self.canvas, traits)
+        self.bare = _bareness(self)
+        self.rays = bundle(traits.light)
+
+    @cached_property
+    def exposure(self) -> float:
+        """What the camera multiplies light by, metered on the resting face."""
+        light = self.face({}).linear @ GREY
+        grey = float(light[self.canvas.masks["face"] > 0.9].mean())
+        tone = self.traits.tone
+        metered = (FACE_GREY / grey) ** tone.metering
+        return tone.exposure * metered * (FACE_GREY / TYPICAL_GREY) ** (1 - tone.metering)
+
+    def codes(self, weights: Mapping[str, float]) -> FlameCodes:
+        """ARKit weights as codes of the rig. Raises DriveError for bad names or values."""
+        return arkit_to_flame(weights, load_arkit_basis(load_open_head()))
+
+    def face(self, weights: Mapping[str, float], codes: FlameCodes | None = None) -> Face:
+        """The person with one expression; `codes` may turn head and neck as well."""
+        return Face(self, weights, self.codes(weights) if codes is None else codes)
+
+
+def _shape(traits: Traits) -> Tensor:
+    """Bones, then smooth distortion, then hair: [V, 3]."""
+    head = load_open_head()
+    bald = head.neutral(torch.tensor(traits.betas))
+    template = head.template.numpy()
+    shift = np.stack([noise(template, 14, traits.seed + 60 + i) for i in range(3)], 1)
+    shift += 0.5 * np.stack([noise(template, 30, traits.seed + 70 + i) for i in range(3)], 1)
+    for name in ("leye", "reye", "teeth"):  # hard parts move as one
+        hard = head.masks[name].numpy() > 0.5
+        shift[hard] = shift[hard].mean(0)
+    bald = bald.numpy() + f32(traits.warp) * shift
+    outer = 1 - torch.stack([head.masks[n] for n in ("eyes", "teeth", "tongue", "cavity")]).amax(0)
+    raised = lifted(bald, template, ears_proper(head).numpy(), outer.numpy(), traits)
+    return torch.from_numpy(raised)
+
+
+def _painted(figure: Figure) -> Paint:
+    paint = Paint.blank(figure.canvas)
+    for brush in (paint_skin, paint_hair, paint_hat, paint_clothes, paint_inner):
+        brush(figure.canvas, figure.traits, paint)
+    np.clip(paint.albedo, 0.002, 0.92, out=paint.albedo)
+    return paint
+
+
+def _bareness(figure: Figure) -> Array:
+    """Where lines in the skin show: not through hats or fringes. [T] 0..1."""
+    from flexavatar.training.people.hair import above_hairline, hanging, hat_share
+
+    p, traits = figure.canvas.points, figure.traits
+    above = above_hairline(p, figure.canvas.masks["ear"], traits)
+    hairy = np.clip(0.5 + above / 0.004, 0, 1) if traits.hair.style != "bald" else 0 * above
+    covered = np.maximum.reduce(
+        (hairy, hat_share(p, traits), hanging(p, traits), cloth_share(p, traits))
+    )
+    return (1 - covered).astype(np.float32)

@@ -1,0 +1,376 @@
+"""The parts that make a person: each a frozen record, each drawn at random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from flexavatar.evaluation.people.person import Color, Lamp, Light
+
+HAIR_TONES: tuple[Color, ...] = (
+    (0.010, 0.008, 0.007), (0.016, 0.011, 0.009), (0.030, 0.017, 0.011), (0.055, 0.030, 0.016),
+    (0.095, 0.055, 0.028), (0.16, 0.10, 0.05), (0.30, 0.20, 0.10), (0.42, 0.32, 0.19),
+    (0.14, 0.045, 0.016), (0.24, 0.09, 0.03),
+)  # fmt: skip
+DYES: tuple[Color, ...] = (
+    (0.40, 0.03, 0.05), (0.06, 0.07, 0.35), (0.45, 0.10, 0.25), (0.04, 0.22, 0.18),
+    (0.20, 0.06, 0.30), (0.55, 0.48, 0.36),
+)  # fmt: skip
+IRISES: tuple[Color, ...] = (
+    (0.030, 0.013, 0.007), (0.055, 0.024, 0.010), (0.10, 0.050, 0.020), (0.13, 0.085, 0.035),
+    (0.12, 0.12, 0.05), (0.08, 0.14, 0.07), (0.10, 0.17, 0.26), (0.17, 0.24, 0.30),
+    (0.16, 0.19, 0.21),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Skin:
+    """Of face, ears and neck."""
+
+    melanin: float
+    """0 palest, 1 darkest."""
+    warmth: float
+    """Undertone: -1 pink, 1 yellow."""
+    flush: float
+    """Redness of cheeks, nose and ears, 0..1."""
+    blotches: float
+    pores: float
+    freckles: float
+    moles: int
+    bags: float
+    """Darkness under the eyes, 0..1."""
+    age: float
+    """0 young, 1 old: lines that stay when the face rests."""
+    lines: float
+    """How deep lines get as the face moves, about 1."""
+    oil: float
+    """How glossy, about 1."""
+
+
+@dataclass(frozen=True)
+class Makeup:
+    """0 for none, 1 for heavy."""
+
+    lips: float
+    lip_color: Color
+    lids: float
+    lid_color: Color
+    blush: float
+    liner: float
+
+
+@dataclass(frozen=True)
+class Hair:
+    """Of the head."""
+
+    color: Color
+    grey: float
+    """Share of grey strands, 0..1."""
+    style: str
+    """bald, buzz, short, medium or long."""
+    depth: float
+    """Metres above the scalp where it is fullest."""
+    length: float
+    """Metres below the ears to which it hangs; long hair only."""
+    receding: float
+    """Metres that the hairline has moved up; negative for a low one."""
+    temples: float
+    """Metres by which temples have thinned."""
+    parting: float
+    """Where hair is parted, metres to the person's left of the middle."""
+    fringe: float
+    """Metres that a fringe hangs below the hairline; 0 for none."""
+    curl: float
+    """0 straight, 1 curly."""
+    contrast: float
+
+
+@dataclass(frozen=True)
+class Beard:
+    """Hair of the face."""
+
+    stubble: float
+    cheeks: float
+    chin: float
+    moustache: float
+    """Each 0 shaved .. 1 full."""
+    color: Color
+
+
+@dataclass(frozen=True)
+class Brows:
+    """Eyebrows and lashes."""
+
+    thick: float
+    lift: float
+    """Metres."""
+    arch: float
+    """Metres by which the middle is higher."""
+    density: float
+    color: Color
+    lashes: float
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """Iris, white and lid."""
+
+    iris: Color
+    radius: float
+    pupil: float
+    """Metres each."""
+    white: Color
+    crease: float
+
+
+@dataclass(frozen=True)
+class Mouth:
+    """Lips, teeth and what is behind them."""
+
+    lips: float
+    """How red, 0..1."""
+    brown: float
+    """How much darker than skin."""
+    full: float
+    """How wide the red is, about 1."""
+    teeth: Color
+    flesh: Color
+
+
+@dataclass(frozen=True)
+class Wear:
+    """Clothes and what is put on the head."""
+
+    cloth: Color
+    second: Color
+    pattern: str
+    """plain, stripes, checks or speckle."""
+    collar: float
+    """Metres that the collar is shifted up."""
+    vee: float
+    """How deep the front is cut, metres."""
+    hat: str
+    """none, beanie, cap or scarf."""
+    hat_color: Color
+    glasses: str
+    """none, round, square or half."""
+    glasses_color: Color
+
+
+@dataclass(frozen=True)
+class Tone:
+    """How the camera stores light."""
+
+    exposure: float
+    """About 1; the camera meters the face."""
+    metering: float
+    """Share of the face's darkness that the camera makes up for."""
+    gains: Color
+    """White balance."""
+    contrast: float
+    saturation: float
+
+
+def color(values: NDArray[np.floating]) -> Color:
+    """Any three numbers as a colour."""
+    r, g, b = (max(float(v), 0.0) for v in values)
+    return r, g, b
+
+
+def pick(rng: Generator, options: dict[str, float]) -> str:
+    """One of the names, as likely as its number says."""
+    chances = np.array(list(options.values()))
+    return str(rng.choice(list(options), p=chances / chances.sum()))
+
+
+def sometimes(rng: Generator, chance: float, low: float = 0.3, high: float = 1.0) -> float:
+    """0, or with this chance something between."""
+    value = float(rng.uniform(low, high))
+    return value if rng.uniform() < chance else 0.0
+
+
+def draw_skin(rng: Generator) -> Skin:
+    """Any tone there is, any age from sixteen to eighty."""
+    age = float(rng.beta(1.1, 1.7))
+    return Skin(
+        melanin=float(rng.beta(0.9, 1.3)),
+        warmth=float(rng.normal(0, 0.5)),
+        flush=float(rng.uniform(0.1, 1.0)),
+        blotches=float(rng.uniform(0.3, 1.0) + 0.5 * age),
+        pores=float(rng.uniform(0.3, 1.3)),
+        freckles=sometimes(rng, 0.3, 0.1),
+        moles=int(rng.poisson(2.5)),
+        bags=float(np.clip(rng.uniform(0, 0.7) + 0.4 * age, 0, 1)),
+        age=age,
+        lines=float(rng.uniform(0.35, 1.0) + 0.5 * age),
+        oil=float(rng.uniform(0.4, 1.9)),
+    )
+
+
+def draw_makeup(rng: Generator, worn: bool) -> Makeup:
+    """Everything, something or nothing."""
+    much = float(worn)
+    reds = np.array((rng.uniform(0.3, 0.6), rng.uniform(0.02, 0.16), rng.uniform(0.03, 0.2)))
+    lids = rng.uniform(0.03, 0.3, 3)
+    return Makeup(
+        lips=much * sometimes(rng, 0.7),
+        lip_color=color(reds * rng.uniform(0.35, 1.0)),
+        lids=much * sometimes(rng, 0.6, 0.15, 0.7),
+        lid_color=color(lids),
+        blush=much * sometimes(rng, 0.6),
+        liner=much * sometimes(rng, 0.7),
+    )
+
+
+def draw_hair(rng: Generator, melanin: float, age: float, womanly: bool) -> Hair:
+    """Dark skin mostly comes with dark hair, age with grey."""
+    tones = HAIR_TONES[: 4 if melanin > 0.45 and rng.uniform() < 0.92 else None]
+    tone = np.array(tones[int(rng.integers(len(tones)))]) * rng.uniform(0.7, 1.35)
+    if rng.uniform() < 0.05:
+        tone = np.array(DYES[int(rng.integers(len(DYES)))])
+    chances = (
+        {"bald": 0.02, "buzz": 0.04, "short": 0.2, "medium": 0.3, "long": 0.5}
+        if womanly
+        else {"bald": 0.12, "buzz": 0.2, "short": 0.5, "medium": 0.2, "long": 0.08}
+    )
+    style = pick(rng, chances)
+    depths = {"bald": (0, 0), "buzz": (0.001, 0.003), "short": (0.006, 0.02),
+              "medium": (0.013, 0.03), "long": (0.010, 0.026)}  # fmt: skip
+    grey = float(np.clip(rng.normal(1.5 * age - 0.65, 0.2), 0, 0.95))
+    return Hair(
+        color=color(tone),
+        grey=grey,
+        style=style,
+        depth=float(rng.uniform(*depths[style])),
+        length=float(rng.uniform(0.0, 0.13)),
+        receding=float(rng.normal(0.0, 0.006)) + (0 if womanly else 0.014 * age),
+        temples=float(rng.uniform(0, 0.004 if womanly else 0.016)),
+        parting=float(rng.normal(0, 0.025)),
+        fringe=sometimes(rng, 0.2, 0.008, 0.03) if style in ("short", "medium", "long") else 0.0,
+        curl=float(rng.uniform() ** (1.0 if melanin > 0.6 else 2.5)),
+        contrast=float(rng.uniform(0.6, 1.3)),
+    )
+
+
+def draw_beard(rng: Generator, hair: Hair, womanly: bool) -> Beard:
+    """Shaved, shadowed or grown."""
+    can = 0.0 if womanly else 1.0
+    grown = can * sometimes(rng, 0.35, 0.5)
+    tone = np.array(hair.color) * rng.uniform(0.7, 1.2) * (1 - 0.8 * hair.grey)
+    return Beard(
+        stubble=can * sometimes(rng, 0.6, 0.1),
+        cheeks=grown * sometimes(rng, 0.6),
+        chin=grown,
+        moustache=can * sometimes(rng, 0.25 + 0.5 * (grown > 0), 0.5),
+        color=color(tone + 0.5 * hair.grey * np.ones(3) * 0.5),
+    )
+
+
+def draw_brows(rng: Generator, hair: Hair, womanly: bool) -> Brows:
+    """Mostly darker than the hair."""
+    tone = np.minimum(np.array(hair.color), 0.12) * rng.uniform(0.5, 1.1)
+    return Brows(
+        thick=float(rng.uniform(0.6, 1.1) if womanly else rng.uniform(0.8, 1.5)),
+        lift=float(rng.normal(0, 0.0012)),
+        arch=float(rng.normal(0.001 if womanly else 0, 0.0012)),
+        density=float(rng.uniform(0.55, 1.0)),
+        color=color(tone + 0.15 * hair.grey * hair.grey),
+        lashes=float(rng.uniform(0.6, 1.0) if womanly else rng.uniform(0.3, 0.8)),
+    )
+
+
+def draw_eyes(rng: Generator, melanin: float) -> Eyes:
+    """Dark skin mostly comes with brown eyes."""
+    irises = IRISES[: 3 if melanin > 0.45 and rng.uniform() < 0.94 else None]
+    iris = np.array(irises[int(rng.integers(len(irises)))]) * rng.uniform(0.75, 1.3, 3)
+    white = np.array((0.62, 0.585, 0.56)) * rng.uniform(0.85, 1.1)
+    return Eyes(
+        iris=color(iris),
+        radius=float(rng.normal(0.0059, 0.0002)),
+        pupil=float(rng.uniform(0.0013, 0.0028)),
+        white=color(white * (1, rng.uniform(0.93, 1.0), rng.uniform(0.86, 1.0))),
+        crease=float(rng.uniform(0.1, 1.0)),
+    )
+
+
+def draw_mouth(rng: Generator, melanin: float, womanly: bool) -> Mouth:
+    """Lips go brown with the skin."""
+    ivory = np.array((0.70, 0.64, 0.54)) * rng.uniform(0.75, 1.1)
+    flesh = np.array((0.40, 0.14, 0.13)) * rng.uniform(0.75, 1.1) * (1 - 0.35 * melanin)
+    return Mouth(
+        lips=float(rng.uniform(0.45, 0.95) if womanly else rng.uniform(0.25, 0.75)),
+        brown=float(rng.uniform(0, 0.5) * (0.3 + melanin)),
+        full=float(rng.normal(1.05 if womanly else 0.92, 0.12)),
+        teeth=color(ivory * (1, rng.uniform(0.93, 1.02), rng.uniform(0.8, 1.05))),
+        flesh=color(flesh),
+    )
+
+
+def draw_wear(rng: Generator, womanly: bool) -> Wear:
+    """Mostly a bare head and no glasses."""
+    hat = pick(rng, {"none": 0.87, "beanie": 0.05, "cap": 0.05, "scarf": 0.05 if womanly else 0.0})
+    frames = {"none": 0.83, "round": 0.06, "square": 0.07, "half": 0.04}
+    dark = rng.uniform(0.005, 0.06, 3) if rng.uniform() < 0.7 else rng.uniform(0.02, 0.4, 3)
+    return Wear(
+        cloth=color(rng.uniform(0.01, 0.7) * rng.uniform(0.4, 1.0, 3)),
+        second=color(rng.uniform(0.01, 0.7) * rng.uniform(0.4, 1.0, 3)),
+        pattern=pick(rng, {"plain": 0.6, "stripes": 0.15, "checks": 0.1, "speckle": 0.15}),
+        collar=float(rng.normal(0.0, 0.014)),
+        vee=sometimes(rng, 0.4, 0.02, 0.06),
+        hat=hat,
+        hat_color=color(rng.uniform(0.01, 0.5) * rng.uniform(0.3, 1.0, 3)),
+        glasses=pick(rng, frames),
+        glasses_color=color(dark),
+    )
+
+
+def draw_light(rng: Generator) -> Light:
+    """A key from anywhere in front or aside, now and then a fill and a rim, and the room."""
+    side = float(rng.choice((-1, 1)))
+    warmth = float(rng.normal(0.02, 0.12))
+    warm = np.array((1 + warmth, 1, 1 - 1.2 * warmth))
+    strength = float(rng.uniform(0.2, 2.8))
+    lamps = [
+        Lamp(
+            _towards(side * abs(rng.normal(0, 38)), rng.uniform(-5, 60)),
+            color(strength * warm),
+            float(np.exp(rng.uniform(np.log(3), np.log(40)))) if rng.uniform() < 0.4 else 5.0,
+        )
+    ]
+    if rng.uniform() < 0.6:
+        fill = rng.uniform(0.2, 0.9) * rng.uniform(0.8, 1.2, 3)
+        lamps.append(Lamp(_towards(-side * rng.uniform(20, 90), rng.uniform(-20, 40)),
+                          color(fill), 3.0))  # fmt: skip
+    if rng.uniform() < 0.3:
+        rim = rng.uniform(0.6, 2.5) * rng.uniform(0.7, 1.3, 3)
+        lamps.append(Lamp(_towards(side * rng.uniform(110, 170), rng.uniform(5, 45)),
+                          color(rim), 8.0))  # fmt: skip
+    scaled = [Lamp(x.direction, color(np.array(x.color) * x.tightness / 6), x.tightness)
+              for x in lamps]  # fmt: skip
+    room = rng.uniform(0.25, 0.8)
+    return Light(
+        sky=color(room * rng.uniform(0.85, 1.15, 3)),
+        ground=color(room * rng.uniform(0.2, 0.8) * rng.uniform(0.85, 1.15, 3)),
+        lamps=tuple(scaled),
+    )
+
+
+def draw_tone(rng: Generator) -> Tone:
+    """No two cameras agree."""
+    warmth, tint = rng.normal(0, 0.06), rng.normal(0, 0.025)
+    return Tone(
+        exposure=float(np.exp(rng.normal(0, 0.22))),
+        metering=float(rng.uniform(0.45, 0.85)),
+        gains=(float(1 + warmth), float(1 + tint), float(1 - warmth)),
+        contrast=float(rng.uniform(0.85, 1.25)),
+        saturation=float(rng.uniform(0.75, 1.2)),
+    )
+
+
+def _towards(yaw_deg: float, pitch_deg: float) -> tuple[float, float, float]:
+    yaw, pitch = np.radians((yaw_deg, pitch_deg))
+    x, y, z = np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)
+    return float(x), float(y), float(z)

@@ -1,0 +1,58 @@
+"""Smooth noise in space by looking it up in one block of random numbers: fast, and repeats itself.
+
+The block is the same for ever; a seed chooses where in it, and so gives each use its own noise.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float32]
+Field = NDArray[np.floating]
+SIDE = 64
+"""Of the block: noise repeats after so many bumps."""
+
+
+def f32(values: ArrayLike) -> Array:
+    """Anything as single precision."""
+    return np.asarray(values, np.float32)
+
+
+@lru_cache(maxsize=1)
+def _block() -> torch.Tensor:
+    """Uniform in -1..1, the last sheet of each axis being the first: [1, 1, 65, 65, 65]."""
+    cells = np.random.default_rng(7).uniform(-1, 1, (SIDE, SIDE, SIDE)).astype(np.float32)
+    return torch.from_numpy(np.pad(cells, ((0, 1),) * 3, mode="wrap"))[None, None]
+
+
+def noise(points: Array, scale: float | tuple[float, float, float], seed: int) -> Array:
+    """One bump per 1 / scale metres: [N, 3] -> [N] in -1..1."""
+    moved = points * np.asarray(scale, np.float32) + _offset(seed)
+    base = np.floor(moved)
+    share = moved - base
+    place = base % SIDE + share * share * (3 - 2 * share)
+    grid = torch.from_numpy(np.ascontiguousarray(place[:, ::-1] * (2 / SIDE) - 1))
+    found = torch.nn.functional.grid_sample(
+        _block(), grid.view(1, 1, 1, -1, 3), padding_mode="border", align_corners=True
+    )
+    return found.view(-1).numpy()
+
+
+def fractal(
+    points: Array, scale: float | tuple[float, float, float], seed: int, octaves: int = 3
+) -> Array:
+    """Noise on noise, each half as large and twice as fine: [N, 3] -> [N], about -1..1."""
+    steps = np.asarray(scale, np.float32) * np.ones(3, np.float32)
+    total = np.zeros(len(points), np.float32)
+    for i in range(octaves):
+        x, y, z = (float(s) for s in steps * 2**i)
+        total += 0.5**i * noise(points, (x, y, z), seed + 31 * i)
+    return total / np.float32(2 - 0.5 ** (octaves - 1))
+
+
+def _offset(seed: int) -> Array:
+    return np.random.default_rng((seed, 11)).uniform(0, SIDE, 3).astype(np.float32)

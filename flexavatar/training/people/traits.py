@@ -1,0 +1,86 @@
+"""Everything that makes one synthetic person, drawn from a seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flexavatar.evaluation.people.person import Color, Light
+from flexavatar.training.people.looks import (
+    Beard,
+    Brows,
+    Eyes,
+    Hair,
+    Makeup,
+    Mouth,
+    Skin,
+    Tone,
+    Wear,
+    color,
+    draw_beard,
+    draw_brows,
+    draw_eyes,
+    draw_hair,
+    draw_light,
+    draw_makeup,
+    draw_mouth,
+    draw_skin,
+    draw_tone,
+    draw_wear,
+    pick,
+)
+
+SHAPE_STD = 1.25
+"""Of the rig's identity coefficients: wider than the tracker expects."""
+SHAPE_MOST = 3.0
+
+
+@dataclass(frozen=True)
+class Traits:
+    """One person, the light they stand in, the camera's tone and the wall behind."""
+
+    seed: int
+    betas: tuple[float, ...]  # of the rig's identity
+    warp: float
+    """Metres of smooth distortion that the identity basis lacks."""
+    skin: Skin
+    makeup: Makeup
+    hair: Hair
+    beard: Beard
+    brows: Brows
+    eyes: Eyes
+    mouth: Mouth
+    wear: Wear
+    light: Light
+    tone: Tone
+    wall: Color
+    """Display-referred."""
+    wall_kind: str
+    """plain, slope or blur."""
+
+
+def draw_traits(seed: int) -> Traits:
+    """The person of this seed; the same for ever."""
+    rng = np.random.default_rng((seed, 4711))
+    womanly = bool(rng.uniform() < 0.5)
+    skin = draw_skin(rng)
+    hair = draw_hair(rng, skin.melanin, skin.age, womanly)
+    betas = rng.normal(0, SHAPE_STD * rng.uniform(0.6, 1.1), 72).clip(-SHAPE_MOST, SHAPE_MOST)
+    return Traits(
+        seed=seed,
+        betas=tuple(float(b) for b in betas),
+        warp=float(rng.uniform(0.0005, 0.002)),
+        skin=skin,
+        makeup=draw_makeup(rng, womanly and bool(rng.uniform() < 0.7)),
+        hair=hair,
+        beard=draw_beard(rng, hair, womanly),
+        brows=draw_brows(rng, hair, womanly),
+        eyes=draw_eyes(rng, skin.melanin),
+        mouth=draw_mouth(rng, skin.melanin, womanly),
+        wear=draw_wear(rng, womanly),
+        light=draw_light(rng),
+        tone=draw_tone(rng),
+        wall=color(rng.uniform(0.1, 0.95) * rng.uniform(0.8, 1.1, 3).clip(0, 1)),
+        wall_kind=pick(rng, {"plain": 0.4, "slope": 0.3, "blur": 0.3}),
+    )
