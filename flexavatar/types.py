@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from flexavatar.errors import ShapeError
+from flexavatar.errors import InputError, ShapeError
 
 T = TypeVar("T")
 
@@ -25,6 +25,12 @@ def check_shape(name: str, x: Tensor, *shape: int | None) -> None:
     same_rank = x.ndim == len(shape)
     if not same_rank or any(s not in (None, n) for s, n in zip(shape, x.shape, strict=True)):
         raise ShapeError(f"{name}: expected {shape}, got {tuple(x.shape)}")
+
+
+def check_ids(name: str, ids: Tensor, count: int) -> None:
+    """Raise InputError if an index points at no vertex."""
+    if ids.numel() and not (0 <= int(ids.min()) and int(ids.max()) < count):
+        raise InputError(f"{name}: expected indices 0..{count - 1}, got {ids.min()}..{ids.max()}")
 
 
 def to_device(value: T, device: torch.device | str) -> T:

@@ -38,6 +38,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (rasterize, splats, portrait):
         monkeypatch.setattr(module, "measure", once)
     monkeypatch.setattr(rasterize, "SIZES", ((500, 64),))
+    monkeypatch.setattr(rasterize, "MESH_SIDE", 64)
     monkeypatch.setattr(splats, "COUNT", 512)
     monkeypatch.setattr(portrait, "portrait_avatar", plain_avatar)
     monkeypatch.setattr(portrait, "server_process", tiny_server)
@@ -54,6 +55,7 @@ def test_the_command_writes_every_stage(
     assert {row["stage"] for row in rows} >= {
         "rasterize_forward",
         "rasterize_backward",
+        "mesh_view",
         "drive_to_gaussians",
         "frame",
         "pack16",

@@ -9,11 +9,15 @@ import torch
 
 from flexavatar.bench.measure import Row, measure
 from flexavatar.bench.scenes import front_camera, leaves, shell
+from flexavatar.capture.embed import default_camera
+from flexavatar.head.open_head import load_open_head
 from flexavatar.render import native
+from flexavatar.render.mesh import render_mesh
 from flexavatar.render.rasterize import rasterize, rasterize_rgba8
 from flexavatar.types import Camera, Gaussians, to_device
 
 SIZES = ((16_000, 512), (40_000, 512), (65_000, 256), (65_000, 512), (65_000, 1024), (150_000, 512))
+MESH_SIDE = 512
 
 
 def scenes() -> Iterator[tuple[str, Gaussians, Camera]]:
@@ -63,3 +67,17 @@ def rasterize_backward() -> list[Row]:
             )
         )
     return rows
+
+
+def mesh_view() -> list[Row]:
+    """The open head to face ids, barycentrics and depth: what avatar creation asks for."""
+    head, camera = load_open_head(), default_camera(MESH_SIDE)
+    return [
+        measure(
+            "mesh_view",
+            lambda: render_mesh(head.template, head.faces, camera),
+            threads=native.get_threads(),
+            width=camera.width,
+            height=camera.height,
+        )
+    ]

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from flexavatar.bench.measure import Row, Stage, table
 from flexavatar.bench.portrait import drive_to_client, frame_stages
-from flexavatar.bench.rasterize import rasterize_backward, rasterize_forward
+from flexavatar.bench.rasterize import mesh_view, rasterize_backward, rasterize_forward
 from flexavatar.bench.splats import packed16, splat_delta
 
 STAGES: Sequence[Stage] = (
     rasterize_forward,
     rasterize_backward,
+    mesh_view,
     frame_stages,
     packed16,
     splat_delta,

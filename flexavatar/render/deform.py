@@ -14,10 +14,9 @@ import threading
 import torch
 from torch import Tensor
 
-from flexavatar.errors import InputError
 from flexavatar.head.binding import Binding, LocalSplats, deform, face_edges, surface_motion
 from flexavatar.render import native
-from flexavatar.types import check_shape
+from flexavatar.types import check_ids, check_shape
 
 LANES = 8
 SKIN_BLOCK = 32  # vertices; as in native/deform.h
@@ -43,12 +42,6 @@ def faces_around(faces: Tensor, areas: Tensor, vertices: int) -> tuple[Tensor, T
     total = areas.new_zeros(vertices).index_add_(0, corner[order], areas[face])
     start = torch.cat((count.new_zeros(1), count.cumsum(0)))
     return start.int(), face.int(), (areas[face] / total[corner[order]]).float()
-
-
-def check_ids(name: str, ids: Tensor, count: int) -> None:
-    """Raise InputError if an index points at no vertex."""
-    if ids.numel() and not (0 <= int(ids.min()) and int(ids.max()) < count):
-        raise InputError(f"{name}: expected indices 0..{count - 1}, got {ids.min()}..{ids.max()}")
 
 
 def posed_input(name: str, x: Tensor, *shape: int) -> Tensor:

@@ -76,6 +76,21 @@ class SkinPlan(Structure):
     ]
 
 
+class ProjectedMesh(Structure):
+    """`ProjectedMesh` of native/mesh.h."""
+
+    _fields_ = [("vertices", c_void_p), ("corners", c_void_p), ("faces", c_int32)]
+
+
+class MeshPicture(Structure):
+    """`MeshPicture` of native/mesh.h."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("face_ids", "bary", "depth")),
+        *((name, c_int32) for name in ("width", "height")),
+    ]
+
+
 SIGNATURES = {
     "flex_set_threads": (None, (c_int,)),
     "flex_get_threads": (c_int, ()),
@@ -91,6 +106,7 @@ SIGNATURES = {
     ),
     "flex_deform": (c_int, (POINTER(DeformPlan), c_void_p, POINTER(DeformOutput))),
     "flex_skin": (c_int, (POINTER(SkinPlan), c_void_p, c_void_p, c_void_p)),
+    "flex_mesh": (c_int, (POINTER(ProjectedMesh), POINTER(MeshPicture))),
 }
 
 

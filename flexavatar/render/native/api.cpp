@@ -1,5 +1,6 @@
 // The C interface that Python loads. A function that allocates returns 0, or 1 when out of memory.
 #include "deform.h"
+#include "mesh.h"
 #include "pool.h"
 #include "raster.h"
 
@@ -56,4 +57,8 @@ FLEX_EXPORT int flex_deform(const DeformPlan* plan, const float* posed, const De
 FLEX_EXPORT int flex_skin(const SkinPlan* plan, const float* coefficients, const float* transforms,
                           float* out) {
     return guarded([&] { skin(*plan, coefficients, transforms, out); });
+}
+
+FLEX_EXPORT int flex_mesh(const ProjectedMesh* mesh, const MeshPicture* out) {
+    return guarded([&] { draw_mesh(*mesh, *out); });
 }
