@@ -13,7 +13,9 @@ from scipy.ndimage import distance_transform_edt
 from flexavatar.appearance.hair import ears_proper
 from flexavatar.appearance.regions import make_texels, read
 from flexavatar.head.flame import FlameHead
+from flexavatar.head.mesh_tools import components
 from flexavatar.head.open_head import load_open_head
+from flexavatar.head.uv import texel_frames
 from flexavatar.training.people.noise import Array, Field, f32
 
 Index = NDArray[np.int64]
@@ -34,6 +36,7 @@ class Canvas:
     masks: Mapping[str, Array]  # [T] each, 0..1
     bleed: Index  # [size * size] nearest texel of every cell
     fade: Array  # [T] 0 at the chart's border, 1 inside
+    spacing: Array  # [T] metres from one texel to the next, the longer way
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -62,6 +65,54 @@ class Canvas:
         along, across = self._duals
         right, down = right.reshape(-1)[self.cells], down.reshape(-1)[self.cells]
         return f32(-(along * right[:, None] + across * down[:, None]) * self.fade[:, None])
+
+    def fine(self, scale: float) -> Array:
+        """1 where the chart can hold noise of so many bumps a metre, 0 where it is too coarse."""
+        return smooth(self.spacing * scale, 1.1, 0.5)
+
+    def edge(self, distance: Field, width_m: float) -> Array:
+        """0 below and 1 above a border, as soft as the chart is coarse: signed metres [T]."""
+        half = np.maximum(width_m, 0.7 * self.spacing)
+        return smooth(distance / half, -1, 1)
+
+    def places(self, faces: Index, bary: Array) -> Array:
+        """Where points of faces [N] lie on the chart, in pixels of its grid: [N, 2]."""
+        corners = self.head.uv_faces.numpy()[faces]
+        found = self._corners[corners[:, 0]] * bary[:, :1]
+        found += self._corners[corners[:, 1]] * bary[:, 1:2]
+        found += self._corners[corners[:, 2]] * bary[:, 2:]
+        low, high = self._islands
+        inner = self._inner_faces[faces]
+        first = corners[inner, 0]
+        found[inner] = np.clip(found[inner], low[first], high[first])
+        return found
+
+    @cached_property
+    def eye_faces(self) -> NDArray[np.bool_]:
+        """Faces of the eyeballs: [F]."""
+        return self.head.masks["eyes"].numpy()[self.head.faces.numpy()[:, 0]] > 0.5
+
+    @cached_property
+    def _inner_faces(self) -> NDArray[np.bool_]:
+        """Faces of teeth, tongue and cavity, whose islands lie close together: [F]."""
+        masks = [self.head.masks[name].numpy() for name in ("teeth", "tongue", "cavity")]
+        return np.max(masks, axis=0)[self.head.faces.numpy()].min(1) > 0.5
+
+    @cached_property
+    def _corners(self) -> Array:
+        """The chart's corners in pixels of its grid: [Vt, 2]."""
+        size = self.size
+        return f32(self.head.uvs.numpy() * (size, -size) + (-0.5, size - 0.5))
+
+    @cached_property
+    def _islands(self) -> tuple[Array, Array]:
+        """Half a texel inside the box of each corner's island, low and high: [Vt, 2] each."""
+        piece = components(self.head.uv_faces.numpy(), len(self._corners))
+        low = np.full((piece.max() + 1, 2), np.inf, np.float32)
+        high = -low
+        np.minimum.at(low, piece, self._corners)
+        np.maximum.at(high, piece, self._corners)
+        return low[piece] + 0.6, high[piece] - 0.6
 
     @cached_property
     def _duals(self) -> tuple[Array, Array]:
@@ -99,6 +150,7 @@ def load_canvas(size: int) -> Canvas:
         masks=masks,
         bleed=index[(rows * size + cols).reshape(-1)],
         fade=np.clip((inside - 1) / RIM, 0, 1).astype(np.float32),
+        spacing=texel_frames(head, head.template, chart).spacing.amax(1).numpy(),
     )
 
 
@@ -126,9 +178,11 @@ def distance_to(points: Array, line: NDArray[np.floating]) -> tuple[Array, Array
     ends = np.concatenate(([0], np.cumsum(lengths))) / lengths.sum()
     for i in range(len(line) - 1):
         side = line[i + 1] - line[i]
-        share = np.clip((points - line[i]) @ side / max(float(side @ side), 1e-12), 0, 1)
-        far = np.linalg.norm(points - line[i] - share[:, None] * side, axis=1)
+        arm = points - line[i]
+        share = np.clip(arm @ side / max(float(side @ side), 1e-12), 0, 1)
+        arm -= share[:, None] * side
+        far = np.einsum("nk,nk->n", arm, arm)
         nearer = far < best
-        best[nearer] = far[nearer]
-        along[nearer] = (ends[i] + share * (ends[i + 1] - ends[i]))[nearer]
-    return best, along
+        best = np.where(nearer, far, best)
+        along = np.where(nearer, f32(ends[i] + share * (ends[i + 1] - ends[i])), along)
+    return np.sqrt(best), along

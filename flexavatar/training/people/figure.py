@@ -15,14 +15,17 @@ from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
-from flexavatar.training.people.canvas import Array, load_canvas
+from flexavatar.training.people.canvas import Array, Canvas, load_canvas
+from flexavatar.training.people.develop import GREY
 from flexavatar.training.people.face import Face
-from flexavatar.training.people.hair import lifted, paint_hair, paint_hat
-from flexavatar.training.people.inner import cloth_share, paint_clothes, paint_inner
-from flexavatar.training.people.light import GREY, bundle
+from flexavatar.training.people.glasses import make_glasses
+from flexavatar.training.people.hair import lifted
+from flexavatar.training.people.inner import paint_clothes, paint_inner
+from flexavatar.training.people.light import bundle
 from flexavatar.training.people.noise import f32, noise
 from flexavatar.training.people.paint import Paint
 from flexavatar.training.people.skin import paint_skin
+from flexavatar.training.people.strands import Covers, make_covers, paint_hair, paint_hat
 from flexavatar.training.people.traits import Traits
 from flexavatar.training.people.wrinkles import make_creases
 from flexavatar.types import FlameCodes
@@ -44,10 +47,12 @@ class Figure:
         self.traits, self.canvas = traits, load_canvas(texels)
         self.neutral = _shape(traits)
         self.head = head_of(self.neutral, load_open_head())
-        self.paint = _painted(self)
+        covers = make_covers(self.canvas, traits)
+        self.bare = covers.bare
+        self.paint = _painted(self.canvas, traits, covers)
         self.slopes: Array = self.canvas.slopes(self.paint.relief)
         self.creases = make_creases(self.canvas, traits)
-        self.bare = _bareness(self)
+        self.glasses = make_glasses(traits, self.head, self.neutral.numpy())
         self.rays = bundle(traits.light)
 
     @cached_property
@@ -84,22 +89,12 @@ def _shape(traits: Traits) -> Tensor:
     return torch.from_numpy(raised)
 
 
-def _painted(figure: Figure) -> Paint:
-    paint = Paint.blank(figure.canvas)
-    for brush in (paint_skin, paint_hair, paint_hat, paint_clothes, paint_inner):
-        brush(figure.canvas, figure.traits, paint)
+def _painted(canvas: Canvas, traits: Traits, covers: Covers) -> Paint:
+    paint = Paint.blank(canvas)
+    paint_skin(canvas, traits, paint)
+    paint_hair(canvas, traits, covers, paint)
+    paint_hat(canvas, traits, covers, paint)
+    paint_clothes(canvas, traits, covers.cloth, paint)
+    paint_inner(canvas, traits, paint)
     np.clip(paint.albedo, 0.002, 0.92, out=paint.albedo)
     return paint
-
-
-def _bareness(figure: Figure) -> Array:
-    """Where lines in the skin show: not through hats or fringes. [T] 0..1."""
-    from flexavatar.training.people.hair import above_hairline, hanging, hat_share
-
-    p, traits = figure.canvas.points, figure.traits
-    above = above_hairline(p, figure.canvas.masks["ear"], traits)
-    hairy = np.clip(0.5 + above / 0.004, 0, 1) if traits.hair.style != "bald" else 0 * above
-    covered = np.maximum.reduce(
-        (hairy, hat_share(p, traits), hanging(p, traits), cloth_share(p, traits))
-    )
-    return (1 - covered).astype(np.float32)

@@ -27,8 +27,8 @@ def _teeth(canvas: Canvas, traits: Traits, paint: Paint) -> None:
     p = canvas.points
     share = (canvas.masks["teeth"] > 0.5).astype(np.float32)
     turn = np.arctan2(p[:, 0], p[:, 2] - 0.045)
-    gaps = np.abs(np.sin(turn * 9.5))
-    lines = 1 - 0.35 * np.exp(-((gaps / 0.18) ** 2))
+    gaps = np.abs(np.sin(turn * 17.5))
+    lines = 1 - 0.5 * np.exp(-((gaps / 0.22) ** 2))
     edge = np.abs(p[:, 1] + 0.0505)
     gum = smooth(edge, 0.0095, 0.0115) * 0.9
     tone = np.array(traits.mouth.teeth, np.float32)
@@ -42,7 +42,7 @@ def _eyes(canvas: Canvas, traits: Traits, paint: Paint) -> None:
     for name, centre in (("leye", centres[0]), ("reye", centres[1])):
         index = np.flatnonzero(canvas.masks[name] > 0.5)
         color = eye_color(canvas.points[index] - centre, traits)
-        paint.albedo[index], paint.gloss[index], paint.relief[index] = color, 0.05, 0
+        paint.albedo[index], paint.gloss[index], paint.relief[index] = color, 0.06, 0
 
 
 def eye_color(arm: Array, traits: Traits) -> Array:
@@ -65,27 +65,25 @@ def eye_color(arm: Array, traits: Traits) -> Array:
     return (iris + outside * (white - iris)).astype(np.float32)
 
 
-def paint_clothes(canvas: Canvas, traits: Traits, paint: Paint) -> None:
-    """A shirt from the collar down."""
-    share = cloth_share(canvas.points, traits) * canvas.skin
+def paint_clothes(canvas: Canvas, traits: Traits, share: Array, paint: Paint) -> None:
+    """A shirt where `share` [T] says."""
     wear, p = traits.wear, canvas.points
     one, two = np.array(wear.cloth, np.float32), np.array(wear.second, np.float32)
     mix = np.zeros(len(p), np.float32)
     if wear.pattern in ("stripes", "checks"):
-        mix = smooth(np.sin(p[:, 1] * 380), -0.2, 0.2)
+        mix = smooth(np.sin(p[:, 1] * 230), -0.2, 0.2)
         if wear.pattern == "checks":
-            mix = 0.5 * mix + 0.5 * smooth(np.sin(p[:, 0] * 380), -0.2, 0.2)
+            mix = 0.5 * mix + 0.5 * smooth(np.sin(p[:, 0] * 230), -0.2, 0.2)
     elif wear.pattern == "speckle":
         mix = smooth(noise(p, 160, traits.seed + 50), 0.1, 0.3)
     folds = fractal(p, (22, 12, 22), traits.seed + 51, 2)
-    weave = 1 + 0.12 * noise(p, (1500, 700, 1500), traits.seed + 52) + 0.08 * folds
+    weave = 1 + 0.12 * noise(p, 260, traits.seed + 52) * canvas.fine(260) + 0.08 * folds
     color = (one + mix[:, None] * (two - one)) * weave[:, None]
     paint.cover(share, color, 0.006, (1.2e-3 * folds + 1e-3).astype(np.float32))
 
 
-def cloth_share(p: Array, traits: Traits) -> Array:
-    """1 below the collar: template points [N, 3] -> [N]."""
+def below_collar(p: Array, traits: Traits) -> Array:
+    """Metres below the collar: template points [N, 3] -> [N]."""
     wear = traits.wear
     cut = wear.vee * np.clip(1 - np.abs(p[:, 0]) / (0.35 * wear.vee + 0.03), 0, 1) * (p[:, 2] > 0)
-    collar = -0.128 + wear.collar - 0.30 * p[:, 2].clip(-0.06, 0.06) - cut
-    return smooth((collar - p[:, 1]).astype(np.float32), -0.0006, 0.0006)
+    return f32(-0.128 + wear.collar - 0.30 * p[:, 2].clip(-0.06, 0.06) - cut - p[:, 1])

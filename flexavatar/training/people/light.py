@@ -14,6 +14,7 @@ from scipy.sparse import csr_matrix, diags_array
 from flexavatar.evaluation.people.person import Light
 from flexavatar.head.mesh_tools import adjacency
 from flexavatar.head.open_head import load_open_head
+from flexavatar.training.people.develop import GREY
 from flexavatar.training.people.noise import Array, Field, f32
 
 ROOM, BEAM = 28, 7
@@ -22,7 +23,6 @@ LIFT_M = 6e-4
 """Rays start this far above the surface."""
 SPREAD = (7, 3, 1)
 """How many edges red, green and blue light travels under the skin."""
-GREY = np.array((0.3, 0.6, 0.1), np.float32)
 
 
 @dataclass(frozen=True)

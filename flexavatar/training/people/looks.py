@@ -67,6 +67,8 @@ class Hair:
     """Of the head."""
 
     color: Color
+    root: Color
+    """What it would be without dye."""
     grey: float
     """Share of grey strands, 0..1."""
     style: str
@@ -229,7 +231,8 @@ def draw_hair(rng: Generator, melanin: float, age: float, womanly: bool) -> Hair
     """Dark skin mostly comes with dark hair, age with grey."""
     tones = HAIR_TONES[: 4 if melanin > 0.45 and rng.uniform() < 0.92 else None]
     tone = np.array(tones[int(rng.integers(len(tones)))]) * rng.uniform(0.7, 1.35)
-    if rng.uniform() < 0.05:
+    root = color(tone)
+    if rng.uniform() < 0.04:
         tone = np.array(DYES[int(rng.integers(len(DYES)))])
     chances = (
         {"bald": 0.02, "buzz": 0.04, "short": 0.2, "medium": 0.3, "long": 0.5}
@@ -242,6 +245,7 @@ def draw_hair(rng: Generator, melanin: float, age: float, womanly: bool) -> Hair
     grey = float(np.clip(rng.normal(1.5 * age - 0.65, 0.2), 0, 0.95))
     return Hair(
         color=color(tone),
+        root=root,
         grey=grey,
         style=style,
         depth=float(rng.uniform(*depths[style])),
@@ -259,7 +263,7 @@ def draw_beard(rng: Generator, hair: Hair, womanly: bool) -> Beard:
     """Shaved, shadowed or grown."""
     can = 0.0 if womanly else 1.0
     grown = can * sometimes(rng, 0.35, 0.5)
-    tone = np.array(hair.color) * rng.uniform(0.7, 1.2) * (1 - 0.8 * hair.grey)
+    tone = np.array(hair.root) * rng.uniform(0.7, 1.2) * (1 - 0.8 * hair.grey)
     return Beard(
         stubble=can * sometimes(rng, 0.6, 0.1),
         cheeks=grown * sometimes(rng, 0.6),
@@ -271,7 +275,7 @@ def draw_beard(rng: Generator, hair: Hair, womanly: bool) -> Beard:
 
 def draw_brows(rng: Generator, hair: Hair, womanly: bool) -> Brows:
     """Mostly darker than the hair."""
-    tone = np.minimum(np.array(hair.color), 0.12) * rng.uniform(0.5, 1.1)
+    tone = np.minimum(np.array(hair.root), 0.12) * rng.uniform(0.5, 1.1)
     return Brows(
         thick=float(rng.uniform(0.6, 1.1) if womanly else rng.uniform(0.8, 1.5)),
         lift=float(rng.normal(0, 0.0012)),

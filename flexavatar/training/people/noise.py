@@ -1,4 +1,4 @@
-"""Smooth noise in space by looking it up in one block of random numbers: fast, and repeats itself.
+"""Smooth noise in space, looked up in one block of random numbers: fast, and repeats mirrored.
 
 The block is the same for ever; a seed chooses where in it, and so gives each use its own noise.
 """
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float32]
 Field = NDArray[np.floating]
 SIDE = 64
-"""Of the block: noise repeats after so many bumps."""
+"""Of the block: noise is mirrored after so many bumps."""
 
 
 def f32(values: ArrayLike) -> Array:
@@ -24,20 +24,21 @@ def f32(values: ArrayLike) -> Array:
 
 @lru_cache(maxsize=1)
 def _block() -> torch.Tensor:
-    """Uniform in -1..1, the last sheet of each axis being the first: [1, 1, 65, 65, 65]."""
-    cells = np.random.default_rng(7).uniform(-1, 1, (SIDE, SIDE, SIDE)).astype(np.float32)
-    return torch.from_numpy(np.pad(cells, ((0, 1),) * 3, mode="wrap"))[None, None]
+    """Uniform in -1..1: [1, 1, 65, 65, 65]."""
+    cells = np.random.default_rng(7).uniform(-1, 1, (SIDE + 1,) * 3).astype(np.float32)
+    return torch.from_numpy(cells)[None, None]
 
 
 def noise(points: Array, scale: float | tuple[float, float, float], seed: int) -> Array:
     """One bump per 1 / scale metres: [N, 3] -> [N] in -1..1."""
-    moved = points * np.asarray(scale, np.float32) + _offset(seed)
+    moved = points * f32(scale) + _offset(seed)
     base = np.floor(moved)
     share = moved - base
-    place = base % SIDE + share * share * (3 - 2 * share)
-    grid = torch.from_numpy(np.ascontiguousarray(place[:, ::-1] * (2 / SIDE) - 1))
+    base += share * share * (3 - 2 * share)
+    base *= 2 / SIDE
+    grid = torch.from_numpy(base[:, ::-1].copy())
     found = torch.nn.functional.grid_sample(
-        _block(), grid.view(1, 1, 1, -1, 3), padding_mode="border", align_corners=True
+        _block(), grid.view(1, 1, 1, -1, 3), padding_mode="reflection", align_corners=True
     )
     return found.view(-1).numpy()
 

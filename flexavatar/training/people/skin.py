@@ -41,7 +41,7 @@ def _tone(canvas: Canvas, traits: Traits, paint: Paint) -> None:
     skin, p, seed = traits.skin, canvas.points, traits.seed
     tone = PALE * np.exp(-ABSORBED * f32(skin.melanin))
     tone = tone * np.exp(f32((0.0, 0.05, -0.12)) * f32(skin.warmth))
-    pores = fractal(p, 900, seed + 1, 2)
+    pores = noise(p, 750, seed + 1) * canvas.fine(750)
     paint.albedo[:] = tone
     paint.albedo *= np.exp(0.05 * skin.pores * pores)[:, None]
     paint.absorb(skin.blotches * 0.16 * fractal(p, 70, seed), (0.4, 1.0, 0.9))
@@ -134,7 +134,7 @@ def _beard(canvas: Canvas, p: Array, traits: Traits, paint: Paint) -> None:
     lips = 1 - _lip_share(canvas, 1.0)
     tone = np.array(beard.color, np.float32)
     paint.tint(lips * shadow * np.clip(0.30 + 0.22 * strand, 0, 1), 0.5 * tone + 0.01)
-    hairs = np.clip(1.5 * full - 0.3 + 0.55 * strand, 0, 1) * lips
+    hairs = np.clip(1.5 * full - 0.3 + 0.55 * strand, 0, 1) * smooth(full, 0, 0.15) * lips
     shade = np.exp(0.5 * strand)[:, None]
     paint.cover(0.93 * hairs, tone * shade, 0.02, 4e-4 * (1 + strand) + 1e-3 * full)
 

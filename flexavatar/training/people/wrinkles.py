@@ -81,7 +81,8 @@ class _Maker:
 
     def keep(self, drive: Drive, slopes: Array, shade: Field, rest: float) -> None:
         """Store what is not nothing."""
-        used = (np.abs(slopes).max(1) > 0.004) | (np.abs(shade).max(1) > 0.004)
+        seen = np.einsum("nk,nk->n", slopes, slopes) + np.einsum("nk,nk->n", shade, shade)
+        used = seen > 0.006**2
         self.made.append(
             Crease(drive, float(np.clip(rest, 0, 0.9)), self.bare[used],
                    f32(slopes[used]), f32(shade[used]))

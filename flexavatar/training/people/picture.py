@@ -1,0 +1,144 @@
+"""Pictures of a lit face: what each sample of a pixel shows, and their mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flexavatar.evaluation.people.person import Light
+from flexavatar.head.binding import vertex_normals
+from flexavatar.render.camera import position, scaled
+from flexavatar.render.mesh import render_mesh
+from flexavatar.training.people.canvas import Array
+from flexavatar.training.people.noise import f32
+from flexavatar.training.people.wall import draw_wall
+from flexavatar.types import Camera
+
+if TYPE_CHECKING:
+    from flexavatar.training.people.face import Face
+
+Index = NDArray[np.int64]
+GRID = 2
+"""A pixel is GRID x GRID samples."""
+SKIN_SHARP, EYE_SHARP = 14.0, 900.0
+"""Exponents of gloss."""
+SKIN_WIDE, EYE_WIDE = 8.0, 80.0
+"""How much smaller lamps look in mirrors than they light."""
+FRAME_GLOSS = 0.12
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture of a person, and what is to be put behind."""
+
+    rgb: Tensor  # [H, W, 3] 0..1 display-referred, premultiplied by `cover`
+    cover: Tensor  # [H, W] share of the pixel that is the person
+    wall: Tensor  # [H, W, 3] 0..1
+
+    def composed(self) -> Tensor:
+        """The person before the wall: [H, W, 3]."""
+        return self.rgb + (1 - self.cover[..., None]) * self.wall
+
+
+def photograph(face: Face, camera: Camera) -> Shot:
+    """A picture of a face and its glasses."""
+    head, glasses = face.figure.head, face.figure.glasses
+    worn = _worn(face)
+    vertices = torch.cat((face.vertices, torch.from_numpy(worn)))
+    faces = torch.cat((head.faces, torch.from_numpy(glasses.faces) + len(face.vertices)))
+    view = render_mesh(vertices, faces, scaled(camera, camera.width * GRID, camera.height * GRID))
+    there = view.face_ids.numpy() >= 0
+    ids, bary = view.face_ids.numpy()[there], view.bary.numpy()[there]
+    shown = np.ones((len(ids), 4), np.float32)
+    shown[:, :3] = _seen(face, ids, bary, camera)
+    frame = ids >= len(head.faces)
+    if frame.any():
+        corners = glasses.faces[ids[frame] - len(head.faces)]
+        shown[frame, :3] = _blend(_frame_light(face, worn, camera), corners, bary[frame])
+    light = np.zeros((*there.shape, 4), np.float32)
+    light[there] = shown
+    small = cv2.resize(light, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+    cover = small[..., 3:]
+    color = face.developed((small[..., :3] / np.maximum(cover, 1e-6)).reshape(-1, 3))
+    wall = draw_wall(face.figure.traits, camera.height, camera.width)
+    rgb = color.reshape(*cover.shape[:2], 3) * cover
+    return Shot(torch.from_numpy(rgb), torch.from_numpy(cover[..., 0].copy()), wall)
+
+
+def _seen(face: Face, ids: Index, bary: Array, camera: Camera) -> Array:
+    """Light that reaches the camera from the head at samples [N]: [N, 3]; any for glasses."""
+    head, canvas = face.figure.head, face.figure.canvas
+    ids = np.minimum(ids, len(head.faces) - 1)
+    sheet = _looked_up(face.sheet, canvas.places(ids, bary))
+    corners = head.faces.numpy()[ids]
+    toward = _unit(position(camera).numpy() - face.vertices.numpy())
+    light, open_share = face.figure.traits.light, face.open_share[:, None]
+    shine = open_share * gloss(light, face.normals, toward, SKIN_SHARP, SKIN_WIDE)
+    shown = _blend(shine, corners, bary)
+    eye = canvas.eye_faces[ids]
+    if eye.any():
+        fields = np.concatenate((face.normals, toward, open_share), 1)
+        field = _blend(fields, corners[eye], bary[eye])
+        normal = _unit(field[:, :3])
+        shown[eye] = gloss(light, normal, field[:, 3:6], EYE_SHARP, EYE_WIDE) * field[:, 6:]
+    return f32(sheet[:, :3] + sheet[:, 3:] * shown)
+
+
+def _looked_up(sheet: Array, places: Array) -> Array:
+    """A picture at points [N, 2] in its pixels, bilinear: [U, U, 4] -> [N, 4]."""
+    count, wide = len(places), 512
+    padded = np.zeros((-(-count // wide) * wide, 2), np.float32)
+    padded[:count] = places
+    padded = padded.reshape(-1, wide, 2)
+    found = cv2.remap(sheet, padded[..., 0], padded[..., 1], cv2.INTER_LINEAR,
+                      borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+    return f32(found.reshape(-1, sheet.shape[2])[:count])
+
+
+def _worn(face: Face) -> Array:
+    """Glasses where the head has taken them: [N, 3]."""
+    turn = face.posed.transforms[1].numpy()
+    return f32(face.figure.glasses.vertices @ turn[:3, :3].T + turn[:3, 3])
+
+
+def _frame_light(face: Face, worn: Array, camera: Camera) -> Array:
+    """Light that glasses send to the camera: [N, 3]."""
+    figure = face.figure
+    faces = torch.from_numpy(figure.glasses.faces)
+    normals = vertex_normals(torch.from_numpy(worn), faces).numpy()
+    arriving = np.clip(normals @ figure.rays.out.T, 0, None) @ figure.rays.color
+    toward = _unit(position(camera).numpy() - worn)
+    shine = gloss(figure.traits.light, normals, toward, SKIN_SHARP * 3, SKIN_WIDE)
+    return f32(arriving * f32(figure.traits.wear.glasses_color) + FRAME_GLOSS * shine)
+
+
+def gloss(light: Light, normal: Array, toward: Array, sharp: float, wide: float) -> Array:
+    """What a surface mirrors, with its fresnel factor: unit [N, 3], [N, 3] -> [N, 3]."""
+    facing = np.einsum("nk,nk->n", normal, toward)
+    mirror = 2 * facing[:, None] * normal - toward
+    up = (0.5 + 0.5 * mirror[:, 1:2]).clip(0, 1)
+    total = up * f32(light.sky) + (1 - up) * f32(light.ground)
+    for lamp in light.lamps:
+        width = 1 / (1 / (wide * lamp.tightness) + 1 / sharp)
+        lobe = np.exp(width * (mirror @ f32(lamp.direction) - 1))
+        total += (0.2 * width * lobe)[:, None] * f32(lamp.color)
+    return f32((0.3 + 0.7 * (1 - np.abs(facing)) ** 4)[:, None] * total)
+
+
+def _unit(vectors: Array) -> Array:
+    length = np.sqrt(np.einsum("nk,nk->n", vectors, vectors))
+    return vectors / np.maximum(length, 1e-9)[:, None]
+
+
+def _blend(field: Array, corners: Index, bary: Array) -> Array:
+    """A field at points in faces: [V, C], [N, 3], [N, 3] -> [N, C]."""
+    total = field[corners[:, 0]] * bary[:, :1]
+    total += field[corners[:, 1]] * bary[:, 1:2]
+    total += field[corners[:, 2]] * bary[:, 2:]
+    return total
