@@ -8,8 +8,10 @@ import torch
 
 pytest.importorskip("embreex")
 
+from flexavatar.capture.landmarks import detect_faces
+from flexavatar.formats.picture import to_bytes
 from flexavatar.head.arkit import ARKIT_NAMES
-from flexavatar.training.people.cameras import around_camera, photo_camera
+from flexavatar.training.people.cameras import around_camera, look_from, photo_camera
 from flexavatar.training.people.expressions import ANCHORS, natural_weights, random_weights
 from flexavatar.training.people.figure import Figure
 from flexavatar.training.people.traits import draw_traits
@@ -52,3 +54,63 @@ def test_twenty_anchors_and_drawn_weights_are_faces():
         assert set(weights) <= set(ARKIT_NAMES)
         assert all(0 <= value <= 1 for value in weights.values())
         assert weights.get("mouthClose", 0) <= weights.get("jawOpen", 0)
+
+
+def test_expressions_make_lines_and_rest_has_none(figure: Figure):
+    """What drives a line must deepen it; a young face at rest has few, a blink clears the lid."""
+    rest = [crease.depth({}) for crease in figure.creases]
+    assert all(0 <= depth <= 1 for depth in rest)
+    asked = {"browInnerUp": 1.0}
+    deeper = [
+        crease.depth(asked) - depth for crease, depth in zip(figure.creases, rest, strict=True)
+    ]
+    driven = [bool({"browInnerUp"} & set(crease.drive)) for crease in figure.creases]
+    assert all((change > 0.05) == drives for change, drives in zip(deeper, driven, strict=True))
+    lids = [crease for crease in figure.creases if "eyeBlinkLeft" in crease.fades]
+    assert len(lids) == 1
+    assert lids[0].depth({"eyeBlinkLeft": 1.0}) == 0
+
+
+def test_brows_raised_change_the_forehead_and_nothing_else(figure: Figure):
+    """The lines alone, without the motion of the skin: the same vertices, other weights."""
+    rest = figure.face({})
+    lined = figure.face({"browInnerUp": 1.0}, figure.codes({}))
+    assert torch.equal(rest.vertices, lined.vertices)
+    moved = np.abs(lined.linear - rest.linear).max(1) > 1e-4
+    height = figure.canvas.points[moved, 1]
+    assert moved.sum() > 50
+    assert height.min() > 0.03
+    assert height.max() < 0.1
+
+
+def test_shadows_follow_the_mouth(figure: Figure):
+    """An open mouth lets light in, but its back stays darker than its lips."""
+    masks = figure.canvas.masks
+    inside, lips = masks["cavity"] > 0.9, masks["lips"] > 0.9
+    closed, opened = (figure.face(w).linear.mean(1) for w in ({}, {"jawOpen": 0.8}))
+    assert opened[inside].mean() > closed[inside].mean()
+    assert opened[inside].mean() < 0.5 * opened[lips].mean()
+
+
+def test_people_differ():
+    """Mean skin tones of 8 seeds span more than a camera's tone could."""
+    tones = []
+    for seed in range(8):
+        person = Figure(draw_traits(seed), 64)
+        face = person.canvas.masks["face"] > 0.9
+        tones.append(person.paint.albedo[face].mean(0))
+    assert np.std(tones, 0).min() > 0.06
+
+
+@pytest.mark.parametrize("wear", ["bare", "worn"])
+def test_mediapipe_finds_their_faces(wear: str):
+    """Four seeds each, with and without hats and glasses."""
+    worn = [
+        (t.wear.hat != "none" or t.wear.glasses != "none", t) for t in map(draw_traits, range(60))
+    ]
+    chosen = [traits for covered, traits in worn if covered == (wear == "worn")][:4]
+    found = 0
+    for traits in chosen:
+        picture = Figure(traits, 192).face({}).shoot(look_from(0, 0, 192)).composed()
+        found += bool(detect_faces(to_bytes(picture.numpy())))
+    assert found == 4

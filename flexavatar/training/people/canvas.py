@@ -70,9 +70,16 @@ class Canvas:
         """1 where the chart can hold noise of so many bumps a metre, 0 where it is too coarse."""
         return smooth(self.spacing * scale, 1.1, 0.5)
 
+    def stretched(self, points: Array) -> Array:
+        """Metres between texels that lie elsewhere, the longer way: [T, 3] -> [T]."""
+        down, right = np.gradient(self.grid(points), axis=(0, 1))
+        down, right = down.reshape(-1, 3)[self.cells], right.reshape(-1, 3)[self.cells]
+        longer = np.maximum((down * down).sum(1), (right * right).sum(1))
+        return np.sqrt(f32(longer))
+
     def edge(self, distance: Field, width_m: float) -> Array:
         """0 below and 1 above a border, as soft as the chart is coarse: signed metres [T]."""
-        half = np.maximum(width_m, 0.7 * self.spacing)
+        half = np.maximum(width_m, 0.9 * self.spacing)
         return smooth(distance / half, -1, 1)
 
     def places(self, faces: Index, bary: Array) -> Array:
@@ -86,6 +93,12 @@ class Canvas:
         first = corners[inner, 0]
         found[inner] = np.clip(found[inner], low[first], high[first])
         return found
+
+    @cached_property
+    def shallow(self) -> Array:
+        """1 outside, 0 in the mouth, where little light finds its way back: [V]."""
+        masks = [self.head.masks[name].numpy() for name in ("teeth", "tongue", "cavity")]
+        return 1 - np.max(masks, axis=0)
 
     @cached_property
     def eye_faces(self) -> NDArray[np.bool_]:

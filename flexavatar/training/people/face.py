@@ -54,7 +54,8 @@ class Face:
         """Light that each texel sends out, without gloss: [T, 3]."""
         figure, canvas, lit = self.figure, self.figure.canvas, self.lit
         slopes, shade = self._lined()
-        bounce = BOUNCE * (1 - lit.free[:, None]) * lit.color.mean(0) * FLESHY
+        hidden = (1 - lit.free[:, None]) * canvas.shallow[:, None]
+        bounce = BOUNCE * hidden * lit.color.mean(0) * FLESHY
         fields = canvas.spread(np.concatenate((lit.color + bounce, lit.lean), 1))
         grey = np.maximum(fields[:, :3] @ GREY, 1e-4)
         tilt = np.clip(np.einsum("nk,nk->n", fields[:, 3:], slopes) / grey, *TILT)

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flexavatar.appearance.hair import ears_proper
 from flexavatar.avatar import head_of
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
@@ -84,9 +83,7 @@ def _shape(traits: Traits) -> Tensor:
         hard = head.masks[name].numpy() > 0.5
         shift[hard] = shift[hard].mean(0)
     bald = bald.numpy() + f32(traits.warp) * shift
-    outer = 1 - torch.stack([head.masks[n] for n in ("eyes", "teeth", "tongue", "cavity")]).amax(0)
-    raised = lifted(bald, template, ears_proper(head).numpy(), outer.numpy(), traits)
-    return torch.from_numpy(raised)
+    return torch.from_numpy(lifted(bald, traits))
 
 
 def _painted(canvas: Canvas, traits: Traits, covers: Covers) -> Paint:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
+from functools import lru_cache
 
+import numpy as np
+import torch
+
+from flexavatar.appearance.hair import ears_proper
+from flexavatar.head.open_head import load_open_head
 from flexavatar.training.people.canvas import Array, smooth
 from flexavatar.training.people.noise import f32, fractal, noise
 from flexavatar.training.people.traits import Traits
@@ -57,9 +62,16 @@ def under_hat(p: Array, traits: Traits) -> Array:
     return p[:, 1] - edge + (0.012 if hat == "beanie" else 0.0)
 
 
-def lifted(neutral: Array, template: Array, ears: Array, outer: Array, traits: Traits) -> Array:
-    """The head with its hair or hat: neutral [V, 3], ears and outer skin [V] 0..1 -> [V, 3]."""
+def lifted_template(traits: Traits) -> Array:
+    """The template with this person's hair: [V, 3]."""
+    template = load_open_head().template.numpy()
+    return lifted(template, traits)
+
+
+def lifted(neutral: Array, traits: Traits) -> Array:
+    """A head with this person's hair or hat: [V, 3] -> [V, 3]."""
     hair, hat = traits.hair, traits.wear.hat
+    template, ears, outer = _regions()
     above = above_hairline(template, ears, traits)
     rise = hair.depth * smooth(above, 0.0, 0.04 if hair.style != "buzz" else 0.012)
     rise *= 1 + 0.25 * fractal(template, 28, traits.seed + 23, 2) * (1 + hair.curl)
@@ -71,10 +83,18 @@ def lifted(neutral: Array, template: Array, ears: Array, outer: Array, traits: T
     away = neutral - CROWN
     away /= np.linalg.norm(away, axis=1, keepdims=True)
     raised = neutral + f32(rise)[:, None] * away
-    shell = hanging(template, traits, 6.0)
+    shell = hanging(template, traits, 8.0)
     if hat == "scarf":
-        shell = smooth(inside, 0.004, 0.018) * smooth(template[:, 1], 0.085, 0.05)
+        shell = smooth(inside, 0.010, 0.026) * smooth(template[:, 1], 0.085, 0.05)
     return _draped(raised, template, shell * outer, max(hair.depth, 0.006))
+
+
+@lru_cache(maxsize=1)
+def _regions() -> tuple[Array, Array, Array]:
+    """The template [V, 3], its ears and all that is outside [V], 0..1."""
+    head = load_open_head()
+    inner = torch.stack([head.masks[n] for n in ("eyes", "teeth", "tongue", "cavity")]).amax(0)
+    return head.template.numpy(), ears_proper(head).numpy(), (1 - inner).numpy()
 
 
 def _draped(points: Array, template: Array, share: Array, depth: float) -> Array:

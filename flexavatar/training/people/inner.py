@@ -16,7 +16,7 @@ def paint_inner(canvas: Canvas, traits: Traits, paint: Paint) -> None:
     flesh = np.array(traits.mouth.flesh, np.float32)
     wet = flesh * (1 + 0.15 * fractal(p, 250, traits.seed + 40, 2))[:, None]
     inside = (masks["cavity"] > 0.5).astype(np.float32)
-    paint.cover(inside, 0.7 * wet, 0.03, 0.0)
+    paint.cover(inside, 0.6 * wet, 0.03, 0.0)
     rough = 1 + 0.12 * noise(p, 900, traits.seed + 41)
     paint.cover((masks["tongue"] > 0.5).astype(np.float32), 1.15 * wet * rough[:, None], 0.06, 0.0)
     _teeth(canvas, traits, paint)
@@ -75,7 +75,8 @@ def paint_clothes(canvas: Canvas, traits: Traits, share: Array, paint: Paint) ->
         if wear.pattern == "checks":
             mix = 0.5 * mix + 0.5 * smooth(np.sin(p[:, 0] * 230), -0.2, 0.2)
     elif wear.pattern == "speckle":
-        mix = smooth(noise(p, 160, traits.seed + 50), 0.1, 0.3)
+        mix = smooth(noise(p, 110, traits.seed + 50), 0.1, 0.3)
+        mix = 0.35 + canvas.fine(110) * (mix - 0.35)
     folds = fractal(p, (22, 12, 22), traits.seed + 51, 2)
     weave = 1 + 0.12 * noise(p, 260, traits.seed + 52) * canvas.fine(260) + 0.08 * folds
     color = (one + mix[:, None] * (two - one)) * weave[:, None]

@@ -302,7 +302,7 @@ def draw_eyes(rng: Generator, melanin: float) -> Eyes:
 
 def draw_mouth(rng: Generator, melanin: float, womanly: bool) -> Mouth:
     """Lips go brown with the skin."""
-    ivory = np.array((0.70, 0.64, 0.54)) * rng.uniform(0.75, 1.1)
+    ivory = np.array((0.76, 0.71, 0.61)) * rng.uniform(0.75, 1.1)
     flesh = np.array((0.40, 0.14, 0.13)) * rng.uniform(0.75, 1.1) * (1 - 0.35 * melanin)
     return Mouth(
         lips=float(rng.uniform(0.45, 0.95) if womanly else rng.uniform(0.25, 0.75)),
@@ -369,7 +369,7 @@ def draw_tone(rng: Generator) -> Tone:
         exposure=float(np.exp(rng.normal(0, 0.22))),
         metering=float(rng.uniform(0.45, 0.85)),
         gains=(float(1 + warmth), float(1 + tint), float(1 - warmth)),
-        contrast=float(rng.uniform(0.85, 1.25)),
+        contrast=float(rng.uniform(0.95, 1.3)),
         saturation=float(rng.uniform(0.75, 1.2)),
     )
 

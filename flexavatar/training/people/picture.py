@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flexavatar.evaluation.people.person import Light
-from flexavatar.head.binding import vertex_normals
 from flexavatar.render.camera import position, scaled
 from flexavatar.render.mesh import render_mesh
 from flexavatar.training.people.canvas import Array
+from flexavatar.training.people.extras import make_extras
 from flexavatar.training.people.noise import f32
 from flexavatar.training.people.wall import draw_wall
 from flexavatar.types import Camera
@@ -30,7 +30,6 @@ SKIN_SHARP, EYE_SHARP = 14.0, 900.0
 """Exponents of gloss."""
 SKIN_WIDE, EYE_WIDE = 8.0, 80.0
 """How much smaller lamps look in mirrors than they light."""
-FRAME_GLOSS = 0.12
 
 
 @dataclass(frozen=True)
@@ -48,19 +47,18 @@ class Shot:
 
 def photograph(face: Face, camera: Camera) -> Shot:
     """A picture of a face and its glasses."""
-    head, glasses = face.figure.head, face.figure.glasses
-    worn = _worn(face)
-    vertices = torch.cat((face.vertices, torch.from_numpy(worn)))
-    faces = torch.cat((head.faces, torch.from_numpy(glasses.faces) + len(face.vertices)))
+    head, figure = face.figure.head, face.figure
+    extras = make_extras(face.posed, figure.glasses, figure.traits, figure.rays)
+    vertices = torch.cat((face.vertices, torch.from_numpy(extras.vertices)))
+    faces = torch.cat((head.faces, torch.from_numpy(extras.faces) + len(face.vertices)))
     view = render_mesh(vertices, faces, scaled(camera, camera.width * GRID, camera.height * GRID))
     there = view.face_ids.numpy() >= 0
     ids, bary = view.face_ids.numpy()[there], view.bary.numpy()[there]
     shown = np.ones((len(ids), 4), np.float32)
     shown[:, :3] = _seen(face, ids, bary, camera)
-    frame = ids >= len(head.faces)
-    if frame.any():
-        corners = glasses.faces[ids[frame] - len(head.faces)]
-        shown[frame, :3] = _blend(_frame_light(face, worn, camera), corners, bary[frame])
+    extra = ids >= len(head.faces)
+    corners = extras.faces[ids[extra] - len(head.faces)]
+    shown[extra, :3] = _blend(extras.light, corners, bary[extra])
     light = np.zeros((*there.shape, 4), np.float32)
     light[there] = shown
     small = cv2.resize(light, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
@@ -72,7 +70,7 @@ def photograph(face: Face, camera: Camera) -> Shot:
 
 
 def _seen(face: Face, ids: Index, bary: Array, camera: Camera) -> Array:
-    """Light that reaches the camera from the head at samples [N]: [N, 3]; any for glasses."""
+    """Light that reaches the camera from the head at samples [N]: [N, 3]; anything for extras."""
     head, canvas = face.figure.head, face.figure.canvas
     ids = np.minimum(ids, len(head.faces) - 1)
     sheet = _looked_up(face.sheet, canvas.places(ids, bary))
@@ -99,23 +97,6 @@ def _looked_up(sheet: Array, places: Array) -> Array:
     found = cv2.remap(sheet, padded[..., 0], padded[..., 1], cv2.INTER_LINEAR,
                       borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
     return f32(found.reshape(-1, sheet.shape[2])[:count])
-
-
-def _worn(face: Face) -> Array:
-    """Glasses where the head has taken them: [N, 3]."""
-    turn = face.posed.transforms[1].numpy()
-    return f32(face.figure.glasses.vertices @ turn[:3, :3].T + turn[:3, 3])
-
-
-def _frame_light(face: Face, worn: Array, camera: Camera) -> Array:
-    """Light that glasses send to the camera: [N, 3]."""
-    figure = face.figure
-    faces = torch.from_numpy(figure.glasses.faces)
-    normals = vertex_normals(torch.from_numpy(worn), faces).numpy()
-    arriving = np.clip(normals @ figure.rays.out.T, 0, None) @ figure.rays.color
-    toward = _unit(position(camera).numpy() - worn)
-    shine = gloss(figure.traits.light, normals, toward, SKIN_SHARP * 3, SKIN_WIDE)
-    return f32(arriving * f32(figure.traits.wear.glasses_color) + FRAME_GLOSS * shine)
 
 
 def gloss(light: Light, normal: Array, toward: Array, sharp: float, wide: float) -> Array:

@@ -69,7 +69,7 @@ def _spots(canvas: Canvas, traits: Traits, paint: Paint) -> None:
     if skin.freckles:
         spots = np.clip(noise(p, 450, traits.seed + 4) - 0.35, 0, 1) * 2.5
         where = blob(p, (0, 0.0, 0.1), (0.045, 0.03, 0.05)) + 0.25
-        paint.absorb(skin.freckles * spots * where, (0.35, 0.8, 1.05))
+        paint.absorb(0.6 * skin.freckles * spots * where, (0.35, 0.8, 1.05))
     if skin.age > 0.5:
         old = np.clip(noise(p, 160, traits.seed + 5) - 0.5, 0, 1) * 2
         paint.absorb((skin.age - 0.4) * old, (0.5, 0.8, 0.9))
@@ -118,7 +118,7 @@ def _beard(canvas: Canvas, p: Array, traits: Traits, paint: Paint) -> None:
     low = np.interp(
         p[:, 0], (0, 0.02, 0.035, 0.05, 0.066, 0.08), (-0.070, -0.063, -0.050, -0.040, -0.012, 0.0)
     )
-    jaw = smooth(edge - low.astype(np.float32), 0.004, -0.006)
+    jaw = smooth(edge - low.astype(np.float32), 0.006, -0.010)
     neck = smooth(edge + 0.45 * (0.06 - p[:, 2]).clip(0), -0.118, -0.1)
     reach = smooth(p[:, 2], 0.012, 0.022)
     lip = blob(p, (0, -0.036), (0.016, 0.0045)) * smooth(p[:, 2], 0.07, 0.085)

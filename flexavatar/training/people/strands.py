@@ -7,7 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from flexavatar.training.people.canvas import Array, Canvas, smooth
-from flexavatar.training.people.hair import CROWN, above_hairline, hanging, under_hat
+from flexavatar.training.people.hair import (
+    CROWN,
+    above_hairline,
+    hanging,
+    lifted_template,
+    under_hat,
+)
 from flexavatar.training.people.inner import below_collar
 from flexavatar.training.people.noise import f32, fractal, noise
 from flexavatar.training.people.paint import Paint
@@ -57,25 +63,40 @@ def paint_hair(canvas: Canvas, traits: Traits, covers: Covers, paint: Paint) -> 
         return
     shade, relief, fine = _strands(canvas, traits)
     tone = f32(hair.color)
-    bleached = hair.grey * smooth(fine, 0.3 - hair.grey, 0.7 - hair.grey)
-    tone = tone + f32(bleached)[:, None] * (f32((0.36, 0.355, 0.35)) - tone)
+    bleached = np.clip(hair.grey * (1 + 0.35 * fine), 0, 1)
+    tone = tone + bleached[:, None] * (f32((0.33, 0.325, 0.32)) - tone)
     full = SHAVEN if hair.style == "buzz" else 1.0
     share = full * np.clip(covers.hair * (1 + 0.5 * fine * (covers.hair < 0.98)), 0, 1)
     paint.cover(share, tone * shade[:, None], 0.05, relief * (hair.style != "buzz"))
 
 
 def _strands(canvas: Canvas, traits: Traits) -> tuple[Array, Array, Array]:
-    """Strands that run from the parting outwards and down: brightness, relief and grain, [T]."""
-    hair, seed, p = traits.hair, traits.seed, canvas.points
+    """Strands from the parting outwards and down: brightness, relief and grain, [T] each."""
+    hair, p = traits.hair, canvas.points
     shift = hair.parting * smooth(p[:, 1], 0.04, 0.1)
     around = np.arctan2(p[:, 0] - shift, p[:, 2] - CROWN[2])
-    bend = 0.15 * fractal(p, 25, seed + 25, 2) * (1 + 3 * hair.curl)
-    lanes = f32(np.stack((np.sin(around + bend), np.cos(around + bend), p[:, 1] * 2), 1))
-    coarse = fractal(lanes, (26, 26, 3 + 20 * hair.curl), seed + 26, 2)
-    fine = noise(lanes, (100, 100, 9 + 60 * hair.curl), seed + 27)
+    bend = 0.15 * fractal(p, 25, traits.seed + 25, 2) * (1 + 3 * hair.curl)
+    lanes = f32(np.stack((np.sin(around + bend), p[:, 1] * 2, np.cos(around + bend)), 1))
+    coarse, fine = _grain(lanes, traits)
+    spacing = canvas.spacing
+    if hair.style == "long":
+        hung = canvas.spread(lifted_template(traits))
+        share = hanging(p, traits)
+        own = _grain(f32(hung * (16, 2, 16) + 0.1 * bend[:, None]), traits)
+        coarse, fine = coarse + share * (own[0] - coarse), fine + share * (own[1] - fine)
+        spacing = np.maximum(spacing, share * canvas.stretched(hung))
+    coarse, fine = coarse * smooth(spacing * 110, 1.1, 0.5), fine * smooth(spacing * 220, 1.1, 0.5)
     part = np.exp(-0.5 * ((p[:, 0] - hair.parting) / 0.0022) ** 2) * smooth(p[:, 1], 0.08, 0.09)
+    part *= canvas.fine(250)
     shade = np.exp(hair.contrast * (0.26 * coarse + 0.34 * fine) + 0.08) * (1 + 0.5 * part)
-    return f32(shade), f32(3e-4 * coarse + 1.5e-4 * fine), fine
+    return f32(shade), f32(3e-4 * coarse + 1.5e-4 * fine), f32(fine)
+
+
+def _grain(lanes: Array, traits: Traits) -> tuple[Array, Array]:
+    """Locks and strands along the second axis: [T] each."""
+    curl, seed = traits.hair.curl, traits.seed
+    coarse = fractal(lanes, (26, 3 + 20 * curl, 26), seed + 26, 2)
+    return coarse, noise(lanes, (100, 9 + 60 * curl, 100), seed + 27)
 
 
 def paint_hat(canvas: Canvas, traits: Traits, covers: Covers, paint: Paint) -> None:

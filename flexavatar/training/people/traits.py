@@ -31,7 +31,7 @@ from flexavatar.training.people.looks import (
     pick,
 )
 
-SHAPE_STD = 1.25
+SHAPE_STD = 1.15
 """Of the rig's identity coefficients: wider than the tracker expects."""
 SHAPE_MOST = 3.0
 

@@ -29,11 +29,15 @@ class Crease:
     index: NDArray[np.int64]  # [N] texels
     slopes: Array  # [N, 3] tilt of the normal at their deepest
     shade: Array  # [N, 3] absorption at their deepest
+    fades: Drive
+    """ARKit names and how much each takes the lines away."""
 
     def depth(self, weights: Mapping[str, float]) -> float:
         """How deep they are in this face, 0..1.3."""
         asked = sum(gain * weights.get(name, 0.0) for name, gain in self.drive.items())
-        return self.rest + (1 - self.rest) * float(np.clip(asked, 0, 1.3)) ** SHARPEST
+        gone = sum(share * weights.get(name, 0.0) for name, share in self.fades.items())
+        deep = self.rest + (1 - self.rest) * float(np.clip(asked, 0, 1.3)) ** SHARPEST
+        return deep * float(np.clip(1 - gone, 0, 1))
 
 
 def both(name: str, gain: float, side: str = "") -> Drive:
@@ -53,6 +57,7 @@ def make_creases(canvas: Canvas, traits: Traits) -> tuple[Crease, ...]:
         maker.around_eye(side, sign)
         maker.cheek(side, sign)
         maker.nose(side, sign)
+        maker.lid(side)
     maker.chin()
     maker.pucker()
     maker.colors()
@@ -79,13 +84,15 @@ class _Maker:
         shade = np.outer(dark * strength * field, f32((0.75, 1.0, 1.05)))
         self.keep(drive, slopes[self.bare], shade, rest)
 
-    def keep(self, drive: Drive, slopes: Array, shade: Field, rest: float) -> None:
+    def keep(
+        self, drive: Drive, slopes: Array, shade: Field, rest: float, fades: Drive | None = None
+    ) -> None:
         """Store what is not nothing."""
         seen = np.einsum("nk,nk->n", slopes, slopes) + np.einsum("nk,nk->n", shade, shade)
         used = seen > 0.006**2
         self.made.append(
-            Crease(drive, float(np.clip(rest, 0, 0.9)), self.bare[used],
-                   f32(slopes[used]), f32(shade[used]))
+            Crease(drive, float(np.clip(rest, 0, 1.0)), self.bare[used],
+                   f32(slopes[used]), f32(shade[used]), fades or {})
         )  # fmt: skip
 
     def line(self, points: list[tuple[float, ...]], width_m: float, fade: float = 0.2) -> Array:
@@ -175,6 +182,19 @@ class _Maker:
             field = np.maximum(field, self.line(curve, 0.0011))
         drive = both("noseSneer", 1.0, side) | both("cheekSquint", 0.15, side)
         self.add(drive, field, 7e-4, 0.24, 0.0)
+
+    def lid(self, side: str) -> None:
+        """The crease above an open eye; a closed lid is smooth."""
+        head = self.canvas.head
+        rim = head.template[head.rings[f"{side.lower()}_upper_lid_crease"]].numpy()
+        rise = np.sin(np.linspace(0.1, np.pi - 0.1, len(rim)))[:, None] * f32((0, 0.0016, 0))
+        far, _ = distance_to(self.p, rim + rise)
+        line = np.exp(-((far / 0.0011) ** 2))
+        tone = np.outer(line * self.traits.eyes.crease, f32((0.55, 0.7, 0.7)))
+        height = np.zeros(len(self.canvas), np.float32)
+        height[self.bare] = -5e-4 * self.traits.eyes.crease * line
+        fades = {f"eyeBlink{side}": 1.3, f"eyeLookDown{side}": 0.4}
+        self.keep({}, self.canvas.slopes(height)[self.bare], tone, 1.0, fades)
 
     def chin(self) -> None:
         """Orange peel, and the line under the lower lip."""
