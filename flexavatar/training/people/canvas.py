@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
@@ -96,9 +97,9 @@ class Canvas:
 
     @cached_property
     def shallow(self) -> Array:
-        """1 outside, 0 in the mouth, where little light finds its way back: [V]."""
-        masks = [self.head.masks[name].numpy() for name in ("teeth", "tongue", "cavity")]
-        return 1 - np.max(masks, axis=0)
+        """1 outside, 0 at the back of the mouth, where no light finds its way back: [V]."""
+        masks = self.head.masks
+        return (1 - torch.maximum(masks["cavity"], 0.6 * masks["tongue"])).numpy()
 
     @cached_property
     def eye_faces(self) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
-from flexavatar.training.people.canvas import Array, Canvas, load_canvas
+from flexavatar.training.people.canvas import Array, Canvas, load_canvas, smooth
 from flexavatar.training.people.develop import GREY
 from flexavatar.training.people.face import Face
 from flexavatar.training.people.glasses import make_glasses
@@ -29,10 +29,8 @@ from flexavatar.training.people.traits import Traits
 from flexavatar.training.people.wrinkles import make_creases
 from flexavatar.types import FlameCodes
 
-FACE_GREY = 0.28
-"""Linear light that a fully metered face is exposed to."""
-TYPICAL_GREY = 0.42
-"""Linear grey of a pale face in typical light: what a camera that does not meter assumes."""
+FACE_GREY, PALE_GREY = 0.36, 0.5
+"""Linear light that a pale face is exposed to, and its albedo."""
 
 
 class Figure:
@@ -57,11 +55,12 @@ class Figure:
     @cached_property
     def exposure(self) -> float:
         """What the camera multiplies light by, metered on the resting face."""
-        light = self.face({}).linear @ GREY
-        grey = float(light[self.canvas.masks["face"] > 0.9].mean())
+        face = self.canvas.masks["face"] > 0.9
+        albedo = float((self.paint.albedo[face] @ GREY).mean())
+        light = float((self.face({}).linear[face] @ GREY).mean()) / albedo
         tone = self.traits.tone
-        metered = (FACE_GREY / grey) ** tone.metering
-        return tone.exposure * metered * (FACE_GREY / TYPICAL_GREY) ** (1 - tone.metering)
+        target = FACE_GREY * (albedo / PALE_GREY) ** (1 - tone.metering)
+        return tone.exposure * target / (light * albedo)
 
     def codes(self, weights: Mapping[str, float]) -> FlameCodes:
         """ARKit weights as codes of the rig. Raises DriveError for bad names or values."""
@@ -79,9 +78,13 @@ def _shape(traits: Traits) -> Tensor:
     template = head.template.numpy()
     shift = np.stack([noise(template, 14, traits.seed + 60 + i) for i in range(3)], 1)
     shift += 0.5 * np.stack([noise(template, 30, traits.seed + 70 + i) for i in range(3)], 1)
-    for name in ("leye", "reye", "teeth"):  # hard parts move as one
+    for name in ("leye", "reye", "teeth"):  # hard parts move as one, and lids with their eye
         hard = head.masks[name].numpy() > 0.5
-        shift[hard] = shift[hard].mean(0)
+        whole = shift[hard].mean(0)
+        if name != "teeth":
+            away = np.linalg.norm(template - template[hard].mean(0), axis=1)
+            shift += smooth(away, 0.036, 0.020)[:, None] * (whole - shift)
+        shift[hard] = whole
     bald = bald.numpy() + f32(traits.warp) * shift
     return torch.from_numpy(lifted(bald, traits))
 

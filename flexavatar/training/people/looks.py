@@ -169,7 +169,7 @@ class Tone:
     exposure: float
     """About 1; the camera meters the face."""
     metering: float
-    """Share of the face's darkness that the camera makes up for."""
+    """Share of the skin's darkness that the camera makes up for; a dark room's it does."""
     gains: Color
     """White balance."""
     contrast: float
@@ -278,7 +278,7 @@ def draw_brows(rng: Generator, hair: Hair, womanly: bool) -> Brows:
     tone = np.minimum(np.array(hair.root), 0.12) * rng.uniform(0.5, 1.1)
     return Brows(
         thick=float(rng.uniform(0.6, 1.1) if womanly else rng.uniform(0.8, 1.5)),
-        lift=float(rng.normal(0, 0.0012)),
+        lift=float(rng.normal(0.0008, 0.0014)),
         arch=float(rng.normal(0.001 if womanly else 0, 0.0012)),
         density=float(rng.uniform(0.55, 1.0)),
         color=color(tone + 0.15 * hair.grey * hair.grey),
@@ -367,7 +367,7 @@ def draw_tone(rng: Generator) -> Tone:
     warmth, tint = rng.normal(0, 0.06), rng.normal(0, 0.025)
     return Tone(
         exposure=float(np.exp(rng.normal(0, 0.22))),
-        metering=float(rng.uniform(0.45, 0.85)),
+        metering=float(rng.uniform(0.3, 0.75)),
         gains=(float(1 + warmth), float(1 + tint), float(1 - warmth)),
         contrast=float(rng.uniform(0.95, 1.3)),
         saturation=float(rng.uniform(0.75, 1.2)),

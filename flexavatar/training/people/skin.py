@@ -17,6 +17,8 @@ ABSORBED = np.array((1.9, 2.35, 2.5), np.float32)
 BLOOD = (0.03, 0.36, 0.30)
 LIP = np.array((0.66, 0.30, 0.29), np.float32)
 """What lips multiply skin by, at their reddest."""
+MOUSTACHE = np.array(((0.0, -0.037), (0.011, -0.0375), (0.020, -0.042), (0.027, -0.050)))
+"""Its middle line, of either side."""
 BROW_INNER = (285, 295, 282, 283, 276)
 BROW_OUTER = (336, 296, 334, 293, 300)
 """MediaPipe's lower and upper edge of the left brow, from the nose outwards."""
@@ -121,7 +123,8 @@ def _beard(canvas: Canvas, p: Array, traits: Traits, paint: Paint) -> None:
     jaw = smooth(edge - low.astype(np.float32), 0.006, -0.010)
     neck = smooth(edge + 0.45 * (0.06 - p[:, 2]).clip(0), -0.118, -0.1)
     reach = smooth(p[:, 2], 0.012, 0.022)
-    lip = blob(p, (0, -0.036), (0.016, 0.0045)) * smooth(p[:, 2], 0.07, 0.085)
+    far, _ = distance_to(p[:, :2], MOUSTACHE)
+    lip = smooth(far, 0.0062, 0.0035) * smooth(p[:, 2], 0.07, 0.085)
     bridge = blob(p, (0.027, -0.052), (0.004, 0.012))
     where = jaw * neck * reach
     chin = where * smooth(p[:, 0], 0.042, 0.03)

@@ -67,7 +67,7 @@ def paint_hair(canvas: Canvas, traits: Traits, covers: Covers, paint: Paint) -> 
     tone = tone + bleached[:, None] * (f32((0.33, 0.325, 0.32)) - tone)
     full = SHAVEN if hair.style == "buzz" else 1.0
     share = full * np.clip(covers.hair * (1 + 0.5 * fine * (covers.hair < 0.98)), 0, 1)
-    paint.cover(share, tone * shade[:, None], 0.05, relief * (hair.style != "buzz"))
+    paint.cover(share, tone * shade[:, None], 0.035, relief * (hair.style != "buzz"))
 
 
 def _strands(canvas: Canvas, traits: Traits) -> tuple[Array, Array, Array]:

@@ -23,7 +23,7 @@ def draw_wall(traits: Traits, height: int, width: int) -> Tensor:
     else:
         side = int(rng.integers(4, 10))
         spots = (
-            tone * rng.uniform(0.3, 1.6, (side, side, 1)) * rng.uniform(0.8, 1.2, (side, side, 3))
+            tone * rng.uniform(0.5, 1.4, (side, side, 1)) * rng.uniform(0.9, 1.1, (side, side, 3))
         )
         picture = cv2.resize(
             spots.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
