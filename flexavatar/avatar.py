@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from flexavatar.errors import AssetError, ShapeError
-from flexavatar.head.binding import Binding, LocalSplats, deform, surface_motion
+from flexavatar.errors import AssetError, InputError, ShapeError
+from flexavatar.head.binding import Binding, LocalSplats
 from flexavatar.head.eyelids import lid_openings, lids_shown, with_own_lids
 from flexavatar.head.flame import FlameHead, joint_transforms
 from flexavatar.head.open_head import load_open_head
+from flexavatar.models.changing import Changing, ChangingDeformer
+from flexavatar.models.dynamic import Dynamic, Expressor
+from flexavatar.models.weights import query_lrm_with
 from flexavatar.render.deform import Deformer, Skinner
 from flexavatar.types import Camera, FlameCodes, Gaussians, check_shape
 
-FORMAT = 2
-READABLE = (1, 2)
-"""Format 1 knew nothing of lids."""
+FORMAT = 3
+READABLE = (1, 2, 3)
+"""Format 1 knew nothing of lids, format 2 of splats that change with the expression."""
 WEIGHTS = "avatar.safetensors"
 MANIFEST = "manifest.json"
 
@@ -42,6 +45,8 @@ class Avatar:
     lids: Tensor  # [G, 2] share of each that folds away as the left, the right eye closes
     model: str = "fit"
     """What made it: `fit`, later `query_lrm` or `bias_sink`."""
+    dynamic: Dynamic | None = None
+    """What changes with the expression beside moving with the mesh; None: nothing."""
 
     def __post_init__(self) -> None:
         count = len(self.binding)
@@ -55,22 +60,25 @@ class Avatar:
         check_shape("lids", self.lids, count, 2)
         check_shape("viewmat", self.camera.viewmat, 4, 4)
         check_shape("K", self.camera.K, 3, 3)
+        if self.dynamic and not self.dynamic.fits(count):
+            raise ShapeError(f"dynamic.splats: expected numbers of {count} splats, got others")
 
     def __len__(self) -> int:
         return len(self.binding)
 
     def is_finite(self) -> bool:
         """No NaN and no infinity anywhere: a renderer may have it."""
-        parts = (self, self.binding, self.splats, self.camera, self.codes)
-        tensors = [x for part in parts for x in vars(part).values() if isinstance(x, Tensor)]
+        parts = (self, self.binding, self.splats, self.camera, self.codes, self.dynamic)
+        values = [x for part in parts if part is not None for x in vars(part).values()]
+        tensors = [x for x in values if isinstance(x, Tensor)]
         return all(bool(torch.isfinite(x).all()) for x in tensors)
 
 
 class Animator:
     """Turns codes into Gaussians for one avatar; holds what does not change from frame to frame.
 
-    On the CPU the compiled path is taken. The means, quats and scales it returns are the calling
-    thread's buffers: its next call overwrites them.
+    On the CPU the compiled path is taken. What it returns are the calling thread's buffers: its
+    next call overwrites them.
     """
 
     def __init__(self, avatar: Avatar, head: FlameHead | None = None) -> None:
@@ -88,13 +96,28 @@ class Animator:
         if not avatar.neutral.is_cuda:
             basis = self.head.used_basis.unflatten(0, (-1, 3)).permute(2, 0, 1)
             self._skinner = Skinner(avatar.neutral, basis, self.head.lbs_weights)
-            self._deformer = Deformer(
-                avatar.neutral, self.head.faces, avatar.binding, avatar.splats
-            )
+        self._expressor = Expressor(avatar.dynamic) if avatar.dynamic else None
+        self._deformer = self._make_deformer()
+
+    def _make_deformer(self) -> Deformer:
+        avatar = self.avatar
+        mesh = (avatar.neutral, self.head.faces, avatar.binding, avatar.splats)
+        if avatar.dynamic is None or self._expressor is None:
+            return Deformer(*mesh)
+        taps = self._expressor.taps
+        changing = Changing(avatar.opacities, avatar.sh, avatar.dynamic.splats, taps)
+        return ChangingDeformer(*mesh, changing)
 
     def animate(self, codes: FlameCodes) -> Gaussians:
         """One instant: unbatched codes -> Gaussians in the head frame."""
-        return self.carry(self.vertices(codes))
+        moves = self.moves(codes) if self._expressor else None
+        return self.carry(self.vertices(codes), moves)
+
+    def moves(self, codes: FlameCodes) -> Tensor:
+        """How far the expression alone moves the mesh, neck and head held still: [V, 3] metres."""
+        zero = torch.zeros_like(codes.transl)
+        still = replace(codes, global_orient=zero, neck_pose=zero, transl=zero)
+        return self.vertices(still) - self.avatar.neutral
 
     def vertices(self, codes: FlameCodes) -> Tensor:
         """The posed mesh: [V, 3] metres."""
@@ -105,24 +128,28 @@ class Animator:
         moves[:, :3, 3] += codes.transl
         return self._skinner.pose(weights, moves)
 
-    def carry(self, vertices: Tensor) -> Gaussians:
-        """Gaussians on a mesh posed by other means, another rig for one: [V, 3] metres."""
-        avatar = self.avatar
-        if avatar.neutral.is_cuda:
-            motion = surface_motion(avatar.neutral, vertices, self.head.faces)
-            moved = deform(avatar.binding, avatar.splats, motion)
-        else:
-            moved = self._deformer.deform(vertices)
-        return Gaussians(*moved, self._opacities(vertices), avatar.sh)
+    def carry(self, vertices: Tensor, moves: Tensor | None = None) -> Gaussians:
+        """Gaussians on a mesh posed by other means, another rig for one: [V, 3] metres.
 
-    def _opacities(self, vertices: Tensor) -> Tensor:
-        """Those of the avatar, less what has folded away with the lids: [G]."""
-        avatar, own = self.avatar, self._folding
+        `moves` [V, 3] are as `moves` gives them, for an avatar that changes with its expression;
+        without them it looks as at rest.
+        """
+        avatar = self.avatar
+        if isinstance(self._deformer, ChangingDeformer) and self._expressor:
+            change = self._expressor.change(moves)
+            moved = self._deformer.deform_changed(vertices, change)
+        else:
+            moved = Gaussians(*self._deformer.deform(vertices), avatar.opacities, avatar.sh)
+        return replace(moved, opacities=self._folded(moved.opacities, vertices))
+
+    def _folded(self, opacities: Tensor, vertices: Tensor) -> Tensor:
+        """Opacities less what has folded away with the lids: [G], [V, 3] -> [G]."""
+        own = self._folding
         if not len(own):
-            return avatar.opacities
+            return opacities
         hidden = 1 - lids_shown(self._openings(vertices), self._usual)
-        opacities = avatar.opacities.clone()
-        opacities[own] *= 1 - avatar.lids[own] @ hidden
+        opacities = opacities.clone()
+        opacities[own] *= 1 - self.avatar.lids[own] @ hidden
         return opacities
 
     def _openings(self, vertices: Tensor) -> Tensor:
@@ -149,6 +176,12 @@ def save_avatar(avatar: Avatar, folder: Path) -> None:
         "viewmat": avatar.camera.viewmat,
         "K": avatar.camera.K,
     }
+    if dynamic := avatar.dynamic:
+        tensors |= {
+            "dynamic.identity": dynamic.identity.half(),
+            "dynamic.splats": dynamic.splats.int(),
+            "dynamic.cells": dynamic.cells.int(),
+        }
     tensors |= {f"codes.{f.name}": getattr(avatar.codes, f.name) for f in fields(avatar.codes)}
     save_file({k: v.detach().cpu().clone() for k, v in tensors.items()}, folder / WEIGHTS)
     manifest = {
@@ -158,11 +191,16 @@ def save_avatar(avatar: Avatar, folder: Path) -> None:
         "width": avatar.camera.width,
         "height": avatar.camera.height,
     }
+    if dynamic:
+        manifest["dynamic"] = {"preset": dynamic.preset, "weights": dynamic.weights}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
 
 def load_avatar(folder: Path) -> Avatar:
-    """Read what `save_avatar` wrote. Raises AssetError when it is missing, damaged or newer."""
+    """Read what `save_avatar` wrote. Raises AssetError when it is missing, damaged or newer.
+
+    Also when it changes by weights that are not those installed.
+    """
     manifest = _read_manifest(folder / MANIFEST)
     try:
         tensors = load_file(folder / WEIGHTS)
@@ -172,10 +210,12 @@ def load_avatar(folder: Path) -> Avatar:
         avatar = _assemble(tensors, manifest)
     except KeyError as missing:
         raise AssetError(f"avatar: {folder} lacks {missing}") from None
-    except (ShapeError, TypeError, ValueError) as error:
+    except (InputError, TypeError, ValueError) as error:
         raise AssetError(f"avatar: {folder} is damaged ({error})") from None
     if not avatar.is_finite():
         raise AssetError(f"avatar: {folder / WEIGHTS} holds values that are not finite")
+    if avatar.dynamic:
+        query_lrm_with(avatar.dynamic.preset, avatar.dynamic.weights)
     return avatar
 
 
@@ -206,4 +246,15 @@ def _assemble(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> Ava
         codes=codes,
         lids=tensors["lids"] if manifest["format"] > 1 else torch.zeros(len(tensors["sh"]), 2),
         model=str(manifest["model"]),
+        dynamic=_dynamic(tensors, manifest["dynamic"]) if "dynamic" in manifest else None,
+    )
+
+
+def _dynamic(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> Dynamic:
+    return Dynamic(
+        identity=tensors["dynamic.identity"].float(),
+        splats=tensors["dynamic.splats"].long(),
+        cells=tensors["dynamic.cells"].long(),
+        preset=str(manifest["preset"]),
+        weights=str(manifest["weights"]),
     )

@@ -111,4 +111,5 @@ def _avatar_to(avatar: Avatar, device: str) -> Avatar:
         to_device(avatar, device),
         binding=to_device(avatar.binding, device),
         splats=to_device(avatar.splats, device),
+        dynamic=avatar.dynamic and to_device(avatar.dynamic, device),
     )

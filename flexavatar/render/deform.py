@@ -14,7 +14,14 @@ import threading
 import torch
 from torch import Tensor
 
-from flexavatar.head.binding import Binding, LocalSplats, deform, face_edges, surface_motion
+from flexavatar.head.binding import (
+    Binding,
+    LocalSplats,
+    SurfaceMotion,
+    deform,
+    face_edges,
+    surface_motion,
+)
 from flexavatar.render import native
 from flexavatar.types import check_ids, check_shape
 
@@ -51,7 +58,10 @@ def posed_input(name: str, x: Tensor, *shape: int) -> Tensor:
 
 
 class Deformer:
-    """Moves splats with a mesh: what `head.binding.deform(surface_motion(...))` computes."""
+    """Moves splats with a mesh: what `head.binding.deform(surface_motion(...))` computes.
+
+    It works where the template is; compiled on the CPU.
+    """
 
     def __init__(
         self,
@@ -68,8 +78,10 @@ class Deformer:
         check_ids("faces", faces, vertices)
         check_ids("binding", binding.vertex_ids, vertices)
         self.template, self.faces, self.binding, self.splats = template, faces, binding, splats
-        self._library = native.library()
+        self._library = None if template.is_cuda else native.library()
         self._local = threading.local()
+        if self._library is None:
+            return
         self._kept = self._prepare()
         names = ("corners", "inverses", "start", "face", "weight", "ids", "fields")
         pointers = (self._kept[name].data_ptr() for name in names)
@@ -100,7 +112,7 @@ class Deformer:
             widths = (FACE_STRIDE, VERTEX_STRIDE, 3, 4, 3)
             counts = (len(self.faces), len(self.template), *(len(self.binding),) * 3)
             tensors = [torch.empty(n, w) for n, w in zip(counts, widths, strict=True)]
-            output = native.DeformOutput(*(x.data_ptr() for x in tensors))
+            output = native.DeformOutput(*(x.data_ptr() for x in tensors), None, None)
             self._local.buffers = output, tensors
         return self._local.buffers
 
@@ -109,16 +121,32 @@ class Deformer:
 
         No gradients. The results are this thread's buffers: its next call overwrites them.
         """
-        posed = posed_input("vertices", vertices, len(self.template), 3)
         if self._library is None:
-            motion = surface_motion(self.template, posed.to(self.template), self.faces)
-            return deform(self.binding, self.splats, motion)
-        output, (_, _, means, quats, scales) = self._buffers()
+            return deform(self.binding, self.splats, self._motion(vertices))
+        means, quats, scales = self._run(vertices)
+        return means, quats, scales
+
+    def _motion(self, vertices: Tensor) -> SurfaceMotion:
+        check_shape("vertices", vertices, len(self.template), 3)
+        return surface_motion(self.template, vertices.detach().to(self.template), self.faces)
+
+    def _run(
+        self,
+        vertices: Tensor,
+        changes: native.ChangePlan | None = None,
+        change: Tensor | None = None,
+    ) -> list[Tensor]:
+        """This thread's results, compiled, with what changes the splats first, if anything does."""
+        assert self._library is not None
+        posed = posed_input("vertices", vertices, len(self.template), 3)
+        output, (_, _, *results) = self._buffers()
+        plan = None if changes is None else ctypes.byref(changes)
+        table = None if change is None else change.data_ptr()
         if self._library.flex_deform(
-            ctypes.byref(self._plan), posed.data_ptr(), ctypes.byref(output)
+            ctypes.byref(self._plan), posed.data_ptr(), plan, table, ctypes.byref(output)
         ):
             raise MemoryError("no memory to deform the splats")
-        return means, quats, scales
+        return results
 
 
 class Skinner:

@@ -63,7 +63,23 @@ class DeformOutput(Structure):
     """`DeformOutput` of native/deform.h."""
 
     _fields_ = [
-        (name, c_void_p) for name in ("face_gradients", "vertices", "means", "quats", "scales")
+        *((name, c_void_p) for name in ("face_gradients", "vertices")),
+        *((name, c_void_p) for name in ("means", "quats", "scales", "opacities", "sh")),
+    ]
+
+
+class ChangePlan(Structure):
+    """`ChangePlan` of native/deform.h."""
+
+    _fields_ = [(name, c_void_p) for name in ("number", "texels", "shares", "looks")]
+
+
+class SamplePlan(Structure):
+    """`SamplePlan` of native/deform.h."""
+
+    _fields_ = [
+        ("points", c_int32),
+        *((name, c_void_p) for name in ("vertices", "shares", "rows")),
     ]
 
 
@@ -104,7 +120,11 @@ SIGNATURES = {
         c_int,
         (c_void_p, POINTER(PictureGradient), POINTER(GaussianArrays), POINTER(GaussianArrays)),
     ),
-    "flex_deform": (c_int, (POINTER(DeformPlan), c_void_p, POINTER(DeformOutput))),
+    "flex_deform": (
+        c_int,
+        (POINTER(DeformPlan), c_void_p, POINTER(ChangePlan), c_void_p, POINTER(DeformOutput)),
+    ),
+    "flex_sample": (c_int, (POINTER(SamplePlan), c_void_p, c_void_p)),
     "flex_skin": (c_int, (POINTER(SkinPlan), c_void_p, c_void_p, c_void_p)),
     "flex_mesh": (c_int, (POINTER(ProjectedMesh), POINTER(MeshPicture))),
 }

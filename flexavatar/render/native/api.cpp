@@ -50,8 +50,13 @@ FLEX_EXPORT int flex_draw_backward(void* context, const PictureGradient* picture
     });
 }
 
-FLEX_EXPORT int flex_deform(const DeformPlan* plan, const float* posed, const DeformOutput* out) {
-    return guarded([&] { deform(*plan, posed, *out); });
+FLEX_EXPORT int flex_deform(const DeformPlan* plan, const float* posed, const ChangePlan* changes,
+                            const float* map, const DeformOutput* out) {
+    return guarded([&] { deform(*plan, posed, changes, map, *out); });
+}
+
+FLEX_EXPORT int flex_sample(const SamplePlan* plan, const float* field, float* table) {
+    return guarded([&] { sample(*plan, field, table); });
 }
 
 FLEX_EXPORT int flex_skin(const SkinPlan* plan, const float* coefficients, const float* transforms,

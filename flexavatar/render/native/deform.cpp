@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "change.h"
 #include "pool.h"
 #include "simd.h"
 
@@ -155,19 +156,17 @@ FLEX_INLINE void blend_corners(const float* vertices, const int32_t* ids, const 
     }
 }
 
-FLEX_INLINE void multiply_quats(const f8 a[4], const f8 b[4], f8 out[4]) {
-    out[0] = a[0] * b[0] - a[1] * b[1] - a[2] * b[2] - a[3] * b[3];
-    out[1] = a[0] * b[1] + a[1] * b[0] + a[2] * b[3] - a[3] * b[2];
-    out[2] = a[0] * b[2] - a[1] * b[3] + a[2] * b[0] + a[3] * b[1];
-    out[3] = a[0] * b[3] + a[1] * b[2] - a[2] * b[1] + a[3] * b[0];
-}
-
-// Moves eight splats with the surface.
-void move_splats(const DeformPlan& plan, const DeformOutput& out, int block) {
+// Moves eight splats with the surface, and changes them first where there is something to change.
+void move_splats(const DeformPlan& plan, const ChangePlan* changes, const float* map,
+                 const DeformOutput& out, int block) {
+    const size_t first = size_t(block) * LANES;
+    const int lanes = std::min(LANES, plan.splats - int(first));
     const int32_t* ids = plan.splat_vertices + size_t(block) * 3 * LANES;
     f8 own[SPLAT_FIELDS], moved[16];
     for (int k = 0; k < SPLAT_FIELDS; ++k)
         own[k] = load(plan.splat_fields + (size_t(block) * SPLAT_FIELDS + k) * LANES);
+    if (const int number = changes ? changes->number[block] : -1; number >= 0)
+        change_splats(*changes, map, number, int(first), lanes, own, out);
     blend_corners(out.vertices, ids, own, moved);
     const M3 gradient = {{{moved[3], moved[4], moved[5]}, {moved[6], moved[7], moved[8]},
                           {moved[9], moved[10], moved[11]}}};
@@ -189,8 +188,6 @@ void move_splats(const DeformPlan& plan, const DeformOutput& out, int block) {
         const f8 stretch = sqrt8(dot(stretched, stretched));
         scales[k] = own[10 + k] * clamp8(stretch, splat(STRETCH_LOW), splat(STRETCH_HIGH));
     }
-    const size_t first = size_t(block) * LANES;
-    const int lanes = std::min(LANES, plan.splats - int(first));
     scatter_items<3>(means, out.means + 3 * first, lanes);
     scatter_items<4>(quats, out.quats + 4 * first, lanes);
     scatter_items<3>(scales, out.scales + 3 * first, lanes);
@@ -207,7 +204,8 @@ void for_groups(int count, int piece, Work work) {
 
 }  // namespace
 
-void deform(const DeformPlan& plan, const float* posed, const DeformOutput& out) {
+void deform(const DeformPlan& plan, const float* posed, const ChangePlan* changes,
+            const float* map, const DeformOutput& out) {
     for_groups(plan.faces, FACES_AT_ONCE, [&](int first, int lanes) {
         face_gradients(plan, posed, first, lanes, out.face_gradients);
     });
@@ -215,7 +213,7 @@ void deform(const DeformPlan& plan, const float* posed, const DeformOutput& out)
         vertex_motion(plan, posed, out.face_gradients, first, lanes, out.vertices);
     });
     for_groups(plan.splats, SPLATS_AT_ONCE,
-               [&](int first, int) { move_splats(plan, out, first / LANES); });
+               [&](int first, int) { move_splats(plan, changes, map, out, first / LANES); });
 }
 
 }  // namespace flex

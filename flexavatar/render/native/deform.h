@@ -27,6 +27,26 @@ struct DeformOutput {
     float* means;           // [N, 3]
     float* quats;           // [N, 4]
     float* scales;          // [N, 3]
+    float* opacities;       // [N] and
+    float* sh;              // [N, 3]: written where there are changes, and only in their blocks
+};
+
+// What an expression changes beside the mesh: a map of 14 numbers a texel, read at four texels.
+// Blocks of eight splats have a number among the blocks that change; lanes that do not have shares
+// of zero.
+struct ChangePlan {
+    const int32_t* number;  // [N / 8], -1: nothing changes
+    const int32_t* texels;  // [B, 4, 8]
+    const float* shares;    // [B, 4, 8]
+    const float* looks;     // [B, 4, 8]: opacity, and three of sh, as they are at rest
+};
+
+// Points of the surface in blocks of eight.
+struct SamplePlan {
+    int32_t points;
+    const int32_t* vertices;  // [T / 8, 3, 8]
+    const float* shares;      // [T / 8, 3, 8]
+    const int32_t* rows;      // [T]
 };
 
 // Vertices lie in blocks of 32, each x of the block, then y, then z.
@@ -37,7 +57,11 @@ struct SkinPlan {
     const float* weights;  // [V / 32, J, 32]
 };
 
-void deform(const DeformPlan& plan, const float* posed, const DeformOutput& out);
+// Without `changes` the map is not looked at.
+void deform(const DeformPlan& plan, const float* posed, const ChangePlan* changes,
+            const float* map, const DeformOutput& out);
+// field [V, 3] to table [rows, 3].
+void sample(const SamplePlan& plan, const float* field, float* table);
 void skin(const SkinPlan& plan, const float* coefficients, const float* transforms, float* out);
 
 }  // namespace flex

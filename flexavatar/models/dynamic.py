@@ -1,0 +1,155 @@
+"""An avatar's expression-dependent change, P's dynamic UNet, as a function of one frame."""
+
+from __future__ import annotations
+
+import copy
+import re
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from flexavatar.errors import InputError, ShapeError
+from flexavatar.head.open_head import load_open_head
+from flexavatar.models.config import PRESETS
+from flexavatar.models.maps import Canvas, canvas_of
+from flexavatar.models.query_lrm import DRIVE_CHANNELS, DRIVE_UNIT, MAP_CHANNELS, DynamicUNet
+from flexavatar.models.weights import query_lrm_with
+from flexavatar.render.sample import Sampler
+from flexavatar.types import check_shape, to_device
+
+FINGERPRINT = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Dynamic:
+    """What a learned model needs to change an avatar with its expression."""
+
+    identity: Tensor  # [C, W, W] F_id
+    splats: Tensor  # [D] int64, rising: which of the avatar's Gaussians change
+    cells: Tensor  # [D] int64: row * U + col of each in the static chart of side U
+    preset: str
+    """Key of `models.config.PRESETS`."""
+    weights: str
+    """Fingerprint (SHA-256 in hex) of the weights that `identity` belongs to."""
+
+    def __post_init__(self) -> None:
+        """Raises InputError for an unknown preset or no fingerprint, ShapeError for sizes."""
+        if self.preset not in PRESETS:
+            raise InputError(f"preset: expected one of {', '.join(PRESETS)}, got {self.preset!r}")
+        if not FINGERPRINT.fullmatch(self.weights):
+            raise InputError(f"weights: expected a SHA-256 in hex, got {self.weights[:80]!r}")
+        config = PRESETS[self.preset]
+        check_shape("identity", self.identity, config.identity, *(config.drive_side,) * 2)
+        check_shape("splats", self.splats, None)
+        check_shape("cells", self.cells, len(self.splats))
+        if not _within(self.cells, config.chart**2):
+            raise ShapeError(f"cells: expected texels of a chart of side {config.chart}")
+        if bool((self.splats.diff() <= 0).any()):
+            raise ShapeError("splats: expected rising numbers")
+
+    def fits(self, count: int) -> bool:
+        """Whether an avatar of `count` Gaussians has all that change."""
+        return _within(self.splats, count)
+
+
+def _within(ids: Tensor, count: int) -> bool:
+    return not ids.numel() or (0 <= int(ids.min()) and int(ids.max()) < count)
+
+
+@dataclass(frozen=True)
+class Taps:
+    """Where each changing Gaussian reads dG: bilinearly, under M_dyn."""
+
+    rows: Tensor  # [D, 4] int64 into an Expressor's result
+    shares: Tensor  # [D, 4]
+    count: int
+    """Rows of the result."""
+
+    def read(self, change: Tensor) -> Tensor:
+        """An Expressor's result [W * W, 14] at the Gaussians: [D, 14]."""
+        return torch.einsum("dkc,dk->dc", change[self.rows], self.shares)
+
+
+class Expressor:
+    """The UNet with all done beforehand that depends on the person alone.
+
+    Between it and those who read, maps lie texel by texel in the order in which the UNet works:
+    folded cell by cell, and within each the texels that its channels hold.
+    """
+
+    def __init__(self, dynamic: Dynamic) -> None:
+        """It works where `dynamic` is, on the open head's chart.
+
+        Raises AssetError where the weights are missing or are not those of `dynamic`.
+        """
+        model = query_lrm_with(dynamic.preset, dynamic.weights)
+        self._side, self._fold = model.config.drive_side, model.config.fold
+        head = load_open_head()
+        canvas, device = canvas_of(head, model.config), dynamic.identity.device
+        unet = copy.deepcopy(model.unet).to(device, torch.float32)
+        with torch.inference_mode():
+            person = unet.of_person(dynamic.identity[None].float())
+        self._person = person.contiguous(memory_format=torch.channels_last)
+        self._unet = texel_wise(unet)
+        order = self._order(canvas.coarse.rows, canvas.coarse.cols).to(device)
+        binding = to_device(canvas.coarse.binding, device)
+        self._sampler = Sampler(
+            len(head.template), binding, order, self._side**2, gain=1 / DRIVE_UNIT
+        )
+        self.taps = self._taps(dynamic, canvas, device)
+
+    def change(self, moves: Tensor | None) -> Tensor:
+        """dG, a row a texel: [V, 3] -> [W * W, 14].
+
+        `moves` are metres from the neutral head with neck and head held still; None is at rest.
+        """
+        cells, depth = self._side // self._fold, self._fold**2
+        drive = self._sampler.read(moves)  # [W * W, 3]
+        drive = drive.view(1, cells, cells, DRIVE_CHANNELS * depth).permute(0, 3, 1, 2)
+        with torch.inference_mode():
+            made = self._unet(self._person, drive)  # [1, 14 f^2, W / f, W / f]
+        return made.permute(0, 2, 3, 1).reshape(-1, MAP_CHANNELS)
+
+    def _order(self, rows: Tensor, cols: Tensor) -> Tensor:
+        """Number of the texel at (row, col) of the driving map: [...] int64."""
+        fold = self._fold
+        cell = (rows // fold) * (self._side // fold) + cols // fold
+        return cell * fold**2 + rows % fold * fold + cols % fold
+
+    def _taps(self, dynamic: Dynamic, canvas: Canvas, device: torch.device) -> Taps:
+        rows, row_shares = _two_taps(dynamic.cells.cpu() // canvas.size, canvas.size, self._side)
+        cols, col_shares = _two_taps(dynamic.cells.cpu() % canvas.size, canvas.size, self._side)
+        rows, cols = rows[:, :, None], cols[:, None]
+        shares = row_shares[:, :, None] * col_shares[:, None] * canvas.moving[0, rows, cols]
+        places = self._order(rows, cols).flatten(1)
+        return Taps(places.to(device), shares.flatten(1).to(device), self._side**2)
+
+
+def texel_wise(unet: DynamicUNet) -> DynamicUNet:
+    """The same network on maps that are folded already, a texel's channels side by side.
+
+    It is changed in place. Where it had channel-major folding, [C * f * f], it now has [f * f * C].
+    """
+    depth, unet.fold = unet.fold**2, 1
+    unet.drive.weight.data = _regrouped(unet.drive.weight.data, depth, 1)
+    unet.out.weight.data = _regrouped(unet.out.weight.data, depth, 0)
+    if unet.out.bias is not None:
+        unet.out.bias.data = _regrouped(unet.out.bias.data, depth, 0)
+    return unet
+
+
+def _regrouped(values: Tensor, depth: int, axis: int) -> Tensor:
+    """Channels (C, f * f) along an axis as (f * f, C)."""
+    return values.unflatten(axis, (-1, depth)).transpose(axis, axis + 1).flatten(axis, axis + 1)
+
+
+def _two_taps(places: Tensor, size: int, side: int) -> tuple[Tensor, Tensor]:
+    """Along one axis of `side` texels, the two around places of `size` texels: [D, 2] each.
+
+    As `interpolate(mode="bilinear", align_corners=False)` has it.
+    """
+    at = ((places.double() + 0.5) * side / size - 0.5).clamp_min(0)
+    low = at.long()
+    share = (at - low).float()
+    return torch.stack((low, (low + 1).clamp_max(side - 1)), 1), torch.stack((1 - share, share), 1)
