@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from flexavatar.appearance.assemble import Splats, first_guess
 from flexavatar.appearance.place import Placed, place
 from flexavatar.appearance.refine import refine
 from flexavatar.appearance.regions import make_texels
+from flexavatar.appearance.surface import Surface, build_surface
 from flexavatar.avatar import Animator, Avatar
 from flexavatar.capture.align import align, drawn_by
 from flexavatar.capture.portrait import Portrait
@@ -19,9 +23,16 @@ from flexavatar.capture.sources import Source, read_portraits
 from flexavatar.capture.track import Track, track
 from flexavatar.errors import FaceError
 from flexavatar.fit import FitConfig
+from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
+from flexavatar.models.dynamic import Dynamic
+from flexavatar.models.maps import canvas_of
+from flexavatar.models.predict import predict, tell
+from flexavatar.models.weights import load_query_lrm
 from flexavatar.types import SH_C0
 
+PRESET = "tiny"
+"""Of the learned model."""
 READING_SHARE = 0.15
 """Of the time that it takes."""
 Progress = Callable[[str, float], None]
@@ -32,10 +43,12 @@ Progress = Callable[[str, float], None]
 class CreateConfig:
     """How an avatar is made."""
 
+    model: Literal["query_lrm", "fit"] = "query_lrm"
+    """What completes the unseen and moves with the expression: P, or nothing that was learned."""
     quick: bool = False
     """Ten seconds instead of up to a minute: fewer fitting steps, photos not aligned."""
     texels: int = 256
-    """Side of the chart; about 0.65 of its square become Gaussians on the surface."""
+    """Side of the chart, whose texels become Gaussians on the surface; a model has its own."""
     spacing_px: float = 3.0
     """Distance between loose Gaussians in the 512-pixel portrait."""
     steps: int = 260
@@ -84,27 +97,67 @@ def _build(portraits: Sequence[Portrait], config: CreateConfig, progress: Progre
     """Track, guess, fit."""
     progress("placing the head", 0.16)
     tracked = track(portraits, load_track_rig())
-    head = load_open_head()
     progress("building the head", 0.18)
+    head = load_open_head()
     placed = place(portraits, tracked, head)
     progress("painting the head", 0.22)
-    texels = make_texels(head, config.texels)
-    guess = first_guess(placed, texels, head, config.spacing_px)
+    start = begin(portraits, placed, head, config)
     if len(portraits) > 1 and not config.quick:
         fit = FitConfig(steps=config.rough_steps, seed=config.seed)
-        rough = _avatar(refine(guess, placed.views, fit), placed)
+        rough = _fitted(start, placed, fit, lambda share: None)
         placed = place(portraits, _aligned(portraits, tracked, rough, progress), head)
-        guess = first_guess(placed, texels, head, config.spacing_px)
-    steps = config.quick_steps if config.quick else config.steps
-    fit = FitConfig(steps=steps, seed=config.seed)
-    fitted = refine(guess, placed.views, fit, lambda share: progress("fitting", 0.3 + 0.7 * share))
-    return _avatar(fitted, placed)
+        start = begin(portraits, placed, head, config)
+    fit = FitConfig(steps=config.quick_steps if config.quick else config.steps, seed=config.seed)
+    return _fitted(start, placed, fit, lambda share: progress("fitting", 0.3 + 0.7 * share))
 
 
-def _avatar(splats: Splats, placed: Placed) -> Avatar:
+@dataclass(frozen=True)
+class Start:
+    """What fitting starts from."""
+
+    splats: Splats
+    changes: Sequence[Tensor] | None  # [G, 14] a photo each: what the model adds with its face
+    identity: Tensor | None  # F_id
+
+
+def begin(
+    portraits: Sequence[Portrait], placed: Placed, head: FlameHead, config: CreateConfig
+) -> Start:
+    """The first guess of every Gaussian: by the learned model, or by completing what is seen."""
+    if config.model == "fit":
+        texels = make_texels(head, config.texels)
+        surface = build_surface(placed.views, texels, head, placed.neutral)
+        return Start(first_guess(placed, texels, head, config.spacing_px, surface), None, None)
+    model, _ = load_query_lrm(PRESET)
+    texels = canvas_of(head, model.config).texels
+    told = tell(portraits, placed, head, model)
+    found = predict(told, placed, head, model)
+    surface = Surface(found.splats.local, found.splats.colors, told.weight)
+    splats = first_guess(placed, texels, head, config.spacing_px, surface)
+    own = splats.cells >= 0
+    place_of = torch.full((model.config.chart**2,), -1)
+    place_of[texels.cells] = torch.arange(len(texels))
+    changes: list[Tensor] = []
+    for change in found.changes:
+        all_of = change.new_zeros(len(splats), change.shape[1])
+        all_of[own] = change[place_of[splats.cells[own]]]
+        changes.append(all_of)
+    return Start(splats, changes, found.code.identity[0])
+
+
+def _fitted(
+    start: Start, placed: Placed, fit: FitConfig, progress: Callable[[float], None]
+) -> Avatar:
+    splats = refine(start.splats, placed.views, fit, progress, start.changes)
     sh = ((splats.colors - 0.5) / SH_C0)[:, None]
     own = (splats.binding, splats.local, splats.opacities, sh)
-    return Avatar(placed.neutral, *own, placed.views[0].camera, placed.codes[0], splats.lids)
+    first = (placed.views[0].camera, placed.codes[0])
+    if start.identity is None:
+        return Avatar(placed.neutral, *own, *first, splats.lids)
+    _, weights = load_query_lrm(PRESET)
+    moving = (splats.cells >= 0).nonzero().squeeze(1)
+    dynamic = Dynamic(start.identity, moving, splats.cells[moving], PRESET, weights)
+    return Avatar(placed.neutral, *own, *first, splats.lids, "query_lrm", dynamic)
 
 
 def _aligned(

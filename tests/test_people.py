@@ -20,11 +20,11 @@ from flexavatar.evaluation.people.noise import fractal_noise, value_noise
 from flexavatar.evaluation.people.paint import Painter
 from flexavatar.evaluation.people.person import Lamp, Light, Person, draw_person
 from flexavatar.evaluation.people.rig import EYE, FACE_SKIN, MOUTH, IctRig, load_ict
-from flexavatar.evaluation.people.score import Fit, head_region, true_picture, view_figures
+from flexavatar.evaluation.people.score import head_region, true_picture, view_figures
 from flexavatar.evaluation.people.trace import Scene, radiance
 from flexavatar.evaluation.people.views import View, look_from, photo_cameras
 from flexavatar.head.ict import EYE_SHELLS, LOWER_TEETH
-from flexavatar.head.surface import Similarity
+from flexavatar.head.surface import Similarity, seen_from
 from flexavatar.render.camera import position, project
 
 SIDE = 128
@@ -174,7 +174,7 @@ def test_an_avatar_camera_follows_the_similarity() -> None:
     true = look_from(-30, 5, SIDE)
     own = torch.randn(20, 3, dtype=torch.float64) * 0.1
     there = torch.from_numpy(place.apply(own.numpy())).float()
-    mine = Fit(place, 0.0).camera(true)
+    mine = seen_from(place, true)
     found, wanted = project(mine, own.float()), project(true, there)
     torch.testing.assert_close(found[:, :2], wanted[:, :2], rtol=0, atol=1e-2)  # float32 pixels
     torch.testing.assert_close(found[:, 2] * 1.1, wanted[:, 2], rtol=1e-4, atol=0)

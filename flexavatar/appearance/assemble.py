@@ -15,7 +15,7 @@ from flexavatar.appearance.loose import Loose, detail_splats, loose_splats
 from flexavatar.appearance.openings import fold_splats, lash_lines, lash_splats, teeth_splats
 from flexavatar.appearance.place import Placed
 from flexavatar.appearance.regions import Texels, Zone, body_mask
-from flexavatar.appearance.surface import Surface, build_surface
+from flexavatar.appearance.surface import Surface
 from flexavatar.head.binding import Binding, LocalSplats
 from flexavatar.head.flame import FlameHead
 from flexavatar.render.camera import project
@@ -41,15 +41,17 @@ class Splats:
     fade: Tensor  # [G] 1 if the opacity may be fitted
     paint: Tensor  # [G] 0..1 how freely the colour may be fitted
     lids: Tensor  # [G, 2] share that folds away as the left, the right eye closes
+    cells: Tensor  # [G] int64 row * U + col of its texel in the chart, -1 if it is none's
 
     def __len__(self) -> int:
         return len(self.binding)
 
 
-def first_guess(placed: Placed, texels: Texels, head: FlameHead, spacing_px: float) -> Splats:
+def first_guess(
+    placed: Placed, texels: Texels, head: FlameHead, spacing_px: float, surface: Surface
+) -> Splats:
     """Everything the photos show, placed and coloured; fitting starts from here."""
     views = placed.views
-    surface = build_surface(views, texels, head, placed.neutral)
     skin = _surface_splats(surface, texels, _presence(views[0], texels, head))
     seen = render_mesh(views[0].motion.vertices, head.faces, views[0].camera)
     around = _loose_list(loose_splats(views[0], seen, head, spacing_px))
@@ -97,14 +99,15 @@ def _surface_splats(surface: Surface, texels: Texels, present: Tensor) -> Splats
         fade=1.0 * (body & skin),
         paint=torch.where(body & skin, paint.clamp_min(BARELY), paint),
         lids=torch.zeros(len(texels), 2),
+        cells=texels.cells,
     )
 
 
 def _loose_list(loose: Loose) -> Splats:
-    ones, never = torch.ones(len(loose.binding)), torch.zeros(len(loose.binding), 2)
-    return Splats(
-        loose.binding, loose.splats, loose.colors, loose.opacities, ones, ones, ones, never
-    )
+    count = len(loose.binding)
+    ones, never = torch.ones(count), torch.zeros(count, 2)
+    own = (loose.binding, loose.splats, loose.colors, loose.opacities)
+    return Splats(*own, ones, ones, ones, never, torch.full((count,), -1))
 
 
 def _fold_list(loose: Loose, eye: int) -> Splats:
@@ -125,7 +128,7 @@ def _line_list(loose: Loose) -> Splats:
     return replace(_still_list(loose), paint=torch.zeros(len(loose.binding)))
 
 
-COLUMNS = ("colors", "opacities", "free", "fade", "paint", "lids")
+COLUMNS = ("colors", "opacities", "free", "fade", "paint", "lids", "cells")
 
 
 def join(parts: Sequence[Splats]) -> Splats:

@@ -21,6 +21,7 @@ from flexavatar.head.binding import (
     quat_to_matrix,
 )
 from flexavatar.head.eyelids import lids_shown
+from flexavatar.models.maps import TexelSplats, changed
 from flexavatar.render.rasterize import rasterize
 from flexavatar.types import SH_C0, Gaussians
 
@@ -35,7 +36,7 @@ DRIFT = 3e-3
 
 
 @dataclass(frozen=True)
-class _Carried:
+class Carried:
     """How one photo's expression moves each Gaussian; constant while fitting."""
 
     points: Tensor  # [G, 3]
@@ -43,6 +44,7 @@ class _Carried:
     quats: Tensor  # [G, 4]
     stretch: Tensor  # [G, 3]
     present: Tensor  # [G] share of the opacity that is left, with the lids as in this photo
+    change: Tensor | None  # [G, 14] what a learned model adds with this expression
 
 
 def refine(
@@ -50,17 +52,18 @@ def refine(
     views: Sequence[View],
     config: FitConfig,
     progress: Callable[[float], None] = lambda share: None,
+    changes: Sequence[Tensor] | None = None,
 ) -> Splats:
-    """The same Gaussians after fitting colour, opacity, size, place and turn to all photos."""
-    carried = [_carry(splats, view, views[0].openings) for view in views]
-    logits = torch.logit(splats.opacities.clamp(0.01, 0.99))
-    values = {
-        "colors": splats.colors,
-        "opacities": logits,
-        "scales": splats.local.scales.log(),
-        "offsets": splats.local.offsets,
-        "quats": splats.local.quats,
-    }
+    """The same Gaussians after fitting colour, opacity, size, place and turn to all photos.
+
+    `changes` [G, 14] are what a learned model adds to them in each photo; they stay as they are.
+    """
+    added = changes or [None] * len(views)
+    carried = [
+        carry(splats, view, views[0].openings, change)
+        for view, change in zip(views, added, strict=True)
+    ]
+    values = values_of(splats.local, splats.opacities, splats.colors)
     shown = _shown(values, views, carried)
     free, paint = (splats.free * shown)[:, None], (splats.paint * shown)[:, None]
     masks = (paint, splats.fade * shown, free, free, free)
@@ -72,7 +75,7 @@ def refine(
     start = dict(values)
 
     def decode(values: Mapping[str, Tensor], view: int) -> Gaussians:
-        return _posed(_bounded(values, start), carried[view])
+        return posed(_bounded(values, start), carried[view])
 
     def regularise(now: Mapping[str, Tensor]) -> Tensor:
         moved = (now["offsets"] - values["offsets"]) / 2e-3
@@ -93,8 +96,19 @@ def refine(
     )
 
 
+def values_of(local: LocalSplats, opacities: Tensor, colors: Tensor) -> dict[str, Tensor]:
+    """What is fitted, as it is fitted: logits of opacities and logarithms of sizes."""
+    return {
+        "colors": colors,
+        "opacities": torch.logit(opacities.clamp(0.01, 0.99)),
+        "scales": local.scales.log(),
+        "offsets": local.offsets,
+        "quats": local.quats,
+    }
+
+
 def _shown(
-    values: Mapping[str, Tensor], views: Sequence[View], carried: Sequence[_Carried]
+    values: Mapping[str, Tensor], views: Sequence[View], carried: Sequence[Carried]
 ) -> Tensor:
     """1 for Gaussians that a photo really shows: [G].
 
@@ -102,9 +116,9 @@ def _shown(
     hidden gets gradients near zero, and Adam would turn their noise into rainbows.
     """
     seen = torch.zeros(len(values["colors"]))
-    for view, carry in zip(views, carried, strict=True):
+    for view, own in zip(views, carried, strict=True):
         colors = values["colors"].clone().requires_grad_()
-        picture = rasterize(_posed({**values, "colors": colors}, carry), view.camera).rgba
+        picture = rasterize(posed({**values, "colors": colors}, own), view.camera).rgba
         (share,) = torch.autograd.grad(picture[..., 0].sum(), colors)
         seen = torch.maximum(seen, share[:, 0])
     return (seen > SHOWN_PIXELS).float()
@@ -133,27 +147,34 @@ def _head_weight(view: View) -> Tensor:
     )
 
 
-def _carry(splats: Splats, view: View, usual: Tensor) -> _Carried:
+def carry(splats: Splats, view: View, usual: Tensor, change: Tensor | None) -> Carried:
+    """How a photo's expression moves them; `usual` [2] are the openings that lids are worn at."""
     motion, ids, bary = view.motion, splats.binding.vertex_ids, splats.binding.bary
     gradients = (motion.gradients[ids] * bary[..., None, None]).sum(1)
     local = torch.nn.functional.normalize(splats.local.quats, dim=-1)
-    return _Carried(
+    return Carried(
         (motion.vertices[ids] * bary[..., None]).sum(1),
         gradients,
         blend_quats(motion.quats[ids], bary),
         (gradients @ quat_to_matrix(local)).norm(dim=-2).clamp(*STRETCH_LIMITS),
         1 - splats.lids @ (1 - lids_shown(view.openings, usual)),
+        change,
     )
 
 
-def _posed(values: Mapping[str, Tensor], carried: _Carried) -> Gaussians:
-    moved = (carried.gradients @ values["offsets"][..., None]).squeeze(-1)
+def posed(values: Mapping[str, Tensor], carried: Carried) -> Gaussians:
+    """Values as `values_of` gives them, in one photo's expression; differentiable."""
+    quats = torch.nn.functional.normalize(values["quats"], dim=-1)
+    local = LocalSplats(values["offsets"], quats, values["scales"].exp())
+    own = TexelSplats(local, torch.sigmoid(values["opacities"]), values["colors"])
+    if carried.change is not None:
+        own = changed(own, carried.change)
     return Gaussians(
-        carried.points + moved,
-        quat_multiply(carried.quats, torch.nn.functional.normalize(values["quats"], dim=-1)),
-        values["scales"].exp() * carried.stretch,
-        torch.sigmoid(values["opacities"]) * carried.present,
-        ((values["colors"] - 0.5) / SH_C0)[:, None],
+        carried.points + (carried.gradients @ own.local.offsets[..., None]).squeeze(-1),
+        quat_multiply(carried.quats, own.local.quats),
+        own.local.scales * carried.stretch,
+        own.opacities * carried.present,
+        ((own.colors - 0.5) / SH_C0)[:, None],
     )
 
 

@@ -40,6 +40,11 @@ class Texels:
         """Where they sit on the mesh."""
         return self.chart.binding
 
+    @property
+    def cells(self) -> Tensor:
+        """Row by row, where each is in the chart: [T] int64."""
+        return self.chart.rows * self.chart.valid.shape[0] + self.chart.cols
+
     def __len__(self) -> int:
         return len(self.chart)
 

@@ -12,6 +12,7 @@ from flexavatar.cli.avatars import Create, Delete, List, Show
 from flexavatar.cli.evaluate import Evaluate
 from flexavatar.cli.pictures import Drive, Render, Sheet
 from flexavatar.cli.tools import ArkitReport, Bench, Serve
+from flexavatar.cli.train import Train
 from flexavatar.errors import FlexAvatarError
 
 USER_ERROR = 1
@@ -29,6 +30,7 @@ Command = (
     | Annotated[Serve, tyro.conf.subcommand("serve")]
     | Annotated[ArkitReport, tyro.conf.subcommand("arkit-report")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
 )
 

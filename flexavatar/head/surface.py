@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 from flexavatar.head.mesh_tools import vertex_normals
+from flexavatar.types import Camera
 
 CANDIDATES = 12
 """Faces looked at per point: the nearest by centre and features."""
@@ -50,6 +52,15 @@ def fit_similarity(
     variance = (share * (source - a) ** 2).sum()
     scale = 1.0 if rigid else float((s * sign).sum() / max(variance, 1e-20))
     return Similarity(scale, rotation, b - scale * rotation @ a)
+
+
+def seen_from(place: Similarity, camera: Camera) -> Camera:
+    """The same view for a space that `place` lays into the camera's: sizes cancel out."""
+    view = camera.viewmat.double().numpy()
+    moved = np.eye(4)
+    moved[:3, :3] = view[:3, :3] @ place.rotation
+    moved[:3, 3] = (view[:3, :3] @ place.shift + view[:3, 3]) / place.scale
+    return replace(camera, viewmat=torch.from_numpy(moved).float())
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ PAPER = QueryLrmConfig(
 
 TINY = QueryLrmConfig(
     encoder="conv", image_side=256, width=96, heads=4, query_side=32, blocks=2,
-    decoder=(64, 40), fine=2, identity=32, unet=(24, 40, 64), fold=2, evidence=True,
+    decoder=(64, 32), fine=2, identity=32, unet=(24, 40, 64), fold=2, evidence=True,
 )  # fmt: skip
 """Trained and driven on two CPU cores; ships with the package."""
 

@@ -178,6 +178,10 @@ class QueryLrm(nn.Module):
             static = _onto(static, evidence.base)
         return AvatarCode(static, identity)
 
+    def forward(self, images: Tensor, evidence: ChartEvidence | None = None) -> AvatarCode:
+        """`encode`, as `torch.func.functional_call` wants it."""
+        return self.encode(images, evidence)
+
     def dynamic(self, code: AvatarCode, drive: Tensor) -> Tensor:
         """What expressions add to the static maps: drive [E, ...] -> [E, 14, W, W]."""
         return self.unet(self.unet.of_person(code.identity), drive)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import cv2
@@ -30,9 +30,8 @@ from flexavatar.fit import ssim_map
 from flexavatar.formats.picture import to_bytes
 from flexavatar.head.correspondence import Correspondence
 from flexavatar.head.mesh_tools import vertex_normals
-from flexavatar.head.surface import Similarity, fit_similarity
+from flexavatar.head.surface import Similarity, fit_similarity, seen_from
 from flexavatar.render.backdrop import Shown, draw_on_grey, premultiplied_on_grey
-from flexavatar.types import Camera
 
 MARGIN_SHARE = 0.025
 """Of the picture's side: how far around the true head what sticks out counts as an error."""
@@ -47,14 +46,6 @@ class Fit:
     place: Similarity
     face_mm: float
     """Mean distance of the face's surfaces, along their normals."""
-
-    def camera(self, true: Camera) -> Camera:
-        """The same view of the avatar, in its own space and size."""
-        view = true.viewmat.double().numpy()
-        moved = np.eye(4)
-        moved[:3, :3] = view[:3, :3] @ self.place.rotation
-        moved[:3, 3] = (view[:3, :3] @ self.place.shift + view[:3, 3]) / self.place.scale
-        return replace(true, viewmat=torch.from_numpy(moved).float())
 
 
 class Contest:
@@ -78,7 +69,7 @@ class Contest:
     def draw(self, view: View) -> Shown:
         """The avatar as the true camera sees it, over mid grey."""
         gaussians = self.stage.animator.animate(self.stage.codes(view.weights))
-        return draw_on_grey(gaussians, self.fit.camera(view.camera))
+        return draw_on_grey(gaussians, seen_from(self.fit.place, view.camera))
 
 
 def score(contest: Contest) -> tuple[dict[str, float], list[Picture]]:

@@ -1,0 +1,81 @@
+"""P applied to tracked photos: a code, the texels it means, what each photo's face adds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from flexavatar.appearance.evidence import View, gather
+from flexavatar.appearance.place import Placed
+from flexavatar.appearance.surface import discs
+from flexavatar.capture.portrait import Portrait
+from flexavatar.head.binding import LocalSplats
+from flexavatar.head.flame import FlameHead
+from flexavatar.models.inputs import network_images
+from flexavatar.models.maps import (
+    Canvas,
+    TexelSplats,
+    activate,
+    at_texels,
+    canvas_of,
+    chart_evidence,
+    drive_map,
+    enlarged,
+)
+from flexavatar.models.query_lrm import AvatarCode, ChartEvidence, QueryLrm
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the model is given of a person."""
+
+    images: Tensor  # [N, 3, S, S]
+    evidence: ChartEvidence | None
+    weight: Tensor  # [T] how well each texel is seen
+    colors: Tensor  # [T, 3] where it is
+    discs: LocalSplats  # T: the surface as it is tiled before anything is predicted
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model makes of it."""
+
+    code: AvatarCode
+    splats: TexelSplats  # T at rest
+    changes: tuple[Tensor, ...]  # [T, 14] a photo each: dG of its expression
+
+
+def tell(portraits: Sequence[Portrait], placed: Placed, head: FlameHead, model: QueryLrm) -> Told:
+    """Portraits and where they show the head -> the model's inputs."""
+    canvas = canvas_of(head, model.config)
+    seen = gather(placed.views, canvas.texels, head.faces)
+    told = chart_evidence(seen, placed.neutral, canvas) if model.config.evidence else None
+    return Told(
+        network_images(portraits, model.config.image_side),
+        told,
+        seen.weight,
+        seen.colors,
+        discs(canvas.texels, head, placed.neutral),
+    )
+
+
+@torch.no_grad()
+def predict(told: Told, placed: Placed, head: FlameHead, model: QueryLrm) -> Prediction:
+    """Encode once, drive with every photo's expression."""
+    canvas = canvas_of(head, model.config)
+    code = model.encode(told.images, told.evidence)
+    raw = at_texels(code.static[0], canvas.texels.chart)
+    changes = changes_of(code, placed.views, placed.neutral, canvas, model)
+    return Prediction(code, activate(raw, told.discs), changes)
+
+
+def changes_of(
+    code: AvatarCode, views: Sequence[View], neutral: Tensor, canvas: Canvas, model: QueryLrm
+) -> tuple[Tensor, ...]:
+    """dG at the texels for each photo's expression: [T, 14] each."""
+    drives = [drive_map(view.motion.vertices - neutral, canvas) for view in views]
+    large = enlarged(model.dynamic(code, torch.stack(drives)), canvas)
+    return tuple(at_texels(change, canvas.texels.chart) for change in large)

@@ -1,0 +1,94 @@
+"""Samples from disk, made ready for a step while the step before is computed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from flexavatar.appearance.regions import read
+from flexavatar.appearance.surface import discs
+from flexavatar.head.binding import LocalSplats
+from flexavatar.head.flame import FlameHead
+from flexavatar.models.maps import DECIMETRE, Canvas, drive_map, picture
+from flexavatar.models.query_lrm import ChartEvidence
+from flexavatar.training.samples import BYTE, Sample, load_sample
+
+AHEAD = 3
+"""Samples that wait."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """One person, as a step wants them."""
+
+    sample: Sample
+    images: Tensor  # [N, 3, S, S]
+    evidence: ChartEvidence
+    discs: LocalSplats  # T
+    off: Tensor  # [T, 3] metres
+    drives: Tensor  # [F, 3, W, W]
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which person, which of the frames."""
+
+    person: int
+    frames: tuple[int, ...]
+
+
+def orders(weights: Tensor, frames: int, seed: int, start: int = 0) -> Iterator[Order]:
+    """People in shuffled rounds, frames by their weights [P, F]; step `start` first. Endless."""
+    step = 0
+    for round_number in range(1 << 30):
+        people = list(range(len(weights)))
+        random.Random(f"{seed} {round_number}").shuffle(people)
+        for person in people:
+            if step >= start:
+                generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+                drawn = torch.multinomial(weights[person], frames, generator=generator)
+                yield Order(person, tuple(drawn.tolist()))
+            step += 1
+
+
+class Loader:
+    """Reads samples in the order asked for, a few steps ahead."""
+
+    def __init__(self, paths: Sequence[Path], head: FlameHead, canvas: Canvas) -> None:
+        self.paths, self.head, self.canvas = paths, head, canvas
+
+    def ready(self, path: Path) -> Ready:
+        """One person's file."""
+        sample, texels = load_sample(path), self.canvas.texels
+        places = picture(read(sample.neutral, texels.binding) / DECIMETRE, texels.chart)
+        told = (sample.colors, sample.weight, sample.mirrored, sample.base)
+        colors, weight, mirrored, base = (x[None] / BYTE for x in told)
+        return Ready(
+            sample,
+            sample.images / BYTE,
+            ChartEvidence(colors, weight, mirrored, base, places[None]),
+            discs(texels, self.head, sample.neutral),
+            read(sample.off.float(), texels.binding),
+            torch.stack([drive_map(moves.float(), self.canvas) for moves in sample.moves]),
+        )
+
+    def run(self, wanted: Iterator[Order]) -> Iterator[tuple[Ready, Order]]:
+        """Endless."""
+        with ThreadPoolExecutor(1) as executor:
+            waiting = [
+                (executor.submit(self.ready, self.paths[o.person]), o)
+                for o in (next(wanted) for _ in range(AHEAD))
+            ]
+            while True:
+                job, order = waiting.pop(0)
+                ready = job.result()
+                following = next(wanted)
+                path = self.paths[following.person]
+                waiting.append((executor.submit(self.ready, path), following))
+                yield ready, order

@@ -1,0 +1,94 @@
+"""What a predicted person is held against: the true charts, the true head, the true pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from flexavatar.fit import ssim_map
+from flexavatar.head.binding import Binding, SurfaceMotion, deform
+from flexavatar.models.maps import REACH, TexelSplats
+from flexavatar.models.query_lrm import CHANNELS, COLOR
+from flexavatar.render.rasterize import rasterize
+from flexavatar.training.config import LossConfig
+from flexavatar.types import SH_C0, Camera, Gaussians
+
+CENTIMETRE = 0.01
+MOUTH_PAD = 0.35
+"""Of the mouth's width, around it."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One true picture."""
+
+    camera: Camera
+    rgb: Tensor  # [H, W, 3] premultiplied
+    cover: Tensor  # [H, W]
+    mouth: tuple[slice, slice]  # rows and columns
+
+
+def chart_loss(shown: Tensor, true: Tensor, valid: Tensor, config: LossConfig) -> Tensor:
+    """Colours of texels and their edges: two [B, 3, U, U], valid [U, U]."""
+    share = valid / valid.mean()
+    error = (shown - true) * share
+    loss = error.abs().mean()
+    for axis in (-1, -2):
+        both = valid * valid.roll(-1, axis)
+        step = (shown - true).roll(-1, axis) - (shown - true)
+        loss = loss + config.edges * (step * both).abs().mean()
+    return loss
+
+
+def static_losses(raw: Tensor, off: Tensor) -> dict[str, Tensor]:
+    """On G_st: raw maps at texels [T, 14], true offsets [T, 3] metres."""
+    position, _, scale, _, _ = raw.split(list(CHANNELS.values()), -1)
+    moved = REACH * torch.tanh(position)
+    return {
+        "position": (moved / CENTIMETRE).square().mean(),
+        "scale": scale.square().mean(),
+        "shape": ((moved - off) / CENTIMETRE).abs().clamp_max(3).mean(),
+    }
+
+
+def rest_loss(change: Tensor) -> Tensor:
+    """What dG [E, 14, W, W] does beside colouring."""
+    other = torch.cat((change[:, : COLOR.start], change[:, COLOR.stop :]), 1)
+    return other.square().mean()
+
+
+def picture_losses(
+    splats: TexelSplats, binding: Binding, motion: SurfaceMotion, true: Picture, wall: Tensor
+) -> dict[str, Tensor]:
+    """Texels on a posed mesh, drawn before a wall [3] and compared."""
+    rgba = rasterize(gaussians_of(splats, binding, motion), true.camera).rgba
+    shown = rgba[..., :3] + (1 - rgba[..., 3:]) * wall
+    wanted = true.rgb + (1 - true.cover[..., None]) * wall
+    rows, columns = true.mouth
+    losses = {
+        "l1": (shown - wanted).abs().mean(),
+        "ssim": (1 - ssim_map(shown, wanted, 2)).mean(),
+        "cover": (rgba[..., 3] - true.cover).abs().mean(),
+    }
+    a, b = shown[rows, columns], wanted[rows, columns]
+    if min(a.shape[:2]) >= 16:
+        losses["mouth"] = (a - b).abs().mean() + (1 - ssim_map(a, b)).mean()
+    return losses
+
+
+def gaussians_of(splats: TexelSplats, binding: Binding, motion: SurfaceMotion) -> Gaussians:
+    """Texels carried by a posed mesh, ready to draw; differentiable."""
+    means, quats, scales = deform(binding, splats.local, motion)
+    quats = functional.normalize(quats, dim=-1)
+    return Gaussians(
+        means, quats, scales, splats.opacities, ((splats.colors - 0.5) / SH_C0)[:, None]
+    )
+
+
+def weighted(losses: Mapping[str, Tensor], config: LossConfig) -> Tensor:
+    """The sum that is minimised."""
+    return torch.stack([getattr(config, name) * loss for name, loss in losses.items()]).sum()

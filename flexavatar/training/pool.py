@@ -1,0 +1,73 @@
+"""Synthetic people on disk: made once for each seed by all cores, read in any order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+
+from flexavatar.errors import FaceError, InputError
+from flexavatar.training.samples import make_sample, save_sample
+
+HELD_OUT = 24
+"""Seeds below this are never trained on."""
+Progress = Callable[[str, float], None]
+
+
+def path_of(folder: Path, seed: int) -> Path:
+    """Where the person of a seed is, or would be."""
+    return folder / f"person_{seed:07d}.safetensors"
+
+
+def fill_pool(
+    folder: Path,
+    seeds: Iterable[int],
+    progress: Progress = lambda what, share: None,
+    workers: int | None = None,
+) -> None:
+    """Make the people that are not there yet, `workers` at once (default: a core each).
+
+    People whose photos show no usable face leave an empty file, so that they are not tried again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [seed for seed in seeds if not path_of(folder, seed).exists()]
+    if not missing:
+        return
+    count = workers or os.cpu_count() or 1
+    with ProcessPoolExecutor(count, get_context("spawn"), initializer=_alone) as executor:
+        jobs = [executor.submit(_make, folder, seed) for seed in missing]
+        for done, job in enumerate(as_completed(jobs), 1):
+            job.result()
+            progress("photographing people", done / len(missing))
+
+
+def _alone() -> None:
+    """One thread a process: together they use all cores."""
+    torch.set_num_threads(1)
+
+
+def _make(folder: Path, seed: int) -> None:
+    path = path_of(folder, seed)
+    try:
+        save_sample(make_sample(seed), path)
+    except FaceError:
+        path.touch()
+
+
+def people_in(folder: Path, held_out: bool = False) -> list[Path]:
+    """Files of the usable people, by seed. Raises InputError if there are none."""
+    found = list(_usable(folder, held_out))
+    if not found:
+        raise InputError(f"{folder}: expected synthetic people, found none")
+    return found
+
+
+def _usable(folder: Path, held_out: bool) -> Iterator[Path]:
+    for path in sorted(folder.glob("person_*.safetensors")):
+        seed = int(path.stem.removeprefix("person_"))
+        if (seed < HELD_OUT) == held_out and path.stat().st_size:
+            yield path

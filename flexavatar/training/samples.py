@@ -1,0 +1,184 @@
+"""One synthetic person as training needs them: photographed, tracked as users' photos are, and
+the truth that an avatar of them is held against.
+
+The tracker's own errors are in it: what the network is told is what `create` would tell it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional
+
+from flexavatar.appearance.evidence import gather
+from flexavatar.appearance.place import Placed, place
+from flexavatar.avatar import head_of
+from flexavatar.capture.landmarks import detect_face
+from flexavatar.capture.photo import photo_from_array
+from flexavatar.capture.portrait import Portrait, crop_portrait
+from flexavatar.capture.rig import load_track_rig
+from flexavatar.capture.track import track
+from flexavatar.head.arkit import ARKIT_NAMES
+from flexavatar.head.open_head import load_open_head
+from flexavatar.head.surface import Similarity, fit_similarity, seen_from
+from flexavatar.models.config import TINY
+from flexavatar.models.inputs import network_images
+from flexavatar.models.maps import Canvas, canvas_of, chart_evidence, coefficients
+from flexavatar.training.people.cameras import around_camera, photo_camera
+from flexavatar.training.people.expressions import ANCHORS, natural_weights, random_weights
+from flexavatar.training.people.face import Shot
+from flexavatar.training.people.figure import Figure
+from flexavatar.training.people.traits import draw_traits
+
+PHOTO_SIDE, TARGET_SIDE = 512, 256
+COUNTS = (1, 1, 1, 2, 4)
+"""How many photos a person gives; one is drawn."""
+KINDS = ("neutral", "natural", "natural", "natural", "random", "random", "anchor", "anchor")
+"""What the frames of a person show."""
+AROUND = 0.4
+"""Share of frames that are seen from anywhere; the others as photos are."""
+BYTE = 255.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the network is given of one person, and what it should make of it."""
+
+    images: Tensor  # [N, 3, 256, 256] uint8
+    colors: Tensor  # [3, U, U] uint8 evidence
+    weight: Tensor  # [1, U, U] uint8
+    mirrored: Tensor  # [1, U, U] uint8
+    base: Tensor  # [3, U, U] uint8
+    neutral: Tensor  # [V, 3] tracked, metres
+    off: Tensor  # [V, 3] float16 metres from there to the true head at rest
+    chart: Tensor  # [3, U, U] uint8 the true colours at rest
+    moves: Tensor  # [F, V, 3] float16 metres: the tracked head driven by each frame's codes
+    numbers: Tensor  # [F, 114] the same codes
+    weights: Tensor  # [F, 52] ARKit
+    kinds: Tensor  # [F] int64, places in KINDS' names
+    charts: Tensor  # [F, 3, W, W] uint8 true colours
+    rgb: Tensor  # [F, S, S, 3] uint8 true pictures, premultiplied
+    cover: Tensor  # [F, S, S] uint8
+    viewmats: Tensor  # [F, 4, 4] in the tracked head's space
+    Ks: Tensor  # [F, 3, 3]
+
+
+NAMES = ("neutral", "natural", "random", "anchor")
+
+
+def make_sample(seed: int) -> Sample:
+    """The person of this seed. Raises FaceError when the photos show no face that can be used."""
+    rng = np.random.default_rng((seed, 1))
+    head = load_open_head()
+    canvas = canvas_of(head, TINY)
+    figure = Figure(draw_traits(seed), TINY.chart)
+    portraits = [_photo(figure, rng) for _ in range(int(rng.choice(COUNTS)))]
+    placed = place(portraits, track(portraits, load_track_rig()), head)
+    told = chart_evidence(gather(placed.views, canvas.texels, head.faces), placed.neutral, canvas)
+    lies = fit_similarity(
+        placed.neutral.double().numpy(),
+        figure.neutral.double().numpy(),
+        head.masks["face"].double().numpy(),
+    )
+    true = torch.from_numpy(lies.inverse.apply(figure.neutral.double().numpy())).float()
+    return Sample(
+        images=_bytes(network_images(portraits, TINY.image_side)),
+        colors=_bytes(told.colors[0]),
+        weight=_bytes(told.weight[0]),
+        mirrored=_bytes(told.mirrored[0]),
+        base=_bytes(told.base[0]),
+        neutral=placed.neutral,
+        off=(true - placed.neutral).half(),
+        chart=_bytes(figure.face({}).chart()),
+        **_frames(figure, placed, lies, canvas, rng),
+    )
+
+
+def _photo(figure: Figure, rng: np.random.Generator) -> Portrait:
+    """An ordinary picture, with a lens's and a file's faults."""
+    shot = figure.face(natural_weights(rng)).shoot(photo_camera(rng, PHOTO_SIDE))
+    rgb = _bytes(shot.rgb + (1 - shot.cover[..., None]) * shot.wall).numpy()
+    cover = _bytes(shot.cover).numpy()
+    rgb = _worn(rgb, rng)
+    soft = float(rng.uniform(0.3, 2.0))
+    cover = np.asarray(cv2.GaussianBlur(cover, (0, 0), soft), np.uint8)
+    return crop_portrait(photo_from_array(rgb), detect_face(rgb), cover=cover)
+
+
+def _worn(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Blur, noise and compression as photos have them."""
+    picture = cv2.GaussianBlur(rgb, (0, 0), float(rng.uniform(0.2, 1.2))).astype(np.float32)
+    picture += rng.normal(0, rng.uniform(0, 5), picture.shape).astype(np.float32)
+    whole = np.asarray(picture.clip(0, 255), np.uint8)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(55, 98))]
+    _, packed = cv2.imencode(".jpg", whole[..., ::-1], quality)
+    bgr = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
+    return np.ascontiguousarray(bgr[..., ::-1])
+
+
+def _frames(
+    figure: Figure, placed: Placed, lies: Similarity, canvas: Canvas, rng: np.random.Generator
+) -> dict[str, Tensor]:
+    """What the person looks like with other expressions and from elsewhere, by field."""
+    head = head_of(placed.neutral, load_open_head())
+    rows: list[dict[str, Tensor]] = []
+    for kind in KINDS:
+        weights = _weights(kind, rng)
+        face, codes = figure.face(weights), figure.codes(weights)
+        camera = (around_camera if rng.uniform() < AROUND else photo_camera)(rng, TARGET_SIDE)
+        shot: Shot = face.shoot(camera)
+        mine = seen_from(lies, camera)
+        moved = head.pose(placed.neutral, codes).vertices - placed.neutral
+        rows.append(
+            {
+                "moves": moved.half(),
+                "numbers": coefficients(codes),
+                "weights": torch.tensor([weights.get(name, 0.0) for name in ARKIT_NAMES]),
+                "kinds": torch.tensor(NAMES.index(kind)),
+                "charts": _bytes(_coarse(face.chart(), canvas)),
+                "rgb": _bytes(shot.rgb),
+                "cover": _bytes(shot.cover),
+                "viewmats": mine.viewmat,
+                "Ks": mine.K,
+            }
+        )
+    return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def _weights(kind: str, rng: np.random.Generator) -> Mapping[str, float]:
+    if kind == "neutral":
+        return {}
+    if kind == "anchor":
+        return ANCHORS[str(rng.choice(list(ANCHORS)))]
+    return natural_weights(rng) if kind == "natural" else random_weights(rng)
+
+
+def _coarse(chart: Tensor, canvas: Canvas) -> Tensor:
+    """[3, U, U] -> [3, W, W], means over the texels that are on the chart."""
+    valid = canvas.texels.chart.valid[None].float()
+    both = functional.avg_pool2d(torch.cat((chart * valid, valid)), canvas.size // TINY.drive_side)
+    return both[:3] / both[3:].clamp_min(1e-6)
+
+
+def _bytes(values: Tensor) -> Tensor:
+    return (values.clamp(0, 1) * BYTE).round().to(torch.uint8)
+
+
+def save_sample(sample: Sample, path: Path) -> None:
+    """Write it as safetensors, whole or not at all."""
+    part = path.with_suffix(".part")
+    save_file({f.name: getattr(sample, f.name).contiguous() for f in fields(sample)}, part)
+    part.rename(path)
+
+
+def load_sample(path: Path) -> Sample:
+    """Read what `save_sample` wrote."""
+    return Sample(**load_file(path))

@@ -1,0 +1,81 @@
+"""A training run on disk: weights, moving average, optimiser and step, all without pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from flexavatar.errors import AssetError
+
+AVERAGED = 0.999
+"""How slowly the averaged weights follow."""
+
+
+class Average:
+    """The moving average of a network's weights, which is what is used in the end."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.values = {name: p.detach().clone() for name, p in trained(model).items()}
+
+    @torch.no_grad()
+    def follow(self, model: nn.Module, step: int) -> None:
+        """A step towards the network's weights; faster in the beginning."""
+        slow = min(AVERAGED, (1 + step) / (10 + step))
+        for name, p in trained(model).items():
+            self.values[name].lerp_(p.detach(), 1 - slow)
+
+    @torch.no_grad()
+    def into(self, model: nn.Module) -> None:
+        """Give a network the averaged weights."""
+        for name, p in trained(model).items():
+            p.copy_(self.values[name])
+
+
+def trained(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Parameters that change, by name."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def save_state(
+    path: Path, model: nn.Module, average: Average, optimiser: torch.optim.Adam, step: int
+) -> None:
+    """Everything that is needed to go on, whole or not at all."""
+    tensors: dict[str, Tensor] = {}
+    for name, p in trained(model).items():
+        tensors[f"model/{name}"] = p.detach()
+        tensors[f"average/{name}"] = average.values[name]
+        for key in ("exp_avg", "exp_avg_sq"):
+            tensors[f"{key}/{name}"] = optimiser.state[p][key]
+    part = path.with_suffix(".part")
+    packed = {k: v.contiguous().cpu() for k, v in tensors.items()}
+    save_file(packed, part, {"run": json.dumps({"step": step})})
+    part.rename(path)
+
+
+def load_state(path: Path, model: nn.Module, average: Average, optimiser: torch.optim.Adam) -> int:
+    """Go on from where `save_state` was; returns the step. Raises AssetError for another model."""
+    with safe_open(path, "pt") as file:
+        step = int(json.loads(file.metadata()["run"])["step"])
+        tensors = {key: file.get_tensor(key) for key in file.keys()}
+    wanted = trained(model)
+    if {k.removeprefix("model/") for k in tensors if k.startswith("model/")} != set(wanted):
+        raise AssetError(f"{path}: expected a run of this model, got another's")
+    with torch.no_grad():
+        for name, p in wanted.items():
+            p.copy_(tensors[f"model/{name}"])
+            average.values[name].copy_(tensors[f"average/{name}"])
+            moments = {key: tensors[f"{key}/{name}"].to(p) for key in ("exp_avg", "exp_avg_sq")}
+            optimiser.state[p] = {"step": torch.tensor(float(step)), **moments}
+    return step
+
+
+def append_line(path: Path, values: Mapping[str, float]) -> None:
+    """One more line of a JSON-lines log."""
+    with path.open("a") as file:
+        file.write(json.dumps({k: round(v, 6) for k, v in values.items()}) + "\n")

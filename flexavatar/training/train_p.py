@@ -1,0 +1,221 @@
+"""Trains P on synthetic people: `flexavatar train p`."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from flexavatar.errors import AssetError
+from flexavatar.head.binding import surface_motion
+from flexavatar.head.flame import FlameHead
+from flexavatar.head.open_head import load_open_head
+from flexavatar.models.maps import (
+    Canvas,
+    activate,
+    at_texels,
+    canvas_of,
+    changed,
+    enlarged,
+)
+from flexavatar.models.query_lrm import COLOR, AvatarCode, QueryLrm
+from flexavatar.render.camera import project
+from flexavatar.training.balance import frame_weights
+from flexavatar.training.config import TrainConfig
+from flexavatar.training.loader import Loader, Order, Ready, orders
+from flexavatar.training.losses import (
+    MOUTH_PAD,
+    Picture,
+    chart_loss,
+    picture_losses,
+    rest_loss,
+    static_losses,
+    weighted,
+)
+from flexavatar.training.pool import people_in
+from flexavatar.training.samples import BYTE, Sample
+from flexavatar.training.state import Average, append_line, load_state, save_state
+from flexavatar.types import Camera
+
+Progress = Callable[[str, float], None]
+STATE, LOG = "state.safetensors", "log.jsonl"
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """One person's code and what it becomes with some expressions."""
+
+    code: AvatarCode
+    raw: Tensor  # [T, 14] static maps at the texels
+    change: Tensor  # [E, 14, W, W] dG under M_dyn
+    large: Tensor  # [E, 14, U, U] the same at the static maps' size
+
+
+class Trainer:
+    """The network, what it learns from, and one step of it."""
+
+    def __init__(self, people: Path, config: TrainConfig) -> None:
+        """Raises InputError if there are no people in the folder."""
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.head: FlameHead = load_open_head()
+        self.canvas: Canvas = canvas_of(self.head, config.model)
+        self.model = QueryLrm(config.model)
+        self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.average = Average(self.model)
+        rates = {"lr": config.learning_rate, "betas": (0.9, 0.98)}
+        self.optimiser = torch.optim.Adam(self.model.parameters(), **rates)
+        self.paths = people_in(people)
+        self.loader = Loader(self.paths, self.head, self.canvas)
+        self.valid = self.canvas.texels.chart.valid.float()
+        self.valid_coarse = self.canvas.coarse.valid.float()
+
+    def predict(self, ready: Ready, frames: tuple[int, ...]) -> Predicted:
+        """Encode a person and drive them."""
+        code = self.model.encode(ready.images, ready.evidence)
+        picked = list(frames)
+        drive = ready.drives if self.config.drive == "map" else ready.sample.numbers
+        change = self.model.dynamic(code, drive[picked]) * self.canvas.moving
+        raw = at_texels(code.static[0], self.canvas.texels.chart)
+        return Predicted(code, raw, change, enlarged(change, self.canvas))
+
+    def losses(self, ready: Ready, order: Order, generator: torch.Generator) -> dict[str, Tensor]:
+        """Every term of one step."""
+        sample, config = ready.sample, self.config
+        told = self.predict(ready, order.frames)
+        still = told.code.static[:, COLOR]
+        losses = static_losses(told.raw, ready.off)
+        truth = sample.chart[None] / BYTE
+        chart = chart_loss(torch.sigmoid(still), truth, self.valid, config.losses)
+        coarse = functional.avg_pool2d(still, config.model.fine) + told.change[:, COLOR]
+        wanted = sample.charts[list(order.frames)] / BYTE
+        moved = chart_loss(torch.sigmoid(coarse), wanted, self.valid_coarse, config.losses)
+        losses |= {"chart": chart + moved, "rest": rest_loss(told.change)}
+        for i in range(config.pictures):
+            wall = torch.rand(3, generator=generator)
+            for name, loss in self.pictured(ready, told, order.frames[i], i, wall).items():
+                losses[name] = losses.get(name, 0) + loss / config.pictures
+        return losses
+
+    def pictured(
+        self, ready: Ready, told: Predicted, frame: int, place: int, wall: Tensor
+    ) -> dict[str, Tensor]:
+        """Terms of one frame drawn; `place` is the frame's among those driven."""
+        sample, texels = ready.sample, self.canvas.texels
+        splats = activate(told.raw, ready.discs)
+        splats = changed(splats, at_texels(told.large[place], texels.chart))
+        posed = sample.neutral + sample.moves[frame].float()
+        motion = surface_motion(sample.neutral, posed, self.head.faces)
+        true = true_picture(sample, frame, mouth_box(self.head, sample, frame))
+        return picture_losses(splats, texels.binding, motion, true, wall)
+
+    def step(self, ready: Ready, order: Order, number: int) -> dict[str, float]:
+        """Learn from one person; the terms' values."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate_at(number, self.config)
+        generator = torch.Generator().manual_seed(number)
+        losses = self.losses(ready, order, generator)
+        self.optimiser.zero_grad(set_to_none=True)
+        weighted(losses, self.config.losses).backward()
+        for p in self.model.parameters():
+            if p.grad is not None:
+                torch.nan_to_num_(p.grad, 0.0, 0.0, 0.0)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        self.average.follow(self.model, number)
+        return {name: float(loss.detach()) for name, loss in losses.items()}
+
+
+def train(
+    people: Path,
+    out: Path,
+    config: TrainConfig,
+    progress: Progress = lambda what, share: None,
+    watch: Callable[[Trainer, int], Mapping[str, float]] = lambda trainer, step: {},
+) -> Trainer:
+    """Train until `steps`, going on from `out` if a run of this preset is there.
+
+    `watch` is called at every checkpoint; what it returns is logged with the losses' means.
+    Raises InputError without people, AssetError if `out` holds another model's run.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(people, config)
+    start = 0
+    if (out / STATE).exists():
+        start = load_state(out / STATE, trainer.model, trainer.average, trainer.optimiser)
+    weights = _all_frames(trainer)
+    wanted = orders(weights, config.frames, config.seed, start)
+    began, total = time.perf_counter(), dict[str, float]()
+    for number, (ready, order) in enumerate(trainer.loader.run(wanted), start):
+        if number >= config.steps:
+            break
+        for name, value in trainer.step(ready, order, number).items():
+            total[name] = total.get(name, 0.0) + value / config.save_every
+        progress("training", (number + 1) / config.steps)
+        if (number + 1) % config.save_every == 0 or number + 1 == config.steps:
+            rest = (trainer.model, trainer.average, trainer.optimiser)
+            save_state(out / STATE, *rest, number + 1)
+            spent = (time.perf_counter() - began) / (number + 1 - start)
+            line = {"step": float(number + 1), "seconds_a_step": spent, **total}
+            append_line(out / LOG, {**line, **watch(trainer, number + 1)})
+            total = {}
+    return trainer
+
+
+def _all_frames(trainer: Trainer) -> Tensor:
+    """How often each frame of each person is drawn: [P, F]."""
+    from safetensors import safe_open
+
+    rows: list[tuple[Tensor, Tensor]] = []
+    for path in trainer.paths:
+        with safe_open(path, "pt") as file:
+            rows.append((file.get_tensor("weights"), file.get_tensor("kinds")))
+    if not rows:
+        raise AssetError("training: expected people, found none")
+    weights, kinds = (torch.stack(column) for column in zip(*rows, strict=True))
+    return frame_weights(weights, kinds, trainer.config.adjust)
+
+
+def rate_at(step: int, config: TrainConfig) -> float:
+    """Adam's learning rate."""
+    if step < config.warm_up:
+        return config.learning_rate * (step + 1) / config.warm_up
+    share = min(1.0, (step - config.warm_up) / max(config.steps - config.warm_up, 1))
+    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
+
+
+def camera_of(sample: Sample, frame: int) -> Camera:
+    """Where a frame is seen from, in the tracked head's space."""
+    height, width = sample.cover.shape[1:]
+    return Camera(sample.viewmats[frame], sample.Ks[frame], width, height)
+
+
+def true_picture(sample: Sample, frame: int, mouth: tuple[slice, slice]) -> Picture:
+    """A frame as the losses take it."""
+    return Picture(
+        camera_of(sample, frame), sample.rgb[frame] / BYTE, sample.cover[frame] / BYTE, mouth
+    )
+
+
+def mouth_box(head: FlameHead, sample: Sample, frame: int) -> tuple[slice, slice]:
+    """Rows and columns around the lips; empty where they are turned away."""
+    camera = camera_of(sample, frame)
+    lips = head.masks["lips"] > 0.5
+    posed = (sample.neutral + sample.moves[frame].float())[lips]
+    facing = camera.viewmat[2, 2] < -0.3  # the head looks to +z
+    pixels = project(camera, posed)[:, :2]
+    low, high = pixels.amin(0), pixels.amax(0)
+    pad = MOUTH_PAD * float(high[0] - low[0])
+    if not facing:
+        return slice(0, 0), slice(0, 0)
+    sides = [
+        slice(max(0, int(low[i] - pad)), max(0, min(size, int(high[i] + pad))))
+        for i, size in ((1, camera.height), (0, camera.width))
+    ]
+    return sides[0], sides[1]
