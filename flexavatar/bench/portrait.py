@@ -37,7 +37,12 @@ def portrait_avatar() -> Avatar:
 
 def frame_stages() -> list[Row]:
     """Drive signal to Gaussians, and on to RGBA bytes: what the server does for each frame."""
-    engine, avatar = ModelEngine(), portrait_avatar()
+    return driven_stages(portrait_avatar())
+
+
+def driven_stages(avatar: Avatar, suffix: str = "") -> list[Row]:
+    """`frame_stages` of any avatar, their names ending in `suffix`."""
+    engine = ModelEngine()
     puppet, signals = engine.puppet(avatar), cycle(read_performance(SHIPPED_PERFORMANCE))
     camera = scaled(puppet.camera, SIDE, SIDE)
     pixels = np.empty((SIDE, SIDE, 4), np.uint8)
@@ -53,7 +58,7 @@ def frame_stages() -> list[Row]:
     }
     return [
         measure(
-            stage,
+            stage + suffix,
             action,
             threads=native.get_threads(),
             device=engine.device,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from flexavatar.bench.expression import expression_stages
 from flexavatar.bench.measure import Row, Stage, table
 from flexavatar.bench.portrait import drive_to_client, frame_stages
 from flexavatar.bench.rasterize import mesh_view, rasterize_backward, rasterize_forward
@@ -17,6 +18,7 @@ STAGES: Sequence[Stage] = (
     rasterize_backward,
     mesh_view,
     frame_stages,
+    expression_stages,
     packed16,
     splat_delta,
     drive_to_client,
@@ -28,7 +30,8 @@ def run_stages(stages: Sequence[Stage]) -> list[Row]:
     rows = []
     for stage in stages:
         done = stage()
-        print(table(done), flush=True)
+        if done:
+            print(table(done), flush=True)
         rows += done
     return rows
 

@@ -99,14 +99,22 @@ class Expressor:
         )
         self.taps = self._taps(dynamic, canvas, device)
 
+    def drive_map(self, moves: Tensor | None) -> Tensor:
+        """`maps.drive_map`, a row a texel: [V, 3] metres -> [W * W, 3].
+
+        Valid until this thread's next call.
+        """
+        return self._sampler.read(moves)
+
     def change(self, moves: Tensor | None) -> Tensor:
         """dG, a row a texel: [V, 3] -> [W * W, 14].
 
         `moves` are metres from the neutral head with neck and head held still; None is at rest.
         """
         cells, depth = self._side // self._fold, self._fold**2
-        drive = self._sampler.read(moves)  # [W * W, 3]
-        drive = drive.view(1, cells, cells, DRIVE_CHANNELS * depth).permute(0, 3, 1, 2)
+        drive = (
+            self.drive_map(moves).view(1, cells, cells, DRIVE_CHANNELS * depth).permute(0, 3, 1, 2)
+        )
         with torch.inference_mode():
             made = self._unet(self._person, drive)  # [1, 14 f^2, W / f, W / f]
         return made.permute(0, 2, 3, 1).reshape(-1, MAP_CHANNELS)
