@@ -15,6 +15,7 @@ from flexavatar.evaluation.metrics import psnr_db
 from flexavatar.formats.picture import to_bytes, write_picture
 from flexavatar.head.binding import surface_motion
 from flexavatar.models.maps import TexelSplats, activate, at_texels, changed
+from flexavatar.models.query_lrm import COLOR
 from flexavatar.render.backdrop import GREY, draw_on_grey
 from flexavatar.training.loader import Ready
 from flexavatar.training.losses import gaussians_of
