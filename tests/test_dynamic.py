@@ -20,8 +20,10 @@ from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import LocalSplats, deform, surface_motion
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models import weights
+from flexavatar.models.compiled import CompiledUNet, bordered, can_compile
+from flexavatar.models.dynamic import texel_wise
 from flexavatar.models.maps import TexelSplats, changed, drive_map, enlarged
-from flexavatar.models.query_lrm import QueryLrm
+from flexavatar.models.query_lrm import DynamicUNet, QueryLrm
 from flexavatar.render import native
 from flexavatar.types import SH_C0, FlameCodes, Gaussians
 from tests.dynamic import CONFIG, PRESET, canvas, dynamic_avatar, install_network
@@ -103,6 +105,29 @@ def test_fast_path_agrees_with_the_model(avatar_with: Callable[[float], Avatar])
         ours, theirs = getattr(found, name), getattr(wanted, name)
         torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=tolerance, msg=name)
         assert (getattr(plain, name) - ours).abs().max() > 100 * tolerance, name
+
+
+@pytest.mark.parametrize("widths", [(8, 16, 56), (24, 40), (40,)])
+def test_compiled_network_agrees_with_torch(widths: tuple[int, ...]) -> None:
+    """Every kind of layer, of sizes that no group of pixels divides, over 24 x 40 texels."""
+    if native.library() is None:
+        pytest.skip("needs the compiled library, and there is no C++ compiler")
+    unet = DynamicUNet(replace(CONFIG, unet=widths)).requires_grad_(False)
+    torch.nn.init.normal_(unet.out.weight, std=0.05)
+    identity, drive = torch.randn(1, CONFIG.identity, 24, 40), torch.randn(1, 3, 24, 40)
+    person = unet.of_person(identity)
+    wanted = unet(person, drive)[0]
+    unet = texel_wise(unet)
+    rows = drive[0].unfold(1, 2, 2).unfold(2, 2, 2).permute(1, 2, 3, 4, 0)  # [12, 20, 2, 2, 3]
+    assert can_compile(unet)
+    found = CompiledUNet(unet, person)(bordered(rows.flatten(2).permute(2, 0, 1)))
+    texels = found[1:-1, 1:-1].unflatten(2, (2, 2, -1)).permute(4, 0, 2, 1, 3)
+    # float32: sums of some hundred products, seven layers deep
+    torch.testing.assert_close(texels.reshape(wanted.shape), wanted, rtol=0, atol=1e-5)
+
+
+def test_sizes_that_cannot_be_compiled() -> None:
+    assert not can_compile(texel_wise(DynamicUNet(replace(CONFIG, unet=(12, 20)))))
 
 
 def test_an_untrained_network_changes_nothing(avatar_with: Callable[[float], Avatar]) -> None:

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from flexavatar.errors import InputError, ShapeError
 from flexavatar.head.open_head import load_open_head
+from flexavatar.models.compiled import CompiledUNet, bordered, can_compile, regrouped
 from flexavatar.models.config import PRESETS
 from flexavatar.models.maps import Canvas, canvas_of
-from flexavatar.models.query_lrm import DRIVE_CHANNELS, DRIVE_UNIT, MAP_CHANNELS, DynamicUNet
+from flexavatar.models.query_lrm import DRIVE_UNIT, MAP_CHANNELS, DynamicUNet
 from flexavatar.models.weights import query_lrm_with
 from flexavatar.render.sample import Sampler
 from flexavatar.types import check_shape, to_device
@@ -67,7 +68,7 @@ class Taps:
     """Rows of the result."""
 
     def read(self, change: Tensor) -> Tensor:
-        """An Expressor's result [W * W, 14] at the Gaussians: [D, 14]."""
+        """An Expressor's result [R, 14] at the Gaussians: [D, 14]."""
         return torch.einsum("dkc,dk->dc", change[self.rows], self.shares)
 
 
@@ -75,7 +76,8 @@ class Expressor:
     """The UNet with all done beforehand that depends on the person alone.
 
     Between it and those who read, maps lie texel by texel in the order in which the UNet works:
-    folded cell by cell, and within each the texels that its channels hold.
+    folded cell by cell with a border of one cell, and within each the texels that its channels
+    hold: R rows in all.
     """
 
     def __init__(self, dynamic: Dynamic) -> None:
@@ -90,48 +92,50 @@ class Expressor:
         unet = copy.deepcopy(model.unet).to(device, torch.float32)
         with torch.inference_mode():
             person = unet.of_person(dynamic.identity[None].float())
+        unet = texel_wise(unet)
         self._person = person.contiguous(memory_format=torch.channels_last)
-        self._unet = texel_wise(unet)
+        compiled = device.type == "cpu" and can_compile(unet)
+        self._unet = CompiledUNet(unet, person) if compiled else unet
+        count = (self._side + 2 * self._fold) ** 2
         order = self._order(canvas.coarse.rows, canvas.coarse.cols).to(device)
         binding = to_device(canvas.coarse.binding, device)
-        self._sampler = Sampler(
-            len(head.template), binding, order, self._side**2, gain=1 / DRIVE_UNIT
-        )
-        self.taps = self._taps(dynamic, canvas, device)
+        self._sampler = Sampler(len(head.template), binding, order, count, gain=1 / DRIVE_UNIT)
+        self.taps = self._taps(dynamic, canvas, count)
 
     def drive_map(self, moves: Tensor | None) -> Tensor:
-        """`maps.drive_map`, a row a texel: [V, 3] metres -> [W * W, 3].
+        """`maps.drive_map`, a row a texel: [V, 3] metres -> [R, 3].
 
         Valid until this thread's next call.
         """
         return self._sampler.read(moves)
 
     def change(self, moves: Tensor | None) -> Tensor:
-        """dG, a row a texel: [V, 3] -> [W * W, 14].
+        """dG, a row a texel: [V, 3] -> [R, 14].
 
         `moves` are metres from the neutral head with neck and head held still; None is at rest.
         """
-        cells, depth = self._side // self._fold, self._fold**2
-        drive = (
-            self.drive_map(moves).view(1, cells, cells, DRIVE_CHANNELS * depth).permute(0, 3, 1, 2)
-        )
+        cells = self._side // self._fold + 2
+        drive = self.drive_map(moves).view(cells, cells, -1)
+        if isinstance(self._unet, CompiledUNet):
+            return self._unet(drive).view(-1, MAP_CHANNELS)
         with torch.inference_mode():
-            made = self._unet(self._person, drive)  # [1, 14 f^2, W / f, W / f]
-        return made.permute(0, 2, 3, 1).reshape(-1, MAP_CHANNELS)
+            made = self._unet(self._person, drive[1:-1, 1:-1].permute(2, 0, 1)[None])
+            return bordered(made[0]).view(-1, MAP_CHANNELS)
 
     def _order(self, rows: Tensor, cols: Tensor) -> Tensor:
         """Number of the texel at (row, col) of the driving map: [...] int64."""
         fold = self._fold
-        cell = (rows // fold) * (self._side // fold) + cols // fold
+        cell = (rows // fold + 1) * (self._side // fold + 2) + cols // fold + 1
         return cell * fold**2 + rows % fold * fold + cols % fold
 
-    def _taps(self, dynamic: Dynamic, canvas: Canvas, device: torch.device) -> Taps:
+    def _taps(self, dynamic: Dynamic, canvas: Canvas, count: int) -> Taps:
         rows, row_shares = _two_taps(dynamic.cells.cpu() // canvas.size, canvas.size, self._side)
         cols, col_shares = _two_taps(dynamic.cells.cpu() % canvas.size, canvas.size, self._side)
         rows, cols = rows[:, :, None], cols[:, None]
         shares = row_shares[:, :, None] * col_shares[:, None] * canvas.moving[0, rows, cols]
         places = self._order(rows, cols).flatten(1)
-        return Taps(places.to(device), shares.flatten(1).to(device), self._side**2)
+        device = dynamic.identity.device
+        return Taps(places.to(device), shares.flatten(1).to(device), count)
 
 
 def texel_wise(unet: DynamicUNet) -> DynamicUNet:
@@ -140,16 +144,11 @@ def texel_wise(unet: DynamicUNet) -> DynamicUNet:
     It is changed in place. Where it had channel-major folding, [C * f * f], it now has [f * f * C].
     """
     depth, unet.fold = unet.fold**2, 1
-    unet.drive.weight.data = _regrouped(unet.drive.weight.data, depth, 1)
-    unet.out.weight.data = _regrouped(unet.out.weight.data, depth, 0)
+    unet.drive.weight.data = regrouped(unet.drive.weight.data, depth, 1)
+    unet.out.weight.data = regrouped(unet.out.weight.data, depth)
     if unet.out.bias is not None:
-        unet.out.bias.data = _regrouped(unet.out.bias.data, depth, 0)
+        unet.out.bias.data = regrouped(unet.out.bias.data, depth)
     return unet
-
-
-def _regrouped(values: Tensor, depth: int, axis: int) -> Tensor:
-    """Channels (C, f * f) along an axis as (f * f, C)."""
-    return values.unflatten(axis, (-1, depth)).transpose(axis, axis + 1).flatten(axis, axis + 1)
 
 
 def _two_taps(places: Tensor, size: int, side: int) -> tuple[Tensor, Tensor]:

@@ -107,6 +107,16 @@ class MeshPicture(Structure):
     ]
 
 
+class Layer(Structure):
+    """`Layer` of native/conv.h."""
+
+    _fields_ = [
+        *((name, c_int32) for name in ("width", "height", "inputs", "outputs")),
+        *((name, c_int32) for name in ("kernel", "stride", "input_width", "spread")),
+        *((name, c_void_p) for name in ("input", "weights", "bias", "add", "output", "active")),
+    ]
+
+
 SIGNATURES = {
     "flex_set_threads": (None, (c_int,)),
     "flex_get_threads": (c_int, ()),
@@ -124,6 +134,7 @@ SIGNATURES = {
         c_int,
         (POINTER(DeformPlan), c_void_p, POINTER(ChangePlan), c_void_p, POINTER(DeformOutput)),
     ),
+    "flex_run_layers": (c_int, (POINTER(Layer), c_int)),
     "flex_sample": (c_int, (POINTER(SamplePlan), c_void_p, c_void_p)),
     "flex_skin": (c_int, (POINTER(SkinPlan), c_void_p, c_void_p, c_void_p)),
     "flex_mesh": (c_int, (POINTER(ProjectedMesh), POINTER(MeshPicture))),

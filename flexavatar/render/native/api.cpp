@@ -1,4 +1,5 @@
 // The C interface that Python loads. A function that allocates returns 0, or 1 when out of memory.
+#include "conv.h"
 #include "deform.h"
 #include "mesh.h"
 #include "pool.h"
@@ -66,4 +67,8 @@ FLEX_EXPORT int flex_skin(const SkinPlan* plan, const float* coefficients, const
 
 FLEX_EXPORT int flex_mesh(const ProjectedMesh* mesh, const MeshPicture* out) {
     return guarded([&] { draw_mesh(*mesh, *out); });
+}
+
+FLEX_EXPORT int flex_run_layers(const Layer* layers, int count) {
+    return guarded([&] { run_layers(layers, count); });
 }
