@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from flexavatar.appearance.assemble import Splats, first_guess
@@ -27,7 +26,9 @@ from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.dynamic import Dynamic
 from flexavatar.models.maps import canvas_of
-from flexavatar.models.predict import predict, tell
+from flexavatar.models.predict import Told, predict, tell
+from flexavatar.models.query_lrm import AvatarCode, QueryLrm
+from flexavatar.models.refine import refine_encoder
 from flexavatar.models.weights import load_query_lrm
 from flexavatar.types import SH_C0
 
@@ -55,8 +56,8 @@ class CreateConfig:
     """Of fitting; about nine a second on two cores."""
     rough_steps: int = 48
     """Of the fit that several photos are aligned with, before the one that counts."""
-    quick_steps: int = 30
-    """Of fitting, when `quick`."""
+    quick_steps: int = 20
+    """Of fitting when `quick`: of the model's own parameters, if there is a model."""
     seed: int = 0
     """Of the fit's changing backgrounds."""
 
@@ -108,7 +109,18 @@ def _build(portraits: Sequence[Portrait], config: CreateConfig, progress: Progre
         placed = place(portraits, _aligned(portraits, tracked, rough, progress), head)
         start = begin(portraits, placed, head, config)
     fit = FitConfig(steps=config.quick_steps if config.quick else config.steps, seed=config.seed)
-    return _fitted(start, placed, fit, lambda share: progress("fitting", 0.3 + 0.7 * share))
+    refined = _refined_quickly if config.quick and start.learned else _fitted
+    return refined(start, placed, fit, lambda share: progress("fitting", 0.3 + 0.7 * share))
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the model was told of the person, and what it said."""
+
+    model: QueryLrm
+    told: Told
+    code: AvatarCode
+    changes: tuple[Tensor, ...]  # [G, 14] a photo each: dG of its expression
 
 
 @dataclass(frozen=True)
@@ -116,8 +128,7 @@ class Start:
     """What fitting starts from."""
 
     splats: Splats
-    changes: Sequence[Tensor] | None  # [G, 14] a photo each: what the model adds with its face
-    identity: Tensor | None  # F_id
+    learned: Learned | None
 
 
 def begin(
@@ -127,36 +138,48 @@ def begin(
     if config.model == "fit":
         texels = make_texels(head, config.texels)
         surface = build_surface(placed.views, texels, head, placed.neutral)
-        return Start(first_guess(placed, texels, head, config.spacing_px, surface), None, None)
+        return Start(first_guess(placed, texels, head, config.spacing_px, surface), None)
     model, _ = load_query_lrm(PRESET)
     texels = canvas_of(head, model.config).texels
     told = tell(portraits, placed, head, model)
     found = predict(told, placed, head, model)
     surface = Surface(found.splats.local, found.splats.colors, told.weight)
     splats = first_guess(placed, texels, head, config.spacing_px, surface)
-    own = splats.cells >= 0
-    place_of = torch.full((model.config.chart**2,), -1)
-    place_of[texels.cells] = torch.arange(len(texels))
-    changes: list[Tensor] = []
-    for change in found.changes:
-        all_of = change.new_zeros(len(splats), change.shape[1])
-        all_of[own] = change[place_of[splats.cells[own]]]
-        changes.append(all_of)
-    return Start(splats, changes, found.code.identity[0])
+    changes = tuple(splats.of_texels(change, texels) for change in found.changes)
+    return Start(splats, Learned(model, told, found.code, changes))
 
 
 def _fitted(
     start: Start, placed: Placed, fit: FitConfig, progress: Callable[[float], None]
 ) -> Avatar:
-    splats = refine(start.splats, placed.views, fit, progress, start.changes)
+    """The Gaussians themselves are fitted, until more steps change nothing."""
+    changes = start.learned and start.learned.changes
+    splats = refine(start.splats, placed.views, fit, progress, changes)
+    return _avatar(splats, placed, start.learned and start.learned.code)
+
+
+def _refined_quickly(
+    start: Start, placed: Placed, fit: FitConfig, progress: Callable[[float], None]
+) -> Avatar:
+    """The model's own parameters are fitted for a few steps."""
+    own = start.learned
+    assert own is not None
+    canvas = canvas_of(load_open_head(), own.model.config)
+    splats, code = refine_encoder(
+        start.splats, own.told, placed.views, own.changes, canvas, own.model, fit, progress
+    )
+    return _avatar(splats, placed, code)
+
+
+def _avatar(splats: Splats, placed: Placed, code: AvatarCode | None) -> Avatar:
     sh = ((splats.colors - 0.5) / SH_C0)[:, None]
     own = (splats.binding, splats.local, splats.opacities, sh)
     first = (placed.views[0].camera, placed.codes[0])
-    if start.identity is None:
+    if code is None:
         return Avatar(placed.neutral, *own, *first, splats.lids)
     _, weights = load_query_lrm(PRESET)
     moving = (splats.cells >= 0).nonzero().squeeze(1)
-    dynamic = Dynamic(start.identity, moving, splats.cells[moving], PRESET, weights)
+    dynamic = Dynamic(code.identity[0], moving, splats.cells[moving], PRESET, weights)
     return Avatar(placed.neutral, *own, *first, splats.lids, "query_lrm", dynamic)
 
 

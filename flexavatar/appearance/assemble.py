@@ -46,6 +46,12 @@ class Splats:
     def __len__(self) -> int:
         return len(self.binding)
 
+    def of_texels(self, values: Tensor, texels: Texels) -> Tensor:
+        """Values of a chart's texels [T, C] for all Gaussians, 0 for those of none: [G, C]."""
+        own = self.cells >= 0
+        found = values.new_zeros(len(self), values.shape[1])
+        return found.index_put((own,), values[texels.rows_of(self.cells[own])])
+
 
 def first_guess(
     placed: Placed, texels: Texels, head: FlameHead, spacing_px: float, surface: Surface

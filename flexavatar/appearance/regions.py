@@ -45,6 +45,11 @@ class Texels:
         """Row by row, where each is in the chart: [T] int64."""
         return self.chart.rows * self.chart.valid.shape[0] + self.chart.cols
 
+    def rows_of(self, cells: Tensor) -> Tensor:
+        """Which texels these cells of the chart are: [N] -> [N] int64, -1 where there is none."""
+        rows = torch.full((self.chart.valid.numel(),), -1)
+        return rows.index_copy(0, self.cells, torch.arange(len(self)))[cells]
+
     def __len__(self) -> int:
         return len(self.chart)
 

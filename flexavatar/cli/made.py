@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from flexavatar.create import CreateConfig
@@ -41,10 +41,14 @@ class Made(Written):
 
     quick: bool = False
     """Fewer fitting steps, as in `create --quick`: for a look, not for a record."""
+    model: Literal["query_lrm", "fit"] = "query_lrm"
+    """What completes the unseen: the learned model, or nothing that was learned."""
+    steps: int = 260
+    """Of fitting; 0 takes what the model says as it is."""
 
     @property
     def config(self) -> CreateConfig:
         """For creation."""
         from flexavatar.create import CreateConfig
 
-        return CreateConfig(quick=self.quick)
+        return CreateConfig(quick=self.quick, model=self.model, steps=self.steps)

@@ -42,9 +42,7 @@ def refine_encoder(
     Only Gaussians of texels change; `changes` [G, 14] are what expressions add in each photo.
     """
     own = splats.cells >= 0
-    row_of = torch.full((canvas.size**2,), -1)
-    row_of[canvas.texels.cells] = torch.arange(len(canvas.texels))
-    rows = row_of[splats.cells[own]]
+    rows = canvas.texels.rows_of(splats.cells[own])
     carried = [
         carry(splats, view, views[0].openings, change)
         for view, change in zip(views, changes, strict=True)
