@@ -36,12 +36,12 @@ def portrait_avatar() -> Avatar:
 
 
 def frame_stages() -> list[Row]:
-    """Drive signal to Gaussians, and on to RGBA bytes: what the server does for each frame."""
-    return driven_stages(portrait_avatar())
+    """Drive signal to Gaussians, and on to RGBA bytes, of splats that only move with the mesh."""
+    return driven_stages(replace(portrait_avatar(), dynamic=None))
 
 
 def driven_stages(avatar: Avatar, suffix: str = "") -> list[Row]:
-    """`frame_stages` of any avatar, their names ending in `suffix`."""
+    """What the server does for each frame of an avatar; the stages' names end in `suffix`."""
     engine = ModelEngine()
     puppet, signals = engine.puppet(avatar), cycle(read_performance(SHIPPED_PERFORMANCE))
     camera = scaled(puppet.camera, SIDE, SIDE)
