@@ -80,7 +80,7 @@ class Loader:
 
     def run(self, wanted: Iterator[Order]) -> Iterator[tuple[Ready, Order]]:
         """Endless."""
-        with ThreadPoolExecutor(1) as executor:
+        with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as executor:
             waiting = [
                 (executor.submit(self.ready, self.paths[o.person]), o)
                 for o in (next(wanted) for _ in range(AHEAD))

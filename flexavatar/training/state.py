@@ -27,8 +27,8 @@ class Average:
     def follow(self, model: nn.Module, step: int) -> None:
         """A step towards the network's weights; faster in the beginning."""
         slow = min(AVERAGED, (1 + step) / (10 + step))
-        for name, p in trained(model).items():
-            self.values[name].lerp_(p.detach(), 1 - slow)
+        now = [p.detach() for p in trained(model).values()]
+        torch._foreach_lerp_(list(self.values.values()), now, 1 - slow)
 
     @torch.no_grad()
     def into(self, model: nn.Module) -> None:

@@ -40,7 +40,7 @@ from flexavatar.training.losses import (
 )
 from flexavatar.training.pool import people_in
 from flexavatar.training.samples import BYTE, Sample
-from flexavatar.training.state import Average, append_line, load_state, save_state
+from flexavatar.training.state import Average, append_line, load_state, save_state, trained
 from flexavatar.types import Camera
 
 Progress = Callable[[str, float], None]
@@ -54,7 +54,10 @@ class Predicted:
     code: AvatarCode
     raw: Tensor  # [T, 14] static maps at the texels
     change: Tensor  # [E, 14, W, W] dG under M_dyn
-    large: Tensor  # [E, 14, U, U] the same at the static maps' size
+
+    def at(self, place: int, canvas: Canvas) -> Tensor:
+        """One expression's dG at the texels: [T, 14]."""
+        return at_texels(enlarged(self.change[place : place + 1], canvas)[0], canvas.texels.chart)
 
 
 class Trainer:
@@ -69,8 +72,9 @@ class Trainer:
         self.model = QueryLrm(config.model)
         self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.average = Average(self.model)
-        rates = {"lr": config.learning_rate, "betas": (0.9, 0.98)}
-        self.optimiser = torch.optim.Adam(self.model.parameters(), **rates)
+        weights = trained(self.model).values()
+        rate = config.learning_rate
+        self.optimiser = torch.optim.Adam(weights, lr=rate, betas=(0.9, 0.98), fused=True)
         self.paths = people_in(people)
         self.loader = Loader(self.paths, self.head, self.canvas)
         self.valid = self.canvas.texels.chart.valid.float()
@@ -83,7 +87,7 @@ class Trainer:
         drive = ready.drives if self.config.drive == "map" else ready.sample.numbers
         change = self.model.dynamic(code, drive[picked]) * self.canvas.moving
         raw = at_texels(code.static[0], self.canvas.texels.chart)
-        return Predicted(code, raw, change, enlarged(change, self.canvas))
+        return Predicted(code, raw, change)
 
     def losses(self, ready: Ready, order: Order, generator: torch.Generator) -> dict[str, Tensor]:
         """Every term of one step."""
@@ -109,7 +113,7 @@ class Trainer:
         """Terms of one frame drawn; `place` is the frame's among those driven."""
         sample, texels = ready.sample, self.canvas.texels
         splats = activate(told.raw, ready.discs)
-        splats = changed(splats, at_texels(told.large[place], texels.chart))
+        splats = changed(splats, told.at(place, self.canvas))
         posed = sample.neutral + sample.moves[frame].float()
         motion = surface_motion(sample.neutral, posed, self.head.faces)
         true = true_picture(sample, frame, mouth_box(self.head, sample, frame))

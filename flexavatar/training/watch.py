@@ -102,7 +102,7 @@ def tried_on(trainer: Trainer, ready: Ready, mean: Tensor) -> list[Tried]:
     )
     found: list[Tried] = []
     for frame in everything:
-        moved = changed(splats, at_texels(told.large[frame], texels.chart))
+        moved = changed(splats, told.at(frame, trainer.canvas))
         box = mouth_box(trainer.head, sample, frame)
         true = true_picture(sample, frame, box)
         grey = (true.rgb + (1 - true.cover[..., None]) * GREY).numpy()
