@@ -44,7 +44,7 @@ class Avatar:
     codes: FlameCodes  # the first photo's expression and gaze
     lids: Tensor  # [G, 2] share of each that folds away as the left, the right eye closes
     model: str = "fit"
-    """What made it: `fit`, later `query_lrm` or `bias_sink`."""
+    """What made it: `fit` or `query_lrm`."""
     dynamic: Dynamic | None = None
     """What changes with the expression beside moving with the mesh; None: nothing."""
 

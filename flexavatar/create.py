@@ -25,7 +25,7 @@ from flexavatar.fit import FitConfig
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.dynamic import Dynamic
-from flexavatar.models.maps import canvas_of
+from flexavatar.models.maps import canvas_of, reached
 from flexavatar.models.predict import Told, predict, tell
 from flexavatar.models.query_lrm import AvatarCode, QueryLrm
 from flexavatar.models.refine import refine_encoder
@@ -177,8 +177,10 @@ def _avatar(splats: Splats, placed: Placed, code: AvatarCode | None) -> Avatar:
     first = (placed.views[0].camera, placed.codes[0])
     if code is None:
         return Avatar(placed.neutral, *own, *first, splats.lids)
-    _, weights = load_query_lrm(PRESET)
-    moving = (splats.cells >= 0).nonzero().squeeze(1)
+    model, weights = load_query_lrm(PRESET)
+    canvas = canvas_of(load_open_head(), model.config)
+    moves = splats.of_texels(reached(canvas)[:, None].float(), canvas.texels)[:, 0] > 0
+    moving = moves.nonzero().squeeze(1)
     dynamic = Dynamic(code.identity[0], moving, splats.cells[moving], PRESET, weights)
     return Avatar(placed.neutral, *own, *first, splats.lids, "query_lrm", dynamic)
 

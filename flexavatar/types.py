@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TypeVar
 
 import torch
@@ -34,13 +35,15 @@ def check_ids(name: str, ids: Tensor, count: int) -> None:
 
 
 def to_device(value: T, device: torch.device | str) -> T:
-    """The same frozen dataclass with every tensor field on `device`."""
-    moved = {
-        f.name: item.to(device)
-        for f in fields(value)  # type: ignore[arg-type]
-        if isinstance(item := getattr(value, f.name), Tensor)
-    }
-    return replace(value, **moved)  # type: ignore[type-var]
+    """The same value with every tensor in it on `device`: frozen dataclasses and mappings too."""
+    if isinstance(value, Tensor):
+        return value.to(device)  # type: ignore[return-value]
+    if isinstance(value, Mapping):
+        return {key: to_device(item, device) for key, item in value.items()}  # type: ignore[return-value]
+    if is_dataclass(value) and not isinstance(value, type):
+        moved = {f.name: to_device(getattr(value, f.name), device) for f in fields(value)}
+        return replace(value, **moved)
+    return value
 
 
 @dataclass(frozen=True)

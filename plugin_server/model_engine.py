@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,7 @@ class ModelPuppet:
     def __init__(self, avatar: Avatar, device: str) -> None:
         head = load_open_head()
         self._basis = load_arkit_basis(head)  # stays on the CPU: 52 numbers are quicker there
-        self._animator = Animator(_avatar_to(avatar, device), to_device(head, device))
+        self._animator = Animator(to_device(avatar, device), to_device(head, device))
         self._device = device
         self.camera = avatar.camera
         self.rest = avatar.codes
@@ -103,13 +102,3 @@ def _checked_device(name: str) -> str:
         found = "".join(f", cuda:{i}" for i in range(gpus))
         raise InputError(f"device: expected auto, cpu{found}, got {name!r}")
     return name
-
-
-def _avatar_to(avatar: Avatar, device: str) -> Avatar:
-    """The avatar with its tensors, also those of its parts, on a device."""
-    return replace(
-        to_device(avatar, device),
-        binding=to_device(avatar.binding, device),
-        splats=to_device(avatar.splats, device),
-        dynamic=avatar.dynamic and to_device(avatar.dynamic, device),
-    )

@@ -43,7 +43,8 @@ class Train:
 
         pool = self.pool or self.out / "people"
         with progress_bar("people") as report:
-            fill_pool(pool, range(HELD_OUT + self.people), report)
+            seeds = range(HELD_OUT + self.people)
+            fill_pool(pool, seeds, report, config=self.config.model)
         self.out.mkdir(parents=True, exist_ok=True)
         with progress_bar("training") as report:
             trainer = train(pool, self.out, self.config, report, Watch(pool, self.out))

@@ -7,7 +7,7 @@ Joints and pose correctives follow Li et al., "Learning a model of facial shape 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -82,9 +82,7 @@ class FlameHead:
 
     def to(self, device: torch.device | str) -> FlameHead:
         """The same rig on another device."""
-        masks = {name: mask.to(device) for name, mask in self.masks.items()}
-        rings = {name: ring.to(device) for name, ring in self.rings.items()}
-        return replace(to_device(self, device), masks=masks, rings=rings)
+        return to_device(self, device)
 
     def neutral(self, betas: Tensor) -> Tensor:
         """A person at rest: [..., B] (fewer than the rig's B is fine) -> [..., V, 3]."""

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from flexavatar.appearance import fill
 from flexavatar.appearance.evidence import Evidence, surface_points
+from flexavatar.appearance.hair import ears_proper, haired
 from flexavatar.appearance.regions import Texels, make_texels, read
 from flexavatar.capture.spread import push_pull
 from flexavatar.head import uv
@@ -31,6 +32,9 @@ MOVE, MOVE_SCALE, MOVE_LOGIT = 0.3, 1.5, 6.0
 """What an expression may change at most: position in REACH, logarithm of size, logits."""
 BORROWED = 0.2
 """Weight of a texel's own evidence from which it takes nothing of the mirrored one."""
+HAIR_SEEN, LEAST_HAIR, HAIR_KNOWN = 0.1, 60, 0.1
+"""Weight of evidence from which scalp says what colour hair has, how many texels must say so, and
+the weight that this colour has where nothing is seen."""
 DECIMETRE = 0.1
 
 
@@ -41,6 +45,7 @@ class Canvas:
     texels: Texels  # of the static maps: T
     coarse: uv.Texels  # of the driving map
     mirror: Tensor  # [T] int64 the texel on the other side
+    hairy: Tensor  # [T] bool where hair grows on most people
     moving: Tensor  # [1, W, W] M_dyn, 0..1
 
     @property
@@ -57,7 +62,8 @@ def _canvas(head: FlameHead, size: int, drive_side: int) -> Canvas:
     mirror = torch.from_numpy(fill.mirror_index(points, texels.zones.long()))
     mask = torch.stack([head.masks[name] for name in MOVING]).amax(0)
     moving = picture(read(mask, coarse.binding)[:, None].clamp(0, 1), coarse)
-    return Canvas(texels, coarse, mirror, moving)
+    grown, ears = (read(f(head), texels.binding) for f in (haired, ears_proper))
+    return Canvas(texels, coarse, mirror, (grown > 0.9) & (ears < 0.3), moving)
 
 
 def canvas_of(head: FlameHead, config: QueryLrmConfig) -> Canvas:
@@ -89,13 +95,20 @@ def chart_evidence(evidence: Evidence, neutral: Tensor, canvas: Canvas) -> Chart
 
 
 def _completed(evidence: Evidence, canvas: Canvas) -> Tensor:
-    """The unseen from the mirrored side and from coarser and coarser means: [T, 3]."""
+    """The unseen from the mirrored side, from hair, and from ever coarser means: [T, 3]."""
     weight = evidence.weight
     smooth = _pushed(evidence.colors, weight, canvas)
     mirrored, other = fill.mirrored_detail(evidence.colors, weight, smooth, canvas.mirror.numpy())
     borrow = ((other - 0.1) * (1 - weight / BORROWED).clamp(0, 1)).clamp(0, 1)
     own = weight / (weight + borrow).clamp_min(1e-9)
-    return _pushed(torch.lerp(mirrored, evidence.colors, own[:, None]), weight + borrow, canvas)
+    colors, known = torch.lerp(mirrored, evidence.colors, own[:, None]), weight + borrow
+    seen = canvas.hairy & (weight > HAIR_SEEN)
+    if int(seen.sum()) >= LEAST_HAIR:
+        tone = evidence.colors[seen].median(0).values
+        blank = canvas.hairy & (known < HAIR_KNOWN)
+        colors = torch.where(blank[:, None], tone, colors)
+        known = torch.where(blank, HAIR_KNOWN, known)
+    return _pushed(colors, known, canvas)
 
 
 def _pushed(colors: Tensor, weight: Tensor, canvas: Canvas) -> Tensor:
@@ -126,6 +139,12 @@ def enlarged(change: Tensor, canvas: Canvas) -> Tensor:
     return functional.interpolate(
         masked, size=(canvas.size, canvas.size), mode="bilinear", align_corners=False
     )
+
+
+def reached(canvas: Canvas) -> Tensor:
+    """Which texels an expression can change: [T] bool."""
+    ones = torch.ones_like(canvas.moving)[None]
+    return at_texels(enlarged(ones, canvas)[0], canvas.texels.chart)[:, 0] > 0
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 from flexavatar.models.config import PRESETS, QueryLrmConfig
@@ -34,8 +35,12 @@ class TrainConfig:
     """How P is trained."""
 
     preset: Literal["tiny", "paper"] = "tiny"
-    steps: int = 12_000
-    """One person each; about four a second on two cores."""
+    encoder_weights: Path | None = None
+    """DINOv3's folder, as Hugging Face's `save_pretrained` writes it: `paper` needs it."""
+    device: str = "auto"
+    """cpu, cuda, or cuda where there is one. What is on CUDA has not been run yet."""
+    steps: int = 7_500
+    """One person each; some 0.4 s on two cores."""
     learning_rate: float = 1e-3
     """Of Adam; the paper's 3e-5 is for its sizes and days."""
     warm_up: int = 200

@@ -18,6 +18,7 @@ from flexavatar.head.flame import FlameHead
 from flexavatar.models.maps import DECIMETRE, Canvas, drive_map, picture
 from flexavatar.models.query_lrm import ChartEvidence
 from flexavatar.training.samples import BYTE, Sample, load_sample
+from flexavatar.types import to_device
 
 AHEAD = 3
 """Samples that wait."""
@@ -60,8 +61,10 @@ def orders(weights: Tensor, frames: int, seed: int, start: int = 0) -> Iterator[
 class Loader:
     """Reads samples in the order asked for, a few steps ahead."""
 
-    def __init__(self, paths: Sequence[Path], head: FlameHead, canvas: Canvas) -> None:
-        self.paths, self.head, self.canvas = paths, head, canvas
+    def __init__(
+        self, paths: Sequence[Path], head: FlameHead, canvas: Canvas, device: str = "cpu"
+    ) -> None:
+        self.paths, self.head, self.canvas, self.device = paths, head, canvas, device
 
     def ready(self, path: Path) -> Ready:
         """One person's file."""
@@ -69,7 +72,7 @@ class Loader:
         places = picture(read(sample.neutral, texels.binding) / DECIMETRE, texels.chart)
         told = (sample.colors, sample.weight, sample.mirrored, sample.base)
         colors, weight, mirrored, base = (x[None] / BYTE for x in told)
-        return Ready(
+        ready = Ready(
             sample,
             sample.images / BYTE,
             ChartEvidence(colors, weight, mirrored, base, places[None]),
@@ -77,6 +80,7 @@ class Loader:
             read(sample.off.float(), texels.binding),
             torch.stack([drive_map(moves.float(), self.canvas) for moves in sample.moves]),
         )
+        return to_device(ready, self.device)
 
     def run(self, wanted: Iterator[Order]) -> Iterator[tuple[Ready, Order]]:
         """Endless."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from flexavatar.errors import FaceError, InputError
+from flexavatar.models.config import TINY, QueryLrmConfig
 from flexavatar.training.samples import make_sample, save_sample
 
 HELD_OUT = 24
@@ -28,6 +29,7 @@ def fill_pool(
     seeds: Iterable[int],
     progress: Progress = lambda what, share: None,
     workers: int | None = None,
+    config: QueryLrmConfig = TINY,
 ) -> None:
     """Make the people that are not there yet, `workers` at once (default: a core each).
 
@@ -39,7 +41,7 @@ def fill_pool(
         return
     count = workers or os.cpu_count() or 1
     with ProcessPoolExecutor(count, get_context("spawn"), initializer=_alone) as executor:
-        jobs = [executor.submit(_make, folder, seed) for seed in missing]
+        jobs = [executor.submit(_make, folder, seed, config) for seed in missing]
         for done, job in enumerate(as_completed(jobs), 1):
             job.result()
             progress("photographing people", done / len(missing))
@@ -50,10 +52,10 @@ def _alone() -> None:
     torch.set_num_threads(1)
 
 
-def _make(folder: Path, seed: int) -> None:
+def _make(folder: Path, seed: int, config: QueryLrmConfig) -> None:
     path = path_of(folder, seed)
     try:
-        save_sample(make_sample(seed), path)
+        save_sample(make_sample(seed, config), path)
     except FaceError:
         path.touch()
 

@@ -29,7 +29,7 @@ from flexavatar.capture.track import track
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.surface import Similarity, fit_similarity, seen_from
-from flexavatar.models.config import TINY
+from flexavatar.models.config import TINY, QueryLrmConfig
 from flexavatar.models.inputs import network_images
 from flexavatar.models.maps import Canvas, canvas_of, chart_evidence, coefficients
 from flexavatar.training.people.cameras import around_camera, photo_camera
@@ -38,7 +38,7 @@ from flexavatar.training.people.face import Shot
 from flexavatar.training.people.figure import Figure
 from flexavatar.training.people.traits import draw_traits
 
-PHOTO_SIDE, TARGET_SIDE = 512, 256
+PHOTO_SIDE = 512
 COUNTS = (1, 1, 1, 2, 4)
 """How many photos a person gives; one is drawn."""
 KINDS = ("neutral", "natural", "natural", "natural", "random", "random", "anchor", "anchor")
@@ -52,7 +52,7 @@ BYTE = 255.0
 class Sample:
     """What the network is given of one person, and what it should make of it."""
 
-    images: Tensor  # [N, 3, 256, 256] uint8
+    images: Tensor  # [N, 3, S, S] uint8
     colors: Tensor  # [3, U, U] uint8 evidence
     weight: Tensor  # [1, U, U] uint8
     mirrored: Tensor  # [1, U, U] uint8
@@ -74,12 +74,15 @@ class Sample:
 NAMES = ("neutral", "natural", "random", "anchor")
 
 
-def make_sample(seed: int) -> Sample:
-    """The person of this seed. Raises FaceError when the photos show no face that can be used."""
+def make_sample(seed: int, config: QueryLrmConfig = TINY) -> Sample:
+    """The person of this seed, at the sizes of a model; pictures are as large as its input's.
+
+    Raises FaceError when the photos show no face that can be used.
+    """
     rng = np.random.default_rng((seed, 1))
     head = load_open_head()
-    canvas = canvas_of(head, TINY)
-    figure = Figure(draw_traits(seed), TINY.chart)
+    canvas = canvas_of(head, config)
+    figure = Figure(draw_traits(seed), config.chart)
     portraits = [_photo(figure, rng) for _ in range(int(rng.choice(COUNTS)))]
     placed = place(portraits, track(portraits, load_track_rig()), head)
     told = chart_evidence(gather(placed.views, canvas.texels, head.faces), placed.neutral, canvas)
@@ -90,7 +93,7 @@ def make_sample(seed: int) -> Sample:
     )
     true = torch.from_numpy(lies.inverse.apply(figure.neutral.double().numpy())).float()
     return Sample(
-        images=_bytes(network_images(portraits, TINY.image_side)),
+        images=_bytes(network_images(portraits, config.image_side)),
         colors=_bytes(told.colors[0]),
         weight=_bytes(told.weight[0]),
         mirrored=_bytes(told.mirrored[0]),
@@ -98,7 +101,7 @@ def make_sample(seed: int) -> Sample:
         neutral=placed.neutral,
         off=(true - placed.neutral).half(),
         chart=_bytes(figure.face({}).chart()),
-        **_frames(figure, placed, lies, canvas, rng),
+        **_frames(figure, placed, lies, config, rng),
     )
 
 
@@ -125,15 +128,20 @@ def _worn(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]
 
 
 def _frames(
-    figure: Figure, placed: Placed, lies: Similarity, canvas: Canvas, rng: np.random.Generator
+    figure: Figure,
+    placed: Placed,
+    lies: Similarity,
+    config: QueryLrmConfig,
+    rng: np.random.Generator,
 ) -> dict[str, Tensor]:
     """What the person looks like with other expressions and from elsewhere, by field."""
+    canvas = canvas_of(load_open_head(), config)
     head = head_of(placed.neutral, load_open_head())
     rows: list[dict[str, Tensor]] = []
     for kind in KINDS:
         weights = _weights(kind, rng)
         face, codes = figure.face(weights), figure.codes(weights)
-        camera = (around_camera if rng.uniform() < AROUND else photo_camera)(rng, TARGET_SIDE)
+        camera = (around_camera if rng.uniform() < AROUND else photo_camera)(rng, config.image_side)
         shot: Shot = face.shoot(camera)
         mine = seen_from(lies, camera)
         moved = head.pose(placed.neutral, codes).vertices - placed.neutral
@@ -164,7 +172,8 @@ def _weights(kind: str, rng: np.random.Generator) -> Mapping[str, float]:
 def _coarse(chart: Tensor, canvas: Canvas) -> Tensor:
     """[3, U, U] -> [3, W, W], means over the texels that are on the chart."""
     valid = canvas.texels.chart.valid[None].float()
-    both = functional.avg_pool2d(torch.cat((chart * valid, valid)), canvas.size // TINY.drive_side)
+    fine = canvas.size // canvas.moving.shape[-1]
+    both = functional.avg_pool2d(torch.cat((chart * valid, valid)), fine)
     return both[:3] / both[3:].clamp_min(1e-6)
 
 

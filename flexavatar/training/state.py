@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from flexavatar.errors import AssetError
 
@@ -27,8 +28,8 @@ class Average:
     def follow(self, model: nn.Module, step: int) -> None:
         """A step towards the network's weights; faster in the beginning."""
         slow = min(AVERAGED, (1 + step) / (10 + step))
-        now = [p.detach() for p in trained(model).values()]
-        torch._foreach_lerp_(list(self.values.values()), now, 1 - slow)
+        now: list[Tensor | nn.Parameter] = [p.detach() for p in trained(model).values()]
+        get_ema_multi_avg_fn(slow)(list(self.values.values()), now, step)
 
     @torch.no_grad()
     def into(self, model: nn.Module) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from flexavatar.errors import AssetError
+from flexavatar.errors import InputError
 from flexavatar.head.binding import surface_motion
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
@@ -41,7 +41,7 @@ from flexavatar.training.losses import (
 from flexavatar.training.pool import people_in
 from flexavatar.training.samples import BYTE, Sample
 from flexavatar.training.state import Average, append_line, load_state, save_state, trained
-from flexavatar.types import Camera
+from flexavatar.types import Camera, to_device
 
 Progress = Callable[[str, float], None]
 STATE, LOG = "state.safetensors", "log.jsonl"
@@ -67,16 +67,22 @@ class Trainer:
         """Raises InputError if there are no people in the folder."""
         torch.manual_seed(config.seed)
         self.config = config
-        self.head: FlameHead = load_open_head()
-        self.canvas: Canvas = canvas_of(self.head, config.model)
-        self.model = QueryLrm(config.model)
+        if config.model.encoder == "dinov3" and config.encoder_weights is None:
+            raise InputError(f"{config.preset}: expected DINOv3's folder as encoder_weights")
+        device = config.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        head, canvas = load_open_head(), canvas_of(load_open_head(), config.model)
+        self.head: FlameHead = to_device(head, device)
+        self.canvas: Canvas = to_device(canvas, device)
+        self.model = QueryLrm(config.model, config.encoder_weights).to(device)
         self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.average = Average(self.model)
         weights = trained(self.model).values()
         rate = config.learning_rate
         self.optimiser = torch.optim.Adam(weights, lr=rate, betas=(0.9, 0.98), fused=True)
         self.paths = people_in(people)
-        self.loader = Loader(self.paths, self.head, self.canvas)
+        self.loader = Loader(self.paths, head, canvas, device)
         self.valid = self.canvas.texels.chart.valid.float()
         self.valid_coarse = self.canvas.coarse.valid.float()
 
@@ -102,7 +108,7 @@ class Trainer:
         moved = chart_loss(torch.sigmoid(coarse), wanted, self.valid_coarse, config.losses)
         losses |= {"chart": chart + moved, "rest": rest_loss(told.change)}
         for i in range(config.pictures):
-            wall = torch.rand(3, generator=generator)
+            wall = torch.rand(3, generator=generator).to(truth)
             for name, loss in self.pictured(ready, told, order.frames[i], i, wall).items():
                 losses[name] = losses.get(name, 0) + loss / config.pictures
         return losses
@@ -180,8 +186,6 @@ def _all_frames(trainer: Trainer) -> Tensor:
     for path in trainer.paths:
         with safe_open(path, "pt") as file:
             rows.append((file.get_tensor("weights"), file.get_tensor("kinds")))
-    if not rows:
-        raise AssetError("training: expected people, found none")
     weights, kinds = (torch.stack(column) for column in zip(*rows, strict=True))
     return frame_weights(weights, kinds, trainer.config.adjust)
 
