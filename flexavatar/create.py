@@ -143,7 +143,8 @@ def begin(
     texels = canvas_of(head, model.config).texels
     told = tell(portraits, placed, head, model)
     found = predict(told, placed, head, model)
-    surface = Surface(found.splats.local, found.splats.colors, told.weight)
+    own = found.splats
+    surface = Surface(own.local, own.opacities, own.colors, told.weight)
     splats = first_guess(placed, texels, head, config.spacing_px, surface)
     changes = tuple(splats.of_texels(change, texels) for change in found.changes)
     return Start(splats, Learned(model, told, found.code, changes))

@@ -24,7 +24,6 @@ from flexavatar.render.mesh import render_mesh
 FEATHER_PX = 25
 BARELY = 0.05
 """Freedom of colours at the body's outline, which is seen edge-on."""
-OPAQUE = 0.97
 CULLED = 0.02
 """Opacity under which a Gaussian is not kept."""
 
@@ -100,7 +99,7 @@ def _surface_splats(surface: Surface, texels: Texels, present: Tensor) -> Splats
         texels.binding,
         surface.splats,
         surface.colors,
-        OPAQUE * present,
+        surface.opacities * present,
         free=1.0 * ((seen > 0.3) & skin & (folds < 0.3)),
         fade=1.0 * (body & skin),
         paint=torch.where(body & skin, paint.clamp_min(BARELY), paint),

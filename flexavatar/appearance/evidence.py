@@ -27,6 +27,9 @@ SHUT = 0.45
 BROW_GAP, CORNER = 0.25, 0.3
 """Shares of the way from brow to eye that are the brow's, and of the eye's width to its side."""
 
+LID, SQUARE = 0.3, 0.45
+"""Of the lids' mask from which a texel is a lid's, and weight from which it is seen squarely."""
+
 SHARPNESS = 4.0
 """Exponent on the weights across photos: near 1 averages, large takes the best photo alone."""
 
@@ -62,6 +65,12 @@ def gather(views: Sequence[View], texels: Texels, faces: Tensor) -> Evidence:
     colors = torch.stack([s.colors for s in seen])
     merged = (colors * share[..., None]).sum(0) / share.sum(0).clamp_min(1e-9)[:, None]
     return Evidence(merged, weights.amax(0))
+
+
+def trusted_lids(evidence: Evidence, texels: Texels) -> Evidence:
+    """Lids say little while the eye is open: only what faces the camera squarely is theirs."""
+    doubtful = (texels.masks["lids"] > LID) & (evidence.weight < SQUARE)
+    return Evidence(evidence.colors, torch.where(doubtful, 0.0, evidence.weight))
 
 
 def zone_map(portrait: Portrait) -> NDArray[np.uint8]:

@@ -10,7 +10,13 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from flexavatar.appearance import fill
-from flexavatar.appearance.evidence import Evidence, View, gather, surface_points
+from flexavatar.appearance.evidence import (
+    Evidence,
+    View,
+    gather,
+    surface_points,
+    trusted_lids,
+)
 from flexavatar.appearance.hair import CENTRE, Hair, ears_proper, haired, measure_hair
 from flexavatar.appearance.inner import measure_eyes, paint_inner
 from flexavatar.appearance.regions import Texels, Zone, read
@@ -20,6 +26,7 @@ from flexavatar.head.uv import texel_frames
 
 DISC = 0.62
 """Standard deviation of a disc in texel spacings: neighbours overlap without blurring."""
+OPAQUE = 0.97
 THICKNESS = 0.2
 """Of the disc's smaller radius."""
 UNDER_EYE = 0.008
@@ -47,6 +54,7 @@ class Surface:
     """Texels with their colours and how well each is known."""
 
     splats: LocalSplats
+    opacities: Tensor  # [T]
     colors: Tensor  # [T, 3]
     seen: Tensor  # [T] 0 unseen .. 1
 
@@ -65,20 +73,20 @@ def build_surface(
     colors = torch.where((texels.zones == int(Zone.SKIN))[:, None], colors, inner)
     known = ((evidence.weight * 4).clamp(0, 1) * (texels.masks["teeth"] > 0.5))[:, None]
     colors = torch.lerp(colors, evidence.colors, known)
-    return Surface(discs(texels, head, neutral), colors, evidence.weight)
+    opaque = torch.full((len(texels),), OPAQUE)
+    return Surface(discs(texels, head, neutral), opaque, colors, evidence.weight)
 
 
 def _trusted(evidence: Evidence, texels: Texels, hair: Hair) -> Evidence:
-    """Evidence that cannot be mistaken.
+    """Evidence that cannot be mistaken, of lids and of hair.
 
-    Lids say little while the eye is open: only what faces the camera squarely is theirs. Scalp seen
-    askance is only believed if it looks like hair: an ear or a cheek would smear over it.
+    Scalp seen askance is only believed if it looks like hair: an ear or a cheek would smear over
+    it.
     """
-    strict = texels.masks["lids"] > 0.3
-    doubtful = strict & (evidence.weight < 0.45)
-    foreign = ~hair.like(evidence.colors, FOREIGN)
-    doubtful |= hair.grows & (evidence.weight < ASKANCE) & foreign
-    return Evidence(evidence.colors, torch.where(doubtful, 0.0, evidence.weight))
+    sure = trusted_lids(evidence, texels)
+    foreign = ~hair.like(sure.colors, FOREIGN)
+    doubtful = hair.grows & (sure.weight < ASKANCE) & foreign
+    return Evidence(sure.colors, torch.where(doubtful, 0.0, sure.weight))
 
 
 def _mean(evidence: Evidence, mask: Tensor) -> Tensor:

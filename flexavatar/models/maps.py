@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from flexavatar.appearance import fill
-from flexavatar.appearance.evidence import Evidence, surface_points
+from flexavatar.appearance.evidence import Evidence, surface_points, trusted_lids
 from flexavatar.appearance.hair import ears_proper, haired
 from flexavatar.appearance.regions import Texels, make_texels, read
 from flexavatar.capture.spread import push_pull
@@ -86,7 +86,9 @@ def at_texels(maps: Tensor, texels: uv.Texels) -> Tensor:
 
 def chart_evidence(evidence: Evidence, neutral: Tensor, canvas: Canvas) -> ChartEvidence:
     """What the photos show of each texel, as the model is told; `neutral` [V, 3] metres."""
-    texels, weight = canvas.texels, evidence.weight
+    texels = canvas.texels
+    evidence = trusted_lids(evidence, texels)
+    weight = evidence.weight
     other = weight[canvas.mirror]
     base = _completed(evidence, canvas)
     places = read(neutral, texels.binding) / DECIMETRE
