@@ -9,15 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from flexavatar.bench import expression, portrait, rasterize, run, splats
+from flexavatar.bench import encode, expression, portrait, rasterize, run, splats
 from flexavatar.bench.measure import Row, measure, percentiles, table
 from flexavatar.cli import run as command
 from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
-from flexavatar.models import weights
 from plugin_server.server import running_server
-from tests.dynamic import install_network
+from tests.dynamic import dynamic_avatar, install_network
 from tests.service import TinyEngine, local_config
-from tests.test_engine import plain_avatar
 
 KEYS = "stage device threads gaussians width height p50_ms p95_ms p99_ms".split()
 
@@ -37,14 +35,14 @@ def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def once(stage: str, fn: Callable[[], object], **sizes: object) -> Row:
         return measure(stage, fn, **{**sizes, "runs": 1, "warm_up": 0})  # type: ignore[arg-type]
 
-    install_network(monkeypatch, tmp_path, noise=0.05)
-    for module in (rasterize, splats, portrait, expression):
+    fingerprint = install_network(monkeypatch, tmp_path, noise=0.05)
+    for module in (rasterize, splats, portrait, expression, encode):
         monkeypatch.setattr(module, "measure", once)
     monkeypatch.setattr(rasterize, "SIZES", ((500, 64),))
     monkeypatch.setattr(rasterize, "MESH_SIDE", 64)
     monkeypatch.setattr(splats, "COUNT", 512)
     for module in (portrait, expression):
-        monkeypatch.setattr(module, "portrait_avatar", plain_avatar)
+        monkeypatch.setattr(module, "portrait_avatar", lambda: dynamic_avatar(fingerprint))
     monkeypatch.setattr(portrait, "server_process", tiny_server)
     monkeypatch.setattr(portrait, "read_performance", lambda path: start)
 
@@ -66,6 +64,8 @@ def test_the_command_writes_every_stage(
         "unet",
         "drive_to_gaussians_unet",
         "frame_unet",
+        "photo_to_portrait",
+        "evidence_to_code",
         "pack16",
         "unpack16",
         "splat_delta",
@@ -74,13 +74,6 @@ def test_the_command_writes_every_stage(
     for row in rows:
         assert row["threads"] >= 1
         assert 0 < row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"]
-
-
-def test_without_weights_nothing_is_measured_of_them(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(weights, "FOLDER", tmp_path)
-    assert expression.expression_stages() == []
 
 
 def test_percentiles_and_warm_up() -> None:

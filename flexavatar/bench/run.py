@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from flexavatar.bench.encode import encode_stages
 from flexavatar.bench.expression import expression_stages
 from flexavatar.bench.measure import Row, Stage, table
 from flexavatar.bench.portrait import drive_to_client, frame_stages
@@ -19,6 +20,7 @@ STAGES: Sequence[Stage] = (
     mesh_view,
     frame_stages,
     expression_stages,
+    encode_stages,
     packed16,
     splat_delta,
     drive_to_client,

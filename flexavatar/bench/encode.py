@@ -1,0 +1,46 @@
+"""One photo to the code of a learned model."""
+
+from __future__ import annotations
+
+import torch
+
+from flexavatar.appearance.place import place
+from flexavatar.bench.measure import Row, measure
+from flexavatar.capture.portrait import PORTRAIT_SIDE
+from flexavatar.capture.rig import load_track_rig
+from flexavatar.capture.sources import read_portraits
+from flexavatar.capture.track import track
+from flexavatar.create import PRESET
+from flexavatar.demo import SHIPPED_PORTRAIT
+from flexavatar.head.open_head import load_open_head
+from flexavatar.models.predict import predict, tell
+from flexavatar.models.weights import load_query_lrm
+
+RUNS = 10
+
+
+def encode_stages() -> list[Row]:
+    """Reading a photo, and what makes a code of it."""
+    model, _ = load_query_lrm(PRESET)
+    head, data = load_open_head(), SHIPPED_PORTRAIT.read_bytes()
+    portraits = read_portraits([data], lambda what, share: None)
+    placed = place(portraits, track(portraits, load_track_rig()), head)
+    told = tell(portraits, placed, head, model)
+    actions = {
+        "photo_to_portrait": lambda: read_portraits([data], lambda what, share: None),
+        "portrait_to_place": lambda: place(portraits, track(portraits, load_track_rig()), head),
+        "place_to_evidence": lambda: tell(portraits, placed, head, model),
+        "evidence_to_code": lambda: predict(told, placed, head, model),
+    }
+    return [
+        measure(
+            stage,
+            action,
+            threads=torch.get_num_threads(),
+            width=PORTRAIT_SIDE,
+            height=PORTRAIT_SIDE,
+            runs=RUNS,
+            warm_up=2,
+        )
+        for stage, action in actions.items()
+    ]
