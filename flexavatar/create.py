@@ -13,7 +13,7 @@ from flexavatar.appearance.assemble import Splats, first_guess
 from flexavatar.appearance.place import Placed, place
 from flexavatar.appearance.refine import refine
 from flexavatar.appearance.regions import make_texels
-from flexavatar.appearance.surface import Surface, build_surface
+from flexavatar.appearance.surface import build_surface
 from flexavatar.avatar import Animator, Avatar
 from flexavatar.capture.align import align, drawn_by
 from flexavatar.capture.portrait import Portrait
@@ -26,7 +26,7 @@ from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.dynamic import Dynamic
 from flexavatar.models.maps import canvas_of, reached
-from flexavatar.models.predict import Told, predict, tell
+from flexavatar.models.predict import Told, predict, surface_of, tell
 from flexavatar.models.query_lrm import AvatarCode, QueryLrm
 from flexavatar.models.refine import refine_encoder
 from flexavatar.models.weights import load_query_lrm
@@ -143,8 +143,7 @@ def begin(
     texels = canvas_of(head, model.config).texels
     told = tell(portraits, placed, head, model)
     found = predict(told, placed, head, model)
-    own = found.splats
-    surface = Surface(own.local, own.opacities, own.colors, told.weight)
+    surface = surface_of(found, told, placed, texels, head)
     splats = first_guess(placed, texels, head, config.spacing_px, surface)
     changes = tuple(splats.of_texels(change, texels) for change in found.changes)
     return Start(splats, Learned(model, told, found.code, changes))

@@ -64,8 +64,7 @@ def build_surface(
 ) -> Surface:
     """Colours for every texel and discs that cover the surface."""
     points, normals = surface_points(neutral, texels, head.faces)
-    ears = read(ears_proper(head), texels.binding)
-    hair = measure_hair(views, read(haired(head), texels.binding), ears)
+    hair = hair_of(views, texels, head)
     evidence = _trusted(gather(views, texels, head.faces), texels, hair)
     skin_mean = _mean(evidence, texels.masks["face"])
     colors = _complete(evidence, texels, points, normals, hair)
@@ -75,6 +74,12 @@ def build_surface(
     colors = torch.lerp(colors, evidence.colors, known)
     opaque = torch.full((len(texels),), OPAQUE)
     return Surface(discs(texels, head, neutral), opaque, colors, evidence.weight)
+
+
+def hair_of(views: Sequence[View], texels: Texels, head: FlameHead) -> Hair:
+    """The person's hair over the texels."""
+    grown, ears = (read(f(head), texels.binding) for f in (haired, ears_proper))
+    return measure_hair(views, grown, ears)
 
 
 def _trusted(evidence: Evidence, texels: Texels, hair: Hair) -> Evidence:
@@ -122,9 +127,13 @@ def _complete(
     colors = torch.lerp(mirrored, evidence.colors, own[:, None])
     known = torch.maximum(evidence.weight, 0.5 * borrow)
     filled = fill.harmonic(graph, colors, known, anchor, pull)
-    hairy = hair.like(colors, HAIRY)
-    source = hair.grows & (known > 0.25) & (points[:, 1] > eyes[1] + CROWN) & hairy
-    return _papered(filled, colors, known, source, hair.grows, points).clamp(0, 1)
+    return _papered(filled, Evidence(colors, known), texels, points, hair).clamp(0, 1)
+
+
+def hair_grain(evidence: Evidence, texels: Texels, points: Tensor, hair: Hair) -> Tensor:
+    """What strands add to the hair's tone, where no photo shows any: [T, 3], 0 elsewhere."""
+    flat = hair.tone.expand_as(points)
+    return _papered(flat, evidence, texels, points, hair) - flat
 
 
 def _lid_tone(evidence: Evidence, lids: Tensor, height: Tensor) -> Tensor:
@@ -138,12 +147,12 @@ def _lid_tone(evidence: Evidence, lids: Tensor, height: Tensor) -> Tensor:
     return evidence.colors[under].median(0).values
 
 
-def _papered(
-    filled: Tensor, colors: Tensor, known: Tensor, source: Tensor, scalp: Tensor, points: Tensor
-) -> Tensor:
+def _papered(filled: Tensor, seen: Evidence, texels: Texels, points: Tensor, hair: Hair) -> Tensor:
     """Unseen hair repeats the hair that is seen, folded around the head like wallpaper."""
-    pattern = torch.nonzero(source).squeeze(1)
-    blank = torch.nonzero(scalp & (known < FAINT)).squeeze(1)
+    crown = points[texels.masks["eyes"] > 0.5].mean(0)[1] + CROWN
+    shown = hair.grows & (seen.weight > 0.25) & hair.like(seen.colors, HAIRY)
+    pattern = torch.nonzero(shown & (points[:, 1] > crown)).squeeze(1)
+    blank = torch.nonzero(hair.grows & (seen.weight < FAINT)).squeeze(1)
     if len(pattern) < 200 or len(blank) == 0:
         return filled
     around = _around(points)
@@ -151,9 +160,9 @@ def _papered(
     tree = cKDTree(torch.stack(around, -1)[pattern].numpy())
     distance, near = tree.query(folded.numpy(), k=PAPER_MEAN)
     share = torch.from_numpy(1 / (distance + 1e-2)).float()[..., None]
-    paper = (colors[pattern][torch.from_numpy(near)] * share).sum(1) / share.sum(1)
+    paper = (seen.colors[pattern][torch.from_numpy(near)] * share).sum(1) / share.sum(1)
     result = filled.clone()
-    result[blank] = torch.lerp(paper, filled[blank], (known[blank] / FAINT)[:, None])
+    result[blank] = torch.lerp(paper, filled[blank], (seen.weight[blank] / FAINT)[:, None])
     return result
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from flexavatar.appearance.evidence import View, gather
+from flexavatar.appearance.evidence import Evidence, View, gather, surface_points
 from flexavatar.appearance.place import Placed
-from flexavatar.appearance.surface import discs
+from flexavatar.appearance.regions import Texels
+from flexavatar.appearance.surface import Surface, discs, hair_grain, hair_of
 from flexavatar.capture.portrait import Portrait
 from flexavatar.head.binding import LocalSplats
 from flexavatar.head.flame import FlameHead
@@ -70,6 +71,19 @@ def predict(told: Told, placed: Placed, head: FlameHead, model: QueryLrm) -> Pre
     raw = at_texels(code.static[0], canvas.texels.chart)
     changes = changes_of(code, placed.views, placed.neutral, canvas, model)
     return Prediction(code, activate(raw, told.discs), changes)
+
+
+def surface_of(
+    found: Prediction, told: Told, placed: Placed, texels: Texels, head: FlameHead
+) -> Surface:
+    """The texels as fitting takes them; unseen hair has the grain of what is seen.
+
+    A network that minimises errors says the tone of hair that it does not see, not its strands.
+    """
+    seen, own = Evidence(told.colors, told.weight), found.splats
+    points, _ = surface_points(placed.neutral, texels, head.faces)
+    grain = hair_grain(seen, texels, points, hair_of(placed.views, texels, head))
+    return Surface(own.local, own.opacities, (own.colors + grain).clamp(0, 1), told.weight)
 
 
 def changes_of(
