@@ -140,10 +140,11 @@ def begin(
         surface = build_surface(placed.views, texels, head, placed.neutral)
         return Start(first_guess(placed, texels, head, config.spacing_px, surface), None)
     model, _ = load_query_lrm(PRESET)
-    texels = canvas_of(head, model.config).texels
+    canvas = canvas_of(head, model.config)
+    texels = canvas.texels
     told = tell(portraits, placed, head, model)
     found = predict(told, placed, head, model)
-    surface = surface_of(found, told, placed, texels, head)
+    surface = surface_of(found, told, placed, head, canvas)
     splats = first_guess(placed, texels, head, config.spacing_px, surface)
     changes = tuple(splats.of_texels(change, texels) for change in found.changes)
     return Start(splats, Learned(model, told, found.code, changes))
@@ -166,7 +167,15 @@ def _refined_quickly(
     assert own is not None
     canvas = canvas_of(load_open_head(), own.model.config)
     splats, code = refine_encoder(
-        start.splats, own.told, placed.views, own.changes, canvas, own.model, fit, progress
+        start.splats,
+        own.told,
+        own.code,
+        placed.views,
+        own.changes,
+        canvas,
+        own.model,
+        fit,
+        progress,
     )
     return _avatar(splats, placed, code)
 

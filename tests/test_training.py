@@ -16,10 +16,10 @@ from flexavatar.training.balance import anchor_weights, frame_weights
 from flexavatar.training.config import TrainConfig
 from flexavatar.training.loader import Loader, orders
 from flexavatar.training.pool import HELD_OUT, fill_pool, path_of, people_in
-from flexavatar.training.samples import KINDS, NAMES, load_sample, make_sample, save_sample
+from flexavatar.training.samples import BYTE, KINDS, NAMES, load_sample, make_sample, save_sample
 from flexavatar.training.state import trained
-from flexavatar.training.train_p import LOG, Trainer, mouth_box, rate_at, train
-from flexavatar.training.watch import Watch
+from flexavatar.training.train_p import LOG, Trainer, rate_at, train
+from flexavatar.training.watch import Watch, tried_on
 
 SEEDS = (0, HELD_OUT, HELD_OUT + 1)
 SHORT = TrainConfig(steps=4, save_every=2, frames=2, warm_up=2)
@@ -40,8 +40,9 @@ def test_people_are_the_same_for_ever(people: Path, tmp_path: Path) -> None:
     stored = load_sample(path_of(people, SEEDS[1]))
     for field in fields(stored):
         one, other = getattr(stored, field.name), getattr(again, field.name)
-        # another number of threads sums in another order: a grey level, a hundredth of a millimetre
-        atol = 1 if one.dtype == torch.uint8 else 1e-3
+        # another number of threads sums in another order: a grey level, a hundredth of a
+        # millimetre, and pixels of focal length
+        atol = 1 if one.dtype == torch.uint8 else 1e-2 if field.name == "Ks" else 1e-5
         torch.testing.assert_close(one.float(), other.float(), rtol=0, atol=atol)
     save_sample(again, tmp_path / "a.safetensors")
     assert load_sample(tmp_path / "a.safetensors").kinds.tolist() == again.kinds.tolist()
@@ -62,8 +63,7 @@ def test_a_sample_is_what_it_says(people: Path) -> None:
     assert apart < 30, "what was seen is about what is there"
 
 
-def test_the_model_sees_what_the_truth_shows(people: Path) -> None:
-    """The tracked head, painted with the true chart, drawn by the moved camera: the picture."""
+def test_before_training_it_is_the_evidence(people: Path) -> None:
     trainer = Trainer(people, SHORT)
     ready = trainer.loader.ready(path_of(people, 0))
     told = trainer.predict(ready, (0,))
@@ -74,8 +74,16 @@ def test_the_model_sees_what_the_truth_shows(people: Path) -> None:
         rtol=0,
         atol=1e-5,  # logit and back in float32
     )
-    rows, columns = mouth_box(trainer.head, ready.sample, 0)
-    assert rows.stop == 0 or (rows.stop - rows.start) < (columns.stop - columns.start) * 2
+
+
+def test_the_true_chart_on_the_tracked_head_is_the_true_picture(people: Path) -> None:
+    """What ties a sample together: the moved cameras, the driven head, the charts."""
+    trainer = Trainer(people, SHORT)
+    ready = trainer.loader.ready(path_of(people, 0))
+    tried = tried_on(trainer, ready, ready.sample.chart / BYTE)
+    assert min(t.psnr_db(t.mean) for t in tried) > 14
+    wrong = tried_on(trainer, ready, 1 - ready.sample.chart / BYTE)
+    assert all(t.psnr_db(t.mean) > t.psnr_db(w.mean) + 3 for t, w in zip(tried, wrong, strict=True))
 
 
 def test_people_that_were_made_are_not_made_again(people: Path) -> None:
@@ -157,6 +165,10 @@ def test_samples_are_made_ready_in_order(people: Path) -> None:
     loader = Loader(people_in(people), trainer.head, trainer.canvas)
     wanted = orders(torch.ones(2, 8), 2, seed=0)
     run = loader.run(wanted)
-    got = [next(run)[1] for _ in range(4)]
+    taken = [next(run) for _ in range(4)]
+    for ready, order in taken:
+        own = load_sample(loader.paths[order.person])
+        assert torch.equal(ready.sample.neutral, own.neutral)
+    got = [order for _, order in taken]
     again = orders(torch.ones(2, 8), 2, seed=0)
     assert got == [next(again) for _ in range(4)]

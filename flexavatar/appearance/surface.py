@@ -133,7 +133,9 @@ def _complete(
 def hair_grain(evidence: Evidence, texels: Texels, points: Tensor, hair: Hair) -> Tensor:
     """What strands add to the hair's tone, where no photo shows any: [T, 3], 0 elsewhere."""
     flat = hair.tone.expand_as(points)
-    return _papered(flat, evidence, texels, points, hair) - flat
+    grain = _papered(flat, evidence, texels, points, hair) - flat
+    papered = grain.abs().amax(-1, keepdim=True) > 0
+    return torch.where(papered, grain - grain.sum(0) / papered.sum().clamp_min(1), 0.0)
 
 
 def _lid_tone(evidence: Evidence, lids: Tensor, height: Tensor) -> Tensor:

@@ -19,7 +19,8 @@ def expression_stages() -> list[Row]:
     with torch.inference_mode():
         moves = animator.moves(avatar.codes)
         actions = {
-            "drive_map": lambda: expressor.drive_map(animator.moves(avatar.codes)),
+            "moves": lambda: animator.moves(avatar.codes),
+            "drive_map": lambda: expressor.drive_map(moves),
             "unet": lambda: expressor.change(moves),
         }
         rows = [

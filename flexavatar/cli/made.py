@@ -44,7 +44,7 @@ class Made(Written):
     model: Literal["query_lrm", "fit"] = "query_lrm"
     """What completes the unseen: the learned model, or nothing that was learned."""
     steps: int = 260
-    """Of fitting; 0 takes what the model says as it is."""
+    """Of fitting, unless quick; 0 takes what the model says of one photo as it is."""
 
     @property
     def config(self) -> CreateConfig:

@@ -27,8 +27,6 @@ class Train:
     """Folder of the run: state, log.jsonl, a picture of people it never saw at every checkpoint,
     and in the end the weights."""
     config: tyro.conf.OmitArgPrefixes[TrainConfig]
-    people: int = 1500
-    """How many synthetic people to learn from; about one a second on two cores."""
     pool: Path | None = None
     """Where they are kept; OUT/people if not given."""
 
@@ -38,12 +36,13 @@ class Train:
             raise AssetError('train: expected the package embreex: pip install "flexavatar[train]"')
         from flexavatar.models.weights import save_query_lrm
         from flexavatar.training.pool import HELD_OUT, fill_pool
-        from flexavatar.training.train_p import train
+        from flexavatar.training.train_p import checked_device, train
         from flexavatar.training.watch import Watch
 
+        checked_device(self.config.device)
         pool = self.pool or self.out / "people"
         with progress_bar("people") as report:
-            seeds = range(HELD_OUT + self.people)
+            seeds = range(HELD_OUT + self.config.people)
             fill_pool(pool, seeds, report, config=self.config.model)
         self.out.mkdir(parents=True, exist_ok=True)
         with progress_bar("training") as report:

@@ -130,9 +130,9 @@ def drive_map(moves: Tensor, canvas: Canvas) -> Tensor:
 
 
 def coefficients(codes: FlameCodes) -> Tensor:
-    """An expression as raw numbers, for comparison with the driving map: [114]."""
+    """Expressions as raw numbers, for comparison with the driving map: [..., 129]."""
     own = (codes.expression, codes.jaw_pose, codes.leye_pose, codes.reye_pose)
-    return torch.cat((*own, codes.neck_pose * 0, codes.eyelids), -1)
+    return torch.cat((*own, codes.eyelids, codes.correctives), -1)
 
 
 def enlarged(change: Tensor, canvas: Canvas) -> Tensor:

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from flexavatar.appearance.evidence import Evidence, View, gather, surface_points
+from flexavatar.appearance.evidence import (
+    Evidence,
+    View,
+    gather,
+    surface_points,
+    trusted_lids,
+)
 from flexavatar.appearance.place import Placed
-from flexavatar.appearance.regions import Texels
 from flexavatar.appearance.surface import Surface, discs, hair_grain, hair_of
 from flexavatar.capture.portrait import Portrait
 from flexavatar.head.binding import LocalSplats
@@ -52,7 +57,7 @@ class Prediction:
 def tell(portraits: Sequence[Portrait], placed: Placed, head: FlameHead, model: QueryLrm) -> Told:
     """Portraits and where they show the head -> the model's inputs."""
     canvas = canvas_of(head, model.config)
-    seen = gather(placed.views, canvas.texels, head.faces)
+    seen = trusted_lids(gather(placed.views, canvas.texels, head.faces), canvas.texels)
     told = chart_evidence(seen, placed.neutral, canvas) if model.config.evidence else None
     return Told(
         network_images(portraits, model.config.image_side),
@@ -74,13 +79,14 @@ def predict(told: Told, placed: Placed, head: FlameHead, model: QueryLrm) -> Pre
 
 
 def surface_of(
-    found: Prediction, told: Told, placed: Placed, texels: Texels, head: FlameHead
+    found: Prediction, told: Told, placed: Placed, head: FlameHead, canvas: Canvas
 ) -> Surface:
     """The texels as fitting takes them; unseen hair has the grain of what is seen.
 
     A network that minimises errors says the tone of hair that it does not see, not its strands.
     """
-    seen, own = Evidence(told.colors, told.weight), found.splats
+    known = torch.maximum(told.weight, 0.5 * told.weight[canvas.mirror])
+    seen, own, texels = Evidence(told.colors, known), found.splats, canvas.texels
     points, _ = surface_points(placed.neutral, texels, head.faces)
     grain = hair_grain(seen, texels, points, hair_of(placed.views, texels, head))
     return Surface(own.local, own.opacities, (own.colors + grain).clamp(0, 1), told.weight)

@@ -28,8 +28,8 @@ COLOR = slice(7, 10)
 DRIVE_CHANNELS = 3
 DRIVE_UNIT = 0.01
 """Metres that a driving map's 1 stands for: expressions move skin by about that."""
-COEFFICIENTS = 114
-"""Numbers of an expression: 100 expression, jaw 3, gaze 2 x 3, neck 3, eyelids 2."""
+COEFFICIENTS = 129
+"""Numbers of an expression: 100 expression, jaw 3, gaze 2 x 3, eyelids 2, correctives 18."""
 TOLD = 11
 """Channels of evidence: colours 3, weight 1, completed colours 3, weight mirrored 1, places 3."""
 

@@ -30,6 +30,7 @@ RATE = 3e-4
 def refine_encoder(
     splats: Splats,
     told: Told,
+    code: AvatarCode,
     views: Sequence[View],
     changes: Sequence[Tensor],
     canvas: Canvas,
@@ -39,7 +40,9 @@ def refine_encoder(
 ) -> tuple[Splats, AvatarCode]:
     """The same Gaussians as a network says them that has seen this person for a few steps.
 
-    Only Gaussians of texels change; `changes` [G, 14] are what expressions add in each photo.
+    Only Gaussians of texels change; `changes` [G, 14] are what expressions add in each photo. They
+    belong to the F_id of `code`, which the refined code keeps: the UNet is frozen, and so is what
+    it was given.
     """
     own = splats.cells >= 0
     rows = canvas.texels.rows_of(splats.cells[own])
@@ -50,10 +53,15 @@ def refine_encoder(
     still = values_of(splats.local, splats.opacities, splats.colors)
     mouth = (canvas.texels.zones == int(Zone.MOUTH))[:, None]
 
-    def encode(values: Mapping[str, Tensor]) -> tuple[AvatarCode, TexelSplats]:
-        code = functional_call(model, dict(values), (told.images, told.evidence))
-        raw = at_texels(code.static[0], canvas.texels.chart)
-        return code, activate(torch.where(mouth, raw.detach(), raw), told.discs)
+    said = activate(at_texels(code.static[0], canvas.texels.chart), told.discs).colors[rows]
+    grain = splats.colors[own] - said  # what was added to what the network says stays added
+
+    def encode(values: Mapping[str, Tensor]) -> tuple[Tensor, TexelSplats]:
+        static = functional_call(model, dict(values), (told.images, told.evidence)).static
+        raw = at_texels(static[0], canvas.texels.chart)
+        texels = activate(torch.where(mouth, raw.detach(), raw), told.discs)
+        colors = texels.colors.index_add(0, rows, grain).clamp(0, 1)
+        return static, replace(texels, colors=colors)
 
     def decode(values: Mapping[str, Tensor], view: int) -> Gaussians:
         texels = encode(values)[1]
@@ -68,8 +76,8 @@ def refine_encoder(
     targets = [target_of(view, view.sits_with(views[0])) for view in views]
     fitted = fit(decode, parameters, targets, config, None, progress)
     with torch.no_grad():
-        code, texels = encode(fitted)
-    return _with_texels(splats, texels, own, rows), code
+        static, texels = encode(fitted)
+    return _with_texels(splats, texels, own, rows), replace(code, static=static)
 
 
 def _with_texels(splats: Splats, texels: TexelSplats, own: Tensor, rows: Tensor) -> Splats:

@@ -18,7 +18,7 @@ Shown = NDArray[np.float32]
 @torch.no_grad()
 def draw_on_grey(gaussians: Gaussians, camera: Camera) -> Shown:
     """Gaussians as the camera sees them, over mid grey."""
-    rgba = rasterize(gaussians, camera).rgba.clamp(0, 1).numpy()
+    rgba = rasterize(gaussians, camera).rgba.clamp(0, 1).cpu().numpy()
     return premultiplied_on_grey(rgba[..., :3], rgba[..., 3])
 
 

@@ -13,9 +13,12 @@ from torch import Tensor
 
 from flexavatar.appearance.regions import read
 from flexavatar.appearance.surface import discs
+from flexavatar.errors import InputError
+from flexavatar.head.arkit import arkit_vector_to_flame
+from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import LocalSplats
 from flexavatar.head.flame import FlameHead
-from flexavatar.models.maps import DECIMETRE, Canvas, drive_map, picture
+from flexavatar.models.maps import DECIMETRE, Canvas, coefficients, drive_map, picture
 from flexavatar.models.query_lrm import ChartEvidence
 from flexavatar.training.samples import BYTE, Sample, load_sample
 from flexavatar.types import to_device
@@ -34,6 +37,7 @@ class Ready:
     discs: LocalSplats  # T
     off: Tensor  # [T, 3] metres
     drives: Tensor  # [F, 3, W, W]
+    numbers: Tensor  # [F, N] the same expressions as coefficients
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,11 @@ class Loader:
         self.paths, self.head, self.canvas, self.device = paths, head, canvas, device
 
     def ready(self, path: Path) -> Ready:
-        """One person's file."""
+        """One person's file. Raises InputError for one of another model's sizes."""
         sample, texels = load_sample(path), self.canvas.texels
+        if (side := sample.base.shape[-1]) != self.canvas.size:
+            raise InputError(f"{path}: expected a chart of {self.canvas.size} texels, got {side}")
+        codes = arkit_vector_to_flame(sample.weights, load_arkit_basis(self.head))
         places = picture(read(sample.neutral, texels.binding) / DECIMETRE, texels.chart)
         told = (sample.colors, sample.weight, sample.mirrored, sample.base)
         colors, weight, mirrored, base = (x[None] / BYTE for x in told)
@@ -79,11 +86,13 @@ class Loader:
             discs(texels, self.head, sample.neutral),
             read(sample.off.float(), texels.binding),
             torch.stack([drive_map(moves.float(), self.canvas) for moves in sample.moves]),
+            coefficients(codes),
         )
         return to_device(ready, self.device)
 
     def run(self, wanted: Iterator[Order]) -> Iterator[tuple[Ready, Order]]:
         """Endless."""
+        # one thread beside those of the step: together they would stand in each other's way
         with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as executor:
             waiting = [
                 (executor.submit(self.ready, self.paths[o.person]), o)

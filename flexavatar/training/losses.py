@@ -44,6 +44,12 @@ def chart_loss(shown: Tensor, true: Tensor, valid: Tensor, config: LossConfig) -
     return loss
 
 
+def coarsened(colors: Tensor, valid: Tensor, fine: int) -> Tensor:
+    """Means over the texels that are on the chart: [B, 3, U, U], [U, U] -> [B, 3, W, W]."""
+    share = functional.avg_pool2d(valid[None, None], fine)
+    return functional.avg_pool2d(colors * valid, fine) / share.clamp_min(1e-6)
+
+
 def static_losses(raw: Tensor, off: Tensor) -> dict[str, Tensor]:
     """On G_st: raw maps at texels [T, 14], true offsets [T, 3] metres."""
     position, _, scale, _, _ = raw.split(list(CHANNELS.values()), -1)

@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from flexavatar.errors import FaceError, InputError
@@ -42,9 +43,13 @@ def fill_pool(
     count = workers or os.cpu_count() or 1
     with ProcessPoolExecutor(count, get_context("spawn"), initializer=_alone) as executor:
         jobs = [executor.submit(_make, folder, seed, config) for seed in missing]
-        for done, job in enumerate(as_completed(jobs), 1):
-            job.result()
-            progress("photographing people", done / len(missing))
+        try:
+            for done, job in enumerate(as_completed(jobs), 1):
+                job.result()
+                progress("photographing people", done / len(missing))
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _alone() -> None:
@@ -56,20 +61,24 @@ def _make(folder: Path, seed: int, config: QueryLrmConfig) -> None:
     path = path_of(folder, seed)
     try:
         save_sample(make_sample(seed, config), path)
-    except FaceError:
+    except (FaceError, np.linalg.LinAlgError):
         path.touch()
 
 
-def people_in(folder: Path, held_out: bool = False) -> list[Path]:
-    """Files of the usable people, by seed. Raises InputError if there are none."""
-    found = list(_usable(folder, held_out))
+def people_in(folder: Path, held_out: bool = False, most: int | None = None) -> list[Path]:
+    """Files of the usable people, by seed; of the first `most` seeds that are trained on.
+
+    Raises InputError if there are none.
+    """
+    end = HELD_OUT + most if most is not None else None
+    found = [path for seed, path in _usable(folder, held_out) if end is None or seed < end]
     if not found:
         raise InputError(f"{folder}: expected synthetic people, found none")
     return found
 
 
-def _usable(folder: Path, held_out: bool) -> Iterator[Path]:
+def _usable(folder: Path, held_out: bool) -> Iterator[tuple[int, Path]]:
     for path in sorted(folder.glob("person_*.safetensors")):
         seed = int(path.stem.removeprefix("person_"))
         if (seed < HELD_OUT) == held_out and path.stat().st_size:
-            yield path
+            yield seed, path

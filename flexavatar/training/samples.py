@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.nn import functional
 
 from flexavatar.appearance.evidence import gather
 from flexavatar.appearance.place import Placed, place
@@ -31,7 +30,8 @@ from flexavatar.head.open_head import load_open_head
 from flexavatar.head.surface import Similarity, fit_similarity, seen_from
 from flexavatar.models.config import TINY, QueryLrmConfig
 from flexavatar.models.inputs import network_images
-from flexavatar.models.maps import Canvas, canvas_of, chart_evidence, coefficients
+from flexavatar.models.maps import Canvas, canvas_of, chart_evidence
+from flexavatar.training.losses import coarsened
 from flexavatar.training.people.cameras import around_camera, photo_camera
 from flexavatar.training.people.expressions import ANCHORS, natural_weights, random_weights
 from flexavatar.training.people.face import Shot
@@ -61,7 +61,6 @@ class Sample:
     off: Tensor  # [V, 3] float16 metres from there to the true head at rest
     chart: Tensor  # [3, U, U] uint8 the true colours at rest
     moves: Tensor  # [F, V, 3] float16 metres: the tracked head driven by each frame's codes
-    numbers: Tensor  # [F, 114] the same codes
     weights: Tensor  # [F, 52] ARKit
     kinds: Tensor  # [F] int64, places in KINDS' names
     charts: Tensor  # [F, 3, W, W] uint8 true colours
@@ -148,7 +147,6 @@ def _frames(
         rows.append(
             {
                 "moves": moved.half(),
-                "numbers": coefficients(codes),
                 "weights": torch.tensor([weights.get(name, 0.0) for name in ARKIT_NAMES]),
                 "kinds": torch.tensor(NAMES.index(kind)),
                 "charts": _bytes(_coarse(face.chart(), canvas)),
@@ -171,10 +169,8 @@ def _weights(kind: str, rng: np.random.Generator) -> Mapping[str, float]:
 
 def _coarse(chart: Tensor, canvas: Canvas) -> Tensor:
     """[3, U, U] -> [3, W, W], means over the texels that are on the chart."""
-    valid = canvas.texels.chart.valid[None].float()
-    fine = canvas.size // canvas.moving.shape[-1]
-    both = functional.avg_pool2d(torch.cat((chart * valid, valid)), fine)
-    return both[:3] / both[3:].clamp_min(1e-6)
+    valid = canvas.texels.chart.valid.float()
+    return coarsened(chart[None], valid, canvas.size // canvas.moving.shape[-1])[0]
 
 
 def _bytes(values: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -16,6 +16,8 @@ from flexavatar.errors import AssetError
 
 AVERAGED = 0.999
 """How slowly the averaged weights follow."""
+MOMENTS = ("exp_avg", "exp_avg_sq")
+KINDS = ("model", "average", *MOMENTS)
 
 
 class Average:
@@ -51,7 +53,7 @@ def save_state(
     for name, p in trained(model).items():
         tensors[f"model/{name}"] = p.detach()
         tensors[f"average/{name}"] = average.values[name]
-        for key in ("exp_avg", "exp_avg_sq"):
+        for key in MOMENTS:
             tensors[f"{key}/{name}"] = optimiser.state[p][key]
     part = path.with_suffix(".part")
     packed = {k: v.contiguous().cpu() for k, v in tensors.items()}
@@ -61,18 +63,23 @@ def save_state(
 
 def load_state(path: Path, model: nn.Module, average: Average, optimiser: torch.optim.Adam) -> int:
     """Go on from where `save_state` was; returns the step. Raises AssetError for another model."""
-    with safe_open(path, "pt") as file:
-        step = int(json.loads(file.metadata()["run"])["step"])
-        tensors = {key: file.get_tensor(key) for key in file.keys()}
+    try:
+        with safe_open(path, "pt") as file:
+            step = int(json.loads((file.metadata() or {})["run"])["step"])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        raise AssetError(f"{path}: expected the state of a training run ({error})") from None
     wanted = trained(model)
-    if {k.removeprefix("model/") for k in tensors if k.startswith("model/")} != set(wanted):
+    sizes = {f"{kind}/{name}": p.shape for name, p in wanted.items() for kind in KINDS}
+    if {key: value.shape for key, value in tensors.items()} != sizes:
         raise AssetError(f"{path}: expected a run of this model, got another's")
     with torch.no_grad():
         for name, p in wanted.items():
             p.copy_(tensors[f"model/{name}"])
             average.values[name].copy_(tensors[f"average/{name}"])
-            moments = {key: tensors[f"{key}/{name}"].to(p) for key in ("exp_avg", "exp_avg_sq")}
-            optimiser.state[p] = {"step": torch.tensor(float(step)), **moments}
+            # the fused step goes through memory as it lies: strides must be the parameter's
+            moments = {k: torch.empty_like(p).copy_(tensors[f"{k}/{name}"]) for k in MOMENTS}
+            optimiser.state[p] = {"step": torch.tensor(float(step), device=p.device), **moments}
     return step
 
 

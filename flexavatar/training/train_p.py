@@ -33,6 +33,7 @@ from flexavatar.training.losses import (
     MOUTH_PAD,
     Picture,
     chart_loss,
+    coarsened,
     picture_losses,
     rest_loss,
     static_losses,
@@ -67,11 +68,7 @@ class Trainer:
         """Raises InputError if there are no people in the folder."""
         torch.manual_seed(config.seed)
         self.config = config
-        if config.model.encoder == "dinov3" and config.encoder_weights is None:
-            raise InputError(f"{config.preset}: expected DINOv3's folder as encoder_weights")
-        device = config.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = checked_device(config.device)
         head, canvas = load_open_head(), canvas_of(load_open_head(), config.model)
         self.head: FlameHead = to_device(head, device)
         self.canvas: Canvas = to_device(canvas, device)
@@ -81,16 +78,18 @@ class Trainer:
         weights = trained(self.model).values()
         rate = config.learning_rate
         self.optimiser = torch.optim.Adam(weights, lr=rate, betas=(0.9, 0.98), fused=True)
-        self.paths = people_in(people)
+        self.paths = people_in(people, most=config.people)
         self.loader = Loader(self.paths, head, canvas, device)
         self.valid = self.canvas.texels.chart.valid.float()
-        self.valid_coarse = self.canvas.coarse.valid.float()
+        whole = functional.avg_pool2d(self.valid[None], config.model.fine)[0]
+        self.valid_coarse = self.canvas.coarse.valid.float() * (whole > 0)
 
     def predict(self, ready: Ready, frames: tuple[int, ...]) -> Predicted:
         """Encode a person and drive them."""
-        code = self.model.encode(ready.images, ready.evidence)
+        told = ready.evidence if self.config.model.evidence else None
+        code = self.model.encode(ready.images, told)
         picked = list(frames)
-        drive = ready.drives if self.config.drive == "map" else ready.sample.numbers
+        drive = ready.drives if self.config.drive == "map" else ready.numbers
         change = self.model.dynamic(code, drive[picked]) * self.canvas.moving
         raw = at_texels(code.static[0], self.canvas.texels.chart)
         return Predicted(code, raw, change)
@@ -103,7 +102,8 @@ class Trainer:
         losses = static_losses(told.raw, ready.off)
         truth = sample.chart[None] / BYTE
         chart = chart_loss(torch.sigmoid(still), truth, self.valid, config.losses)
-        coarse = functional.avg_pool2d(still, config.model.fine) + told.change[:, COLOR]
+        coarse = coarsened(torch.sigmoid(still), self.valid, config.model.fine)
+        coarse = torch.logit(coarse, eps=1e-3) + told.change[:, COLOR]
         wanted = sample.charts[list(order.frames)] / BYTE
         moved = chart_loss(torch.sigmoid(coarse), wanted, self.valid_coarse, config.losses)
         losses |= {"chart": chart + moved, "rest": rest_loss(told.change)}
@@ -142,6 +142,13 @@ class Trainer:
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
 
+def checked_device(device: str) -> str:
+    """The same name. Raises InputError where there is no such device."""
+    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
+        raise InputError(f"device: expected cpu, or cuda where there is one, got {device!r}")
+    return device
+
+
 def train(
     people: Path,
     out: Path,
@@ -149,7 +156,9 @@ def train(
     progress: Progress = lambda what, share: None,
     watch: Callable[[Trainer, int], Mapping[str, float]] = lambda trainer, step: {},
 ) -> Trainer:
-    """Train until `steps`, going on from `out` if a run of this preset is there.
+    """Train until `steps`, going on from `out` if a run of this model is there.
+
+    It is the caller's to go on with the same people and settings.
 
     `watch` is called at every checkpoint; what it returns is logged with the losses' means.
     Raises InputError without people, AssetError if `out` holds another model's run.
@@ -161,18 +170,19 @@ def train(
         start = load_state(out / STATE, trainer.model, trainer.average, trainer.optimiser)
     weights = _all_frames(trainer)
     wanted = orders(weights, config.frames, config.seed, start)
-    began, total = time.perf_counter(), dict[str, float]()
+    began, total = time.perf_counter(), dict[str, list[float]]()
     for number, (ready, order) in enumerate(trainer.loader.run(wanted), start):
         if number >= config.steps:
             break
         for name, value in trainer.step(ready, order, number).items():
-            total[name] = total.get(name, 0.0) + value / config.save_every
+            total.setdefault(name, []).append(value)
         progress("training", (number + 1) / config.steps)
         if (number + 1) % config.save_every == 0 or number + 1 == config.steps:
             rest = (trainer.model, trainer.average, trainer.optimiser)
             save_state(out / STATE, *rest, number + 1)
             spent = (time.perf_counter() - began) / (number + 1 - start)
-            line = {"step": float(number + 1), "seconds_a_step": spent, **total}
+            means = {name: sum(values) / len(values) for name, values in total.items()}
+            line = {"step": float(number + 1), "seconds_a_step": spent, **means}
             append_line(out / LOG, {**line, **watch(trainer, number + 1)})
             total = {}
     return trainer

@@ -16,11 +16,12 @@ from flexavatar.formats.picture import to_bytes, write_picture
 from flexavatar.head.binding import surface_motion
 from flexavatar.models.maps import TexelSplats, activate, at_texels, changed
 from flexavatar.models.query_lrm import COLOR
-from flexavatar.render.backdrop import GREY, draw_on_grey
+from flexavatar.render.backdrop import GREY, draw_on_grey, premultiplied_on_grey
 from flexavatar.training.loader import Ready
 from flexavatar.training.losses import gaussians_of
 from flexavatar.training.pool import people_in
 from flexavatar.training.samples import BYTE, NAMES
+from flexavatar.training.state import trained
 from flexavatar.training.train_p import Trainer, camera_of, mouth_box, true_picture
 
 PEOPLE = 12
@@ -58,12 +59,14 @@ class Watch:
     @torch.no_grad()
     def __call__(self, trainer: Trainer, step: int) -> dict[str, float]:
         """Figures by name; writes `step_N.png`."""
-        own = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+        own = {name: p.detach().clone() for name, p in trained(trainer.model).items()}
         trainer.average.into(trainer.model)
-        mean = mean_chart(trainer)
-        tried = [tried_on(trainer, trainer.loader.ready(path), mean) for path in self.paths]
-        for name, p in trainer.model.named_parameters():
-            p.copy_(own[name])
+        mean = mean_chart(trainer).to(trainer.valid)
+        try:
+            tried = [tried_on(trainer, trainer.loader.ready(path), mean) for path in self.paths]
+        finally:
+            for name, p in trained(trainer.model).items():
+                p.copy_(own[name])
         rows = [np.concatenate([_column(t) for t in person], 1) for person in tried[:PICTURED]]
         write_picture(self.out / f"step_{step:06d}.png", to_bytes(np.concatenate(rows)))
         return figures([t for person in tried for t in person])
@@ -76,9 +79,8 @@ def figures(tried: list[Tried]) -> dict[str, float]:
     found = {n: float(np.mean([t.psnr_db(t.shown) for t in g])) for n, g in groups.items() if g}
     found["psnr_plain_db"] = float(np.mean([t.psnr_db(t.plain) for t in tried]))
     found["psnr_mean_db"] = float(np.mean([t.psnr_db(t.mean) for t in tried]))
-    boxes = [(t, t.shown[t.mouth], t.true[t.mouth]) for t in tried if t.mouth[0].stop]
-    found["psnr_mouth_db"] = float(np.mean([psnr_db(a, b) for _, a, b in boxes]))
-    return found
+    mouths = [psnr_db(t.shown[t.mouth], t.true[t.mouth]) for t in tried if t.true[t.mouth].size]
+    return found | ({"psnr_mouth_db": float(np.mean(mouths))} if mouths else {})
 
 
 def mean_chart(trainer: Trainer) -> Tensor:
@@ -105,7 +107,7 @@ def tried_on(trainer: Trainer, ready: Ready, mean: Tensor) -> list[Tried]:
         moved = changed(splats, told.at(frame, trainer.canvas))
         box = mouth_box(trainer.head, sample, frame)
         true = true_picture(sample, frame, box)
-        grey = (true.rgb + (1 - true.cover[..., None]) * GREY).numpy()
+        grey = premultiplied_on_grey(true.rgb.cpu().numpy(), true.cover.cpu().numpy())
         all_of = (plain, usual, moved)
         before, average, after = (_drawn(trainer, ready, frame, splats) for splats in all_of)
         turned = float(camera_of(sample, frame).viewmat[2, 2]) > -0.5
