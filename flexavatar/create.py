@@ -20,13 +20,13 @@ from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.rig import load_track_rig
 from flexavatar.capture.sources import Source, read_portraits
 from flexavatar.capture.track import Track, track
-from flexavatar.errors import FaceError
+from flexavatar.errors import FaceError, InputError
 from flexavatar.fit import FitConfig
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.dynamic import Dynamic
 from flexavatar.models.maps import canvas_of, reached
-from flexavatar.models.predict import Told, predict, surface_of, tell
+from flexavatar.models.predict import Told, entrusted, predict, surface_of, tell
 from flexavatar.models.query_lrm import AvatarCode, QueryLrm
 from flexavatar.models.refine import refine_encoder
 from flexavatar.models.weights import load_query_lrm
@@ -56,8 +56,11 @@ class CreateConfig:
     """Of fitting; about nine a second on two cores."""
     rough_steps: int = 48
     """Of the fit that several photos are aligned with, before the one that counts."""
-    quick_steps: int = 20
-    """Of fitting when `quick`: of the model's own parameters, if there is a model."""
+    quick_steps: int = 30
+    """Of fitting, when `quick`."""
+    fitted: Literal["splats", "network"] = "splats"
+    """What is fitted: every Gaussian, or, the paper's quick way, the model's own parameters; 20
+    steps of that take as long and come less close."""
     seed: int = 0
     """Of the fit's changing backgrounds."""
 
@@ -109,7 +112,7 @@ def _build(portraits: Sequence[Portrait], config: CreateConfig, progress: Progre
         placed = place(portraits, _aligned(portraits, tracked, rough, progress), head)
         start = begin(portraits, placed, head, config)
     fit = FitConfig(steps=config.quick_steps if config.quick else config.steps, seed=config.seed)
-    refined = _refined_quickly if config.quick and start.learned else _fitted
+    refined = _network_fitted if config.fitted == "network" else _fitted
     return refined(start, placed, fit, lambda share: progress("fitting", 0.3 + 0.7 * share))
 
 
@@ -137,14 +140,15 @@ def begin(
     """The first guess of every Gaussian: by the learned model, or by completing what is seen."""
     if config.model == "fit":
         texels = make_texels(head, config.texels)
-        surface = build_surface(placed.views, texels, head, placed.neutral)
-        return Start(first_guess(placed, texels, head, config.spacing_px, surface), None)
+        painted = build_surface(placed.views, texels, head, placed.neutral)
+        return Start(first_guess(placed, texels, head, config.spacing_px, painted), None)
     model, _ = load_query_lrm(PRESET)
     canvas = canvas_of(head, model.config)
     texels = canvas.texels
     told = tell(portraits, placed, head, model)
     found = predict(told, placed, head, model)
-    surface = surface_of(found, told, placed, head, canvas)
+    painted = build_surface(placed.views, texels, head, placed.neutral)
+    surface = surface_of(found, told, placed, head, canvas, painted)
     splats = first_guess(placed, texels, head, config.spacing_px, surface)
     changes = tuple(splats.of_texels(change, texels) for change in found.changes)
     return Start(splats, Learned(model, told, found.code, changes))
@@ -159,12 +163,13 @@ def _fitted(
     return _avatar(splats, placed, start.learned and start.learned.code)
 
 
-def _refined_quickly(
+def _network_fitted(
     start: Start, placed: Placed, fit: FitConfig, progress: Callable[[float], None]
 ) -> Avatar:
-    """The model's own parameters are fitted for a few steps."""
+    """The model's own parameters are fitted for a few steps. Raises InputError without a model."""
     own = start.learned
-    assert own is not None
+    if own is None:
+        raise InputError("fitted: expected a learned model where its parameters are to be fitted")
     canvas = canvas_of(load_open_head(), own.model.config)
     splats, code = refine_encoder(
         start.splats,
@@ -188,8 +193,8 @@ def _avatar(splats: Splats, placed: Placed, code: AvatarCode | None) -> Avatar:
         return Avatar(placed.neutral, *own, *first, splats.lids)
     model, weights = load_query_lrm(PRESET)
     canvas = canvas_of(load_open_head(), model.config)
-    moves = splats.of_texels(reached(canvas)[:, None].float(), canvas.texels)[:, 0] > 0
-    moving = moves.nonzero().squeeze(1)
+    mine = (reached(canvas) & entrusted(canvas))[:, None].float()
+    moving = (splats.of_texels(mine, canvas.texels)[:, 0] > 0).nonzero().squeeze(1)
     dynamic = Dynamic(code.identity[0], moving, splats.cells[moving], PRESET, weights)
     return Avatar(placed.neutral, *own, *first, splats.lids, "query_lrm", dynamic)
 

@@ -16,6 +16,7 @@ from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.rig import load_track_rig
 from flexavatar.capture.track import track
 from flexavatar.create import CreateConfig, Learned, Start, avatar_of, begin
+from flexavatar.errors import InputError
 from flexavatar.fit import FitConfig
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.config import TINY
@@ -150,6 +151,12 @@ def test_refining_the_encoder_comes_closer_and_keeps_the_rest(
             shown = rasterize(drawn, view.camera).rgba[..., :3]
         errors.append(float((shown - wanted).abs()[inside].mean()))
     assert errors[1] < errors[0]
+
+
+def test_without_a_model_its_parameters_cannot_be_fitted(portrait: Portrait) -> None:
+    config = CreateConfig(model="fit", fitted="network", steps=1)
+    with pytest.raises(InputError, match="expected a learned model"):
+        avatar_of([portrait], config)
 
 
 def test_without_the_model_nothing_changes_with_the_expression(portrait: Portrait) -> None:

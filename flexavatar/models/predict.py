@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from flexavatar.appearance.evidence import (
+    LID,
     Evidence,
     View,
     gather,
@@ -16,6 +17,7 @@ from flexavatar.appearance.evidence import (
     trusted_lids,
 )
 from flexavatar.appearance.place import Placed
+from flexavatar.appearance.regions import Zone
 from flexavatar.appearance.surface import Surface, discs, hair_grain, hair_of
 from flexavatar.capture.portrait import Portrait
 from flexavatar.head.binding import LocalSplats
@@ -32,6 +34,9 @@ from flexavatar.models.maps import (
     enlarged,
 )
 from flexavatar.models.query_lrm import AvatarCode, ChartEvidence, QueryLrm
+
+SURE = 3.0
+"""Times the weight of its evidence that a texel is the photo's, up to the whole of it."""
 
 
 @dataclass(frozen=True)
@@ -78,18 +83,46 @@ def predict(told: Told, placed: Placed, head: FlameHead, model: QueryLrm) -> Pre
     return Prediction(code, activate(raw, told.discs), changes)
 
 
-def surface_of(
-    found: Prediction, told: Told, placed: Placed, head: FlameHead, canvas: Canvas
-) -> Surface:
-    """The texels as fitting takes them; unseen hair has the grain of what is seen.
+def entrusted(canvas: Canvas) -> Tensor:
+    """Texels that are the model's to say: [T] bool.
 
-    A network that minimises errors says the tone of hair that it does not see, not its strands.
+    Eyes, lids and mouth are painted better from the photo: the small network blurs irises and
+    teeth, and its lips hide them.
+    """
+    texels = canvas.texels
+    folds = torch.maximum(texels.masks["lids"], texels.masks["lips"])
+    return (texels.zones == int(Zone.SKIN)) & (folds < LID)
+
+
+def surface_of(
+    found: Prediction,
+    told: Told,
+    placed: Placed,
+    head: FlameHead,
+    canvas: Canvas,
+    painted: Surface,
+) -> Surface:
+    """The texels as fitting takes them: what is seen is `painted`, the rest is the model's.
+
+    Unseen hair has the grain of what is seen: a network that minimises errors says the tone of
+    hair that it does not see, not its strands.
     """
     known = torch.maximum(told.weight, 0.5 * told.weight[canvas.mirror])
     seen, own, texels = Evidence(told.colors, known), found.splats, canvas.texels
     points, _ = surface_points(placed.neutral, texels, head.faces)
     grain = hair_grain(seen, texels, points, hair_of(placed.views, texels, head))
-    return Surface(own.local, own.opacities, (own.colors + grain).clamp(0, 1), told.weight)
+    share = (entrusted(canvas) * (1 - SURE * painted.seen).clamp(0, 1))[:, None]
+
+    def blended(said: Tensor, other: Tensor) -> Tensor:
+        return torch.lerp(other, said, share)
+
+    pairs = zip(vars(own.local).values(), vars(painted.splats).values(), strict=True)
+    return Surface(
+        LocalSplats(*(blended(said, other) for said, other in pairs)),
+        blended(own.opacities[:, None], painted.opacities[:, None])[:, 0],
+        blended((own.colors + grain).clamp(0, 1), painted.colors),
+        painted.seen,
+    )
 
 
 def changes_of(
@@ -98,4 +131,5 @@ def changes_of(
     """dG at the texels for each photo's expression: [T, 14] each."""
     drives = [drive_map(view.motion.vertices - neutral, canvas) for view in views]
     large = enlarged(model.dynamic(code, torch.stack(drives)), canvas)
-    return tuple(at_texels(change, canvas.texels.chart) for change in large)
+    mine = entrusted(canvas)[:, None]
+    return tuple(at_texels(change, canvas.texels.chart) * mine for change in large)
