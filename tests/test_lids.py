@@ -38,6 +38,12 @@ from flexavatar.types import FlameCodes
 SHUT_BOTH = {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}
 
 
+@pytest.fixture(scope="session")
+def avatar(avatar: Avatar) -> Avatar:
+    """The sample, with nothing but lids to change its opacities."""
+    return replace(avatar, dynamic=None)
+
+
 @pytest.fixture(scope="module")
 def animator(avatar: Avatar) -> Animator:
     return Animator(avatar)
