@@ -13,7 +13,7 @@ from flexavatar.appearance.assemble import Splats, first_guess
 from flexavatar.appearance.place import Placed, place
 from flexavatar.appearance.refine import refine
 from flexavatar.appearance.regions import make_texels
-from flexavatar.appearance.surface import build_surface
+from flexavatar.appearance.surface import build_surface, look
 from flexavatar.avatar import Animator, Avatar
 from flexavatar.capture.align import align, drawn_by
 from flexavatar.capture.portrait import Portrait
@@ -140,15 +140,17 @@ def begin(
     """The first guess of every Gaussian: by the learned model, or by completing what is seen."""
     if config.model == "fit":
         texels = make_texels(head, config.texels)
-        painted = build_surface(placed.views, texels, head, placed.neutral)
+        looked = look(placed.views, texels, head)
+        painted = build_surface(placed.views, looked, texels, head, placed.neutral)
         return Start(first_guess(placed, texels, head, config.spacing_px, painted), None)
     model, _ = load_query_lrm(PRESET)
     canvas = canvas_of(head, model.config)
     texels = canvas.texels
-    told = tell(portraits, placed, head, model)
+    looked = look(placed.views, texels, head)
+    told = tell(portraits, placed, looked.evidence, head, model)
     found = predict(told, placed, head, model)
-    painted = build_surface(placed.views, texels, head, placed.neutral)
-    surface = surface_of(found, told, placed, head, canvas, painted)
+    painted = build_surface(placed.views, looked, texels, head, placed.neutral)
+    surface = surface_of(found, told, placed, head, canvas, looked.hair, painted)
     splats = first_guess(placed, texels, head, config.spacing_px, surface)
     changes = tuple(splats.of_texels(change, texels) for change in found.changes)
     return Start(splats, Learned(model, told, found.code, changes))

@@ -16,7 +16,7 @@ from torch import Tensor
 from flexavatar.appearance.evidence import View
 from flexavatar.appearance.hair import CENTRE, LEAST_SPREAD, Hair, haired, measure_hair
 from flexavatar.appearance.regions import Texels, make_texels, read
-from flexavatar.appearance.surface import FOREIGN, HAIRY, build_surface
+from flexavatar.appearance.surface import FOREIGN, HAIRY, Surface, build_surface, look
 from flexavatar.avatar import Animator, Avatar
 from flexavatar.capture import topology
 from flexavatar.capture.photo import read_photo
@@ -119,6 +119,10 @@ def _scalp(texels: Texels, head: FlameHead) -> Tensor:
     return (read(haired(head), texels.binding) > 0.9) & (texels.masks["ears"] < 0.02) & (y > 0)
 
 
+def painted(views: list[View], texels: Texels, head: FlameHead, avatar: Avatar) -> Surface:
+    return build_surface(views, look(views, texels, head), texels, head, avatar.neutral)
+
+
 def _apart(colors: Tensor, palette: Tensor) -> NDArray[np.float64]:
     """Distance of each colour from the nearest of a palette: [N, 3], [M, 3] -> [N]."""
     return np.asarray(cKDTree(palette.numpy()).query(colors.numpy())[0])
@@ -127,7 +131,7 @@ def _apart(colors: Tensor, palette: Tensor) -> NDArray[np.float64]:
 def test_unseen_scalp_has_the_colors_of_seen_hair(
     view: View, texels: Texels, head: FlameHead, avatar: Avatar
 ) -> None:
-    surface = build_surface([view], texels, head, avatar.neutral)
+    surface = painted([view], texels, head, avatar)
     scalp = _scalp(texels, head)
     unseen = scalp & (surface.seen < 0.02)
     hair = torch.from_numpy(view.portrait.colors[_above_face(view.portrait)])
@@ -144,7 +148,7 @@ def test_a_hat_goes_all_the_way_round(
 ) -> None:
     """Blue in front, whatever colour the hair below its brim has."""
     capped = replace(view, portrait=_capped(view.portrait, BLUE))
-    surface = build_surface([capped], texels, head, avatar.neutral)
+    surface = painted([capped], texels, head, avatar)
     unseen = _scalp(texels, head) & (surface.seen < 0.02)
     away = (surface.colors[unseen] - BLUE).norm(dim=-1)
     assert float(away.median()) < 0.03
@@ -187,7 +191,7 @@ def test_hats_are_seen_from_behind(
 ) -> None:
     """Cloth of a real cap on the sample's skull: white and black go round, skin does not."""
     portrait = _portrait(shared_data, "grace_hopper.jpg")
-    surface = build_surface([replace(view, portrait=portrait)], texels, head, avatar.neutral)
+    surface = painted([replace(view, portrait=portrait)], texels, head, avatar)
     unseen = surface.colors[_scalp(texels, head) & (surface.seen < 0.02)]
     cloth = torch.from_numpy(portrait.colors[_above_face(portrait)])
     assert float(np.quantile(_apart(unseen, cloth), 0.99)) < 0.1

@@ -11,7 +11,8 @@ pytest.importorskip("embreex")
 from flexavatar.capture.landmarks import detect_faces
 from flexavatar.formats.picture import to_bytes
 from flexavatar.head.arkit import ARKIT_NAMES
-from flexavatar.training.people.cameras import around_camera, look_from, photo_camera
+from flexavatar.render.camera import look_from
+from flexavatar.training.people.cameras import FRAMED_M, MIDDLE, around_camera, photo_camera
 from flexavatar.training.people.expressions import ANCHORS, natural_weights, random_weights
 from flexavatar.training.people.figure import Figure
 from flexavatar.training.people.traits import draw_traits
@@ -111,6 +112,8 @@ def test_mediapipe_finds_their_faces(wear: str):
     chosen = [traits for covered, traits in worn if covered == (wear == "worn")][:4]
     found = 0
     for traits in chosen:
-        picture = Figure(traits, 192).face({}).shoot(look_from(0, 0, 192)).composed()
+        picture = (
+            Figure(traits, 192).face({}).shoot(look_from(0, 0, 192, MIDDLE, FRAMED_M)).composed()
+        )
         found += bool(detect_faces(to_bytes(picture.numpy())))
     assert found == 4

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from flexavatar.appearance.evidence import gather
 from flexavatar.appearance.place import Placed, place
 from flexavatar.appearance.refine import carry, posed, values_of
 from flexavatar.avatar import Animator
@@ -82,7 +83,9 @@ def test_evidence_is_what_the_photo_shows(
     assert red > green > blue, "skin"
     base = told.evidence.base[0].flatten(1)[:, texels.cells].T
     assert (base - told.colors)[cheek].abs().mean() < 0.02, "what is seen stays"
-    twice = tell([portrait, portrait], _twice(placed), HEAD, learned.model)
+    double = _twice(placed)
+    seen = gather(double.views, texels, HEAD.faces)
+    twice = tell([portrait, portrait], double, seen, HEAD, learned.model)
     assert twice.evidence is not None
     # the mean of twice the same, weighted: rounding
     torch.testing.assert_close(twice.evidence.base, told.evidence.base, rtol=0, atol=1e-4)

@@ -59,13 +59,27 @@ class Surface:
     seen: Tensor  # [T] 0 unseen .. 1
 
 
+@dataclass(frozen=True)
+class Looked:
+    """What the photos say of the texels."""
+
+    evidence: Evidence
+    hair: Hair
+
+
+def look(views: Sequence[View], texels: Texels, head: FlameHead) -> Looked:
+    """Every photo's colours, merged, and the person's hair."""
+    grown, ears = (read(f(head), texels.binding) for f in (haired, ears_proper))
+    return Looked(gather(views, texels, head.faces), measure_hair(views, grown, ears))
+
+
 def build_surface(
-    views: Sequence[View], texels: Texels, head: FlameHead, neutral: Tensor
+    views: Sequence[View], looked: Looked, texels: Texels, head: FlameHead, neutral: Tensor
 ) -> Surface:
     """Colours for every texel and discs that cover the surface."""
     points, normals = surface_points(neutral, texels, head.faces)
-    hair = hair_of(views, texels, head)
-    evidence = _trusted(gather(views, texels, head.faces), texels, hair)
+    hair = looked.hair
+    evidence = _trusted(looked.evidence, texels, hair)
     skin_mean = _mean(evidence, texels.masks["face"])
     colors = _complete(evidence, texels, points, normals, hair)
     inner = paint_inner(colors, texels, head, neutral, measure_eyes(views), skin_mean)
@@ -74,12 +88,6 @@ def build_surface(
     colors = torch.lerp(colors, evidence.colors, known)
     opaque = torch.full((len(texels),), OPAQUE)
     return Surface(discs(texels, head, neutral), opaque, colors, evidence.weight)
-
-
-def hair_of(views: Sequence[View], texels: Texels, head: FlameHead) -> Hair:
-    """The person's hair over the texels."""
-    grown, ears = (read(f(head), texels.binding) for f in (haired, ears_proper))
-    return measure_hair(views, grown, ears)
 
 
 def _trusted(evidence: Evidence, texels: Texels, hair: Hair) -> Evidence:

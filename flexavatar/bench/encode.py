@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from flexavatar.appearance.evidence import gather
 from flexavatar.appearance.place import place
 from flexavatar.bench.measure import Row, measure
 from flexavatar.capture.portrait import PORTRAIT_SIDE
@@ -13,7 +14,8 @@ from flexavatar.capture.track import track
 from flexavatar.create import PRESET
 from flexavatar.demo import SHIPPED_PORTRAIT
 from flexavatar.head.open_head import load_open_head
-from flexavatar.models.predict import predict, tell
+from flexavatar.models.maps import canvas_of
+from flexavatar.models.predict import Told, predict, tell
 from flexavatar.models.weights import load_query_lrm
 
 RUNS = 10
@@ -25,11 +27,16 @@ def encode_stages() -> list[Row]:
     head, data = load_open_head(), SHIPPED_PORTRAIT.read_bytes()
     portraits = read_portraits([data], lambda what, share: None)
     placed = place(portraits, track(portraits, load_track_rig()), head)
-    told = tell(portraits, placed, head, model)
+    texels = canvas_of(head, model.config).texels
+
+    def told_of() -> Told:
+        return tell(portraits, placed, gather(placed.views, texels, head.faces), head, model)
+
+    told = told_of()
     actions = {
         "photo_to_portrait": lambda: read_portraits([data], lambda what, share: None),
         "portrait_to_place": lambda: place(portraits, track(portraits, load_track_rig()), head),
-        "place_to_evidence": lambda: tell(portraits, placed, head, model),
+        "place_to_evidence": told_of,
         "evidence_to_code": lambda: predict(told, placed, head, model),
     }
     return [

@@ -13,7 +13,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from flexavatar.types import EXPRESSION_SIZE, PARENTS, FlameCodes, check_shape, to_device
+from flexavatar.types import EXPRESSION_SIZE, PARENTS, FlameCodes, check_shape
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,6 @@ class FlameHead:
     def used_basis(self) -> Tensor:
         """The columns of `basis` that do anything: [3 V, K']."""
         return self.basis[:, self.used].contiguous()
-
-    def to(self, device: torch.device | str) -> FlameHead:
-        """The same rig on another device."""
-        return to_device(self, device)
 
     def neutral(self, betas: Tensor) -> Tensor:
         """A person at rest: [..., B] (fewer than the rig's B is fine) -> [..., V, 3]."""

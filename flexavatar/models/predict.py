@@ -12,13 +12,13 @@ from flexavatar.appearance.evidence import (
     LID,
     Evidence,
     View,
-    gather,
     surface_points,
     trusted_lids,
 )
+from flexavatar.appearance.hair import Hair
 from flexavatar.appearance.place import Placed
 from flexavatar.appearance.regions import Zone
-from flexavatar.appearance.surface import Surface, discs, hair_grain, hair_of
+from flexavatar.appearance.surface import Surface, discs, hair_grain
 from flexavatar.capture.portrait import Portrait
 from flexavatar.head.binding import LocalSplats
 from flexavatar.head.flame import FlameHead
@@ -59,10 +59,16 @@ class Prediction:
     changes: tuple[Tensor, ...]  # [T, 14] a photo each: dG of its expression
 
 
-def tell(portraits: Sequence[Portrait], placed: Placed, head: FlameHead, model: QueryLrm) -> Told:
-    """Portraits and where they show the head -> the model's inputs."""
+def tell(
+    portraits: Sequence[Portrait],
+    placed: Placed,
+    evidence: Evidence,
+    head: FlameHead,
+    model: QueryLrm,
+) -> Told:
+    """Portraits, where they show the head and what of its texels -> the model's inputs."""
     canvas = canvas_of(head, model.config)
-    seen = trusted_lids(gather(placed.views, canvas.texels, head.faces), canvas.texels)
+    seen = trusted_lids(evidence, canvas.texels)
     told = chart_evidence(seen, placed.neutral, canvas) if model.config.evidence else None
     return Told(
         network_images(portraits, model.config.image_side),
@@ -100,6 +106,7 @@ def surface_of(
     placed: Placed,
     head: FlameHead,
     canvas: Canvas,
+    hair: Hair,
     painted: Surface,
 ) -> Surface:
     """The texels as fitting takes them: what is seen is `painted`, the rest is the model's.
@@ -110,7 +117,7 @@ def surface_of(
     known = torch.maximum(told.weight, 0.5 * told.weight[canvas.mirror])
     seen, own, texels = Evidence(told.colors, known), found.splats, canvas.texels
     points, _ = surface_points(placed.neutral, texels, head.faces)
-    grain = hair_grain(seen, texels, points, hair_of(placed.views, texels, head))
+    grain = hair_grain(seen, texels, points, hair)
     share = (entrusted(canvas) * (1 - SURE * painted.seen).clamp(0, 1))[:, None]
 
     def blended(said: Tensor, other: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ heads and UNet, the evidence that the small preset is shown, and folding the dri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -202,9 +202,3 @@ def _onto(static: Tensor, base: Tensor) -> Tensor:
     """Colours as what differs from the completed evidence."""
     color = static[:, COLOR] + torch.logit(base, eps=0.02)
     return torch.cat((static[:, : COLOR.start], color, static[:, COLOR.stop :]), 1)
-
-
-def parameters_of(model: nn.Module, parts: Sequence[str] = ()) -> int:
-    """Numbers that are trained, of the named children or of all."""
-    modules = [getattr(model, name) for name in parts] or [model]
-    return sum(p.numel() for m in modules for p in m.parameters() if p.requires_grad)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -71,3 +72,30 @@ def _axis_rotation(axis: int, angle: float) -> Tensor:
     rotation[i, i] = rotation[j, j] = c
     rotation[i, j], rotation[j, i] = -s, s
     return rotation
+
+
+def look_from(
+    yaw_deg: float,
+    pitch_deg: float,
+    side: int,
+    target: np.ndarray,
+    framed: float,
+    distance: float = 1.0,
+    roll_deg: float = 0.0,
+) -> Camera:
+    """A square picture that shows `framed` metres at `target` [3], from `distance` metres.
+
+    Yaw goes to the person's left, pitch up.
+    """
+    yaw, pitch, roll = np.radians((yaw_deg, pitch_deg, roll_deg))
+    back = np.array((np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)))
+    right = np.array((np.cos(yaw), 0.0, -np.sin(yaw)))
+    down = np.cross(-back, right)
+    c, s = np.cos(roll), np.sin(roll)
+    turn = np.stack((c * right + s * down, c * down - s * right, -back))
+    viewmat = np.eye(4)
+    viewmat[:3, :3] = turn
+    viewmat[:3, 3] = -turn @ (target + distance * back)
+    focal = side * distance / framed
+    K = np.array(((focal, 0, side / 2), (0, focal, side / 2), (0, 0, 1)))
+    return Camera(torch.from_numpy(viewmat).float(), torch.from_numpy(K).float(), side, side)

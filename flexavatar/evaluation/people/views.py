@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from flexavatar.evaluation.people.body import Model
@@ -15,6 +14,7 @@ from flexavatar.evaluation.people.person import Person
 from flexavatar.evaluation.people.rig import Array, IctRig
 from flexavatar.evaluation.people.trace import Scene, Shot
 from flexavatar.evaluation.sheet import BROWS_UP, GAZE_LEFT, SMILE, pair
+from flexavatar.render import camera as cameras
 from flexavatar.types import Camera
 
 TARGET = np.array((0.0, 0.005, 0.02))
@@ -117,15 +117,4 @@ def look_from(
     yaw_deg: float, pitch_deg: float, side: int, distance: float = 1.0, roll_deg: float = 0.0
 ) -> Camera:
     """A camera that looks at the head; yaw goes to the person's left, pitch up."""
-    yaw, pitch, roll = np.radians((yaw_deg, pitch_deg, roll_deg))
-    back = np.array((np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)))
-    right = np.array((np.cos(yaw), 0.0, -np.sin(yaw)))
-    down = np.cross(-back, right)
-    c, s = np.cos(roll), np.sin(roll)
-    turn = np.stack((c * right + s * down, c * down - s * right, -back))
-    viewmat = np.eye(4)
-    viewmat[:3, :3] = turn
-    viewmat[:3, 3] = -turn @ (TARGET + distance * back)
-    focal = FOCAL_SHARE * distance * side
-    K = np.array(((focal, 0, side / 2), (0, focal, side / 2), (0, 0, 1)))
-    return Camera(torch.from_numpy(viewmat).float(), torch.from_numpy(K).float(), side, side)
+    return cameras.look_from(yaw_deg, pitch_deg, side, TARGET, 1 / FOCAL_SHARE, distance, roll_deg)

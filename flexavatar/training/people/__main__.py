@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flexavatar.formats.picture import to_bytes
-from flexavatar.training.people.cameras import look_from
+from flexavatar.render.camera import look_from
+from flexavatar.training.people.cameras import FRAMED_M, MIDDLE
 from flexavatar.training.people.expressions import ANCHORS
 from flexavatar.training.people.figure import Figure
 from flexavatar.training.people.traits import draw_traits
@@ -44,7 +45,8 @@ def row(seed: int, side: int) -> NDArray[np.uint8]:
     """One person in all columns: [side, side * columns, 3]."""
     figure = Figure(draw_traits(seed))
     tiles = [
-        figure.face(weights).shoot(look_from(yaw, 0, side)).composed() for weights, yaw in FACES
+        figure.face(weights).shoot(look_from(yaw, 0, side, MIDDLE, FRAMED_M)).composed()
+        for weights, yaw in FACES
     ]
     return to_bytes(torch.cat(tiles, 1).numpy())
 
