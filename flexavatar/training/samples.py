@@ -31,6 +31,7 @@ from flexavatar.head.surface import Similarity, fit_similarity, seen_from
 from flexavatar.models.config import TINY, QueryLrmConfig
 from flexavatar.models.inputs import network_images
 from flexavatar.models.maps import Canvas, canvas_of, chart_evidence
+from flexavatar.render.camera import scaled
 from flexavatar.training.losses import coarsened
 from flexavatar.training.people.cameras import around_camera, photo_camera
 from flexavatar.training.people.expressions import ANCHORS, natural_weights, random_weights
@@ -53,6 +54,8 @@ class Sample:
     """What the network is given of one person, and what it should make of it."""
 
     images: Tensor  # [N, 3, S, S] uint8
+    photo_viewmats: Tensor  # [N, 4, 4] where the tracker puts each photo's camera
+    photo_intrinsics: Tensor  # [N, 3, 3] for S x S pixels
     colors: Tensor  # [3, U, U] uint8 evidence
     weight: Tensor  # [1, U, U] uint8
     mirrored: Tensor  # [1, U, U] uint8
@@ -91,8 +94,11 @@ def make_sample(seed: int, config: QueryLrmConfig = TINY) -> Sample:
         head.masks["face"].double().numpy(),
     )
     true = torch.from_numpy(lies.inverse.apply(figure.neutral.double().numpy())).float()
+    cameras = [scaled(v.camera, config.image_side, config.image_side) for v in placed.views]
     return Sample(
         images=_bytes(network_images(portraits, config.image_side)),
+        photo_viewmats=torch.stack([camera.viewmat for camera in cameras]),
+        photo_intrinsics=torch.stack([camera.K for camera in cameras]),
         colors=_bytes(told.colors[0]),
         weight=_bytes(told.weight[0]),
         mirrored=_bytes(told.mirrored[0]),
