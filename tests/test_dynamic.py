@@ -62,7 +62,7 @@ def change_at_texels(avatar: Avatar, moves: Tensor) -> Tensor:
     assert avatar.dynamic is not None
     model, _ = weights.load_query_lrm(PRESET)
     person = model.unet.of_person(avatar.dynamic.identity[None])
-    change = model.unet(person, drive_map(moves, canvas())[None])
+    change = model.unet.change(person, drive_map(moves, canvas())[None])
     return enlarged(change, canvas())[0].flatten(1)[:, avatar.dynamic.cells].T
 
 
@@ -116,11 +116,13 @@ def test_compiled_network_agrees_with_torch(widths: tuple[int, ...]) -> None:
     torch.nn.init.normal_(unet.out.weight, std=0.05)
     identity, drive = torch.randn(1, CONFIG.identity, 24, 40), torch.randn(1, 3, 24, 40)
     person = unet.of_person(identity)
-    wanted = unet(person, drive)[0]
+    wanted = unet.change(person, drive)[0]
     unet = texel_wise(unet)
     rows = drive[0].unfold(1, 2, 2).unfold(2, 2, 2).permute(1, 2, 3, 4, 0)  # [12, 20, 2, 2, 3]
     assert can_compile(unet)
-    found = CompiledUNet(unet, person)(bordered(rows.flatten(2).permute(2, 0, 1)))
+    found = CompiledUNet(unet, person, unet.at_rest(person))(
+        bordered(rows.flatten(2).permute(2, 0, 1))
+    )
     texels = found[1:-1, 1:-1].unflatten(2, (2, 2, -1)).permute(4, 0, 2, 1, 3)
     # float32: sums of some hundred products, seven layers deep
     torch.testing.assert_close(texels.reshape(wanted.shape), wanted, rtol=0, atol=1e-5)
@@ -290,7 +292,7 @@ def test_weights_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     model = QueryLrm(CONFIG)
 
     def refused(message: str) -> None:
-        weights._read.cache_clear()
+        weights.read_query_lrm.cache_clear()
         with pytest.raises(AssetError, match=message):
             weights.load_query_lrm(PRESET)
 

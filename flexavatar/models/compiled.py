@@ -63,8 +63,8 @@ class Tape:
         inner = self.conv(_conv(layers, "first"), picture.active)
         return self.conv(_conv(layers, "second"), inner.active, picture.raw)
 
-    def network(self, unet: DynamicUNet, person: Tensor, drive: Tensor) -> Tensor:
-        """The whole of it, `person` and `drive` bordered; where its result will be."""
+    def network(self, unet: DynamicUNet, person: Tensor, drive: Tensor, add: Tensor) -> Tensor:
+        """The whole of it and `add`, all bordered; where its result will be."""
         assert isinstance(unet.drive, nn.Conv2d)
         x = self.conv(unet.drive, drive, person)
         skips: list[Tensor] = []
@@ -77,7 +77,7 @@ class Tape:
             reversed(unet.ups), reversed(unet.backs), reversed(skips), strict=True
         ):
             x = self.block(back, self.conv(_conv(up, "spread"), x.raw, skip, spread=2))
-        return self.conv(unet.out, x.active).raw
+        return self.conv(unet.out, x.active, add).raw
 
 
 def _conv(module: nn.Module, name: str) -> nn.Conv2d:
@@ -101,9 +101,10 @@ def can_compile(unet: DynamicUNet) -> bool:
 class CompiledUNet:
     """A network after `texel_wise`, for one person. Any number of threads may use it."""
 
-    def __init__(self, unet: DynamicUNet, person: Tensor) -> None:
-        """`person` is [1, w, H, W], on the CPU."""
+    def __init__(self, unet: DynamicUNet, person: Tensor, rest: Tensor) -> None:
+        """`person` [1, w, H, W] and `rest` [1, C, H, W], which is taken away, on the CPU."""
         self._unet, self._person = unet, bordered(person[0].detach().float())
+        self._less = bordered(-rest[0].detach().float())
         self._local = threading.local()
 
     def __call__(self, drive: Tensor) -> Tensor:
@@ -112,7 +113,8 @@ class CompiledUNet:
         assert library is not None
         if not hasattr(self._local, "tape"):
             tape = Tape()
-            self._local.result = tape.network(self._unet, self._person, torch.zeros_like(drive))
+            still = torch.zeros_like(drive)
+            self._local.result = tape.network(self._unet, self._person, still, self._less)
             self._local.tape = tape
             self._local.layers = (native.Layer * len(tape.layers))(*tape.layers)
         layers, result = self._local.layers, self._local.result

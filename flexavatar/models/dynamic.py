@@ -95,7 +95,9 @@ class Expressor:
         unet = texel_wise(unet)
         self._person = person.contiguous(memory_format=torch.channels_last)
         compiled = device.type == "cpu" and can_compile(unet)
-        self._unet = CompiledUNet(unet, person) if compiled else unet
+        with torch.inference_mode():
+            self._rest = unet.at_rest(person)
+        self._unet = CompiledUNet(unet, person, self._rest) if compiled else unet
         count = (self._side + 2 * self._fold) ** 2
         order = self._order(canvas.coarse.rows, canvas.coarse.cols).to(device)
         binding = to_device(canvas.coarse.binding, device)
@@ -120,7 +122,7 @@ class Expressor:
             return self._unet(drive).view(-1, MAP_CHANNELS)
         with torch.inference_mode():
             made = self._unet(self._person, drive[1:-1, 1:-1].permute(2, 0, 1)[None])
-            return bordered(made[0]).view(-1, MAP_CHANNELS)
+            return bordered((made - self._rest)[0]).view(-1, MAP_CHANNELS)
 
     def _order(self, rows: Tensor, cols: Tensor) -> Tensor:
         """Number of the texel at (row, col) of the driving map: [...] int64."""

@@ -96,7 +96,11 @@ class Decoder(nn.Module):
 
 
 class DynamicUNet(nn.Module):
-    """dG = UNet(F_id ⊕ P_driving). What depends on F_id alone is computed once per person."""
+    """dG = UNet(F_id ⊕ P_driving). What depends on F_id alone is computed once per person.
+
+    What it says of a face at rest is taken away (ours): else it repairs the static maps, which is
+    theirs to be right, instead of learning what expressions change.
+    """
 
     def __init__(self, config: QueryLrmConfig) -> None:
         super().__init__()
@@ -120,12 +124,21 @@ class DynamicUNet(nn.Module):
         """F_id [B, C, W, W] -> its share of the first layer: [B, w, W / fold, W / fold]."""
         return self.person(functional.pixel_unshuffle(identity, self.fold))
 
+    def change(self, person: Tensor, drive: Tensor) -> Tensor:
+        """`of_person`'s share and driving maps [B, 3, W, W], or numbers: dG [B, 14, W, W]."""
+        return self(person, drive) - self.at_rest(person)
+
+    def at_rest(self, person: Tensor) -> Tensor:
+        """What is taken away of everything said of one person: [1, 14, W, W]."""
+        return self._through(person)  # `drive` has no bias
+
     def forward(self, person: Tensor, drive: Tensor) -> Tensor:
-        """`of_person`'s share and a driving map [B, 3, W, W], or numbers: dG [B, 14, W, W]."""
+        """The whole of what it says, a face at rest included."""
         if self.by_map:
-            x = person + self.drive(functional.pixel_unshuffle(drive, self.fold))
-        else:
-            x = person + self.drive(drive)[..., None, None]
+            return self._through(person + self.drive(functional.pixel_unshuffle(drive, self.fold)))
+        return self._through(person + self.drive(drive)[..., None, None])
+
+    def _through(self, x: Tensor) -> Tensor:
         skips: list[Tensor] = []
         for block, down in zip(self.blocks, self.downs, strict=False):
             x = block(x)
@@ -184,7 +197,7 @@ class QueryLrm(nn.Module):
 
     def dynamic(self, code: AvatarCode, drive: Tensor) -> Tensor:
         """What expressions add to the static maps: drive [E, ...] -> [E, 14, W, W]."""
-        return self.unet(self.unet.of_person(code.identity), drive)
+        return self.unet.change(self.unet.of_person(code.identity), drive)
 
 
 def _distinct(images: Tensor) -> Tensor:

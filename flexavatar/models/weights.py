@@ -40,7 +40,7 @@ def load_query_lrm(preset: str) -> tuple[QueryLrm, str]:
     """
     if preset not in PRESETS:
         raise AssetError(f"query_lrm: expected a preset of {', '.join(PRESETS)}, got {preset!r}")
-    return _read(query_lrm_path(preset), PRESETS[preset])
+    return read_query_lrm(query_lrm_path(preset), PRESETS[preset])
 
 
 def query_lrm_with(preset: str, fingerprint: str) -> QueryLrm:
@@ -55,7 +55,8 @@ def query_lrm_with(preset: str, fingerprint: str) -> QueryLrm:
 
 
 @lru_cache(maxsize=4)
-def _read(path: Path, config: QueryLrmConfig) -> tuple[QueryLrm, str]:
+def read_query_lrm(path: Path, config: QueryLrmConfig) -> tuple[QueryLrm, str]:
+    """What `save_query_lrm` wrote, and its fingerprint. Raises AssetError for anything else."""
     try:
         with safe_open(path, framework="pt") as file:
             found = _config_of(file.metadata() or {})

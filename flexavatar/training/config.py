@@ -26,7 +26,9 @@ class LossConfig:
     position: float = 0.005
     scale: float = 0.005
     chart: float = 1.0
-    """True colours of the texels, at rest and with expressions: only synthetic people have them."""
+    """True colours of the texels at rest: only synthetic people have them."""
+    change: float = 2.0
+    """By how much expressions change those colours."""
     edges: float = 0.5
     """Differences between neighbouring texels."""
     shape: float = 0.5
@@ -44,6 +46,8 @@ class TrainConfig:
     """How many synthetic people to learn from; about one a second is made on two cores."""
     encoder_weights: Path | None = None
     """DINOv3's folder, as Hugging Face's `save_pretrained` writes it: `paper` needs it."""
+    start: Path | None = None
+    """Weights to begin with, as such a run writes them; None begins with chance."""
     device: str = "cpu"
     """cpu or cuda; training on CUDA has not been tried yet."""
     steps: int = 7_500

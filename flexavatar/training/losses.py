@@ -61,6 +61,11 @@ def static_losses(raw: Tensor, off: Tensor) -> dict[str, Tensor]:
     }
 
 
+def change_loss(said: Tensor, true: Tensor) -> Tensor:
+    """By how much expressions change colours: two [E, 3, W, W]; a tenth missed counts as 1."""
+    return (10 * (said - true)).square().mean()
+
+
 def rest_loss(change: Tensor) -> Tensor:
     """What dG [E, 14, W, W] does beside colouring."""
     other = torch.cat((change[:, : COLOR.start], change[:, COLOR.stop :]), 1)

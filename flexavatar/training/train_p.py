@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from flexavatar.models.maps import (
     enlarged,
 )
 from flexavatar.models.query_lrm import COLOR, AvatarCode, QueryLrm
+from flexavatar.models.weights import read_query_lrm
 from flexavatar.render.camera import project
 from flexavatar.training.balance import frame_weights
 from flexavatar.training.config import TrainConfig
@@ -32,6 +33,7 @@ from flexavatar.training.loader import Loader, Order, Ready, orders
 from flexavatar.training.losses import (
     MOUTH_PAD,
     Picture,
+    change_loss,
     chart_loss,
     coarsened,
     picture_losses,
@@ -65,14 +67,17 @@ class Trainer:
     """The network, what it learns from, and one step of it."""
 
     def __init__(self, people: Path, config: TrainConfig) -> None:
-        """Raises InputError if there are no people in the folder."""
+        """Raises InputError if there are no people in the folder, AssetError for other weights."""
         torch.manual_seed(config.seed)
         self.config = config
         device = checked_device(config.device)
         head, canvas = load_open_head(), canvas_of(load_open_head(), config.model)
         self.head: FlameHead = to_device(head, device)
         self.canvas: Canvas = to_device(canvas, device)
-        self.model = QueryLrm(config.model, config.encoder_weights).to(device)
+        self.model = QueryLrm(config.model, config.encoder_weights)
+        if config.start:
+            self.model.load_state_dict(read_query_lrm(config.start, config.model)[0].state_dict())
+        self.model.to(device)
         self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.average = Average(self.model)
         weights = trained(self.model).values()
@@ -94,21 +99,31 @@ class Trainer:
         raw = at_texels(code.static[0], self.canvas.texels.chart)
         return Predicted(code, raw, change)
 
+    def coarse(self, chart: Tensor) -> Tensor:
+        """Colours at the driving map's size: [1, 3, U, U] -> [1, 3, W, W]."""
+        return coarsened(chart, self.valid, self.config.model.fine)
+
+    def color_changes(
+        self, told: Predicted, sample: Sample, frames: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """By how much colours of skin change with each expression, said and true: [E, 3, W, W]."""
+        where = self.valid_coarse * self.canvas.moving
+        still = self.coarse(torch.sigmoid(told.code.static[:, COLOR]).detach())
+        driven = torch.sigmoid(torch.logit(still, eps=1e-3) + told.change[:, COLOR])
+        true = sample.charts[list(frames)] / BYTE - self.coarse(sample.chart[None] / BYTE)
+        return (driven - still) * where, true * where
+
     def losses(self, ready: Ready, order: Order, generator: torch.Generator) -> dict[str, Tensor]:
         """Every term of one step."""
         sample, config = ready.sample, self.config
         told = self.predict(ready, order.frames)
-        still = told.code.static[:, COLOR]
+        still = torch.sigmoid(told.code.static[:, COLOR])
         losses = static_losses(told.raw, ready.off)
-        truth = sample.chart[None] / BYTE
-        chart = chart_loss(torch.sigmoid(still), truth, self.valid, config.losses)
-        coarse = coarsened(torch.sigmoid(still), self.valid, config.model.fine)
-        coarse = torch.logit(coarse, eps=1e-3) + told.change[:, COLOR]
-        wanted = sample.charts[list(order.frames)] / BYTE
-        moved = chart_loss(torch.sigmoid(coarse), wanted, self.valid_coarse, config.losses)
-        losses |= {"chart": chart + moved, "rest": rest_loss(told.change)}
+        chart = chart_loss(still, sample.chart[None] / BYTE, self.valid, config.losses)
+        changed = self.color_changes(told, sample, order.frames)
+        losses |= {"chart": chart, "change": change_loss(*changed), "rest": rest_loss(told.change)}
         for i in range(config.pictures):
-            wall = torch.rand(3, generator=generator).to(truth)
+            wall = torch.rand(3, generator=generator).to(still)
             for name, loss in self.pictured(ready, told, order.frames[i], i, wall).items():
                 losses[name] = losses.get(name, 0) + loss / config.pictures
         return losses

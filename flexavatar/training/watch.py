@@ -22,7 +22,13 @@ from flexavatar.training.losses import gaussians_of
 from flexavatar.training.pool import people_in
 from flexavatar.training.samples import BYTE, NAMES
 from flexavatar.training.state import trained
-from flexavatar.training.train_p import Trainer, camera_of, mouth_box, true_picture
+from flexavatar.training.train_p import (
+    Predicted,
+    Trainer,
+    camera_of,
+    mouth_box,
+    true_picture,
+)
 
 PEOPLE = 12
 """Held-out people that are looked at."""
@@ -42,6 +48,8 @@ class Tried:
     mean: NDArray[np.float32]
     shown: NDArray[np.float32]
     mouth: tuple[slice, slice]
+    true_change: float  # sum of squares by which the expression changes the true colours of skin
+    missed: float  # the same of what is left of it when the model's change is taken away
 
     def psnr_db(self, shown: NDArray[np.float32]) -> float:
         """Where the person is in either picture."""
@@ -73,10 +81,18 @@ class Watch:
 
 
 def figures(tried: list[Tried]) -> dict[str, float]:
-    """Mean dB by kind of expression, of turned views, of mouths; `plain` is evidence alone."""
+    """Mean dB by kind of expression, of turned views, of mouths; `plain` is evidence alone.
+
+    `explained` is the share of the colours' change with the expression that is foreseen.
+    """
     groups = {f"psnr_{name}_db": [t for t in tried if t.kind == i] for i, name in enumerate(NAMES)}
     groups |= {"psnr_turned_db": [t for t in tried if t.turned], "psnr_db": tried}
     found = {n: float(np.mean([t.psnr_db(t.shown) for t in g])) for n, g in groups.items() if g}
+    found |= {
+        f"explained_{name}": 1 - sum(t.missed for t in g) / sum(t.true_change for t in g)
+        for name, g in ((name, [t for t in tried if t.kind == i]) for i, name in enumerate(NAMES))
+        if sum(t.true_change for t in g) > 0
+    }
     found["psnr_plain_db"] = float(np.mean([t.psnr_db(t.plain) for t in tried]))
     found["psnr_mean_db"] = float(np.mean([t.psnr_db(t.mean) for t in tried]))
     mouths = [psnr_db(t.shown[t.mouth], t.true[t.mouth]) for t in tried if t.true[t.mouth].size]
@@ -102,6 +118,7 @@ def tried_on(trainer: Trainer, ready: Ready, mean: Tensor) -> list[Tried]:
         _painted(at_texels(chart, texels.chart), told.raw, ready)
         for chart in (ready.evidence.base[0], mean)
     )
+    true_changes, missed = _changes(trainer, ready, told)
     found: list[Tried] = []
     for frame in everything:
         moved = changed(splats, told.at(frame, trainer.canvas))
@@ -111,8 +128,17 @@ def tried_on(trainer: Trainer, ready: Ready, mean: Tensor) -> list[Tried]:
         all_of = (plain, usual, moved)
         before, average, after = (_drawn(trainer, ready, frame, splats) for splats in all_of)
         turned = float(camera_of(sample, frame).viewmat[2, 2]) > -0.5
-        found.append(Tried(int(sample.kinds[frame]), turned, grey, before, average, after, box))
+        looks = (grey, before, average, after)
+        own = (float(true_changes[frame]), float(missed[frame]))
+        found.append(Tried(int(sample.kinds[frame]), turned, *looks, box, *own))
     return found
+
+
+def _changes(trainer: Trainer, ready: Ready, told: Predicted) -> tuple[Tensor, Tensor]:
+    """Squares of how colours change with each frame's expression, and of what is missed: [F]."""
+    frames = range(len(ready.sample.kinds))
+    said, true = (x.detach() for x in trainer.color_changes(told, ready.sample, frames))
+    return true.square().sum((1, 2, 3)), (said - true).square().sum((1, 2, 3))
 
 
 def _painted(colors: Tensor, raw: Tensor, ready: Ready) -> TexelSplats:
