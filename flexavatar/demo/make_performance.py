@@ -3,8 +3,7 @@
 Speech is co-articulated with dominance functions (Cohen and Massaro, "Modeling coarticulation in
 synthetic visual speech", 1993): each phone pulls the face to its viseme with a strength that falls
 off exponentially before and after it, and the face follows the weighted mean. Gaze moves in
-saccades whose duration grows with their size (Bahill, Clark and Stark, "The main sequence", 1975);
-while the head turns, the eyes hold their target.
+saccades whose duration grows with their size; while the head turns, the eyes hold their target.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from flexavatar.demo.script import BLINKS, DURATION_S, GAZE, HEAD, MOODS, PHONES, VISEMES
+from flexavatar.drive.motion import BLINK_PULLS, Array, lids_down, saccade_s, smoothstep
 from flexavatar.drive.performance import (
     FRAME_RATE,
     NS,
@@ -27,15 +26,12 @@ from flexavatar.drive.performance import (
     PerformanceFrame,
     write_performance,
 )
-from flexavatar.head.arkit import ARKIT_NAMES
-
-Array = NDArray[np.float64]
+from flexavatar.head.arkit import ARKIT_NAMES, SIDES
 
 COARTICULATION_S = 0.038
 SPEECH_SMOOTHING_S = 0.016
 EYE_YAW_DEG, EYE_PITCH_DEG = 28.6, 20.1
 """Turn of an eye at weight 1: 0.5 and 0.35 rad."""
-LID_CLOSING_S, LID_CLOSED_S, LID_OPENING_S = 0.055, 0.02, 0.115
 SWAY_DEG = 0.7
 
 
@@ -45,12 +41,6 @@ class Config:
 
     out: Path = SHIPPED_PERFORMANCE
     """A Live Link Face CSV file."""
-
-
-def smoothstep(x: Array) -> Array:
-    """Minimum-jerk way from 0 to 1."""
-    x = np.clip(x, 0, 1)
-    return x**3 * (10 - 15 * x + 6 * x**2)
 
 
 def along(times: Array, keys: Sequence[tuple[float, ...]]) -> Array:
@@ -90,12 +80,7 @@ def moods(times: Array) -> Array:
 
 def blinks(times: Array) -> Array:
     """How far the lids are down: fast to close, slower to open: [T]."""
-    closed = np.zeros_like(times)
-    for instant in BLINKS:
-        down = smoothstep(1 - (instant - times) / LID_CLOSING_S)
-        up = smoothstep(1 - (times - instant - LID_CLOSED_S) / LID_OPENING_S)
-        closed = np.maximum(closed, np.where(times < instant, down, up))
-    return closed
+    return np.max([lids_down(times - instant) for instant in BLINKS], axis=0)
 
 
 def gaze(times: Array) -> Array:
@@ -103,8 +88,7 @@ def gaze(times: Array) -> Array:
     way = np.zeros((len(times), 2))
     for (_, *before), (start, *after) in pairwise(GAZE):
         step = np.subtract(after, before)
-        duration = 0.021 + 0.0022 * float(np.hypot(*step))  # the main sequence
-        way += smoothstep((times - start) / duration)[:, None] * step
+        way += smoothstep((times - start) / saccade_s(float(np.hypot(*step))))[:, None] * step
     return way
 
 
@@ -134,8 +118,7 @@ def looks(eyes: Array) -> Array:
 
 def lids(closed: Array) -> Array:
     """A blink pulls brows and cheeks along a little: [T] -> [T, 52]."""
-    pulled = {"eyeBlink": 1.0, "eyeSquint": 0.2, "browDown": 0.06, "cheekSquint": 0.08}
-    sides = {f"{name}{side}": w for name, w in pulled.items() for side in ("Left", "Right")}
+    sides = {f"{name}{side}": w for name, w in BLINK_PULLS.items() for side in SIDES}
     return closed[:, None] * vector(sides)
 
 

@@ -4,8 +4,7 @@ One row a frame: `Timecode,BlendShapeCount`, 52 ARKit weights in PascalCase, the
 roll of the head and of both eyes in radians. Columns are found by name, never by place: the order
 differs between versions. The eyes' angles are not read, since the eyeLook weights say the same.
 
-The app does not document the signs of the head's angles. Read here: yaw is positive to the
-person's left, pitch upwards, roll towards the person's right shoulder.
+The app does not document the signs of the head's angles; `turns.py` says how they are read.
 
 A file is read leniently where a live signal is not: recorders overshoot, most of all calibrated
 ones, and nobody can ask them to send a frame again, so weights a little out of 0..1 are clamped
@@ -23,8 +22,9 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
+from flexavatar.drive.names import pascal_case
+from flexavatar.drive.turns import Angles, Vector, from_angles
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
 
@@ -43,8 +43,6 @@ TOLERATED = (-0.5, 1.5)
 SHIPPED_PERFORMANCE = Path(str(resources.files("flexavatar") / "assets/performance/hello.csv"))
 """The ten seconds that come with the package."""
 
-Angles = tuple[float, float, float]
-
 
 @dataclass(frozen=True)
 class PerformanceFrame:
@@ -52,19 +50,12 @@ class PerformanceFrame:
 
     pts_ns: int  # since the first frame
     weights: Mapping[str, float]  # ARKit name -> 0..1
-    head: Angles  # yaw, pitch, roll in radians; signs as above
+    head: Angles  # yaw, pitch, roll in radians; signs as in turns.py
 
     @property
-    def neck_pose(self) -> Angles:
+    def neck_pose(self) -> Vector:
         """The head's turn as axis-angle in the head frame (y up, face to +z)."""
-        yaw, pitch, roll = self.head
-        x, y, z = Rotation.from_euler("YXZ", (yaw, -pitch, roll)).as_rotvec()
-        return float(x), float(y), float(z)
-
-
-def pascal_case(name: str) -> str:
-    """ARKit's `jawOpen` as Live Link Face writes it: `JawOpen`."""
-    return name[0].upper() + name[1:]
+        return from_angles(*self.head)
 
 
 def read_performance(path: Path) -> list[PerformanceFrame]:

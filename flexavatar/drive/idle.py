@@ -1,0 +1,107 @@
+"""A face that nobody drives but that lives: it blinks, looks around, sways a little and breathes.
+
+Everything follows from the seed and the time, so any instant can be asked for, in any order, and
+comes out the same. Time is cut into slots, and in each something happens at an instant of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from flexavatar.drive.motion import BLINK_PULLS, lids_down, saccade_s, smoothstep
+from flexavatar.drive.tracked import looks_of
+from flexavatar.drive.turns import Vector, from_angles
+from flexavatar.head.arkit import SIDES
+
+BLINK_SLOT_S, BLINK_SPREAD_S = 4.0, 3.4
+TWICE, TWICE_AFTER_S = 0.15, 0.32
+"""Share of blinks that come as a pair, and how far apart they are."""
+GAZE_SLOT_S, GAZE_SPREAD_S = 1.8, 1.4
+GAZE_DEG = (3.5, 2.0)
+"""Spread of where the eyes rest, in yaw and pitch."""
+SWAY_DEG = (1.6, 1.0, 0.8)
+"""Of yaw, pitch and roll, at most."""
+SWAY_HZ = ((0.067, 0.161), (0.083, 0.197), (0.059, 0.139))
+"""Slow and quick part of each, without a common beat."""
+BREATH_HZ = 0.24
+BREATH_NOD_DEG, BREATH_RISE_M = 0.35, 0.0012
+BLINK, GAZE, SWAY = range(3)
+
+
+@dataclass(frozen=True)
+class Living:
+    """One instant."""
+
+    weights: dict[str, float]
+    """By ARKit's name; what is missing is 0."""
+    head: Vector
+    """Axis-angle in the head frame, radians."""
+    rise_m: float
+    """How far the breath has lifted head and shoulders."""
+
+
+class Idle:
+    """One face's life."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._phases = _chance(seed, SWAY, 0).uniform(0, 2 * math.pi, (3, 2))
+
+    def at(self, time_s: float) -> Living:
+        """The face at an instant, 0 or later."""
+        breath = math.sin(2 * math.pi * BREATH_HZ * time_s)
+        yaw, pitch, roll = self._sway_deg(time_s)
+        look_yaw, look_pitch = self._gaze_deg(time_s)
+        look = (math.radians(look_yaw - yaw), math.radians(look_pitch - pitch))
+        head = np.radians((yaw, pitch + BREATH_NOD_DEG * breath, roll))
+        return Living(
+            looks_of(look, look) | self._blink(time_s),  # the eyes hold their target
+            from_angles(*map(float, head)),
+            BREATH_RISE_M * breath,
+        )
+
+    def _sway_deg(self, time_s: float) -> list[float]:
+        """Yaw, pitch, roll."""
+        waves = np.sin(2 * np.pi * np.array(SWAY_HZ) * time_s + self._phases)
+        return list(np.array(SWAY_DEG) * (waves @ (0.65, 0.35)))
+
+    def _gaze_deg(self, time_s: float) -> tuple[float, float]:
+        """Where the eyes look in the room: a saccade in each slot, rest in between."""
+        slot = int(time_s // GAZE_SLOT_S)
+        before, after = _glance(self._seed, slot - 1), _glance(self._seed, slot)
+        size = math.dist(before[1:], after[1:])
+        share = float(smoothstep((time_s - after[0]) / saccade_s(size)))
+        yaw, pitch = (a + share * (b - a) for a, b in zip(before[1:], after[1:], strict=True))
+        return yaw, pitch
+
+    def _blink(self, time_s: float) -> dict[str, float]:
+        slot = int(time_s // BLINK_SLOT_S)
+        instants = [at for s in (slot - 1, slot, slot + 1) for at in _blinks(self._seed, s)]
+        closed = float(np.max(lids_down(time_s - np.array(instants))))
+        return {f"{name}{side}": closed * w for name, w in BLINK_PULLS.items() for side in SIDES}
+
+
+def _chance(seed: int, what: int, slot: int) -> np.random.Generator:
+    return np.random.default_rng((seed, what, slot + 1))  # slots begin at -1
+
+
+@lru_cache(64)
+def _glance(seed: int, slot: int) -> tuple[float, float, float]:
+    """When the eyes move in a slot, and the yaw and pitch that they move to, in degrees."""
+    chance = _chance(seed, GAZE, slot)
+    yaw, pitch = np.clip(
+        chance.normal(0, GAZE_DEG), -3 * np.array(GAZE_DEG), 3 * np.array(GAZE_DEG)
+    )
+    return slot * GAZE_SLOT_S + chance.uniform(0, GAZE_SPREAD_S), float(yaw), float(pitch)
+
+
+@lru_cache(64)
+def _blinks(seed: int, slot: int) -> tuple[float, ...]:
+    """When the lids meet in a slot."""
+    chance = _chance(seed, BLINK, slot)
+    first = slot * BLINK_SLOT_S + chance.uniform(0, BLINK_SPREAD_S)
+    return (first, first + TWICE_AFTER_S) if chance.random() < TWICE else (first,)

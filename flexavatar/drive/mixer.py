@@ -1,0 +1,214 @@
+"""Several sources on one face, and a living face where there are none.
+
+The rule: sources are layers in the order of their priority, over a face that idles. A layer covers
+what is below by its share of the region (mouth, eyes and brows, head; 1 unless set otherwise), for
+the shapes that it has sent. A source that is silent for `timeout_s` lets what is below show through
+within `leave_s`; one that comes or comes back is joined without a jump within `join_s`.
+
+Nothing here looks at a clock: the same calls give the same faces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from flexavatar.drive.idle import Idle
+from flexavatar.drive.motion import smoothstep
+from flexavatar.drive.one_euro import HEAD, WEIGHTS, Smoothing, TurnFilter, WeightFilter
+from flexavatar.drive.tracked import NS, TrackedFace
+from flexavatar.drive.turns import Angles, Vector
+from flexavatar.errors import DriveError
+from flexavatar.head.arkit import ARKIT_INDEX, ARKIT_NAMES
+
+MOUTH, EYES, HEAD_TURN = "mouth", "eyes", "head"
+REGIONS = (MOUTH, EYES, HEAD_TURN)
+UPPER = ("eye", "brow", "cheekSquint")
+IS_EYES = np.array([name.startswith(UPPER) for name in ARKIT_NAMES])  # [52]
+LONGEST_STEP_S, SHORTEST_STEP_S = 1.0, 1e-3
+LARGEST_GAIN = 4.0
+
+Weights = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source's part in a face."""
+
+    name: str
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """Of each of REGIONS, 0..1; 1 where it is not given."""
+    gains: Mapping[str, float] = field(default_factory=dict)
+    """By ARKit's name, what its weight is multiplied with; 1 where it is not given."""
+
+    def __post_init__(self) -> None:
+        """Raises DriveError."""
+        for what, values, names, largest in (
+            ("shares", self.shares, REGIONS, 1.0),
+            ("gains", self.gains, ARKIT_INDEX, LARGEST_GAIN),
+        ):
+            if unknown := values.keys() - {*names}:
+                raise DriveError(f"source {self.name}: {what}: not known: {sorted(unknown)}")
+            if bad := {name: v for name, v in values.items() if not 0 <= v <= largest}:
+                raise DriveError(f"source {self.name}: {what}: expected 0..{largest:g}, got {bad}")
+
+
+@dataclass(frozen=True)
+class MixerConfig:
+    """How sources become one face."""
+
+    sources: tuple[Source, ...]
+    """The first is on top."""
+    head_gain: Angles = (1.0, 1.0, 1.0)
+    """How much of the head's yaw, pitch and roll is followed; below 0 turns the other way."""
+    timeout_s: float = 0.25
+    leave_s: float = 0.6
+    join_s: float = 0.3
+    weights: Smoothing = WEIGHTS
+    head: Smoothing = HEAD
+    seed: int = 0
+    """Of the idling."""
+
+
+@dataclass(frozen=True)
+class MixedFace:
+    """One instant of the face that is to be shown."""
+
+    weights: Mapping[str, float]
+    """All 52 by ARKit's name, 0..1."""
+    neck_pose: Vector
+    """Axis-angle in the head frame, radians."""
+    transl: Vector
+    """Metres: it breathes."""
+    pts_ns: int
+    """On the clock of the topmost source that is there; it runs on where there is none."""
+
+
+class _Layer:
+    """One source: its smoothed signal, and when it was heard last."""
+
+    def __init__(self, source: Source, config: MixerConfig) -> None:
+        self._config = config
+        self._gains = np.array([source.gains.get(name, 1.0) for name in ARKIT_NAMES])
+        region = [source.shares.get(EYES if e else MOUTH, 1.0) for e in IS_EYES]
+        self._shares = np.array(region)
+        self.head_share = source.shares.get(HEAD_TURN, 1.0)
+        self.heard_at_s = -np.inf
+        self.pts_ns = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        self._raw, self._sent = np.zeros(52), np.zeros(52, bool)
+        self._time_ns: int | None = None
+        self._smooth = WeightFilter(self._config.weights)
+        self._turns = TurnFilter(self._config.head)
+        self.weights, self.turn = self._raw, None
+
+    def feed(self, face: TrackedFace, now_s: float) -> bool:
+        """Take a signal; whether something has joined that was not there before."""
+        joined = now_s - self.heard_at_s > self._config.timeout_s
+        if joined:
+            self._forget()
+        step_s = self._step_s(face.time_ns, now_s)
+        sent = [ARKIT_INDEX[name] for name in face.weights]
+        joined = joined or not self._sent[sent].all()
+        raw = self._raw.copy()
+        raw[sent] = np.clip(self._gains[sent] * np.array([*face.weights.values()]), 0, 1)
+        self._raw, self._sent[sent] = raw, True
+        self.weights = self._smooth.step(raw, step_s)
+        if face.head is not None:
+            joined = joined or self.turn is None
+            yaw, pitch, roll = self._config.head_gain
+            turn = Rotation.from_rotvec(np.array(face.head) * (pitch, yaw, roll))
+            self.turn = self._turns.step(turn, step_s)
+        self.heard_at_s, self._time_ns = now_s, face.time_ns
+        self.pts_ns = round(now_s * NS) if face.time_ns is None else face.time_ns
+        return joined
+
+    def _step_s(self, time_ns: int | None, now_s: float) -> float:
+        """Since the signal before: by the sender's clock, unless that was set anew."""
+        step_s = -1.0
+        if time_ns is not None and self._time_ns is not None:
+            step_s = (time_ns - self._time_ns) / NS
+        if not 0 < step_s <= LONGEST_STEP_S:
+            step_s = now_s - self.heard_at_s
+        return float(np.clip(step_s, SHORTEST_STEP_S, LONGEST_STEP_S))
+
+    def presence(self, now_s: float) -> float:
+        """1 while it is heard, and then ever less."""
+        silent_s = now_s - self.heard_at_s - self._config.timeout_s
+        return float(smoothstep(1 - silent_s / self._config.leave_s))
+
+    def cover(self, below: Weights, presence: float) -> Weights:
+        """What shows through from below and the rest of its own: [52]."""
+        return below + presence * self._shares * self._sent * (self.weights - below)
+
+
+class Mixer:
+    """One face's sources, smoothed and laid over each other. For one thread."""
+
+    def __init__(self, config: MixerConfig) -> None:
+        """Raises DriveError if two sources have one name."""
+        names = [source.name for source in config.sources]
+        if len({*names}) != len(names):
+            raise DriveError(f"sources: expected each once, got {names}")
+        self._config = config
+        self._idle = Idle(config.seed)
+        self._layers = {source.name: _Layer(source, config) for source in config.sources}
+        self._joined = False
+        self._joined_at_s = -np.inf
+        self._shown: tuple[Weights, Rotation] | None = None
+        self._left_over = np.zeros(52), np.zeros(3)  # what is taken away bit by bit after a join
+
+    def feed(self, name: str, face: TrackedFace, now_s: float) -> None:
+        """Take a source's newest signal. The receiver's clock is in seconds and never runs back."""
+        self._joined |= self._layers[name].feed(face, now_s)
+
+    def silent_s(self, now_s: float) -> float:
+        """How long nothing was heard of any source."""
+        return now_s - max((layer.heard_at_s for layer in self._layers.values()), default=-np.inf)
+
+    def face(self, now_s: float) -> MixedFace:
+        """The face to show now."""
+        living = self._idle.at(now_s)
+        weights = np.array([living.weights.get(name, 0.0) for name in ARKIT_NAMES])
+        turn = Rotation.from_rotvec(living.head)
+        for layer in reversed(self._layers.values()):
+            presence = layer.presence(now_s)
+            weights = layer.cover(weights, presence)
+            if layer.turn is not None:
+                way = (layer.turn * turn.inv()).as_rotvec()
+                turn = Rotation.from_rotvec(presence * layer.head_share * way) * turn
+        weights, turn = self._without_jump(weights, turn, now_s)
+        self._shown = weights, turn
+        x, y, z = (float(v) for v in turn.as_rotvec())
+        named = dict(zip(ARKIT_NAMES, weights.tolist(), strict=True))
+        return MixedFace(named, (x, y, z), (0.0, living.rise_m, 0.0), self._pts_ns(now_s))
+
+    def _without_jump(
+        self, weights: Weights, turn: Rotation, now_s: float
+    ) -> tuple[Weights, Rotation]:
+        """What was shown before a join fades away instead of vanishing."""
+        if self._joined and self._shown is not None:
+            before, turn_before = self._shown
+            self._left_over = before - weights, (turn_before * turn.inv()).as_rotvec()
+            self._joined_at_s = now_s
+        self._joined = False
+        left = 1 - float(smoothstep((now_s - self._joined_at_s) / self._config.join_s))
+        if left == 0:
+            return weights, turn
+        more, way = self._left_over
+        return np.clip(weights + left * more, 0, 1), Rotation.from_rotvec(left * way) * turn
+
+    def _pts_ns(self, now_s: float) -> int:
+        there = (layer for layer in self._layers.values() if layer.presence(now_s) > 0)
+        heard = [layer for layer in self._layers.values() if np.isfinite(layer.heard_at_s)]
+        layer = next(there, max(heard, key=lambda one: one.heard_at_s, default=None))
+        if layer is None:
+            return round(now_s * NS)
+        silent_s = now_s - layer.heard_at_s
+        return layer.pts_ns + round(silent_s * NS if silent_s > self._config.timeout_s else 0)

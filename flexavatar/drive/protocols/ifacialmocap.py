@@ -1,0 +1,98 @@
+"""iFacialMocap's and Facemotion3d's text, v1 and v2, on UDP 49983 and TCP 49986.
+
+    jawOpen-12|eyeBlink_L-7|...|=head#rx,ry,rz,px,py,pz|rightEye#rx,ry,rz|leftEye#rx,ry,rz|
+
+Weights are whole percent, angles degrees. v1 puts `-` between name and number, v2 `&` and allows
+negative numbers. TCP frames end with `___iFacialMocap`. The maker's page gives no signs; its sample
+frames agree with angles about the head frame's own axes (eyes that look down and inwards have
+positive rx, and ry of opposite signs), and so it is read: rx down, ry to the left, rz to the right
+shoulder. The position is not used, and there is no time in it.
+
+Source: https://www.ifacialmocap.com/for-developer/
+"""
+
+from __future__ import annotations
+
+import math
+
+from flexavatar.drive.names import arkit_name, snake_side
+from flexavatar.drive.tracked import TrackedFace, checked, finite, gaze_of, with_gaze
+from flexavatar.drive.turns import Angles, from_angles, to_angles
+from flexavatar.errors import DriveError
+from flexavatar.head.arkit import ARKIT_NAMES
+
+PORT = 49983
+TCP_PORT = 49986
+END = b"___iFacialMocap"
+LARGEST = 16384
+"""Bytes of a frame; real ones have about a thousand."""
+LARGEST_NUMBER = 1000.0
+"""Percent or degrees."""
+TURNS = ("head", "leftEye", "rightEye")
+
+_KEY = "sahuasouryya9218sauhuiayeta91555dy3719"
+
+
+def request(version: int, tcp: bool) -> bytes:
+    """What a receiver sends to the phone's UDP 49983, so that it starts."""
+    transport = "UDPTCP_" if tcp else ""
+    return f"iFacialMocap_{transport}{_KEY}{'|sendDataVersion=v2' * (version == 2)}".encode()
+
+
+def read(packet: bytes) -> TrackedFace:
+    """One frame, with or without the end that TCP has. Raises DriveError."""
+    if len(packet) > LARGEST:
+        raise DriveError(f"iFacialMocap: expected {LARGEST} bytes at most, got {len(packet)}")
+    try:
+        text = packet.removesuffix(END).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DriveError("iFacialMocap: expected text, got other bytes") from error
+    fields = [field for field in text.split("|") if field]
+    turns = dict(_turn(field) for field in fields if "#" in field)
+    named = [_weight(field) for field in fields if "#" not in field]
+    weights = checked((name, value) for name, value in named if name is not None)
+    if not weights:
+        raise DriveError(f"iFacialMocap: expected weights such as jawOpen-12, got {text!r:.60}")
+    head, left, right = (turns.get(name) for name in TURNS)
+    gaze = (left[:2], right[:2]) if left and right else None
+    return TrackedFace(with_gaze(weights, gaze), from_angles(*head) if head else None)
+
+
+def _weight(field: str) -> tuple[str | None, float]:
+    """`eyeBlink_L-7` -> ARKit's name, None for a shape of the app's own, and 0.07."""
+    name, _, number = field.partition("&" if "&" in field else "-")
+    return arkit_name(name), _number(name, number) / 100
+
+
+def _turn(field: str) -> tuple[str, Angles]:
+    """`leftEye#x,y,z` -> name, and yaw, pitch, roll in radians; what follows is not read."""
+    name, _, numbers = field.partition("#")
+    degrees = [_number(name, number) for number in numbers.split(",")[:3]]
+    if len(degrees) != 3:
+        raise DriveError(f"iFacialMocap: {name}: expected three angles, got {numbers!r:.40}")
+    x, y, z = map(math.radians, degrees)
+    return name.removeprefix("="), (y, -x, z)
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    return finite(f"iFacialMocap: {name:.40}", number, LARGEST_NUMBER)
+
+
+def write(face: TrackedFace, version: int = 2) -> bytes:
+    """One frame as the app sends it; what is missing is 0, v1 has nothing below 0."""
+    between = "&" if version == 2 else "-"
+    weights = {name: round(100 * face.weights.get(name, 0.0)) for name in ARKIT_NAMES}
+    shapes = [f"{snake_side(name)}{between}{weight}" for name, weight in weights.items()]
+    left, right = ((*angles, 0.0) for angles in gaze_of(face.weights))
+    head = _degrees(to_angles(face.head or (0.0, 0.0, 0.0)))
+    turns = [f"=head#{head},0,0,0", f"rightEye#{_degrees(right)}", f"leftEye#{_degrees(left)}"]
+    return ("|".join([*shapes, *turns]) + "|").encode()
+
+
+def _degrees(angles: Angles) -> str:
+    yaw, pitch, roll = map(math.degrees, angles)
+    return f"{-pitch:.6f},{yaw:.6f},{roll:.6f}"

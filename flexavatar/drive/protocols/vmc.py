@@ -1,0 +1,149 @@
+"""Virtual Motion Capture protocol 3.1: OSC on UDP, marionette 39539, performer 39540.
+
+    /VMC/Ext/Blend/Val   name, value      kept until
+    /VMC/Ext/Blend/Apply                  which shows them: 52 values need several datagrams
+    /VMC/Ext/Bone/Pos    name, position, quaternion xyzw: local, Unity's axes
+    /VMC/Ext/T           seconds          the sender's clock
+    /VMC/Ext/OK          loaded, calibration, mode, tracking (0: the face is lost)
+
+Names are ARKit's in any spelling; senders that have none of them drive VRM's presets instead. The
+head's turn is that of the bones Neck and Head together; the body is not read.
+
+Source: https://protocol.vmc.info/english
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flexavatar.drive.names import arkit_name, from_presets, pascal_case, preset_name
+from flexavatar.drive.protocols.osc import (
+    Argument,
+    Message,
+    read_messages,
+    write_bundle,
+    write_message,
+)
+from flexavatar.drive.tracked import (
+    NS,
+    SANE,
+    Gaze,
+    TrackedFace,
+    finite,
+    gaze_of,
+    nanoseconds,
+    with_gaze,
+)
+from flexavatar.drive.turns import from_angles, from_unity, to_angles, to_unity
+from flexavatar.errors import DriveError
+from flexavatar.head.arkit import ARKIT_NAMES
+
+PORT = 39539
+NECK, HEAD, LEFT_EYE, RIGHT_EYE = "Neck", "Head", "LeftEye", "RightEye"
+BONES = (NECK, HEAD, LEFT_EYE, RIGHT_EYE)
+AT_REST = (0.0, 0.0, 0.0, 1.0)
+SMALLEST_QUATERNION = 1e-3
+WEIGHTS_A_DATAGRAM = 26
+
+Quaternion = tuple[float, float, float, float]
+
+
+class VmcReader:
+    """One sender's messages. Values stay until they are sent anew, since datagrams get lost."""
+
+    def __init__(self) -> None:
+        self._weights: dict[str, float] = {}
+        self._presets: dict[str, float] = {}
+        self._bones: dict[str, Quaternion] = {}
+        self._time_ns: int | None = None
+        self._tracking = True
+
+    def read(self, packet: bytes) -> TrackedFace | None:
+        """The face that the packet's last Apply shows, None without one. Raises DriveError.
+
+        A packet that is refused changes nothing.
+        """
+        messages = read_messages(packet)
+        steps = [self._step(m) for m in messages if m.address.startswith("/VMC/Ext/")]
+        faces = [step() for step in steps]
+        return next((face for face in reversed(faces) if face is not None), None)
+
+    def _step(self, message: Message) -> Callable[[], TrackedFace | None]:
+        """What a message does, checked before anything is done."""
+        arguments = message.arguments
+        match message.address.removeprefix("/VMC/Ext/"):
+            case "Blend/Val":
+                return self._value(arguments)
+            case "Bone/Pos":
+                return self._bone(arguments)
+            case "T":
+                time_ns = nanoseconds(_number("T", arguments, 0, 1e10))
+                return lambda: setattr(self, "_time_ns", time_ns)
+            case "OK":
+                tracking = len(arguments) < 4 or arguments[3] != 0
+                return lambda: setattr(self, "_tracking", tracking)
+            case "Blend/Apply":
+                return self._face
+        return lambda: None
+
+    def _value(self, arguments: tuple[Argument, ...]) -> Callable[[], None]:
+        sent, value = _name(arguments), _number("Blend/Val", arguments, 1, SANE)
+        if (name := arkit_name(sent)) is not None:
+            return lambda: self._weights.update({name: value})
+        if (preset := preset_name(sent)) is not None:
+            return lambda: self._presets.update({preset: value})
+        return lambda: None
+
+    def _bone(self, arguments: tuple[Argument, ...]) -> Callable[[], None]:
+        name = _name(arguments)
+        if name not in BONES:
+            return lambda: None
+        x, y, z, w = (_number("Bone/Pos", arguments, i, 1e3) for i in range(4, 8))
+        if x * x + y * y + z * z + w * w < SMALLEST_QUATERNION:
+            raise DriveError(f"VMC: {name}: expected a quaternion, got zeros")
+        return lambda: self._bones.update({name: (x, y, z, w)})
+
+    def _face(self) -> TrackedFace | None:
+        """What was sent so far."""
+        weights = dict(self._weights) or from_presets(self._presets)
+        if not (weights and self._tracking):
+            return None
+        neck, head = self._bones.get(NECK), self._bones.get(HEAD)
+        turn = from_unity(neck or AT_REST, head or AT_REST) if neck or head else None
+        return TrackedFace(with_gaze(weights, self._gaze()), turn, time_ns=self._time_ns)
+
+    def _gaze(self) -> tuple[Gaze, Gaze] | None:
+        left, right = self._bones.get(LEFT_EYE), self._bones.get(RIGHT_EYE)
+        if left is None or right is None:
+            return None
+        return to_angles(from_unity(left))[:2], to_angles(from_unity(right))[:2]
+
+
+def _name(arguments: tuple[Argument, ...]) -> str:
+    if not arguments or not isinstance(arguments[0], str):
+        raise DriveError(f"VMC: expected a name first, got {arguments!r:.60}")
+    return arguments[0]
+
+
+def _number(what: str, arguments: tuple[Argument, ...], place: int, largest: float) -> float:
+    if len(arguments) <= place:
+        raise DriveError(f"VMC: {what}: expected {place + 1} arguments, got {len(arguments)}")
+    return finite(f"VMC: {what}", arguments[place], largest)
+
+
+def write(face: TrackedFace, spelling: Callable[[str], str] = pascal_case) -> list[bytes]:
+    """One frame's datagrams, the last with Apply; what is missing is 0."""
+    clock = [] if face.time_ns is None else [write_message("/VMC/Ext/T", face.time_ns / NS)]
+    rows = [("/VMC/Ext/Blend/Val", spelling(n), face.weights.get(n, 0.0)) for n in ARKIT_NAMES]
+    values = [write_message(*row) for row in rows]
+    left, right = (from_angles(*angles, 0.0) for angles in gaze_of(face.weights))
+    turns = {HEAD: face.head or (0.0, 0.0, 0.0), LEFT_EYE: left, RIGHT_EYE: right}
+    bones = [_bone_message(name, to_unity(turn)) for name, turn in turns.items()]
+    first, rest = values[:WEIGHTS_A_DATAGRAM], values[WEIGHTS_A_DATAGRAM:]
+    apply = write_message("/VMC/Ext/Blend/Apply")
+    available = write_message("/VMC/Ext/OK", 1, 3, 0, 1)
+    return [write_bundle([available, *clock, *bones, *first]), write_bundle([*rest, apply])]
+
+
+def _bone_message(name: str, turn: Quaternion) -> bytes:
+    return write_message("/VMC/Ext/Bone/Pos", name, 0.0, 0.0, 0.0, *turn)

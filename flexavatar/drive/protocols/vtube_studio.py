@@ -1,0 +1,109 @@
+"""VTube Studio for iOS, and MeowFace: one JSON object a datagram, to whoever asks for it.
+
+    {"Timestamp": 1700000000000, "FaceFound": true, "Rotation": {"x":, "y":, "z":}, "Position": ...,
+     "EyeLeft": {"x":, "y":, "z":}, "EyeRight": ..., "BlendShapes": [{"k": "JawOpen", "v": 0.4}]}
+
+The phone listens on UDP 21412 for a request, which has to be repeated: it sends for at most ten
+seconds. Angles are degrees: x is yaw, y pitch, z roll. Their signs are documented nowhere; read as
+the maker's sample turns them, which is x to the person's left, y down, z to the right shoulder.
+
+Source: https://github.com/DenchiSoft/VTubeStudioBlendshapeUDPReceiverTest (MIT)
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NoReturn
+
+from flexavatar.drive.names import arkit_name, pascal_case
+from flexavatar.drive.tracked import TrackedFace, checked, finite, gaze_of, nanoseconds, with_gaze
+from flexavatar.drive.turns import Angles, from_angles, to_angles
+from flexavatar.errors import DriveError
+from flexavatar.head.arkit import ARKIT_NAMES
+
+PHONE_PORT = 21412
+SEND_FOR_S = 5.0
+LARGEST = 65536
+LARGEST_ANGLE = 1000.0
+MS = 1_000_000
+
+
+def request(port: int, seconds: float = SEND_FOR_S) -> bytes:
+    """What a receiver that listens on `port` sends to the phone, again and again."""
+    fields = {"messageType": "iOSTrackingDataRequest", "time": seconds, "sentBy": "FlexAvatar"}
+    return json.dumps({**fields, "ports": [port]}).encode()
+
+
+def read(packet: bytes) -> TrackedFace | None:
+    """One frame, None if no face is seen. Raises DriveError."""
+    frame = _object(packet)
+    if frame.get("FaceFound") is not True:
+        return None
+    shapes = frame.get("BlendShapes")
+    if not isinstance(shapes, list):
+        raise DriveError(f"VTube Studio: BlendShapes: expected a list, got {type(shapes)}")
+    named = [_shape(shape) for shape in shapes]
+    weights = checked((name, value) for name, value in named if name is not None)
+    head, left, right = (_turn(frame, key) for key in ("Rotation", "EyeLeft", "EyeRight"))
+    if not weights:
+        raise DriveError("VTube Studio: BlendShapes: expected some of ARKit's, got none")
+    gaze = (left[:2], right[:2]) if left and right else None
+    time_ns = None
+    if "Timestamp" in frame:
+        time_ns = nanoseconds(finite("VTube Studio: Timestamp", frame["Timestamp"], 1e15) / 1000)
+    turn = from_angles(*head) if head else None
+    return TrackedFace(with_gaze(weights, gaze), turn, time_ns=time_ns)
+
+
+def _object(packet: bytes) -> dict[str, Any]:
+    if len(packet) > LARGEST:
+        raise DriveError(f"VTube Studio: expected {LARGEST} bytes at most, got {len(packet)}")
+    try:
+        frame = json.loads(packet, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:  # not UTF-8 is a ValueError too
+        raise DriveError(f"VTube Studio: expected JSON: {error!s:.80}") from error
+    if not isinstance(frame, dict):
+        raise DriveError(f"VTube Studio: expected an object, got {type(frame)}")
+    return frame
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number")
+
+
+def _shape(shape: Any) -> tuple[str | None, Any]:
+    """`{"k": name, "v": value}` -> ARKit's name, None for a shape of the app's own, and value."""
+    if not (isinstance(shape, dict) and isinstance(shape.get("k"), str) and "v" in shape):
+        raise DriveError(f"VTube Studio: BlendShapes: expected k and v, got {type(shape)}")
+    return arkit_name(shape["k"]), shape["v"]
+
+
+def _turn(frame: dict[str, Any], key: str) -> Angles | None:
+    """Yaw, pitch, roll in radians, None if they were not sent."""
+    turn = frame.get(key)
+    if turn is None:
+        return None
+    if not isinstance(turn, dict):
+        raise DriveError(f"VTube Studio: {key}: expected x, y and z, got {type(turn)}")
+    values = (finite(f"VTube Studio: {key}", turn.get(axis), LARGEST_ANGLE) for axis in "xyz")
+    yaw, down, roll = map(math.radians, values)
+    return yaw, -down, roll
+
+
+def write(face: TrackedFace) -> bytes:
+    """One frame as the app sends it; what is missing is 0."""
+    left, right = ((*angles, 0.0) for angles in gaze_of(face.weights))
+    shapes = [{"k": pascal_case(n), "v": face.weights.get(n, 0.0)} for n in ARKIT_NAMES]
+    frame = {"Timestamp": (face.time_ns or 0) // MS, "Hotkey": -1, "FaceFound": True}
+    turns = {"Rotation": to_angles(face.head or (0.0, 0.0, 0.0))}
+    turns |= {"EyeLeft": left, "EyeRight": right}
+    frame |= {key: _degrees(angles) for key, angles in turns.items()}
+    return json.dumps(
+        frame | {"Position": _degrees((0.0, 0.0, 0.0)), "BlendShapes": shapes}
+    ).encode()
+
+
+def _degrees(angles: Angles) -> dict[str, float]:
+    yaw, pitch, roll = map(math.degrees, angles)
+    return {"x": yaw, "y": -pitch, "z": roll}
