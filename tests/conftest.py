@@ -19,6 +19,7 @@ from flexavatar.create import CreateConfig, create_avatar
 from flexavatar.head.binding import surface_motion
 from flexavatar.head.eyelids import lid_openings
 from flexavatar.head.open_head import load_open_head
+from flexavatar.training.pool import HELD_OUT, fill_pool
 from plugin_server.client import ClientSession, FlexAvatarClient
 from plugin_server.config import ServerConfig
 from tests.service import PHOTO, TinyEngine, local_config, server_and_client
@@ -33,6 +34,8 @@ WANTED = (
     "ict_facekit_f16.npz",
 )
 """In the folder of real photos; README.md says what they show."""
+SEEDS = (0, HELD_OUT, HELD_OUT + 1)
+"""Of the synthetic `people`."""
 
 
 def pytest_configure() -> None:
@@ -90,6 +93,16 @@ def avatar(astronaut: bytes, stages: list[tuple[str, float]]) -> Avatar:
     return create_avatar(
         [astronaut], CreateConfig(quick=True), lambda what, share: stages.append((what, share))
     )
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Synthetic ones, one to look at and two to learn from."""
+    folder = tmp_path_factory.mktemp("people")
+    shares: list[float] = []
+    fill_pool(folder, SEEDS, lambda what, share: shares.append(share))
+    assert shares[-1] == 1
+    return folder
 
 
 @pytest.fixture(scope="session")

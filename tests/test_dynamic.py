@@ -292,7 +292,7 @@ def test_weights_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     model = QueryLrm(CONFIG)
 
     def refused(message: str) -> None:
-        weights.read_query_lrm.cache_clear()
+        weights._read.cache_clear()
         with pytest.raises(AssetError, match=message):
             weights.load_query_lrm(PRESET)
 

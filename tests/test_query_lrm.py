@@ -10,13 +10,12 @@ from torch import Tensor
 
 from flexavatar.errors import ShapeError
 from flexavatar.head.open_head import load_open_head
+from flexavatar.models.charts import MAP_CHANNELS, ChartEvidence
 from flexavatar.models.config import PAPER, TINY, QueryLrmConfig
 from flexavatar.models.maps import canvas_of, changed, coefficients, drive_map, enlarged
 from flexavatar.models.query_lrm import (
     COEFFICIENTS,
-    MAP_CHANNELS,
     AvatarCode,
-    ChartEvidence,
     QueryLrm,
 )
 from flexavatar.types import FlameCodes

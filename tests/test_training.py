@@ -11,28 +11,19 @@ import torch
 
 from flexavatar.errors import AssetError, InputError
 from flexavatar.head.open_head import load_open_head
-from flexavatar.models.query_lrm import COLOR
+from flexavatar.models.charts import COLOR
 from flexavatar.training.balance import anchor_weights, frame_weights
-from flexavatar.training.config import TrainConfig
+from flexavatar.training.config import TrainQueryLrm
 from flexavatar.training.loader import Loader, orders
-from flexavatar.training.pool import HELD_OUT, fill_pool, path_of, people_in
+from flexavatar.training.loop import LOG, rate_at, train
+from flexavatar.training.pool import fill_pool, path_of, people_in
 from flexavatar.training.samples import BYTE, KINDS, NAMES, load_sample, make_sample, save_sample
 from flexavatar.training.state import trained
-from flexavatar.training.train_p import LOG, Trainer, rate_at, train
-from flexavatar.training.watch import Watch, tried_on
+from flexavatar.training.train_p import QueryLrmTrainer
+from flexavatar.training.watch import MEAN, Watch, tried_on
+from tests.conftest import SEEDS
 
-SEEDS = (0, HELD_OUT, HELD_OUT + 1)
-SHORT = TrainConfig(steps=4, save_every=2, frames=2, warm_up=2)
-
-
-@pytest.fixture(scope="module")
-def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One person to look at, two to learn from."""
-    folder = tmp_path_factory.mktemp("people")
-    shares: list[float] = []
-    fill_pool(folder, SEEDS, lambda what, share: shares.append(share))
-    assert shares[-1] == 1
-    return folder
+SHORT = TrainQueryLrm(steps=4, save_every=2, frames=2, warm_up=2)
 
 
 def test_people_are_the_same_for_ever(people: Path, tmp_path: Path) -> None:
@@ -64,7 +55,7 @@ def test_a_sample_is_what_it_says(people: Path) -> None:
 
 
 def test_before_training_it_is_the_evidence(people: Path) -> None:
-    trainer = Trainer(people, SHORT)
+    trainer = QueryLrmTrainer(people, SHORT)
     ready = trainer.loader.ready(path_of(people, 0))
     told = trainer.predict(ready, (0,))
     assert told.change.abs().max() == 0
@@ -78,18 +69,20 @@ def test_before_training_it_is_the_evidence(people: Path) -> None:
 
 def test_the_true_chart_on_the_tracked_head_is_the_true_picture(people: Path) -> None:
     """What ties a sample together: the moved cameras, the driven head, the charts."""
-    trainer = Trainer(people, SHORT)
+    trainer = QueryLrmTrainer(people, SHORT)
     ready = trainer.loader.ready(path_of(people, 0))
     tried = tried_on(trainer, ready, ready.sample.chart / BYTE)
-    assert min(t.psnr_db(t.mean) for t in tried) > 14
+    assert min(t.psnr_db(MEAN) for t in tried) > 14
     wrong = tried_on(trainer, ready, 1 - ready.sample.chart / BYTE)
-    assert all(t.psnr_db(t.mean) > t.psnr_db(w.mean) + 3 for t, w in zip(tried, wrong, strict=True))
+    assert all(t.psnr_db(MEAN) > w.psnr_db(MEAN) + 3 for t, w in zip(tried, wrong, strict=True))
 
 
 def test_people_that_were_made_are_not_made_again(people: Path) -> None:
     before = path_of(people, 0).stat().st_mtime_ns
-    fill_pool(people, SEEDS)
+    shares: list[float] = []
+    fill_pool(people, SEEDS, lambda what, share: shares.append(share))
     assert path_of(people, 0).stat().st_mtime_ns == before
+    assert not shares, "nothing was to be done"
 
 
 def test_held_out_people_are_kept_apart(people: Path, tmp_path: Path) -> None:
@@ -122,9 +115,10 @@ def test_orders_go_on_where_they_stopped() -> None:
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not(people: Path, tmp_path: Path) -> None:
-    whole = train(people, tmp_path / "whole", SHORT, watch=Watch(people, tmp_path / "whole"))
+    trainer, watch = QueryLrmTrainer(people, SHORT), Watch(people, tmp_path / "whole")
+    whole = train(trainer, tmp_path / "whole", watch=watch)
     _stop_half_way(people, tmp_path / "parts")
-    parts = train(people, tmp_path / "parts", SHORT)
+    parts = train(QueryLrmTrainer(people, SHORT), tmp_path / "parts")
     for name, p in trained(whole.model).items():
         other = trained(parts.model)[name]
         torch.testing.assert_close(p, other, rtol=0, atol=1e-5)  # threads sum in another order
@@ -132,9 +126,8 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(people: Path, tmp_path: Path) ->
     assert [line["step"] for line in lines] == [2, 4]
     assert {"psnr_db", "psnr_plain_db", "psnr_mean_db", "chart", "l1"} <= lines[-1].keys()
     assert (tmp_path / "whole" / "step_000004.png").stat().st_size > 10_000
-    moved = [(p - q).abs().max() for p, q in zip(
-        trained(whole.model).values(), trained(Trainer(people, SHORT).model).values(), strict=True
-    )]  # fmt: skip
+    fresh = trained(QueryLrmTrainer(people, SHORT).model)
+    moved = [(p - fresh[name]).abs().max() for name, p in trained(whole.model).items()]
     assert max(moved) > 1e-4, "training changes weights"
 
 
@@ -144,25 +137,25 @@ def _stop_half_way(people: Path, out: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(people, out, SHORT, stop)
+        train(QueryLrmTrainer(people, SHORT), out, stop)
 
 
 def test_another_models_run_is_refused(people: Path, tmp_path: Path) -> None:
-    train(people, tmp_path, replace(SHORT, steps=2))
+    train(QueryLrmTrainer(people, replace(SHORT, steps=2)), tmp_path)
     with pytest.raises(AssetError, match="expected a run of this model"):
-        train(people, tmp_path, replace(SHORT, drive="coefficients"))
+        train(QueryLrmTrainer(people, replace(SHORT, drive="coefficients")), tmp_path)
 
 
 def test_the_rate_rises_and_falls() -> None:
-    config = TrainConfig(steps=1000, warm_up=100)
+    config = TrainQueryLrm(steps=1000, warm_up=100)
     rates = [rate_at(step, config) for step in range(1000)]
     assert rates.index(max(rates)) in (99, 100)
     assert rates[-1] < 0.02 * max(rates)
 
 
 def test_samples_are_made_ready_in_order(people: Path) -> None:
-    trainer = Trainer(people, SHORT)
-    loader = Loader(people_in(people), trainer.head, trainer.canvas)
+    trainer = QueryLrmTrainer(people, SHORT)
+    loader = Loader(people_in(people), trainer.head, trainer.canvas, trainer.drive)
     wanted = orders(torch.ones(2, 8), 2, seed=0)
     run = loader.run(wanted)
     taken = [next(run) for _ in range(4)]

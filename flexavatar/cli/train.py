@@ -2,16 +2,101 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from flexavatar.cli.progress import progress_bar
 from flexavatar.errors import AssetError
-from flexavatar.training.config import TrainConfig
+from flexavatar.training.config import TrainBiasSink, TrainQueryLrm
+
+if TYPE_CHECKING:
+    from flexavatar.training.loop import Trainer
+
+UNNAMED = tyro.conf.arg(name="")
+
+
+@dataclass(frozen=True)
+class _Run(ABC):
+    """Where a run reads and writes."""
+
+    out: tyro.conf.Positional[Path]
+    """Folder of the run: state, log.jsonl, a picture of people it never saw at every checkpoint,
+    and in the end the weights."""
+    pool: Path | None = None
+    """Where people are kept; OUT/people if not given."""
+
+    @property
+    @abstractmethod
+    def settings(self) -> TrainQueryLrm | TrainBiasSink:
+        """How it trains."""
+
+    @abstractmethod
+    def trainer(self, people: Path) -> Trainer[Any, Any]:
+        """Ready to begin."""
+
+    def run(self) -> None:
+        """Fill the pool, train, write the weights."""
+        if find_spec("embreex") is None:
+            raise AssetError('train: expected the package embreex: pip install "flexavatar[train]"')
+        from flexavatar.training.loop import checked_device, train
+        from flexavatar.training.pool import HELD_OUT, fill_pool
+        from flexavatar.training.watch import Watch
+
+        config = self.settings
+        checked_device(config.device)
+        pool = self.pool or self.out / "people"
+        with progress_bar("people") as report:
+            fill_pool(pool, range(HELD_OUT + config.people), report, config=config.model)
+        self.out.mkdir(parents=True, exist_ok=True)
+        trainer = self.trainer(pool)
+        with progress_bar("training") as report:
+            train(trainer, self.out, report, Watch(pool, self.out))
+        trainer.average.into(trainer.model)
+        weights = self.out / trainer.kind.path(config.preset).name
+        about = {"steps": str(config.steps), "people": str(len(trainer.paths))}
+        trainer.kind.save(trainer.model, weights, about)
+        print(f"weights: {weights}")
+
+
+@dataclass(frozen=True)
+class TrainP(_Run):
+    """Train query_lrm."""
+
+    config: Annotated[TrainQueryLrm, UNNAMED] = field(default_factory=TrainQueryLrm)
+
+    @property
+    def settings(self) -> TrainQueryLrm:
+        """How it trains."""
+        return self.config
+
+    def trainer(self, people: Path) -> Trainer[Any, Any]:
+        """P's."""
+        from flexavatar.training.train_p import QueryLrmTrainer
+
+        return QueryLrmTrainer(people, self.config)
+
+
+@dataclass(frozen=True)
+class TrainK(_Run):
+    """Train bias_sink."""
+
+    config: Annotated[TrainBiasSink, UNNAMED] = field(default_factory=TrainBiasSink)
+
+    @property
+    def settings(self) -> TrainBiasSink:
+        """How it trains."""
+        return self.config
+
+    def trainer(self, people: Path) -> Trainer[Any, Any]:
+        """K's."""
+        from flexavatar.training.train_k import BiasSinkTrainer
+
+        return BiasSinkTrainer(people, self.config)
 
 
 @dataclass(frozen=True)
@@ -21,34 +106,12 @@ class Train:
     Needs the package embreex: pip install "flexavatar[train]".
     """
 
-    model: tyro.conf.Positional[Literal["p"]]
-    """p: query_lrm."""
-    out: tyro.conf.Positional[Path]
-    """Folder of the run: state, log.jsonl, a picture of people it never saw at every checkpoint,
-    and in the end the weights."""
-    config: tyro.conf.OmitArgPrefixes[TrainConfig]
-    pool: Path | None = None
-    """Where they are kept; OUT/people if not given."""
+    model: Annotated[
+        Annotated[TrainP, tyro.conf.subcommand("p", prefix_name=False)]
+        | Annotated[TrainK, tyro.conf.subcommand("k", prefix_name=False)],
+        UNNAMED,
+    ]
 
     def run(self) -> None:
-        """Fill the pool, train, write the weights."""
-        if find_spec("embreex") is None:
-            raise AssetError('train: expected the package embreex: pip install "flexavatar[train]"')
-        from flexavatar.models.weights import save_query_lrm
-        from flexavatar.training.pool import HELD_OUT, fill_pool
-        from flexavatar.training.train_p import checked_device, train
-        from flexavatar.training.watch import Watch
-
-        checked_device(self.config.device)
-        pool = self.pool or self.out / "people"
-        with progress_bar("people") as report:
-            seeds = range(HELD_OUT + self.config.people)
-            fill_pool(pool, seeds, report, config=self.config.model)
-        self.out.mkdir(parents=True, exist_ok=True)
-        with progress_bar("training") as report:
-            trainer = train(pool, self.out, self.config, report, Watch(pool, self.out))
-        trainer.average.into(trainer.model)
-        weights = self.out / f"query_lrm_{self.config.preset}.safetensors"
-        about = {"steps": str(self.config.steps), "people": str(len(trainer.paths))}
-        save_query_lrm(trainer.model, weights, about)
-        print(f"weights: {weights}")
+        """Train that model."""
+        self.model.run()

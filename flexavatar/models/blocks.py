@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 
 class Attention(nn.Module):
@@ -76,7 +80,7 @@ class Down(nn.Module):
         return self.gather(x)
 
 
-def silent(layer: nn.Conv2d) -> nn.Conv2d:
+def silent(layer: Layer) -> Layer:
     """The layer with weights and bias of zero: it adds nothing until it is trained."""
     with torch.no_grad():
         nn.init.zeros_(layer.weight)

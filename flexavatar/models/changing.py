@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from flexavatar.head.binding import Binding, LocalSplats, deform
+from flexavatar.models.charts import MAP_CHANNELS
 from flexavatar.models.dynamic import Taps
 from flexavatar.models.maps import TexelSplats, changed
-from flexavatar.models.query_lrm import MAP_CHANNELS
 from flexavatar.render import native
 from flexavatar.render.deform import LANES, Deformer, blocks, posed_input
 from flexavatar.types import SH_C0, Gaussians, check_ids

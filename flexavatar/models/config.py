@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
+
+
+class Charted(Protocol):
+    """Sizes that samples of people are made at, which every model has."""
+
+    @property
+    def image_side(self) -> int:
+        """Pixels a side of what it is shown."""
+        ...
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Texels a side of the chart with a Gaussian in each, and of a coarser one."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -48,6 +62,11 @@ class QueryLrmConfig:
         """Texels a side of the static maps."""
         return self.drive_side * self.fine
 
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Of the static maps and of the driving map."""
+        return self.chart, self.drive_side
+
 
 PAPER = QueryLrmConfig(
     encoder="dinov3", image_side=512, width=1024, heads=16, query_side=50, blocks=4,
@@ -62,3 +81,92 @@ TINY = QueryLrmConfig(
 """Trained and driven on two CPU cores; ships with the package."""
 
 PRESETS: Mapping[str, QueryLrmConfig] = {"paper": PAPER, "tiny": TINY}
+
+Signal = Literal["flame", "arkit", "audio"]
+"""What drives K: FLAME codes, the 52 ARKit weights, or features of sound. See `models.signals`."""
+
+
+@dataclass(frozen=True)
+class BiasSinkConfig:
+    """K, the model with bias sinks: see `models.bias_sink`."""
+
+    image_side: int
+    """Pixels a side of what the encoder sees; a multiple of 16."""
+    dino: bool
+    """Whether a frozen DINOv2 ViT-B/14 looks at the photos beside our own encoder."""
+    image_width: int
+    """Channels of image tokens."""
+    image_blocks: int
+    """Of our own encoder."""
+    width: int
+    """Channels D of the queries and of the avatar code A."""
+    query_side: int
+    """There are `query_side` x `query_side` queries over the chart."""
+    blocks: int
+    """From the queries to the images."""
+    growth: float
+    """Of feed-forward nets over A's tokens: how much wider than the tokens."""
+    inner: int
+    """Channels of attention, everywhere."""
+    heads: int
+    """Of attention; divides `inner` and `image_width`."""
+    expression_width: int
+    """Channels of expression tokens and sinks."""
+    expression_hidden: int
+    """Of the net from the signal to the tokens."""
+    decoder_width: int
+    """Channels of tokens as they are driven; of another width than A's they are a linear map
+    of it, made once for each person."""
+    decoder_blocks: int
+    decoder_growth: float
+    decoder_joint: bool
+    """Whether the tokens of the chart see each other as they are driven, or the expression only."""
+    map_channels: int
+    """Of the maps that the upsampler makes."""
+    upsampler: tuple[int, ...]
+    """Channels of its convolutions, one for each doubling of the side."""
+    fine: int
+    """The chart has this many texels a side for each of those maps; they are sampled between."""
+    base: Literal["template", "neutral"]
+    """What positions start from: the rig's mean head, or the person's own as it was tracked."""
+    evidence: bool
+    """Whether queries are told what photos say of each texel, and colours are read out of A."""
+    signal: Signal = "flame"
+    sinks: bool = True
+    """Whether decoding is told where the training data came from (the paper's ablation)."""
+    stylegan: bool = True
+    """Whether the upsampler convolves, or only spreads pixels (the paper's ablation)."""
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Texels a side of the chart with a Gaussian in each, and of the upsampler's maps."""
+        made = self.query_side * 2 ** len(self.upsampler)
+        return made * self.fine, made
+
+    @property
+    def cell(self) -> int:
+        """Texels a side of the chart for each query."""
+        return self.sides[0] // self.query_side
+
+
+BIAS_SINK_PAPER = BiasSinkConfig(
+    image_side=512, dino=True, image_width=768, image_blocks=1, width=768, query_side=32, blocks=4,
+    growth=4, inner=768, heads=4, expression_width=768, expression_hidden=256, decoder_width=768,
+    decoder_blocks=8, decoder_growth=4, decoder_joint=True, map_channels=48, upsampler=(512, 256),
+    fine=2, base="template", evidence=False,
+)  # fmt: skip
+"""The paper's sizes."""
+
+BIAS_SINK_TINY = BiasSinkConfig(
+    image_side=256, dino=False, image_width=96, image_blocks=2, width=256, query_side=32, blocks=2,
+    growth=2, inner=64, heads=4, expression_width=64, expression_hidden=128, decoder_width=128,
+    decoder_blocks=2, decoder_growth=2, decoder_joint=False, map_channels=16, upsampler=(32, 16),
+    fine=2, base="neutral", evidence=True,
+)  # fmt: skip
+"""Trained and driven on two CPU cores. A is wide enough to hold every texel's colour, and what is
+driven is narrow."""
+
+BIAS_SINK_PRESETS: Mapping[str, BiasSinkConfig] = {
+    "paper": BIAS_SINK_PAPER,
+    "tiny": BIAS_SINK_TINY,
+}

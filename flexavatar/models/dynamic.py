@@ -11,10 +11,11 @@ from torch import Tensor
 
 from flexavatar.errors import InputError, ShapeError
 from flexavatar.head.open_head import load_open_head
+from flexavatar.models.charts import MAP_CHANNELS
 from flexavatar.models.compiled import CompiledUNet, bordered, can_compile, regrouped
 from flexavatar.models.config import PRESETS
 from flexavatar.models.maps import Canvas, canvas_of
-from flexavatar.models.query_lrm import DRIVE_UNIT, MAP_CHANNELS, DynamicUNet
+from flexavatar.models.query_lrm import DRIVE_UNIT, DynamicUNet
 from flexavatar.models.weights import query_lrm_with
 from flexavatar.render.sample import Sampler
 from flexavatar.types import check_shape, to_device

@@ -18,8 +18,9 @@ from flexavatar.capture.spread import push_pull
 from flexavatar.head import uv
 from flexavatar.head.binding import LocalSplats, quat_multiply
 from flexavatar.head.flame import FlameHead
-from flexavatar.models.config import QueryLrmConfig
-from flexavatar.models.query_lrm import CHANNELS, DRIVE_UNIT, ChartEvidence
+from flexavatar.models.charts import CHANNELS, ChartEvidence
+from flexavatar.models.config import Charted
+from flexavatar.models.query_lrm import DRIVE_UNIT
 from flexavatar.types import FlameCodes
 
 REACH = 0.1
@@ -66,9 +67,9 @@ def _canvas(head: FlameHead, size: int, drive_side: int) -> Canvas:
     return Canvas(texels, coarse, mirror, (grown > 0.9) & (ears < 0.3), moving)
 
 
-def canvas_of(head: FlameHead, config: QueryLrmConfig) -> Canvas:
+def canvas_of(head: FlameHead, config: Charted) -> Canvas:
     """The chart as this model draws on it; cached."""
-    return _canvas(head, config.chart, config.drive_side)
+    return _canvas(head, *config.sides)
 
 
 def picture(values: Tensor, texels: uv.Texels) -> Tensor:

@@ -22,6 +22,7 @@ from flexavatar.appearance.surface import Surface, discs, hair_grain
 from flexavatar.capture.portrait import Portrait
 from flexavatar.head.binding import LocalSplats
 from flexavatar.head.flame import FlameHead
+from flexavatar.models.charts import ChartEvidence
 from flexavatar.models.inputs import network_images
 from flexavatar.models.maps import (
     Canvas,
@@ -33,7 +34,7 @@ from flexavatar.models.maps import (
     drive_map,
     enlarged,
 )
-from flexavatar.models.query_lrm import AvatarCode, ChartEvidence, QueryLrm
+from flexavatar.models.query_lrm import AvatarCode, QueryLrm
 
 SURE = 3.0
 """Times the weight of its evidence that a texel is the photo's, up to the whole of it."""

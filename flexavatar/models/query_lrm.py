@@ -7,7 +7,6 @@ heads and UNet, the evidence that the small preset is shown, and folding the dri
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,32 +16,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from flexavatar.models.blocks import Attention, ConvBlock, Down, TokenBlock, Up, silent
+from flexavatar.models.charts import COLOR, MAP_CHANNELS, TOLD, ChartEvidence
 from flexavatar.models.config import QueryLrmConfig
-from flexavatar.models.encoders import make_encoder
+from flexavatar.models.encoders import distinct, make_encoder
 from flexavatar.types import check_shape
 
-CHANNELS: Mapping[str, int] = {"position": 3, "opacity": 1, "scale": 3, "color": 3, "rotation": 4}
-"""Of a map of Gaussians, in this order; before activation."""
-MAP_CHANNELS = sum(CHANNELS.values())
-COLOR = slice(7, 10)
 DRIVE_CHANNELS = 3
 DRIVE_UNIT = 0.01
 """Metres that a driving map's 1 stands for: expressions move skin by about that."""
 COEFFICIENTS = 129
 """Numbers of an expression: 100 expression, jaw 3, gaze 2 x 3, eyelids 2, correctives 18."""
-TOLD = 11
-"""Channels of evidence: colours 3, weight 1, completed colours 3, weight mirrored 1, places 3."""
-
-
-@dataclass(frozen=True)
-class ChartEvidence:
-    """What the photos say of each texel, as pictures over the static maps' chart."""
-
-    colors: Tensor  # [B, 3, U, U] 0..1, where seen
-    weight: Tensor  # [B, 1, U, U] 0 unseen .. 1
-    mirrored: Tensor  # [B, 1, U, U] weight of the texel on the other side
-    base: Tensor  # [B, 3, U, U] 0..1, completed as well as simple means do
-    places: Tensor  # [B, 3, U, U] the tracked head at rest, decimetres
 
 
 @dataclass(frozen=True)
@@ -87,9 +70,7 @@ class Decoder(nn.Module):
 
     def _pyramid(self, evidence: ChartEvidence) -> list[Tensor]:
         """Features of the evidence, the finest first."""
-        colors = (evidence.colors - 0.5) * (evidence.weight > 0)
-        told = (colors, evidence.weight, evidence.base - 0.5, evidence.mirrored, evidence.places)
-        levels = [self.stem(functional.pixel_unshuffle(torch.cat(told, 1), self.fine))]
+        levels = [self.stem(functional.pixel_unshuffle(evidence.stacked(), self.fine))]
         for down in self.downs:
             levels.append(down(levels[-1]))
         return levels
@@ -179,7 +160,7 @@ class QueryLrm(nn.Module):
         check_shape("images", images, None, 3, side, side)
         if (evidence is not None) != self.config.evidence:
             raise ValueError(f"evidence: expected {'some' if self.config.evidence else 'none'}")
-        tokens = self.encoder(_distinct(images)).flatten(0, 1)[None]  # [1, N L, D]
+        tokens = self.encoder(distinct(images)).flatten(0, 1)[None]  # [1, N L, D]
         tokens = tokens + self.fusion(tokens, tokens)
         x = self.queries[None]
         for block in self.blocks:
@@ -198,17 +179,6 @@ class QueryLrm(nn.Module):
     def dynamic(self, code: AvatarCode, drive: Tensor) -> Tensor:
         """What expressions add to the static maps: drive [E, ...] -> [E, 14, W, W]."""
         return self.unet.change(self.unet.of_person(code.identity), drive)
-
-
-def _distinct(images: Tensor) -> Tensor:
-    """Each picture once: attention would hear a picture that comes twice the louder."""
-    if len(images) == 1 or images.is_meta:
-        return images
-    kept: list[Tensor] = []
-    for image in images:
-        if not any(torch.equal(image, other) for other in kept):
-            kept.append(image)
-    return torch.stack(kept)
 
 
 def _onto(static: Tensor, base: Tensor) -> Tensor:

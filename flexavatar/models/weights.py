@@ -4,75 +4,100 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 from flexavatar.errors import AssetError
-from flexavatar.models.config import PRESETS, QueryLrmConfig
+from flexavatar.models.bias_sink import BiasSink
+from flexavatar.models.config import BIAS_SINK_PRESETS, PRESETS
 from flexavatar.models.query_lrm import QueryLrm
 
 FOLDER = Path(__file__).parents[1] / "assets" / "models"
+M = TypeVar("M", QueryLrm, BiasSink)
 
 
-def query_lrm_path(preset: str) -> Path:
-    """Where the weights of one preset of P are installed."""
-    return FOLDER / f"query_lrm_{preset}.safetensors"
+@dataclass(frozen=True)
+class Kind(Generic[M]):
+    """One of the models: its name in files and messages, its presets, its network."""
+
+    name: str
+    presets: Mapping[str, Any]
+    make: Callable[..., M]
+
+    def path(self, preset: str) -> Path:
+        """Where the weights of one preset are installed."""
+        return FOLDER / f"{self.name}_{preset}.safetensors"
+
+    def save(self, model: M, path: Path, metadata: Mapping[str, str]) -> None:
+        """Write float16 weights with the model's config and `metadata` (steps, say) beside it."""
+        state = model.state_dict()
+        tensors = {name: x.detach().cpu().half().contiguous() for name, x in state.items()}
+        save_file(tensors, path, {**metadata, "config": json.dumps(asdict(model.config))})
+
+    def load(self, preset: str) -> tuple[M, str]:
+        """The model as it is installed, float32 on the CPU, and its fingerprint: SHA-256 in hex.
+
+        Cached: the model is everybody's and must not be changed. Raises AssetError if the preset
+        is not known, or its weights are missing, damaged, or of another shape.
+        """
+        if preset not in self.presets:
+            known = ", ".join(self.presets)
+            raise AssetError(f"{self.name}: expected a preset of {known}, got {preset!r}")
+        return self.read(self.path(preset), self.presets[preset])
+
+    def read(self, path: Path, config: Any) -> tuple[M, str]:
+        """What `save` wrote for a model of this config. Raises AssetError for anything else."""
+        model, fingerprint = _read(self.name, path, config, self.make)
+        return model, fingerprint  # pyright: ignore[reportReturnType]
+
+    def made_with(self, preset: str, fingerprint: str) -> M:
+        """As `load` gives it. Raises AssetError if other weights than these are there."""
+        model, found = self.load(preset)
+        if found != fingerprint:
+            raise AssetError(
+                f"{self.name}: expected {preset} weights {fingerprint[:12]}, which this was made"
+                f" with, got {found[:12]}: make it again with the weights that are installed"
+            )
+        return model
 
 
-def save_query_lrm(model: QueryLrm, path: Path, metadata: Mapping[str, str]) -> None:
-    """Write float16 weights with the model's config and `metadata` (steps, say) beside it."""
-    tensors = {name: x.detach().cpu().half().contiguous() for name, x in model.state_dict().items()}
-    save_file(tensors, path, {**metadata, "config": json.dumps(asdict(model.config))})
+QUERY_LRM = Kind("query_lrm", PRESETS, QueryLrm)
+BIAS_SINK = Kind("bias_sink", BIAS_SINK_PRESETS, BiasSink)
 
-
-def load_query_lrm(preset: str) -> tuple[QueryLrm, str]:
-    """P as it is installed, float32 on the CPU, and its fingerprint, the file's SHA-256 in hex.
-
-    Cached: the model is everybody's and must not be changed. Raises AssetError if the preset is
-    not known, or its weights are missing, damaged, or of another shape.
-    """
-    if preset not in PRESETS:
-        raise AssetError(f"query_lrm: expected a preset of {', '.join(PRESETS)}, got {preset!r}")
-    return read_query_lrm(query_lrm_path(preset), PRESETS[preset])
-
-
-def query_lrm_with(preset: str, fingerprint: str) -> QueryLrm:
-    """P as `load_query_lrm` gives it. Raises AssetError if other weights than these are there."""
-    model, found = load_query_lrm(preset)
-    if found != fingerprint:
-        raise AssetError(
-            f"query_lrm: expected {preset} weights {fingerprint[:12]}, which this was made with,"
-            f" got {found[:12]}: make it again with the weights that are installed"
-        )
-    return model
+query_lrm_path, bias_sink_path = QUERY_LRM.path, BIAS_SINK.path
+save_query_lrm, save_bias_sink = QUERY_LRM.save, BIAS_SINK.save
+load_query_lrm, load_bias_sink = QUERY_LRM.load, BIAS_SINK.load
+query_lrm_with, bias_sink_with = QUERY_LRM.made_with, BIAS_SINK.made_with
 
 
 @lru_cache(maxsize=4)
-def read_query_lrm(path: Path, config: QueryLrmConfig) -> tuple[QueryLrm, str]:
-    """What `save_query_lrm` wrote, and its fingerprint. Raises AssetError for anything else."""
+def _read(
+    name: str, path: Path, config: Any, make: Callable[..., nn.Module]
+) -> tuple[nn.Module, str]:
     try:
         with safe_open(path, framework="pt") as file:
             found = _config_of(file.metadata() or {})
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}
+            tensors = {key: file.get_tensor(key).float() for key in file.keys()}
         fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
     except (OSError, ValueError, SafetensorError) as error:
-        raise AssetError(f"query_lrm: expected weights in {path} ({error})") from None
+        raise AssetError(f"{name}: expected weights in {path} ({error})") from None
     if found != json.loads(json.dumps(asdict(config))):
-        raise AssetError(f"query_lrm: {path}: expected a model of {asdict(config)}, got {found}")
+        raise AssetError(f"{name}: {path}: expected a model of {asdict(config)}, got {found}")
     if not all(bool(torch.isfinite(x).all()) for x in tensors.values()):
-        raise AssetError(f"query_lrm: {path}: expected finite weights, got NaN or infinity")
-    model = QueryLrm(config)
+        raise AssetError(f"{name}: {path}: expected finite weights, got NaN or infinity")
+    model = make(config)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        raise AssetError(f"query_lrm: {path} does not fit its config ({error})") from None
+        raise AssetError(f"{name}: {path} does not fit its config ({error})") from None
     return model.eval().requires_grad_(False), fingerprint
 
 

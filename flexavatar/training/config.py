@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 from flexavatar.errors import InputError
-from flexavatar.models.config import PRESETS, QueryLrmConfig
+from flexavatar.models.config import (
+    BIAS_SINK_PRESETS,
+    PRESETS,
+    BiasSinkConfig,
+    QueryLrmConfig,
+    Signal,
+)
 
 FRAMES = 8
 """Of each synthetic person."""
@@ -15,37 +21,55 @@ FRAMES = 8
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights, all ours. The paper has L1, SSIM, LPIPS, the mouth, position and scale; no weights
-    of LPIPS can be had here, and the terms on charts and on the true head take its place."""
+    """Weights of the terms that models share."""
 
     l1: float = 0.8
     ssim: float = 0.2
     cover: float = 0.2
     mouth: float = 0.1
     """L1 and structure again on a box around the mouth; 0 leaves it out."""
-    position: float = 0.005
     scale: float = 0.005
     chart: float = 1.0
-    """True colours of the texels at rest: only synthetic people have them."""
-    change: float = 2.0
-    """By how much expressions change those colours."""
+    """True colours of the texels: only synthetic people have them."""
     edges: float = 0.5
     """Differences between neighbouring texels."""
     shape: float = 0.5
-    """Distance from the true head at rest, in centimetres."""
+    """Distance from the true head, in centimetres."""
+
+
+@dataclass(frozen=True)
+class QueryLrmLosses(LossConfig):
+    """P's weights, all ours. The paper has L1, SSIM, LPIPS, the mouth, position and scale; no
+    weights of LPIPS can be had here, and the terms on charts and on the true head take its place.
+    """
+
+    position: float = 0.005
+    change: float = 2.0
+    """By how much expressions change the texels' colours."""
     rest: float = 0.02
     """dG where it does more than colour."""
 
 
 @dataclass(frozen=True)
+class BiasSinkLosses(LossConfig):
+    """K's weights. The paper has L1 and 1 - SSIM, and after 40% of the training the features of
+    DINOv2 and SAM: no weights of such backbones can be had here, and they are left out. Charts and
+    heads are ours, for people that are known from all around."""
+
+    l1: float = 1.0
+    ssim: float = 1.0
+
+
+@dataclass(frozen=True)
 class TrainConfig:
-    """How P is trained."""
+    """How a model is trained."""
 
     preset: Literal["tiny", "paper"] = "tiny"
     people: int = 1500
     """How many synthetic people to learn from; about one a second is made on two cores."""
     encoder_weights: Path | None = None
-    """DINOv3's folder, as Hugging Face's `save_pretrained` writes it: `paper` needs it."""
+    """DINO's folder, as Hugging Face's `save_pretrained` writes it: `paper` needs it (P: DINOv3
+    ViT-L/16, K: DINOv2 ViT-B/14)."""
     start: Path | None = None
     """Weights to begin with, as such a run writes them; None begins with chance."""
     device: str = "cpu"
@@ -53,7 +77,7 @@ class TrainConfig:
     steps: int = 7_500
     """One person each; some 0.4 s on two cores."""
     learning_rate: float = 1e-3
-    """Of Adam; the paper's 3e-5 is for its sizes and days."""
+    """Of Adam; the papers' 3e-5 (P) and 1e-4 (K) are for their sizes and days."""
     warm_up: int = 200
     """Steps until the rate is reached; from there it falls to a hundredth along a cosine."""
     frames: int = 3
@@ -62,8 +86,6 @@ class TrainConfig:
     """Of them are drawn and compared with the true picture."""
     adjust: bool = True
     """Bring rare expressions forward (data distribution adjustment)."""
-    drive: Literal["map", "coefficients"] = "map"
-    """What the UNet sees of an expression."""
     losses: LossConfig = field(default_factory=LossConfig)
     """Weights of the terms."""
     seed: int = 0
@@ -79,10 +101,53 @@ class TrainConfig:
             raise InputError(f"frames: expected at most {FRAMES}, got {self.frames}")
         if not 0 <= self.pictures <= self.frames:
             raise InputError(f"pictures: expected 0 to {self.frames}, got {self.pictures}")
-        if self.model.encoder == "dinov3" and self.encoder_weights is None:
-            raise InputError(f"{self.preset}: expected DINOv3's folder as encoder weights")
+        if self.preset == "paper" and self.encoder_weights is None:
+            raise InputError("paper: expected DINO's folder as encoder weights")
+
+
+@dataclass(frozen=True)
+class TrainQueryLrm(TrainConfig):
+    """How P is trained."""
+
+    drive: Literal["map", "coefficients"] = "map"
+    """What the UNet sees of an expression."""
+    losses: QueryLrmLosses = field(default_factory=QueryLrmLosses)
+    """Weights of the terms."""
 
     @property
     def model(self) -> QueryLrmConfig:
         """Sizes of the network."""
         return replace(PRESETS[self.preset], drive=self.drive)
+
+
+@dataclass(frozen=True)
+class TrainBiasSink(TrainConfig):
+    """How K is trained."""
+
+    frames: int = 2
+    """Expressions a step; of people that are known from videos alone, only those drawn."""
+    multi_view: float = 0.5
+    """Share of people that are known from all around, with their true head and colours. The others
+    are as people in videos are: seen from the front, and nothing known but the picture."""
+    sinks: bool = True
+    """Tell the decoder which of the two it is learning from."""
+    stylegan: bool = True
+    """Let the upsampler convolve."""
+    signal: Signal = "flame"
+    """What drives: FLAME codes, ARKit's weights, or features of sound, which no sample has yet."""
+    losses: BiasSinkLosses = field(default_factory=BiasSinkLosses)
+    """Weights of the terms."""
+
+    def __post_init__(self) -> None:
+        """Raises InputError for numbers that cannot be."""
+        super().__post_init__()
+        if not 0 <= self.multi_view <= 1:
+            raise InputError(f"multi_view: expected a share 0 to 1, got {self.multi_view}")
+        if self.pictures < 1:
+            raise InputError("pictures: expected at least 1, people in videos have nothing else")
+
+    @property
+    def model(self) -> BiasSinkConfig:
+        """Sizes of the network."""
+        preset = BIAS_SINK_PRESETS[self.preset]
+        return replace(preset, sinks=self.sinks, stylegan=self.stylegan, signal=self.signal)

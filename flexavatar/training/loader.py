@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,10 @@ from flexavatar.head.arkit import arkit_vector_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import LocalSplats
 from flexavatar.head.flame import FlameHead
-from flexavatar.models.maps import DECIMETRE, Canvas, coefficients, drive_map, picture
-from flexavatar.models.query_lrm import ChartEvidence
+from flexavatar.models.charts import ChartEvidence
+from flexavatar.models.maps import DECIMETRE, Canvas, picture
 from flexavatar.training.samples import BYTE, Sample, load_sample
-from flexavatar.types import to_device
+from flexavatar.types import FlameCodes, to_device
 
 AHEAD = 3
 """Samples that wait."""
@@ -36,8 +36,7 @@ class Ready:
     evidence: ChartEvidence
     discs: LocalSplats  # T
     off: Tensor  # [T, 3] metres
-    drives: Tensor  # [F, 3, W, W]
-    numbers: Tensor  # [F, N] the same expressions as coefficients
+    drive: Tensor  # [F, ...] what the network is told of each frame's expression
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,8 @@ def orders(weights: Tensor, frames: int, seed: int, start: int = 0) -> Iterator[
         for person in people:
             if step >= start:
                 generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-                drawn = torch.multinomial(weights[person], frames, generator=generator)
+                most = min(frames, int((weights[person] > 0).sum()))
+                drawn = torch.multinomial(weights[person], most, generator=generator)
                 yield Order(person, tuple(drawn.tolist()))
             step += 1
 
@@ -66,9 +66,16 @@ class Loader:
     """Reads samples in the order asked for, a few steps ahead."""
 
     def __init__(
-        self, paths: Sequence[Path], head: FlameHead, canvas: Canvas, device: str = "cpu"
+        self,
+        paths: Sequence[Path],
+        head: FlameHead,
+        canvas: Canvas,
+        drive: Callable[[Sample, FlameCodes], Tensor],
+        device: str = "cpu",
     ) -> None:
+        """`drive` says what the network is told of a sample's expressions: [F, ...]."""
         self.paths, self.head, self.canvas, self.device = paths, head, canvas, device
+        self.drive = drive
 
     def ready(self, path: Path) -> Ready:
         """One person's file. Raises InputError for one of another model's sizes."""
@@ -85,8 +92,7 @@ class Loader:
             ChartEvidence(colors, weight, mirrored, base, places[None]),
             discs(texels, self.head, sample.neutral),
             read(sample.off.float(), texels.binding),
-            torch.stack([drive_map(moves.float(), self.canvas) for moves in sample.moves]),
-            coefficients(codes),
+            self.drive(sample, codes),
         )
         return to_device(ready, self.device)
 

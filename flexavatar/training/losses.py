@@ -11,15 +11,13 @@ from torch.nn import functional
 
 from flexavatar.fit import ssim_map
 from flexavatar.head.binding import Binding, SurfaceMotion, deform
+from flexavatar.models.charts import CHANNELS, COLOR
 from flexavatar.models.maps import REACH, TexelSplats
-from flexavatar.models.query_lrm import CHANNELS, COLOR
 from flexavatar.render.rasterize import rasterize
 from flexavatar.training.config import LossConfig
 from flexavatar.types import SH_C0, Camera, Gaussians
 
 CENTIMETRE = 0.01
-MOUTH_PAD = 0.35
-"""Of the mouth's width, around it."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +70,9 @@ def rest_loss(change: Tensor) -> Tensor:
     return other.square().mean()
 
 
-def picture_losses(
-    splats: TexelSplats, binding: Binding, motion: SurfaceMotion, true: Picture, wall: Tensor
-) -> dict[str, Tensor]:
-    """Texels on a posed mesh, drawn before a wall [3] and compared."""
-    rgba = rasterize(gaussians_of(splats, binding, motion), true.camera).rgba
+def picture_losses(gaussians: Gaussians, true: Picture, wall: Tensor) -> dict[str, Tensor]:
+    """Gaussians drawn before a wall [3] and compared."""
+    rgba = rasterize(gaussians, true.camera).rgba
     shown = rgba[..., :3] + (1 - rgba[..., 3:]) * wall
     wanted = true.rgb + (1 - true.cover[..., None]) * wall
     rows, columns = true.mouth

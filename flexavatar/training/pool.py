@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from flexavatar.errors import FaceError, InputError
-from flexavatar.models.config import TINY, QueryLrmConfig
+from flexavatar.models.config import TINY, Charted
 from flexavatar.training.samples import make_sample, save_sample
 
 HELD_OUT = 24
@@ -30,7 +30,7 @@ def fill_pool(
     seeds: Iterable[int],
     progress: Progress = lambda what, share: None,
     workers: int | None = None,
-    config: QueryLrmConfig = TINY,
+    config: Charted = TINY,
 ) -> None:
     """Make the people that are not there yet, `workers` at once (default: a core each).
 
@@ -57,7 +57,7 @@ def _alone() -> None:
     torch.set_num_threads(1)
 
 
-def _make(folder: Path, seed: int, config: QueryLrmConfig) -> None:
+def _make(folder: Path, seed: int, config: Charted) -> None:
     path = path_of(folder, seed)
     try:
         save_sample(make_sample(seed, config), path)

@@ -28,7 +28,7 @@ from flexavatar.capture.track import track
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.surface import Similarity, fit_similarity, seen_from
-from flexavatar.models.config import TINY, QueryLrmConfig
+from flexavatar.models.config import TINY, Charted
 from flexavatar.models.inputs import network_images
 from flexavatar.models.maps import Canvas, canvas_of, chart_evidence
 from flexavatar.render.camera import scaled
@@ -76,7 +76,7 @@ class Sample:
 NAMES = ("neutral", "natural", "random", "anchor")
 
 
-def make_sample(seed: int, config: QueryLrmConfig = TINY) -> Sample:
+def make_sample(seed: int, config: Charted = TINY) -> Sample:
     """The person of this seed, at the sizes of a model; pictures are as large as its input's.
 
     Raises FaceError when the photos show no face that can be used.
@@ -84,7 +84,7 @@ def make_sample(seed: int, config: QueryLrmConfig = TINY) -> Sample:
     rng = np.random.default_rng((seed, 1))
     head = load_open_head()
     canvas = canvas_of(head, config)
-    figure = Figure(draw_traits(seed), config.chart)
+    figure = Figure(draw_traits(seed), canvas.size)
     portraits = [_photo(figure, rng) for _ in range(int(rng.choice(COUNTS)))]
     placed = place(portraits, track(portraits, load_track_rig()), head)
     told = chart_evidence(gather(placed.views, canvas.texels, head.faces), placed.neutral, canvas)
@@ -136,7 +136,7 @@ def _frames(
     figure: Figure,
     placed: Placed,
     lies: Similarity,
-    config: QueryLrmConfig,
+    config: Charted,
     rng: np.random.Generator,
 ) -> dict[str, Tensor]:
     """What the person looks like with other expressions and from elsewhere, by field."""

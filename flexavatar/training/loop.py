@@ -1,0 +1,201 @@
+"""The loop that trains any of the models: people in, steps, checkpoints."""
+
+from __future__ import annotations
+
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+from torch.nn import functional
+
+from flexavatar.errors import InputError
+from flexavatar.head.flame import FlameHead
+from flexavatar.head.open_head import load_open_head
+from flexavatar.models.bias_sink import BiasSink
+from flexavatar.models.maps import Canvas, canvas_of
+from flexavatar.models.query_lrm import QueryLrm
+from flexavatar.models.weights import Kind
+from flexavatar.training.balance import frame_weights
+from flexavatar.training.config import TrainConfig
+from flexavatar.training.loader import Loader, Order, Ready, orders
+from flexavatar.training.losses import Picture, coarsened, picture_losses, weighted
+from flexavatar.training.pool import people_in
+from flexavatar.training.samples import BYTE, Sample
+from flexavatar.training.state import Average, append_line, load_state, save_state, trained
+from flexavatar.training.truth import true_picture
+from flexavatar.types import FlameCodes, Gaussians, to_device
+
+Progress = Callable[[str, float], None]
+STATE, LOG = "state.safetensors", "log.jsonl"
+M = TypeVar("M", QueryLrm, BiasSink)
+C = TypeVar("C", bound=TrainConfig)
+
+
+@dataclass(frozen=True)
+class Look:
+    """One person as a model shows them."""
+
+    shown: Mapping[str, Sequence[Gaussians]]  # ways of showing, the usual one first; F Gaussians
+    said: Tensor  # [F, 3, W, W] by how much each expression changes the colours of skin
+    true: Tensor  # [F, 3, W, W] the same as it should be
+
+
+class Trainer(ABC, Generic[M, C]):
+    """A network, what it learns from, and one step of it."""
+
+    def __init__(self, people: Path, config: C, kind: Kind[M], model: Any) -> None:
+        """`model` is the network's config, `kind` says what it is.
+
+        Raises InputError if there are no people in the folder, AssetError for other weights.
+        """
+        torch.manual_seed(config.seed)
+        self.config, self.kind = config, kind
+        device = checked_device(config.device)
+        head, canvas = load_open_head(), canvas_of(load_open_head(), model)
+        self.head: FlameHead = to_device(head, device)
+        self.canvas: Canvas = to_device(canvas, device)
+        self.model: M = kind.make(model, config.encoder_weights)
+        if config.start:
+            self.model.load_state_dict(kind.read(config.start, model)[0].state_dict())
+        self.model.to(device)
+        self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.average = Average(self.model)
+        weights = trained(self.model).values()
+        rate = config.learning_rate
+        self.optimiser = torch.optim.Adam(weights, lr=rate, betas=(0.9, 0.98), fused=True)
+        self.paths = people_in(people, most=config.people)
+        self.loader = Loader(self.paths, head, canvas, self.drive, device)
+        self.valid = self.canvas.texels.chart.valid.float()
+        self.fine = canvas.size // canvas.moving.shape[-1]
+        whole = functional.avg_pool2d(self.valid[None], self.fine)[0]
+        self.valid_coarse = self.canvas.coarse.valid.float() * (whole > 0)
+
+    @abstractmethod
+    def drive(self, sample: Sample, codes: FlameCodes) -> Tensor:
+        """What the network is told of each frame's expression: [F, ...]."""
+
+    @abstractmethod
+    def losses(self, ready: Ready, order: Order, generator: torch.Generator) -> dict[str, Tensor]:
+        """Every term of one step, by its name in the config."""
+
+    @abstractmethod
+    def look(self, ready: Ready) -> Look:
+        """All frames of one person, as far as the training has come."""
+
+    def coarse(self, charts: Tensor) -> Tensor:
+        """Colours at the coarser size: [B, 3, U, U] -> [B, 3, W, W]."""
+        return coarsened(charts, self.valid, self.fine)
+
+    def true_changes(self, sample: Sample, frames: Sequence[int]) -> Tensor:
+        """By how much colours change with each frame's expression: [E, 3, W, W]."""
+        return sample.charts[list(frames)] / BYTE - self.coarse(sample.chart[None] / BYTE)
+
+    def skin(self) -> Tensor:
+        """Where such changes count: [1, W, W]."""
+        return self.valid_coarse * self.canvas.moving
+
+    def pictured(
+        self,
+        drawn: Mapping[int, Gaussians],
+        sample: Sample,
+        generator: torch.Generator,
+    ) -> dict[str, Tensor]:
+        """Mean terms of frames, by number, before walls of any colour."""
+        losses: dict[str, Tensor] = {}
+        for frame, gaussians in drawn.items():
+            true: Picture = true_picture(self.head, sample, frame)
+            wall = torch.rand(3, generator=generator).to(true.rgb)
+            for name, loss in picture_losses(gaussians, true, wall).items():
+                losses[name] = losses.get(name, 0) + loss / len(drawn)
+        return losses
+
+    def frame_rates(self, weights: Tensor, kinds: Tensor, viewmats: Tensor) -> Tensor:
+        """How often each frame is drawn: [P, F, 52], [P, F], [P, F, 4, 4] -> [P, F]."""
+        return frame_weights(weights, kinds, self.config.adjust)
+
+    def step(self, ready: Ready, order: Order, number: int) -> dict[str, float]:
+        """Learn from one person; the terms' values."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate_at(number, self.config)
+        generator = torch.Generator().manual_seed(number)
+        losses = self.losses(ready, order, generator)
+        self.optimiser.zero_grad(set_to_none=True)
+        weighted(losses, self.config.losses).backward()
+        for p in self.model.parameters():
+            if p.grad is not None:
+                torch.nan_to_num_(p.grad, 0.0, 0.0, 0.0)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        self.average.follow(self.model, number)
+        return {name: float(loss.detach()) for name, loss in losses.items()}
+
+
+T = TypeVar("T", bound=Trainer)
+
+
+def checked_device(device: str) -> str:
+    """The same name. Raises InputError where there is no such device."""
+    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
+        raise InputError(f"device: expected cpu, or cuda where there is one, got {device!r}")
+    return device
+
+
+def train(
+    trainer: T,
+    out: Path,
+    progress: Progress = lambda what, share: None,
+    watch: Callable[[T, int], Mapping[str, float]] = lambda trainer, step: {},
+) -> T:
+    """Train until `steps`, going on from `out` if a run of this model is there.
+
+    It is the caller's to go on with the same people and settings.
+
+    `watch` is called at every checkpoint; what it returns is logged with the losses' means.
+    Raises AssetError if `out` holds another model's run.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    config: TrainConfig = trainer.config
+    start = 0
+    if (out / STATE).exists():
+        start = load_state(out / STATE, trainer.model, trainer.average, trainer.optimiser)
+    wanted = orders(_all_frames(trainer), config.frames, config.seed, start)
+    began, total = time.perf_counter(), dict[str, list[float]]()
+    for number, (ready, order) in enumerate(trainer.loader.run(wanted), start):
+        if number >= config.steps:
+            break
+        for name, value in trainer.step(ready, order, number).items():
+            total.setdefault(name, []).append(value)
+        progress("training", (number + 1) / config.steps)
+        if (number + 1) % config.save_every == 0 or number + 1 == config.steps:
+            rest = (trainer.model, trainer.average, trainer.optimiser)
+            save_state(out / STATE, *rest, number + 1)
+            spent = (time.perf_counter() - began) / (number + 1 - start)
+            means = {name: sum(values) / len(values) for name, values in total.items()}
+            line = {"step": float(number + 1), "seconds_a_step": spent, **means}
+            append_line(out / LOG, {**line, **watch(trainer, number + 1)})
+            total = {}
+    return trainer
+
+
+def _all_frames(trainer: Trainer[Any, Any]) -> Tensor:
+    """How often each frame of each person is drawn: [P, F]."""
+    rows: list[tuple[Tensor, ...]] = []
+    for path in trainer.paths:
+        with safe_open(path, "pt") as file:
+            rows.append(tuple(file.get_tensor(n) for n in ("weights", "kinds", "viewmats")))
+    return trainer.frame_rates(*(torch.stack(column) for column in zip(*rows, strict=True)))
+
+
+def rate_at(step: int, config: TrainConfig) -> float:
+    """Adam's learning rate."""
+    if step < config.warm_up:
+        return config.learning_rate * (step + 1) / config.warm_up
+    share = min(1.0, (step - config.warm_up) / max(config.steps - config.warm_up, 1))
+    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))

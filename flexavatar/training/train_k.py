@@ -1,0 +1,134 @@
+"""Trains K on people that are known from all around and on people that are known from videos:
+`flexavatar train k`.
+
+Synthetic people can be either: as people in videos they are seen as photos are taken, and nothing
+but the picture says whether the network is right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from flexavatar.appearance.regions import read
+from flexavatar.models.bias_sink import BiasSink, Sink, rays
+from flexavatar.models.charts import COLOR, SCALE
+from flexavatar.models.maps import at_texels
+from flexavatar.models.signals import CORRECTIVES, SIZES, signal_of
+from flexavatar.models.sink_maps import Start, activate, based_on, query_places
+from flexavatar.models.weights import BIAS_SINK
+from flexavatar.training.config import TrainBiasSink
+from flexavatar.training.loader import Order, Ready
+from flexavatar.training.loop import Look, Trainer
+from flexavatar.training.losses import CENTIMETRE, chart_loss
+from flexavatar.training.samples import BYTE, Sample
+from flexavatar.types import SH_C0, FlameCodes, Gaussians
+
+FACING = math.cos(math.radians(45))
+"""Cosine to straight ahead above which a frame is seen as photos are."""
+GOLDEN = (math.sqrt(5) - 1) / 2
+FAR = 3.0
+"""Centimetres beyond which being wrong counts no more."""
+
+
+class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
+    """K and one step of it."""
+
+    def __init__(self, people: Path, config: TrainBiasSink) -> None:
+        """Raises InputError without people or with a signal that they do not have, AssetError for
+        other weights."""
+        signal_of(config.signal, torch.zeros(SIZES["arkit"]), FlameCodes.zeros(CORRECTIVES))
+        super().__init__(people, config, BIAS_SINK, config.model)
+
+    def drive(self, sample: Sample, codes: FlameCodes) -> Tensor:
+        """The signal of every frame: [F, Z]."""
+        return signal_of(self.config.signal, sample.weights, codes)
+
+    def all_around(self, person: int) -> bool:
+        """Whether this one of the people is known from all around; spread evenly among them."""
+        return (person * GOLDEN) % 1 < self.config.multi_view
+
+    def frame_rates(self, weights: Tensor, kinds: Tensor, viewmats: Tensor) -> Tensor:
+        """How often each frame is drawn; of people in videos only what is seen as photos are."""
+        rates = super().frame_rates(weights, kinds, viewmats)
+        facing = -viewmats[:, :, 2, 2]  # [P, F] the head looks to +z
+        front = facing >= facing.amax(1, keepdim=True).clamp_max(FACING)
+        around = torch.tensor([self.all_around(i) for i in range(len(rates))])
+        return rates * (front | around[:, None])
+
+    def encode(self, ready: Ready) -> Tensor:
+        """A of one person: [L, D]."""
+        sample, config = ready.sample, self.config.model
+        looks = rays(sample.photo_viewmats, sample.photo_intrinsics, config.image_side)
+        places = query_places(config, self.head, sample.neutral)
+        return self.model.encode(
+            ready.images, looks, places, ready.evidence if config.evidence else None
+        )
+
+    def start(self, ready: Ready) -> Start:
+        """Where a person's Gaussians start from."""
+        config, texels = self.config.model, self.canvas.texels
+        places = read(based_on(config, self.head, ready.sample.neutral), texels.binding)
+        return Start(places, ready.discs if config.base == "neutral" else None)
+
+    def losses(self, ready: Ready, order: Order, generator: torch.Generator) -> dict[str, Tensor]:
+        """Every term of one step."""
+        config, around = self.config, self.all_around(order.person)
+        frames = order.frames if around else order.frames[: config.pictures]
+        sink = "3d" if around else "2d"
+        maps = self.model.decode(self.encode(ready), ready.drive[list(frames)], sink)
+        raw = [at_texels(x, self.canvas.texels.chart) for x in maps]
+        start = self.start(ready)
+        drawn = {f: activate(x, start) for f, x in zip(frames, raw, strict=True)}
+        pictured = {f: drawn[f] for f in frames[: config.pictures]}
+        sizes = maps[:, SCALE] * self.valid
+        losses = self.pictured(pictured, ready.sample, generator)
+        losses["scale"] = sizes.square().mean()
+        if around:
+            colors, true = colors_of(maps), self.true_charts(ready.sample, frames)
+            losses["chart"] = chart_loss(colors, true, self.valid, config.losses)
+            losses["shape"] = self.misplaced(drawn, ready)
+        return losses
+
+    def true_charts(self, sample: Sample, frames: Sequence[int]) -> Tensor:
+        """True colours of the texels in some frames, the finest from the face at rest:
+        [E, 3, U, U]."""
+        size = (self.canvas.size,) * 2
+        changes = self.true_changes(sample, frames)
+        fine = torch.nn.functional.interpolate(changes, size, mode="bilinear")
+        return (sample.chart / BYTE + fine).clamp(0, 1)
+
+    def misplaced(self, drawn: dict[int, Gaussians], ready: Ready) -> Tensor:
+        """How far Gaussians are from the true head as it moves, centimetres."""
+        sample, texels = ready.sample, self.canvas.texels
+        apart: list[Tensor] = []
+        for frame, gaussians in drawn.items():
+            moved = read(sample.neutral + sample.moves[frame].float(), texels.binding) + ready.off
+            apart.append(((gaussians.means - moved) / CENTIMETRE).abs().clamp_max(FAR).mean())
+        return torch.stack(apart).mean()
+
+    def look(self, ready: Ready) -> Look:
+        """All frames of one person, with both sinks where there are any."""
+        sample, start = ready.sample, self.start(ready)
+        person = self.model.person(self.encode(ready))
+        sinks: dict[str, Sink] = {"shown": "3d"}
+        if self.config.sinks:
+            sinks["2d"] = "2d"
+        maps = {name: self.model.drive(person, ready.drive, sink) for name, sink in sinks.items()}
+        shown = {
+            name: [activate(at_texels(x, self.canvas.texels.chart), start) for x in own]
+            for name, own in maps.items()
+        }
+        colors = self.coarse(colors_of(maps["shown"]))
+        said = (colors - colors[:1]) * self.skin()  # the first frame is at rest
+        true = self.true_changes(sample, range(len(sample.kinds))) * self.skin()
+        return Look(shown, said, true)
+
+
+def colors_of(maps: Tensor) -> Tensor:
+    """What maps say of colours, 0..1 or a little beyond: [E, 14, U, U] -> [E, 3, U, U]."""
+    return 0.5 + SH_C0 * maps[:, COLOR]
