@@ -74,6 +74,15 @@ class Avatar:
         return all(bool(torch.isfinite(x).all()) for x in tensors)
 
 
+def check_rig(avatar: Avatar, head: FlameHead) -> None:
+    """Raise AssetError unless the avatar was made on this rig."""
+    if len(avatar.neutral) != len(head.template):
+        raise AssetError(
+            f"avatar: expected a head of {len(head.template)} vertices, "
+            f"got {len(avatar.neutral)}: it was made on another rig"
+        )
+
+
 class Animator:
     """Turns codes into Gaussians for one avatar; holds what does not change from frame to frame.
 
@@ -83,11 +92,7 @@ class Animator:
 
     def __init__(self, avatar: Avatar, head: FlameHead | None = None) -> None:
         head = head or load_open_head()
-        if len(avatar.neutral) != len(head.template):
-            raise AssetError(
-                f"avatar: expected a head of {len(head.template)} vertices, "
-                f"got {len(avatar.neutral)}: it was made on another rig"
-            )
+        check_rig(avatar, head)
         self.avatar = avatar
         self.head = head_of(avatar.neutral, head)
         self.joints = self.head.joints(avatar.neutral)
@@ -134,9 +139,13 @@ class Animator:
         `moves` [V, 3] are as `moves` gives them, for an avatar that changes with its expression;
         without them it looks as at rest.
         """
+        change = self._expressor.change(moves) if self._expressor else None
+        return self.carry_changed(vertices, change)
+
+    def carry_changed(self, vertices: Tensor, change: Tensor | None) -> Gaussians:
+        """As `carry`, with an Expressor's result [R, 14] if the avatar has one."""
         avatar = self.avatar
-        if isinstance(self._deformer, ChangingDeformer) and self._expressor:
-            change = self._expressor.change(moves)
+        if isinstance(self._deformer, ChangingDeformer) and change is not None:
             moved = self._deformer.deform_changed(vertices, change)
         else:
             moved = Gaussians(*self._deformer.deform(vertices), avatar.opacities, avatar.sh)
@@ -182,6 +191,8 @@ def save_avatar(avatar: Avatar, folder: Path) -> None:
             "dynamic.splats": dynamic.splats.int(),
             "dynamic.cells": dynamic.cells.int(),
         }
+        if dynamic.amounts is not None:
+            tensors["dynamic.amounts"] = dynamic.amounts
     tensors |= {f"codes.{f.name}": getattr(avatar.codes, f.name) for f in fields(avatar.codes)}
     save_file({k: v.detach().cpu().clone() for k, v in tensors.items()}, folder / WEIGHTS)
     manifest = {
@@ -257,4 +268,5 @@ def _dynamic(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> Dyna
         cells=tensors["dynamic.cells"].long(),
         preset=str(manifest["preset"]),
         weights=str(manifest["weights"]),
+        amounts=tensors.get("dynamic.amounts"),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from torch import Tensor
@@ -32,6 +32,8 @@ from flexavatar.models.refine import refine_encoder
 from flexavatar.models.weights import load_query_lrm
 from flexavatar.types import SH_C0
 
+Model = Literal["query_lrm", "fit"]
+MODELS: tuple[Model, ...] = get_args(Model)
 PRESET = "tiny"
 """Of the learned model."""
 READING_SHARE = 0.15
@@ -44,7 +46,7 @@ Progress = Callable[[str, float], None]
 class CreateConfig:
     """How an avatar is made."""
 
-    model: Literal["query_lrm", "fit"] = "query_lrm"
+    model: Model = "query_lrm"
     """What completes the unseen and moves with the expression: P, or nothing that was learned."""
     quick: bool = False
     """Ten seconds instead of up to a minute: fewer fitting steps, photos not aligned."""

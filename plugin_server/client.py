@@ -12,6 +12,7 @@ import grpc
 
 from flexavatar.errors import SessionNotFoundError
 from plugin_server.client_stream import ClientStream
+from plugin_server.model_names import model_number
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub
 from plugin_server.photos import Photo, read_photo_files
@@ -84,15 +85,18 @@ class FlexAvatarClient:
         replace: bool = False,
         progress: Callable[[str, float], None] = lambda stage, fraction: None,
         timeout: float = CREATE_S,
+        model: str = "",
     ) -> pb.Avatar:
         """Make an avatar of 1 to 16 photos or videos of a person; `progress` hears stage, 0..1.
 
-        Raises ImageError if a file cannot be read, and what the server says about them.
+        `model` is query_lrm, bias_sink or fit; "" is the server's choice. Raises ImageError if a
+        file cannot be read, and what the server says about them.
         """
         header = pb.CreateAvatarHeader(
             name=name,
             quality=pb.QUALITY_QUICK if quick else pb.QUALITY_FULL,
             replace=replace,
+            model=model_number(model),
         )
         files = read_photo_files(photos)  # before the call: gRPC would hide what is wrong with one
         answers = self._stub.CreateAvatar(
@@ -107,6 +111,16 @@ class FlexAvatarClient:
         finally:
             answers.cancel()  # no effect on a call that is over
         raise ServerUnavailableError("create: the server hung up without an avatar")
+
+    def interpolate_avatars(
+        self, a: str, b: str, share: float, name: str = "", replace: bool = False
+    ) -> pb.Avatar:
+        """Make the avatar that is `share` (0..1) of `b` and the rest of `a`.
+
+        Raises AvatarNotFoundError, InputError, ConflictError.
+        """
+        request = pb.InterpolateAvatarsRequest(a=a, b=b, share=share, name=name, replace=replace)
+        return self.call("InterpolateAvatars", request)
 
     def list_avatars(self) -> Sequence[pb.Avatar]:
         """All avatars, by name."""
@@ -130,8 +144,12 @@ class FlexAvatarClient:
         max_fps: float = 0.0,
         jpeg_quality: int = 0,
         keyframe_interval_ms: int = 0,
+        morph_to: str = "",
     ) -> ClientSession:
-        """Start showing an avatar. Zeros are the server's defaults, see StartSessionRequest."""
+        """Start showing an avatar, and the way to another if `morph_to` names one.
+
+        Zeros are the server's defaults, see StartSessionRequest.
+        """
         request = pb.StartSessionRequest(
             avatar=avatar,
             width=width,
@@ -141,6 +159,7 @@ class FlexAvatarClient:
             max_fps=max_fps,
             jpeg_quality=jpeg_quality,
             keyframe_interval_ms=keyframe_interval_ms,
+            morph_to=morph_to,
         )
         return ClientSession(self, self.call("StartSession", request))
 
@@ -178,8 +197,11 @@ class ClientSession:
         head: pb.HeadPose | None = None,
         flame: pb.FlameCodes | None = None,
         camera: pb.Camera | None = None,
+        morph: float | None = None,
     ) -> None:
         """Show this next: ARKit weights or FLAME codes, how the head is held, from where.
+
+        `morph` is the share of the avatar that the session morphs to; None leaves it as it is.
 
         Returns at once; a signal that is not sent yet is replaced by the next. `pts_ns` (default:
         the monotonic clock) comes back with the frame. Raises what the server said about an
@@ -188,7 +210,7 @@ class ClientSession:
         self._raise_refusal()
         if self._stream is None:
             self._stream = ClientStream(self._client.drive_stream, self._keep_report)
-        self._stream.put(self._request(weights, pts_ns, head, flame, camera))
+        self._stream.put(self._request(weights, pts_ns, head, flame, camera, morph))
 
     def _raise_refusal(self) -> None:
         """Let go of a stream that is over; raise the error that it ended with, once."""
@@ -207,9 +229,10 @@ class ClientSession:
         head: pb.HeadPose | None = None,
         flame: pb.FlameCodes | None = None,
         camera: pb.Camera | None = None,
+        morph: float | None = None,
     ) -> pb.DriveResponse:
         """As `drive`, in a call of its own that raises its own errors."""
-        request = self._request(weights, pts_ns, head, flame, camera)
+        request = self._request(weights, pts_ns, head, flame, camera, morph)
         return self._client.call("DriveOnce", request)
 
     def _request(
@@ -219,6 +242,7 @@ class ClientSession:
         head: pb.HeadPose | None,
         flame: pb.FlameCodes | None,
         camera: pb.Camera | None,
+        morph: float | None,
     ) -> pb.DriveRequest:
         return pb.DriveRequest(
             session_id=self.info.session_id,
@@ -228,6 +252,7 @@ class ClientSession:
             arkit=None if weights is None else pb.ArkitWeights(weights=weights),
             flame=flame,
             camera=camera,
+            morph=None if morph is None else pb.Morph(share=morph),
         )
 
     def reader(self, kinds: Sequence[pb.StreamKind] = (), latest: bool = False) -> FrameReader:

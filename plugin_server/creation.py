@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from flexavatar.errors import BusyError
-from plugin_server.engine import Engine
+from plugin_server.engine import Engine, Recipe
 from plugin_server.store import AvatarRecord, Store
 
 
@@ -25,7 +26,6 @@ class Creation:
     """One avatar on its way, and how far it is."""
 
     name: str
-    quick: bool
     stage: str = "waiting"
     fraction: float = 0.0
     started: float = field(default_factory=time.monotonic)
@@ -52,6 +52,15 @@ class Creation:
         self._cancelled.set()
 
 
+@dataclass(frozen=True)
+class Made:
+    """An avatar, how good it is, and how many files it is made from in the end."""
+
+    avatar: Any
+    metrics: Mapping[str, float]
+    files: int
+
+
 class Creations:
     """The worker threads that make avatars, and the seats in front of them."""
 
@@ -61,12 +70,13 @@ class Creations:
         self._limit = f"{running} being made and {waiting} waiting"
         self._open: dict[str, Creation] = {}
         self._workers = ThreadPoolExecutor(running, "create")
+        self._blender = ThreadPoolExecutor(1, "interpolate")  # a second must not wait for a minute
 
     def __len__(self) -> int:
         return len(self._open)
 
     @contextmanager
-    def seat(self, name: str, quick: bool, replace: bool) -> Iterator[Creation]:
+    def seat(self, name: str, replace: bool) -> Iterator[Creation]:
         """A place in the queue, from before the upload until the model has let go.
 
         Raises BusyError when all are taken, InputError or ConflictError for the name.
@@ -75,7 +85,7 @@ class Creations:
             raise BusyError(f"creations: {self._limit} is the limit, try again later")
         held = ExitStack()
         held.enter_context(self._store.reserve(name, replace))
-        creation = self._open[name] = Creation(name, quick)
+        creation = self._open[name] = Creation(name)
         held.callback(self._open.pop, name)
         try:
             yield creation
@@ -86,23 +96,46 @@ class Creations:
             else:  # a cancelled one holds its seat until its thread has really ended
                 creation.work.add_done_callback(lambda _: held.close())
 
-    async def run(self, creation: Creation, photos: Sequence[bytes]) -> AvatarRecord:
+    async def run(
+        self, creation: Creation, photos: Sequence[bytes], recipe: Recipe
+    ) -> AvatarRecord:
         """Make the avatar of a seat and store it. Raises what the model raises."""
-        creation.work = self._workers.submit(self._make, creation, photos)
+
+        def make() -> Made:
+            return Made(*self._engine.create(photos, recipe, creation.report), len(photos))
+
+        return await self._work(self._workers, creation, make)
+
+    async def interpolate(self, creation: Creation, a: str, b: str, share: float) -> AvatarRecord:
+        """Make the avatar of a seat of two in the store. Raises what store and model raise."""
+
+        def make() -> Made:
+            one, other = (self._store.read(name, self._engine.load) for name in (a, b))
+            files = sum(self._store.record(name).photos for name in (a, b))
+            return Made(self._engine.interpolate(one, other, share), {"share": share}, files)
+
+        return await self._work(self._blender, creation, make)
+
+    async def _work(
+        self, workers: ThreadPoolExecutor, creation: Creation, make: Callable[[], Made]
+    ) -> AvatarRecord:
+        creation.work = workers.submit(self._make, creation, make)
         return await asyncio.wrap_future(creation.work)
 
-    def _make(self, creation: Creation, photos: Sequence[bytes]) -> AvatarRecord:
+    def _make(self, creation: Creation, make: Callable[[], Made]) -> AvatarRecord:
         """The worker's part."""
         began = time.monotonic()
         creation.report("starting", 0.0)
-        avatar, metrics = self._engine.create(photos, creation.quick, creation.report)
+        made = make()
+        avatar = made.avatar
         record = AvatarRecord(
             name=creation.name,
             gaussians=self._engine.count(avatar),
-            photos=len(photos),
+            photos=made.files,
             created_unix_ms=time.time_ns() // 1_000_000,
             create_s=time.monotonic() - began,
-            metrics=dict(metrics),
+            metrics=dict(made.metrics),
+            model=self._engine.model(avatar),
         )
 
         def save(folder: Path) -> None:
@@ -115,4 +148,5 @@ class Creations:
         """Cancel everything and wait for the threads."""
         for creation in list(self._open.values()):
             creation.cancel()
-        self._workers.shutdown(wait=True, cancel_futures=True)
+        for workers in (self._workers, self._blender):
+            workers.shutdown(wait=True, cancel_futures=True)

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from grpc.aio import ServicerContext
 
 from flexavatar.errors import ConflictError, SessionNotFoundError
-from plugin_server.messages import camera_from, drive_codes
+from plugin_server.messages import camera_from, drive_codes, morph_share
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.session import Session
 
@@ -25,7 +25,8 @@ def accept(session: Session, request: pb.DriveRequest) -> None:
     """
     codes = drive_codes(request, session.puppet, session.accepted.codes)
     camera = camera_from(request.camera, session.puppet.camera, session.plan)
-    session.accept(codes, camera, request.pts_ns)
+    share = morph_share(request, session.puppet)
+    session.accept(codes, camera, share, request.pts_ns)
 
 
 def report(session: Session) -> pb.DriveResponse:

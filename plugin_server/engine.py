@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,12 +14,31 @@ from flexavatar.types import Camera, FlameCodes, Gaussians
 Progress = Callable[[str, float], None]
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How an avatar is to be made."""
+
+    quick: bool = False
+    model: str = ""
+    """One of `Engine.models`; "" is the engine's choice."""
+
+
 class Puppet(Protocol):
-    """One avatar, ready to be driven by one thread."""
+    """One avatar, or two that one share blends, ready to be driven by one thread."""
+
+    @property
+    def count(self) -> int:
+        """Gaussians of every instant."""
+        ...
+
+    @property
+    def morphs(self) -> bool:
+        """Whether there are two."""
+        ...
 
     @property
     def camera(self) -> Camera:
-        """The avatar's own view."""
+        """The first avatar's own view."""
         ...
 
     @property
@@ -30,8 +50,8 @@ class Puppet(Protocol):
         """ARKit's 52 by name. Raises DriveError. Any thread may call it."""
         ...
 
-    def animate(self, codes: FlameCodes) -> Gaussians:
-        """One instant; valid until the next call."""
+    def animate(self, codes: FlameCodes, share: float = 0.0) -> Gaussians:
+        """One instant; valid until the next call. `share` is the second avatar's, 0..1."""
         ...
 
 
@@ -43,13 +63,26 @@ class Engine(Protocol):
         """Where frames are drawn."""
         ...
 
+    @property
+    def models(self) -> Sequence[str]:
+        """What it can make avatars with."""
+        ...
+
     def create(
-        self, photos: Sequence[bytes], quick: bool, progress: Progress
+        self, photos: Sequence[bytes], recipe: Recipe, progress: Progress
     ) -> tuple[Any, Mapping[str, float]]:
         """Photos and videos of one person -> avatar, and how good it came out.
 
         An exception of `progress` must come through.
         """
+        ...
+
+    def interpolate(self, a: Any, b: Any, share: float) -> Any:
+        """The avatar that is `share` of `b` and the rest of `a`. Raises InputError, AssetError."""
+        ...
+
+    def model(self, avatar: Any) -> str:
+        """Which of the models it comes from."""
         ...
 
     def count(self, avatar: Any) -> int:
@@ -64,8 +97,8 @@ class Engine(Protocol):
         """Read it back. Raises AssetError."""
         ...
 
-    def puppet(self, avatar: Any) -> Puppet:
-        """Make it ready to be driven."""
+    def puppet(self, avatar: Any, other: Any | None = None) -> Puppet:
+        """Make it ready to be driven, and to become the other. Raises InputError, AssetError."""
         ...
 
     def draw_rgba8(self, gaussians: Gaussians, camera: Camera, out: np.ndarray) -> None:

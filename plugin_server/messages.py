@@ -14,8 +14,9 @@ from flexavatar.formats.footage import MAX_SECONDS
 from flexavatar.render.camera import orbit, scaled
 from flexavatar.types import EXPRESSION_SIZE, Camera, FlameCodes
 from plugin_server.config import SMALLEST_SIDE, ServerConfig
-from plugin_server.engine import Puppet
+from plugin_server.engine import Puppet, Recipe
 from plugin_server.frames import StreamPlan
+from plugin_server.model_names import NUMBERS, model_name
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.store import AvatarRecord
 from plugin_server.wire import Kind
@@ -38,6 +39,17 @@ KINDS = {
 }
 
 
+def recipe_from(header: pb.CreateAvatarHeader, models: Sequence[str]) -> Recipe:
+    """How an avatar is to be made, by one of these models. Raises InputError."""
+    if header.quality not in pb.Quality.values():
+        raise InputError(f"quality: expected one of {pb.Quality.keys()}, got {header.quality}")
+    model = model_name(header.model)
+    if model and model not in models:
+        had = " or ".join(models)
+        raise InputError(f"model: expected {had}, which this server has, got {model}")
+    return Recipe(header.quality == pb.QUALITY_QUICK, model)
+
+
 def stream_plan(request: pb.StartSessionRequest, config: ServerConfig) -> StreamPlan:
     """What a session is to send. Raises InputError."""
     if unknown := [kind for kind in request.kinds if kind not in KINDS]:
@@ -45,11 +57,11 @@ def stream_plan(request: pb.StartSessionRequest, config: ServerConfig) -> Stream
     interval_ms = request.keyframe_interval_ms or DEFAULT_KEYFRAME_MS
     width, height = request.width or DEFAULT_SIDE, request.height or DEFAULT_SIDE
     fps, quality = request.max_fps or DEFAULT_FPS, request.jpeg_quality or DEFAULT_QUALITY
-    _check_range("width", width, SMALLEST_SIDE, config.max_width)
-    _check_range("height", height, SMALLEST_SIDE, config.max_height)
-    _check_range("max_fps", fps, 1, HIGHEST_FPS)
-    _check_range("jpeg_quality", quality, 1, 100)
-    _check_range("keyframe_interval_ms", interval_ms, 1, 1000)
+    check_range("width", width, SMALLEST_SIDE, config.max_width)
+    check_range("height", height, SMALLEST_SIDE, config.max_height)
+    check_range("max_fps", fps, 1, HIGHEST_FPS)
+    check_range("jpeg_quality", quality, 1, 100)
+    check_range("keyframe_interval_ms", interval_ms, 1, 1000)
     kinds = frozenset(KINDS[kind] for kind in request.kinds or (pb.STREAM_KIND_RGBA8,))
     return StreamPlan(kinds, width, height, fps, quality, interval_ms / 1000)
 
@@ -66,8 +78,8 @@ def camera_from(message: pb.Camera, own: Camera, plan: StreamPlan) -> Camera | N
         return None
     if view == "orbit":
         yaw, pitch = message.orbit.yaw_deg, message.orbit.pitch_deg
-        _check_range("yaw_deg", yaw, -360, 360)
-        _check_range("pitch_deg", pitch, -90, 90)
+        check_range("yaw_deg", yaw, -360, 360)
+        check_range("pitch_deg", pitch, -90, 90)
         return orbit(scaled(own, plan.width, plan.height), yaw, pitch)
     return _pinhole(message.pinhole, plan)
 
@@ -118,6 +130,20 @@ def drive_codes(request: pb.DriveRequest, puppet: Puppet, before: FlameCodes) ->
     )
 
 
+def morph_share(request: pb.DriveRequest, puppet: Puppet) -> float | None:
+    """The share of the second avatar that a signal asks for, None if none. Raises DriveError."""
+    if not request.HasField("morph"):
+        return None
+    if not puppet.morphs:
+        raise DriveError("morph: expected a session that was started with morph_to")
+    share = request.morph.share
+    try:
+        check_range("morph", share, 0, 1)
+    except InputError as error:
+        raise DriveError(str(error)) from error
+    return share
+
+
 def _flame_codes(message: pb.FlameCodes, before: FlameCodes) -> FlameCodes:
     """A rig's own codes; `before` tells how many correctives there are."""
     correctives = before.correctives.shape[0]
@@ -160,11 +186,11 @@ def _numbers(name: str, values: Sequence[float], size: int | None, largest: floa
     if size is not None and len(values) != size:
         raise InputError(f"{name}: expected {size} numbers, got {len(values)}")
     for value in values:
-        _check_range(name, value, -largest, largest)
+        check_range(name, value, -largest, largest)
     return torch.tensor(list(values), dtype=torch.float32)
 
 
-def _check_range(name: str, value: float, low: float, high: float) -> None:
+def check_range(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:  # also false for NaN
         raise InputError(f"{name}: expected {low:g} to {high:g}, got {value:g}")
 
@@ -178,6 +204,7 @@ def avatar_message(record: AvatarRecord) -> pb.Avatar:
         created_unix_ms=record.created_unix_ms,
         create_s=record.create_s,
         metrics=record.metrics,
+        model=NUMBERS.get(record.model, pb.MODEL_UNSPECIFIED),
     )
 
 

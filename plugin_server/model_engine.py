@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 
 from flexavatar.avatar import Animator, Avatar, load_avatar, save_avatar
 from flexavatar.capture.sources import read_portraits
-from flexavatar.create import READING_SHARE, CreateConfig, avatar_of
+from flexavatar.create import MODELS, READING_SHARE, CreateConfig, Model, avatar_of
 from flexavatar.errors import InputError
 from flexavatar.evaluation.metrics import input_psnr_db
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.open_head import load_open_head
+from flexavatar.interpolate import interpolate
+from flexavatar.morph import Morpher, morpher
 from flexavatar.render.rasterize import rasterize, rasterize_rgba8
 from flexavatar.types import Camera, FlameCodes, Gaussians, to_device
-from plugin_server.engine import Progress
+from plugin_server.engine import Progress, Recipe
 
 
 class ModelPuppet:
-    """An avatar on the open head, driven on one device."""
+    """An avatar on the open head, or two, driven on one device."""
 
-    def __init__(self, avatar: Avatar, device: str) -> None:
+    def __init__(self, avatar: Avatar, other: Avatar | None, device: str) -> None:
         head = load_open_head()
         self._basis = load_arkit_basis(head)  # stays on the CPU: 52 numbers are quicker there
-        self._animator = Animator(to_device(avatar, device), to_device(head, device))
         self._device = device
+        if other is None:
+            self._head = Animator(to_device(avatar, device), to_device(head, device))
+            self.count = len(avatar)
+        else:
+            self._head = morpher(avatar, other, device)
+            self.count = len(self._head)
+        self.morphs = other is not None
         self.camera = avatar.camera
         self.rest = avatar.codes
 
@@ -37,13 +47,18 @@ class ModelPuppet:
         return arkit_to_flame(weights, self._basis)
 
     @torch.inference_mode()
-    def animate(self, codes: FlameCodes) -> Gaussians:
+    def animate(self, codes: FlameCodes, share: float = 0.0) -> Gaussians:
         """One instant; valid until the next call."""
-        return self._animator.animate(to_device(codes, self._device))
+        codes = to_device(codes, self._device)
+        if isinstance(self._head, Morpher):
+            return self._head.animate(codes, share)
+        return self._head.animate(codes)
 
 
 class ModelEngine:
     """Creates by fitting, draws with the renderer of its device."""
+
+    models = MODELS
 
     def __init__(self, device: str = "auto") -> None:
         """Raises InputError for a device that is not there."""
@@ -52,16 +67,27 @@ class ModelEngine:
         self.device = _checked_device(device)
 
     def create(
-        self, photos: Sequence[bytes], quick: bool, progress: Progress
+        self, photos: Sequence[bytes], recipe: Recipe, progress: Progress
     ) -> tuple[Avatar, Mapping[str, float]]:
         """Files -> avatar, and how close it comes to its best picture, of how many.
 
         Raises ImageError, FaceError, InputError.
         """
         portraits = read_portraits(photos, lambda w, share: progress(w, READING_SHARE * share))
-        avatar = avatar_of(portraits, CreateConfig(quick=quick), progress)
+        config = CreateConfig(quick=recipe.quick)
+        if recipe.model:
+            config = replace(config, model=cast(Model, recipe.model))
+        avatar = avatar_of(portraits, config, progress)
         likeness = input_psnr_db(avatar, portraits[0])
         return avatar, {"input_psnr_db": likeness, "pictures": len(portraits)}
+
+    def interpolate(self, a: Avatar, b: Avatar, share: float) -> Avatar:
+        """Between the two. Raises InputError, AssetError."""
+        return interpolate(a, b, share)
+
+    def model(self, avatar: Avatar) -> str:
+        """Which it comes from."""
+        return avatar.model
 
     def count(self, avatar: Avatar) -> int:
         """Its number of Gaussians."""
@@ -75,9 +101,9 @@ class ModelEngine:
         """Read it back. Raises AssetError."""
         return load_avatar(folder)
 
-    def puppet(self, avatar: Avatar) -> ModelPuppet:
-        """Make it ready to be driven."""
-        return ModelPuppet(avatar, self.device)
+    def puppet(self, avatar: Avatar, other: Avatar | None = None) -> ModelPuppet:
+        """Make it ready to be driven. Raises InputError, AssetError."""
+        return ModelPuppet(avatar, other, self.device)
 
     @torch.inference_mode()
     def draw_rgba8(self, gaussians: Gaussians, camera: Camera, out: np.ndarray) -> None:

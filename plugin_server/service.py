@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
 
 from grpc.aio import ServicerContext
 
-from flexavatar.errors import InputError
 from flexavatar.render.camera import scaled
 from plugin_server import wire
 from plugin_server.config import ServerConfig
@@ -21,8 +20,10 @@ from plugin_server.messages import (
     avatar_message,
     camera_from,
     camera_message,
+    check_range,
     limits_message,
     plan_kinds,
+    recipe_from,
     stream_plan,
 )
 from plugin_server.pb import flexavatar_pb2 as pb
@@ -57,9 +58,10 @@ class FlexAvatarService(FlexAvatarServicer):
         self, request_iterator: AsyncIterator[pb.CreateAvatarRequest], context: ServicerContext
     ) -> None:
         header = await read_header(request_iterator, self._config)
-        with self._seat(header) as creation:
+        recipe = recipe_from(header, self._engine.models)
+        with self._seat(header.name, header.replace) as creation:
             photos = await read_photos(request_iterator, self._config)
-            making = asyncio.ensure_future(self._creations.run(creation, photos))
+            making = asyncio.ensure_future(self._creations.run(creation, photos, recipe))
             del photos
             try:
                 while not making.done():
@@ -75,15 +77,22 @@ class FlexAvatarService(FlexAvatarServicer):
         self, request: pb.CreateAvatarOnceRequest, context: ServicerContext
     ) -> pb.Avatar:
         check_photos(request.photos, self._config)
-        with self._seat(request.header) as creation:
-            return avatar_message(await self._creations.run(creation, request.photos))
+        recipe = recipe_from(request.header, self._engine.models)
+        with self._seat(request.header.name, request.header.replace) as creation:
+            return avatar_message(await self._creations.run(creation, request.photos, recipe))
 
-    def _seat(self, header: pb.CreateAvatarHeader) -> AbstractContextManager[Creation]:
+    def _seat(self, name: str, replace: bool) -> AbstractContextManager[Creation]:
         """A place among the creations. Raises InputError, ConflictError, BusyError."""
-        if header.quality not in pb.Quality.values():
-            raise InputError(f"quality: expected one of {pb.Quality.keys()}, got {header.quality}")
-        name = header.name or f"avatar-{secrets.token_hex(4)}"
-        return self._creations.seat(name, header.quality == pb.QUALITY_QUICK, header.replace)
+        return self._creations.seat(name or f"avatar-{secrets.token_hex(4)}", replace)
+
+    @reports_errors
+    async def InterpolateAvatars(  # noqa: N802
+        self, request: pb.InterpolateAvatarsRequest, context: ServicerContext
+    ) -> pb.Avatar:
+        check_range("share", request.share, 0, 1)
+        with self._seat(request.name, request.replace) as creation:
+            making = self._creations.interpolate(creation, request.a, request.b, request.share)
+            return avatar_message(await making)
 
     @reports_errors
     async def GetAvatar(  # noqa: N802
@@ -114,14 +123,15 @@ class FlexAvatarService(FlexAvatarServicer):
     ) -> pb.Session:
         plan = stream_plan(request, self._config)
         self._sessions.check_room()
-        puppet, count = await asyncio.to_thread(self._load, request.avatar)
+        names = [request.avatar, request.morph_to] if request.morph_to else [request.avatar]
+        puppet = await asyncio.to_thread(self._load, names)
         camera = camera_from(request.camera, puppet.camera, plan)
         camera = camera or scaled(puppet.camera, plan.width, plan.height)
-        owned = self._sessions.start(request.avatar, puppet, plan, camera, count)
+        owned = self._sessions.start(names, puppet, plan, camera)
         try:
-            # it may have been deleted while it was loaded
-            await asyncio.to_thread(self._store.record, request.avatar)
-            return self._session_message(owned, count)
+            for name in names:  # it may have been deleted while it was loaded
+                await asyncio.to_thread(self._store.record, name)
+            return self._session_message(owned, puppet.count)
         except BaseException as error:  # also a client that is gone: nobody else can end it
             self._sessions.end(owned.session, str(error) or "its client is gone")
             raise
@@ -142,10 +152,9 @@ class FlexAvatarService(FlexAvatarServicer):
             curve=self._curve(owned.frame_keys),
         )
 
-    def _load(self, name: str) -> tuple[Puppet, int]:
-        """An avatar from the store, ready to be driven, and its number of Gaussians."""
-        avatar = self._store.read(name, self._engine.load)
-        return self._engine.puppet(avatar), self._engine.count(avatar)
+    def _load(self, names: Sequence[str]) -> Puppet:
+        """An avatar from the store, ready to be driven, and to become another if there are two."""
+        return self._engine.puppet(*(self._store.read(name, self._engine.load) for name in names))
 
     def _curve(self, own: KeyPair | None) -> pb.CurveKeys | None:
         """What a reader needs if frames are encrypted."""

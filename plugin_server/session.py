@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flexavatar.errors import SessionNotFoundError
@@ -23,6 +23,8 @@ class Drive:
 
     codes: FlameCodes
     camera: Camera
+    share: float
+    """Of the avatar that the session's morphs into."""
     pts_ns: int
 
 
@@ -36,19 +38,22 @@ class Drawn:
 
 
 class Session:
-    """One avatar driven by one client. `step` belongs to the render thread, the rest to anyone."""
+    """One avatar, or two, driven by one client.
+
+    `step` belongs to the render thread, the rest to anyone.
+    """
 
     def __init__(
         self,
         session_id: str,
-        avatar: str,
+        avatars: Sequence[str],
         puppet: Puppet,
         plan: StreamPlan,
         camera: Camera,
         writer: FrameWriter,
         mailbox: Latest[Drive],
     ) -> None:
-        self.session_id, self.avatar = session_id, avatar
+        self.session_id, self.avatars = session_id, avatars
         self.plan = plan
         self.mailbox = mailbox
         self.drawn = Drawn()
@@ -56,7 +61,7 @@ class Session:
         self.end_reason: str | None = None
         self.streaming = False
         self.on_end: Callable[[], object] = lambda: None
-        self.accepted = Drive(puppet.rest, camera, 0)
+        self.accepted = Drive(puppet.rest, camera, 0.0, 0)
         self._puppet: Puppet | None = puppet
         self._writer = writer
         self._shown = self.accepted
@@ -73,12 +78,23 @@ class Session:
     def _over(self) -> SessionNotFoundError:
         return SessionNotFoundError(f"session {self.session_id} has ended: {self.end_reason}")
 
-    def accept(self, codes: FlameCodes | None, camera: Camera | None, pts_ns: int) -> None:
+    def accept(
+        self,
+        codes: FlameCodes | None,
+        camera: Camera | None,
+        share: float | None,
+        pts_ns: int,
+    ) -> None:
         """Show this next; what is None stays as it is. Raises SessionNotFoundError once ended."""
         if self.end_reason is not None:
             raise self._over()
         before = self.accepted
-        self.accepted = Drive(codes or before.codes, camera or before.camera, pts_ns)
+        self.accepted = Drive(
+            codes or before.codes,
+            camera or before.camera,
+            before.share if share is None else share,
+            pts_ns,
+        )
         self.driven_at = time.monotonic()
         self.mailbox.put(self.accepted)
 
@@ -108,7 +124,7 @@ class Session:
         self._newcomer = False
         seq = self.drawn.seq + 1
         if kinds:
-            gaussians = self.puppet.animate(self._shown.codes)
+            gaussians = self.puppet.animate(self._shown.codes, self._shown.share)
             instant = Instant(
                 gaussians, self._shown.camera, seq, self._shown.pts_ns, repeated, keyframe
             )

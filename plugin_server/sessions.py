@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flexavatar.errors import BusyError, SessionNotFoundError
@@ -62,14 +63,14 @@ class Sessions:
             raise BusyError(f"sessions: {self._limit} is the limit, end one or wait")
 
     def start(
-        self, avatar: str, puppet: Puppet, plan: StreamPlan, camera: Camera, count: int
+        self, avatars: Sequence[str], puppet: Puppet, plan: StreamPlan, camera: Camera
     ) -> Owned:
-        """A new session. Raises BusyError."""
+        """A new session that shows these avatars. Raises BusyError."""
         self.check_room()
         session_id, token = secrets.token_hex(8), secrets.token_urlsafe(24)
-        writer = FrameWriter(session_id, plan, self._engine, self._publisher, count)
+        writer = FrameWriter(session_id, plan, self._engine, self._publisher, puppet.count)
         mailbox = Latest(self._loop.changed)
-        session = Session(session_id, avatar, puppet, plan, camera, writer, mailbox)
+        session = Session(session_id, avatars, puppet, plan, camera, writer, mailbox)
         keys = self._publisher.keys.issue() if self._publisher.keys else None
         owned = self._running[session_id] = Owned(session, token, keys)
         self._loop.add(session)
@@ -97,7 +98,7 @@ class Sessions:
 
     def end_all_of(self, avatar: str, reason: str) -> int:
         """End those that show an avatar; how many they were."""
-        found = [s for s in self.running() if s.avatar == avatar]
+        found = [s for s in self.running() if avatar in s.avatars]
         for session in found:
             self.end(session, reason)
         return len(found)

@@ -29,7 +29,7 @@ from typing import IO, TypeVar
 from flexavatar.errors import AssetError, AvatarNotFoundError, ConflictError, InputError
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-RECORD = "record.json"
+RECORD, MANIFEST = "record.json", "manifest.json"
 LOCK = ".lock"
 RECORD_VERSION = 1
 
@@ -46,6 +46,8 @@ class AvatarRecord:
     created_unix_ms: int
     create_s: float
     metrics: dict[str, float] = field(default_factory=dict)
+    model: str = ""
+    """What it comes from; "" if nobody knows."""
 
 
 def check_name(name: str) -> str:
@@ -278,9 +280,18 @@ def _read_record(folder: Path) -> tuple[AvatarRecord, dict[str, tuple[int, str]]
             found = f"expected version {RECORD_VERSION}, got {content['version']!r}"
             raise AssetError(f"avatar {folder.name!r}: {found}")
         files = {str(k): (int(size), str(total)) for k, (size, total) in content["files"].items()}
-        return AvatarRecord(**{**content["avatar"], "name": folder.name}), files
+        avatar = {"model": _told_model(folder), **content["avatar"], "name": folder.name}
+        return AvatarRecord(**avatar), files
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise AssetError(f"avatar {folder.name!r}: {RECORD} is damaged: {error}") from error
+
+
+def _told_model(folder: Path) -> str:
+    """What the engine's manifest says, for records that are older than the question."""
+    try:
+        return str(json.loads((folder / MANIFEST).read_text())["model"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _flush_tree(folder: Path) -> None:

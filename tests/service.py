@@ -19,7 +19,7 @@ from flexavatar.head.arkit import ARKIT_INDEX, checked_weights
 from flexavatar.types import Camera, FlameCodes, Gaussians
 from plugin_server.client import ClientSession, FlexAvatarClient
 from plugin_server.config import ServerConfig
-from plugin_server.engine import Progress
+from plugin_server.engine import Progress, Recipe
 from plugin_server.reader import FrameReader, Received
 from plugin_server.server import Listening, running_server
 
@@ -62,24 +62,31 @@ def tiny_camera() -> Camera:
 class TinyAvatar:
     """A seed is all there is to it."""
 
-    seed: int
+    seed: float
     count: int = 600
+    model: str = "query_lrm"
 
 
 class TinyPuppet:
-    """Moves the first half of its Gaussians up by `jawOpen` metres, and all by `transl`."""
+    """Moves the first half of its Gaussians up by `jawOpen` metres, and all by `transl`.
 
-    def __init__(self, avatar: TinyAvatar) -> None:
+    One of two avatars moves all to the side as well, by as many metres as the share says.
+    """
+
+    def __init__(self, avatar: TinyAvatar, other: TinyAvatar | None = None) -> None:
         self.camera = tiny_camera()
         self.rest = FlameCodes.zeros(CORRECTIVES)
-        self.gaussians = tiny_gaussians(avatar.seed, avatar.count)
+        self.gaussians = tiny_gaussians(int(avatar.seed), avatar.count)
+        self.morphs = other is not None
+        self.count = len(self.gaussians)
 
     def from_arkit(self, weights: Mapping[str, float]) -> FlameCodes:
         jaw = checked_weights(weights)[ARKIT_INDEX["jawOpen"]]
         return replace(self.rest, jaw_pose=torch.stack((jaw, jaw, jaw)))
 
-    def animate(self, codes: FlameCodes) -> Gaussians:
+    def animate(self, codes: FlameCodes, share: float = 0.0) -> Gaussians:
         means = self.gaussians.means + codes.transl
+        means[:, 0] += share
         means[: len(means) // 2, 1] += codes.jaw_pose[0]
         return replace(self.gaussians, means=means)
 
@@ -88,6 +95,7 @@ class TinyEngine:
     """Makes an avatar of anything but b"bad", in `steps` reports that wait for `gate`."""
 
     device = "test"
+    models = ("query_lrm", "fit")
 
     def __init__(self, steps: int = 3, count: int = 600) -> None:
         self.steps, self.number = steps, count
@@ -97,7 +105,7 @@ class TinyEngine:
         self.draw_error: Exception | None = None
 
     def create(
-        self, photos: Sequence[bytes], quick: bool, progress: Progress
+        self, photos: Sequence[bytes], recipe: Recipe, progress: Progress
     ) -> tuple[TinyAvatar, Mapping[str, float]]:
         if b"bad" in photos:
             raise ImageError(f"photo {photos.index(b'bad')}: not a picture")
@@ -109,7 +117,14 @@ class TinyEngine:
                     progress("fitting", step / self.steps)
         finally:
             self.creating -= 1
-        return TinyAvatar(len(photos), self.number), {"seed": len(photos)}
+        model = recipe.model or self.models[0]
+        return TinyAvatar(len(photos), self.number, model), {"seed": len(photos)}
+
+    def interpolate(self, a: TinyAvatar, b: TinyAvatar, share: float) -> TinyAvatar:
+        return replace(a, seed=(1 - share) * a.seed + share * b.seed)
+
+    def model(self, avatar: TinyAvatar) -> str:
+        return avatar.model
 
     def count(self, avatar: TinyAvatar) -> int:
         return avatar.count
@@ -123,8 +138,8 @@ class TinyEngine:
         except ValueError as error:
             raise AssetError(str(error)) from error
 
-    def puppet(self, avatar: TinyAvatar) -> TinyPuppet:
-        return TinyPuppet(avatar)
+    def puppet(self, avatar: TinyAvatar, other: TinyAvatar | None = None) -> TinyPuppet:
+        return TinyPuppet(avatar, other)
 
     def draw_rgba8(self, gaussians: Gaussians, camera: Camera, out: np.ndarray) -> None:
         """Columns tell the height of the first Gaussian and the camera's place, in millimetres."""

@@ -28,7 +28,10 @@ from tests.service import (
     server_and_client,
 )
 
-COMMANDS = "create drive render sheet list show delete serve arkit-report bench".split()
+COMMANDS = (
+    *"create drive render sheet interpolate morph-sheet".split(),
+    *"list show delete serve arkit-report bench".split(),
+)
 
 
 @pytest.fixture
@@ -93,6 +96,11 @@ def test_create_list_show_delete_through_a_running_server(
     assert run(["create", str(photo), *where]) == USER_ERROR
     assert "exists already" in capsys.readouterr().err
     assert run(["create", str(photo), "--replace", "--quick", *where]) == 0
+
+    assert run(["interpolate", "me-you", "me-you", "--share", "0.5", *where]) == 0
+    assert "me-you-me-you" in capsys.readouterr().out
+    assert run(["interpolate", "me-you", "nobody", *where]) == USER_ERROR
+    assert "no avatar 'nobody'" in capsys.readouterr().err
 
     assert run(["delete", "me-you", *where]) == 0
     assert run(["delete", "me-you", *where]) == USER_ERROR
@@ -191,6 +199,8 @@ def test_the_module_answers_as_the_command() -> None:
         (["render", "nobody", "--expression", "jawOpen"], "expected NAME=WEIGHT, got 'jawOpen'"),
         (["render", "nobody", "--out", "a.gif"], "expected a name that ends in .png"),
         (["sheet", "nobody"], "no avatar 'nobody'"),
+        (["morph-sheet", "nobody", "nobody"], "no avatar 'nobody'"),
+        (["create", str(SHIPPED_PORTRAIT), "--model", "bias_sink"], "got bias_sink"),
         (["drive", "nobody"], "no avatar 'nobody'"),
         (["drive", "nobody", "--from", "absent.csv"], "cannot read absent.csv"),
         (["drive", "nobody", "--from", str(SHIPPED_PORTRAIT)], "expected a Live Link Face CSV"),

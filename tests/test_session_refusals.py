@@ -73,6 +73,7 @@ BAD_SIGNALS: list[tuple[pb.DriveRequest, str]] = [
     (pb.DriveRequest(head=pb.HeadPose(neck_pose=[math.nan, 0, 0])), "neck_pose: .*nan"),
     (pb.DriveRequest(head=pb.HeadPose(transl=[0, 0, 99])), "transl: expected -10 to 10"),
     (pb.DriveRequest(camera=pb.Camera(orbit=pb.Orbit(yaw_deg=math.nan))), "yaw_deg: .*nan"),
+    (pb.DriveRequest(morph=pb.Morph(share=0.5)), "morph: expected a session .* with morph_to"),
     (pb.DriveRequest(camera=pb.Camera(orbit=pb.Orbit(pitch_deg=91))), "pitch_deg: expected -90"),
     (pb.DriveRequest(camera=pb.Camera(pinhole=pb.PinholeCamera())), "viewmat: expected 16"),
     (
@@ -100,6 +101,7 @@ def test_bad_signals(session: ClientSession, signal: pb.DriveRequest, complaint:
             "flame": signal.flame if which == "flame" else None,
             "head": signal.head if signal.HasField("head") else None,
             "camera": signal.camera if signal.HasField("camera") else None,
+            "morph": signal.morph.share if signal.HasField("morph") else None,
         }
         with pytest.raises(InputError, match=complaint):
             session.drive_once(**parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -103,6 +104,19 @@ def test_damage_is_found(store: Store, tmp_path: Path) -> None:
     listed = [r.name for r in store.records()]
     assert listed == ["flipped", "gone", "short"]  # their records are whole
     store.delete("unrecorded")  # what cannot be read can still be removed
+
+
+def test_records_older_than_the_question_who_made_it(store: Store, tmp_path: Path) -> None:
+    """Their manifest knows, if there is one."""
+    for name in ("ada", "bob"):
+        write(store, name, 1)
+        path = tmp_path / "avatars" / name / RECORD
+        content = json.loads(path.read_text())
+        del content["avatar"]["model"]
+        path.write_text(json.dumps(content))
+    (tmp_path / "avatars/bob/manifest.json").write_text('{"model": "fit"}')
+    assert [r.model for r in store.records()] == ["", "fit"]
+    assert store.read("ada", load) == 1
 
 
 class FaultError(Exception):

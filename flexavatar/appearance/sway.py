@@ -42,21 +42,27 @@ def sway_binding(points: Tensor, vertices: Tensor, head: FlameHead) -> Binding:
 
 
 def head_share(points: Tensor, vertices: Tensor, head: FlameHead) -> Tensor:
-    """How much points [N, 3] go with the head rather than the trunk: [N] 0..1.
+    """How much points [N, 3] go with the head rather than the trunk: [N] 0..1."""
+    told = heard(1 - head.lbs_weights[:, :1], points, vertices, head)[:, 0]
+    return ((told - STILL) / (CARRIED - STILL)).clamp(0, 1)
 
-    The mean of the skin's skinning weights, by area over the fourth power of the distance, which
-    looks about as far around as the skin is away.
+
+def heard(field: Tensor, points: Tensor, vertices: Tensor, head: FlameHead) -> Tensor:
+    """What the skin of a head [V, 3] says of a field [V, C] to points [N, 3] around it: [N, C].
+
+    Its mean by area over the fourth power of the distance, which looks about as far around as the
+    skin is away.
     """
     skin = torch.stack([head.masks[n] for n in ("face", "scalp", "ears", "neck", "shoulders")])
     own = skin.amax(0) > 0.5
-    areas = _areas(vertices, head.faces)[own]
-    heard = torch.stack((areas * (1 - head.lbs_weights[own, 0]), areas), -1)  # [M, 2]
+    areas = _areas(vertices, head.faces)[own, None]
+    said = torch.cat((areas * field[own], areas), -1)  # [M, C + 1]
     sums = [
-        (torch.cdist(chunk, vertices[own]) ** 2 + NEAR**2) ** -2 @ heard
+        (torch.cdist(chunk, vertices[own]) ** 2 + NEAR**2) ** -2 @ said
         for chunk in points.split(CHUNK)
     ]
-    total = torch.cat(sums) if sums else points.new_zeros(0, 2)
-    return ((total[:, 0] / total[:, 1] - STILL) / (CARRIED - STILL)).clamp(0, 1)
+    total = torch.cat(sums) if sums else points.new_zeros(0, said.shape[1])
+    return total[:, :-1] / total[:, -1:]
 
 
 def _anchors(head: FlameHead) -> tuple[Tensor, float]:

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import tyro
 
-from flexavatar.cli.avatars import Create, Delete, List, Show
+from flexavatar.cli.avatars import Create, Delete, Interpolate, List, Show
 from flexavatar.cli.evaluate import Evaluate
-from flexavatar.cli.pictures import Drive, Render, Sheet
+from flexavatar.cli.pictures import Drive, MorphSheet, Render, Sheet
 from flexavatar.cli.tools import ArkitReport, Bench, Serve
 from flexavatar.cli.train import Train
 from flexavatar.errors import FlexAvatarError
@@ -24,6 +24,8 @@ Command = (
     | Annotated[Drive, tyro.conf.subcommand("drive")]
     | Annotated[Render, tyro.conf.subcommand("render")]
     | Annotated[Sheet, tyro.conf.subcommand("sheet")]
+    | Annotated[Interpolate, tyro.conf.subcommand("interpolate")]
+    | Annotated[MorphSheet, tyro.conf.subcommand("morph-sheet")]
     | Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Show, tyro.conf.subcommand("show")]
     | Annotated[Delete, tyro.conf.subcommand("delete")]

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
@@ -29,9 +29,12 @@ def name_of(photo: Path) -> str:
 
 def describe(avatar: pb.Avatar) -> str:
     """One line about an avatar."""
+    from plugin_server.model_names import model_name
+
     made = datetime.fromtimestamp(avatar.created_unix_ms / 1000).strftime("%Y-%m-%d %H:%M")
     files = "1 file" if avatar.photos == 1 else f"{avatar.photos} files"
-    return f"{avatar.name:20} {avatar.gaussians:7} Gaussians  {files:8}  {made}"
+    model = model_name(avatar.model) or "?"
+    return f"{avatar.name:20} {avatar.gaussians:7} Gaussians  {model:9}  {files:8}  {made}"
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Create:
     """Seconds instead of a minute; less sharp."""
     replace: bool = False
     """Take the place of an avatar of the same name."""
+    model: Literal["query_lrm", "bias_sink", "fit"] | None = None
+    """What makes it: query_lrm unless you say so."""
 
     def run(self) -> None:
         """Create, save and say how it went."""
@@ -55,10 +60,39 @@ class Create:
         name = self.name or name_of(self.photos[0])
         with connect(self.where) as client, progress_bar(f"creating {name}") as report:
             avatar = client.create_avatar(
-                photos, name=name, quick=self.quick, replace=self.replace, progress=report
+                photos,
+                name=name,
+                quick=self.quick,
+                replace=self.replace,
+                model=self.model or "",
+                progress=report,
             )
         print(describe(avatar))
         print(f"made in {avatar.create_s:.1f} s; next: flexavatar drive {name}")
+
+
+@dataclass(frozen=True)
+class Interpolate:
+    """Make the avatar between two: what both have becomes one, what only one has fades."""
+
+    a: tyro.conf.Positional[str]
+    """Name of one."""
+    b: tyro.conf.Positional[str]
+    """Name of the other."""
+    where: tyro.conf.OmitArgPrefixes[Where]
+    share: float = 0.5
+    """Of the other, 0..1: 0 is the one, 1 is the other."""
+    name: str = ""
+    """Name of the new avatar: a-z 0-9 _ -. Default: both names."""
+    replace: bool = False
+    """Take the place of an avatar of the same name."""
+
+    def run(self) -> None:
+        """Make, save and say so."""
+        name = self.name or f"{self.a}-{self.b}"[:64]
+        with connect(self.where) as client:
+            avatar = client.interpolate_avatars(self.a, self.b, self.share, name, self.replace)
+        print(describe(avatar))
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,33 @@ class Sheet:
 
 
 @dataclass(frozen=True)
+class MorphSheet:
+    """Draw the avatars between two, step by step: at rest, from the side, talking."""
+
+    a: tyro.conf.Positional[str]
+    """Name of one."""
+    b: tyro.conf.Positional[str]
+    """Name of the other."""
+    steps: int = 9
+    """Avatars, the two among them."""
+    out: Path = Path("out/morph_sheet.png")
+    """The picture's file."""
+    store: Path = DEFAULT_STORE
+    """Folder of the avatars."""
+
+    def run(self) -> None:
+        """Load, draw, write."""
+        check_suffix(self.out, PICTURE_SUFFIXES)
+        a, b = (load(self.store, name) for name in (self.a, self.b))
+        from flexavatar.evaluation.sheet import morph_sheet
+        from flexavatar.formats.picture import write_picture
+
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        write_picture(self.out, morph_sheet(a, b, self.steps))
+        print(self.out)
+
+
+@dataclass(frozen=True)
 class Drive:
     """Make a video of an avatar that follows a recorded performance."""
 

@@ -22,6 +22,11 @@ def bordered(picture: Tensor) -> Tensor:
     return nn.functional.pad(picture.permute(1, 2, 0), (0, 0, 1, 1, 1, 1)).contiguous()
 
 
+def unbordered(picture: Tensor) -> Tensor:
+    """The way back, for a network that takes many: [H + 2, W + 2, C] -> [1, C, H, W]."""
+    return picture[1:-1, 1:-1].permute(2, 0, 1)[None]
+
+
 @dataclass(frozen=True)
 class Picture:
     """Somewhere to write a layer's output."""
@@ -101,10 +106,12 @@ def can_compile(unet: DynamicUNet) -> bool:
 class CompiledUNet:
     """A network after `texel_wise`, for one person. Any number of threads may use it."""
 
-    def __init__(self, unet: DynamicUNet, person: Tensor, rest: Tensor) -> None:
-        """`person` [1, w, H, W] and `rest` [1, C, H, W], which is taken away, on the CPU."""
-        self._unet, self._person = unet, bordered(person[0].detach().float())
-        self._less = bordered(-rest[0].detach().float())
+    def __init__(self, unet: DynamicUNet, person: Tensor, less: Tensor) -> None:
+        """`person` [H + 2, W + 2, w] and `less` [H + 2, W + 2, C], which is added, on the CPU.
+
+        Both are read anew at every call.
+        """
+        self._unet, self._person, self._less = unet, person, less
         self._local = threading.local()
 
     def __call__(self, drive: Tensor) -> Tensor:

@@ -12,7 +12,13 @@ from torch import Tensor
 from flexavatar.errors import InputError, ShapeError
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.charts import MAP_CHANNELS
-from flexavatar.models.compiled import CompiledUNet, bordered, can_compile, regrouped
+from flexavatar.models.compiled import (
+    CompiledUNet,
+    bordered,
+    can_compile,
+    regrouped,
+    unbordered,
+)
 from flexavatar.models.config import PRESETS
 from flexavatar.models.maps import Canvas, canvas_of
 from flexavatar.models.query_lrm import DRIVE_UNIT, DynamicUNet
@@ -34,6 +40,7 @@ class Dynamic:
     """Key of `models.config.PRESETS`."""
     weights: str
     """Fingerprint (SHA-256 in hex) of the weights that `identity` belongs to."""
+    amounts: Tensor | None = None  # [D] 0..1 how much of its change each takes; None: all of it
 
     def __post_init__(self) -> None:
         """Raises InputError for an unknown preset or no fingerprint, ShapeError for sizes."""
@@ -45,6 +52,8 @@ class Dynamic:
         check_shape("identity", self.identity, config.identity, *(config.drive_side,) * 2)
         check_shape("splats", self.splats, None)
         check_shape("cells", self.cells, len(self.splats))
+        if self.amounts is not None:
+            check_shape("amounts", self.amounts, len(self.splats))
         if not _within(self.cells, config.chart**2):
             raise ShapeError(f"cells: expected texels of a chart of side {config.chart}")
         if bool((self.splats.diff() <= 0).any()):
@@ -93,12 +102,14 @@ class Expressor:
         unet = copy.deepcopy(model.unet).to(device, torch.float32)
         with torch.inference_mode():
             person = unet.of_person(dynamic.identity[None].float())
-        unet = texel_wise(unet)
-        self._person = person.contiguous(memory_format=torch.channels_last)
-        compiled = device.type == "cpu" and can_compile(unet)
+        self._network = texel_wise(unet)
+        self.person = bordered(person[0])
+        """The network's first layer, as far as it depends on the person: bordered [.., .., w]."""
         with torch.inference_mode():
-            self._rest = unet.at_rest(person)
-        self._unet = CompiledUNet(unet, person, self._rest) if compiled else unet
+            self.less = -bordered(self._network.at_rest(person)[0])
+        """What is added, so that a face at rest does not change: bordered [.., .., C]."""
+        compiled = device.type == "cpu" and can_compile(unet)
+        self._compiled = CompiledUNet(unet, self.person, self.less) if compiled else None
         count = (self._side + 2 * self._fold) ** 2
         order = self._order(canvas.coarse.rows, canvas.coarse.cols).to(device)
         binding = to_device(canvas.coarse.binding, device)
@@ -119,11 +130,11 @@ class Expressor:
         """
         cells = self._side // self._fold + 2
         drive = self.drive_map(moves).view(cells, cells, -1)
-        if isinstance(self._unet, CompiledUNet):
-            return self._unet(drive).view(-1, MAP_CHANNELS)
+        if self._compiled:
+            return self._compiled(drive).view(-1, MAP_CHANNELS)
         with torch.inference_mode():
-            made = self._unet(self._person, drive[1:-1, 1:-1].permute(2, 0, 1)[None])
-            return bordered((made - self._rest)[0]).view(-1, MAP_CHANNELS)
+            made = self._network(unbordered(self.person), unbordered(drive))
+            return (bordered(made[0]) + self.less).view(-1, MAP_CHANNELS)
 
     def _order(self, rows: Tensor, cols: Tensor) -> Tensor:
         """Number of the texel at (row, col) of the driving map: [...] int64."""
@@ -136,9 +147,11 @@ class Expressor:
         cols, col_shares = _two_taps(dynamic.cells.cpu() % canvas.size, canvas.size, self._side)
         rows, cols = rows[:, :, None], cols[:, None]
         shares = row_shares[:, :, None] * col_shares[:, None] * canvas.moving[0, rows, cols]
-        places = self._order(rows, cols).flatten(1)
+        places, shares = self._order(rows, cols).flatten(1), shares.flatten(1)
+        if dynamic.amounts is not None:
+            shares = shares * dynamic.amounts.cpu()[:, None]
         device = dynamic.identity.device
-        return Taps(places.to(device), shares.flatten(1).to(device), count)
+        return Taps(places.to(device), shares.to(device), count)
 
 
 def texel_wise(unet: DynamicUNet) -> DynamicUNet:

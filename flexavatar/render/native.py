@@ -134,6 +134,11 @@ SIGNATURES = {
         c_int,
         (POINTER(DeformPlan), c_void_p, POINTER(ChangePlan), c_void_p, POINTER(DeformOutput)),
     ),
+    "flex_blend": (
+        c_int,
+        (c_int, *(POINTER(GaussianArrays),) * 2, c_float, POINTER(GaussianArrays)),
+    ),
+    "flex_lerp": (c_int, (c_void_p, c_void_p, c_float, c_int, c_void_p)),
     "flex_run_layers": (c_int, (POINTER(Layer), c_int)),
     "flex_sample": (c_int, (POINTER(SamplePlan), c_void_p, c_void_p)),
     "flex_skin": (c_int, (POINTER(SkinPlan), c_void_p, c_void_p, c_void_p)),

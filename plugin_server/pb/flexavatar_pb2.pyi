@@ -13,6 +13,13 @@ class Quality(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     QUALITY_FULL: _ClassVar[Quality]
     QUALITY_QUICK: _ClassVar[Quality]
 
+class Model(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MODEL_UNSPECIFIED: _ClassVar[Model]
+    MODEL_QUERY_LRM: _ClassVar[Model]
+    MODEL_BIAS_SINK: _ClassVar[Model]
+    MODEL_FIT: _ClassVar[Model]
+
 class StreamKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     STREAM_KIND_UNSPECIFIED: _ClassVar[StreamKind]
@@ -23,6 +30,10 @@ class StreamKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 QUALITY_UNSPECIFIED: Quality
 QUALITY_FULL: Quality
 QUALITY_QUICK: Quality
+MODEL_UNSPECIFIED: Model
+MODEL_QUERY_LRM: Model
+MODEL_BIAS_SINK: Model
+MODEL_FIT: Model
 STREAM_KIND_UNSPECIFIED: StreamKind
 STREAM_KIND_RGBA8: StreamKind
 STREAM_KIND_JPEG: StreamKind
@@ -30,14 +41,16 @@ STREAM_KIND_DEPTH: StreamKind
 STREAM_KIND_SPLATS: StreamKind
 
 class CreateAvatarHeader(_message.Message):
-    __slots__ = ("name", "quality", "replace")
+    __slots__ = ("name", "quality", "replace", "model")
     NAME_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     REPLACE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
     name: str
     quality: Quality
     replace: bool
-    def __init__(self, name: _Optional[str] = ..., quality: _Optional[_Union[Quality, str]] = ..., replace: _Optional[bool] = ...) -> None: ...
+    model: Model
+    def __init__(self, name: _Optional[str] = ..., quality: _Optional[_Union[Quality, str]] = ..., replace: _Optional[bool] = ..., model: _Optional[_Union[Model, str]] = ...) -> None: ...
 
 class PhotoChunk(_message.Message):
     __slots__ = ("photo", "data")
@@ -82,7 +95,7 @@ class CreateAvatarOnceRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[CreateAvatarHeader, _Mapping]] = ..., photos: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Avatar(_message.Message):
-    __slots__ = ("name", "gaussians", "photos", "created_unix_ms", "create_s", "metrics")
+    __slots__ = ("name", "gaussians", "photos", "created_unix_ms", "create_s", "metrics", "model")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -96,13 +109,29 @@ class Avatar(_message.Message):
     CREATED_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     CREATE_S_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
     name: str
     gaussians: int
     photos: int
     created_unix_ms: int
     create_s: float
     metrics: _containers.ScalarMap[str, float]
-    def __init__(self, name: _Optional[str] = ..., gaussians: _Optional[int] = ..., photos: _Optional[int] = ..., created_unix_ms: _Optional[int] = ..., create_s: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    model: Model
+    def __init__(self, name: _Optional[str] = ..., gaussians: _Optional[int] = ..., photos: _Optional[int] = ..., created_unix_ms: _Optional[int] = ..., create_s: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ..., model: _Optional[_Union[Model, str]] = ...) -> None: ...
+
+class InterpolateAvatarsRequest(_message.Message):
+    __slots__ = ("a", "b", "share", "name", "replace")
+    A_FIELD_NUMBER: _ClassVar[int]
+    B_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
+    a: str
+    b: str
+    share: float
+    name: str
+    replace: bool
+    def __init__(self, a: _Optional[str] = ..., b: _Optional[str] = ..., share: _Optional[float] = ..., name: _Optional[str] = ..., replace: _Optional[bool] = ...) -> None: ...
 
 class GetAvatarRequest(_message.Message):
     __slots__ = ("name",)
@@ -157,7 +186,7 @@ class Camera(_message.Message):
     def __init__(self, orbit: _Optional[_Union[Orbit, _Mapping]] = ..., pinhole: _Optional[_Union[PinholeCamera, _Mapping]] = ...) -> None: ...
 
 class StartSessionRequest(_message.Message):
-    __slots__ = ("avatar", "width", "height", "kinds", "camera", "max_fps", "jpeg_quality", "keyframe_interval_ms")
+    __slots__ = ("avatar", "width", "height", "kinds", "camera", "max_fps", "jpeg_quality", "keyframe_interval_ms", "morph_to")
     AVATAR_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
@@ -166,6 +195,7 @@ class StartSessionRequest(_message.Message):
     MAX_FPS_FIELD_NUMBER: _ClassVar[int]
     JPEG_QUALITY_FIELD_NUMBER: _ClassVar[int]
     KEYFRAME_INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
+    MORPH_TO_FIELD_NUMBER: _ClassVar[int]
     avatar: str
     width: int
     height: int
@@ -174,7 +204,8 @@ class StartSessionRequest(_message.Message):
     max_fps: float
     jpeg_quality: int
     keyframe_interval_ms: int
-    def __init__(self, avatar: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., kinds: _Optional[_Iterable[_Union[StreamKind, str]]] = ..., camera: _Optional[_Union[Camera, _Mapping]] = ..., max_fps: _Optional[float] = ..., jpeg_quality: _Optional[int] = ..., keyframe_interval_ms: _Optional[int] = ...) -> None: ...
+    morph_to: str
+    def __init__(self, avatar: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., kinds: _Optional[_Iterable[_Union[StreamKind, str]]] = ..., camera: _Optional[_Union[Camera, _Mapping]] = ..., max_fps: _Optional[float] = ..., jpeg_quality: _Optional[int] = ..., keyframe_interval_ms: _Optional[int] = ..., morph_to: _Optional[str] = ...) -> None: ...
 
 class Session(_message.Message):
     __slots__ = ("session_id", "owner_token", "frame_address", "topic", "width", "height", "kinds", "camera", "gaussians", "curve")
@@ -249,8 +280,14 @@ class HeadPose(_message.Message):
     transl: _containers.RepeatedScalarFieldContainer[float]
     def __init__(self, neck_pose: _Optional[_Iterable[float]] = ..., global_orient: _Optional[_Iterable[float]] = ..., transl: _Optional[_Iterable[float]] = ...) -> None: ...
 
+class Morph(_message.Message):
+    __slots__ = ("share",)
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    share: float
+    def __init__(self, share: _Optional[float] = ...) -> None: ...
+
 class DriveRequest(_message.Message):
-    __slots__ = ("session_id", "owner_token", "pts_ns", "head", "arkit", "flame", "camera")
+    __slots__ = ("session_id", "owner_token", "pts_ns", "head", "arkit", "flame", "camera", "morph")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     OWNER_TOKEN_FIELD_NUMBER: _ClassVar[int]
     PTS_NS_FIELD_NUMBER: _ClassVar[int]
@@ -258,6 +295,7 @@ class DriveRequest(_message.Message):
     ARKIT_FIELD_NUMBER: _ClassVar[int]
     FLAME_FIELD_NUMBER: _ClassVar[int]
     CAMERA_FIELD_NUMBER: _ClassVar[int]
+    MORPH_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     owner_token: str
     pts_ns: int
@@ -265,7 +303,8 @@ class DriveRequest(_message.Message):
     arkit: ArkitWeights
     flame: FlameCodes
     camera: Camera
-    def __init__(self, session_id: _Optional[str] = ..., owner_token: _Optional[str] = ..., pts_ns: _Optional[int] = ..., head: _Optional[_Union[HeadPose, _Mapping]] = ..., arkit: _Optional[_Union[ArkitWeights, _Mapping]] = ..., flame: _Optional[_Union[FlameCodes, _Mapping]] = ..., camera: _Optional[_Union[Camera, _Mapping]] = ...) -> None: ...
+    morph: Morph
+    def __init__(self, session_id: _Optional[str] = ..., owner_token: _Optional[str] = ..., pts_ns: _Optional[int] = ..., head: _Optional[_Union[HeadPose, _Mapping]] = ..., arkit: _Optional[_Union[ArkitWeights, _Mapping]] = ..., flame: _Optional[_Union[FlameCodes, _Mapping]] = ..., camera: _Optional[_Union[Camera, _Mapping]] = ..., morph: _Optional[_Union[Morph, _Mapping]] = ...) -> None: ...
 
 class DriveResponse(_message.Message):
     __slots__ = ("pts_ns", "seq", "received", "replaced", "frame_ms")

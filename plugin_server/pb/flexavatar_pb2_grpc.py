@@ -44,6 +44,11 @@ class FlexAvatarStub:
                 request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.CreateAvatarOnceRequest.SerializeToString,
                 response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.Avatar.FromString,
                 _registered_method=True)
+        self.InterpolateAvatars = channel.unary_unary(
+                '/flexavatar.v1.FlexAvatar/InterpolateAvatars',
+                request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.InterpolateAvatarsRequest.SerializeToString,
+                response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.Avatar.FromString,
+                _registered_method=True)
         self.GetAvatar = channel.unary_unary(
                 '/flexavatar.v1.FlexAvatar/GetAvatar',
                 request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.GetAvatarRequest.SerializeToString,
@@ -105,6 +110,13 @@ class FlexAvatarServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def InterpolateAvatars(self, request, context):
+        """Makes the avatar between two. What both have becomes one, what only one has fades.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetAvatar(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -118,7 +130,7 @@ class FlexAvatarServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteAvatar(self, request, context):
-        """Sessions that show this avatar end.
+        """Sessions that show this avatar, or morph into it, end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -173,6 +185,11 @@ def add_FlexAvatarServicer_to_server(servicer, server):
             'CreateAvatarOnce': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateAvatarOnce,
                     request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.CreateAvatarOnceRequest.FromString,
+                    response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.Avatar.SerializeToString,
+            ),
+            'InterpolateAvatars': grpc.unary_unary_rpc_method_handler(
+                    servicer.InterpolateAvatars,
+                    request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.InterpolateAvatarsRequest.FromString,
                     response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.Avatar.SerializeToString,
             ),
             'GetAvatar': grpc.unary_unary_rpc_method_handler(
@@ -269,6 +286,33 @@ class FlexAvatar:
             target,
             '/flexavatar.v1.FlexAvatar/CreateAvatarOnce',
             plugin__server_dot_pb_dot_flexavatar__pb2.CreateAvatarOnceRequest.SerializeToString,
+            plugin__server_dot_pb_dot_flexavatar__pb2.Avatar.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def InterpolateAvatars(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/flexavatar.v1.FlexAvatar/InterpolateAvatars',
+            plugin__server_dot_pb_dot_flexavatar__pb2.InterpolateAvatarsRequest.SerializeToString,
             plugin__server_dot_pb_dot_flexavatar__pb2.Avatar.FromString,
             options,
             channel_credentials,

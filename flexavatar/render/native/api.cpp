@@ -1,4 +1,5 @@
 // The C interface that Python loads. A function that allocates returns 0, or 1 when out of memory.
+#include "blend.h"
 #include "conv.h"
 #include "deform.h"
 #include "mesh.h"
@@ -54,6 +55,15 @@ FLEX_EXPORT int flex_draw_backward(void* context, const PictureGradient* picture
 FLEX_EXPORT int flex_deform(const DeformPlan* plan, const float* posed, const ChangePlan* changes,
                             const float* map, const DeformOutput* out) {
     return guarded([&] { deform(*plan, posed, changes, map, *out); });
+}
+
+FLEX_EXPORT int flex_blend(int count, const GaussianArrays* a, const GaussianArrays* b, float share,
+                           const GradientArrays* out) {
+    return guarded([&] { blend(count, *a, *b, share, *out); });
+}
+
+FLEX_EXPORT int flex_lerp(const float* a, const float* b, float share, int count, float* out) {
+    return guarded([&] { lerp(a, b, share, size_t(count), out); });
 }
 
 FLEX_EXPORT int flex_sample(const SamplePlan* plan, const float* field, float* table) {

@@ -124,6 +124,24 @@ FLEX_INLINE f8 exp8(f8 x) {
     return (f8)((i8)y + ((i8)shifted << 23));
 }
 
+// The natural logarithm of a normal x > 0, to 2 units in the last place or 1e-7, whichever is more.
+// log(1 + r) on [sqrt(1/2) - 1, sqrt(2) - 1] by Cephes' polynomial.
+FLEX_INLINE f8 log8(f8 x) {
+    const i8 high = (i8)x - 0x3f3504f3;  // bits of sqrt(1/2): exponents count from there
+    const f8 power = to_float(high >> 23);
+    const f8 r = (f8)((high & 0x7fffff) + 0x3f3504f3) - 1.0f;
+    f8 y = splat(7.0376836292e-2f);
+    y = y * r - 1.1514610310e-1f;
+    y = y * r + 1.1676998740e-1f;
+    y = y * r - 1.2420140846e-1f;
+    y = y * r + 1.4249322787e-1f;
+    y = y * r - 1.6668057665e-1f;
+    y = y * r + 2.0000714765e-1f;
+    y = y * r - 2.4999993993e-1f;
+    y = y * r + 3.3333331174e-1f;
+    return r + r * r * (y * r - 0.5f) + power * 0.693147181f;
+}
+
 // Rows to columns: out[i][j] = in[j][i].
 FLEX_INLINE void transpose8(f8 m[8]) {
     f8 a[8], b[8];
