@@ -145,6 +145,8 @@ class FlexAvatarClient:
         jpeg_quality: int = 0,
         keyframe_interval_ms: int = 0,
         morph_to: str = "",
+        name: str = "",
+        sources: Sequence[pb.Source | str] = (),
     ) -> ClientSession:
         """Start showing an avatar, and the way to another if `morph_to` names one.
 
@@ -160,8 +162,14 @@ class FlexAvatarClient:
             jpeg_quality=jpeg_quality,
             keyframe_interval_ms=keyframe_interval_ms,
             morph_to=morph_to,
+            name=name,
+            sources=[pb.Source(name=s) if isinstance(s, str) else s for s in sources],
         )
         return ClientSession(self, self.call("StartSession", request))
+
+    def get_session(self, name: str) -> pb.Session:
+        """A running session by its name, to read it. Raises SessionNotFoundError."""
+        return self.call("GetSession", pb.GetSessionRequest(name=name))
 
     def drive_stream(self, signals: Iterator[pb.DriveRequest]) -> Any:
         """The Drive call as gRPC gives it; `ClientSession.drive` is easier."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from flexavatar.errors import InputError
+from plugin_server.gateways.config import GatewayConfig, check_gateways
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MEBIBYTE = 1 << 20
@@ -58,6 +59,7 @@ class ServerConfig:
     """An upload that sends nothing for this long is given up."""
     idle_timeout_s: float = 300.0
     """A session that is not driven for this long ends."""
+    gateways: GatewayConfig = field(default_factory=GatewayConfig)
 
     @property
     def message_bytes(self) -> int:
@@ -109,6 +111,7 @@ def _check_ranges(config: ServerConfig) -> None:
 def check_config(config: ServerConfig) -> None:
     """Raise InputError for a server that must not start."""
     _check_ranges(config)
+    check_gateways(config.gateways)
     if (config.tls_certificate is None) != (config.tls_key is None):
         raise InputError("TLS: expected tls-certificate and tls-key together, got one of them")
     secured = config.tls_certificate is not None and config.token_file is not None

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from grpc.aio import ServicerContext
 
 from flexavatar.errors import ConflictError, SessionNotFoundError
+from plugin_server.live_messages import tracked_face
 from plugin_server.messages import camera_from, drive_codes, morph_share
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.session import Session
@@ -23,10 +24,17 @@ def accept(session: Session, request: pb.DriveRequest) -> None:
 
     Raises DriveError, InputError, SessionNotFoundError.
     """
-    codes = drive_codes(request, session.puppet, session.accepted.codes)
     camera = camera_from(request.camera, session.puppet.camera, session.plan)
     share = morph_share(request, session.puppet)
-    session.accept(codes, camera, share, request.pts_ns)
+    if session.live is None:
+        codes = drive_codes(request, session.puppet, session.accepted.codes)
+        session.accept(codes, camera, share, request.pts_ns)
+        return
+    face = tracked_face(request)
+    if face is not None:
+        session.live.drive(face)
+    if face is None or camera is not None or share is not None:
+        session.accept(None, camera, share, request.pts_ns)
 
 
 def report(session: Session) -> pb.DriveResponse:

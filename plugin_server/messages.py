@@ -124,8 +124,8 @@ def drive_codes(request: pb.DriveRequest, puppet: Puppet, before: FlameCodes) ->
     pose = request.head
     return replace(
         codes,
-        neck_pose=_turn("neck_pose", pose.neck_pose),
-        global_orient=_turn("global_orient", pose.global_orient),
+        neck_pose=turn_from("neck_pose", pose.neck_pose),
+        global_orient=turn_from("global_orient", pose.global_orient),
         transl=_codes("transl", pose.transl, 3, FARTHEST),
     )
 
@@ -150,9 +150,9 @@ def _flame_codes(message: pb.FlameCodes, before: FlameCodes) -> FlameCodes:
     expression = _codes("expression", message.expression, EXPRESSION_SIZE, LARGEST_CODE, True)
     return FlameCodes(
         expression=expression,
-        jaw_pose=_turn("jaw_pose", message.jaw_pose),
-        leye_pose=_turn("leye_pose", message.leye_pose),
-        reye_pose=_turn("reye_pose", message.reye_pose),
+        jaw_pose=turn_from("jaw_pose", message.jaw_pose),
+        leye_pose=turn_from("leye_pose", message.leye_pose),
+        reye_pose=turn_from("reye_pose", message.reye_pose),
         neck_pose=before.neck_pose,
         global_orient=before.global_orient,
         transl=before.transl,
@@ -161,7 +161,7 @@ def _flame_codes(message: pb.FlameCodes, before: FlameCodes) -> FlameCodes:
     )
 
 
-def _turn(name: str, values: Sequence[float]) -> Tensor:
+def turn_from(name: str, values: Sequence[float]) -> Tensor:
     """Axis-angle [3]."""
     return _codes(name, values, 3, LONGEST_TURN)
 

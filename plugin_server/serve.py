@@ -29,5 +29,7 @@ async def _serve(config: ServerConfig) -> None:
     async with serving(config, ModelEngine(config.device)) as listening:
         print(f"gRPC on {listening.address}, frames on {listening.frame_address}", flush=True)
         print(f"avatars in {config.store}", flush=True)
+        for gateway in listening.gateways:
+            print(gateway, flush=True)
         await stopping.wait()
     print("stopped", flush=True)

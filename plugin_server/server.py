@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -19,6 +19,9 @@ from plugin_server.config import ServerConfig, check_config, read_token
 from plugin_server.creation import Creations
 from plugin_server.engine import Engine
 from plugin_server.frameloop import FrameLoop
+from plugin_server.gateways.hub import Hub
+from plugin_server.gateways.opening import open_gateways
+from plugin_server.live_messages import show_request
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import add_FlexAvatarServicer_to_server
 from plugin_server.publisher import Publisher
@@ -40,6 +43,8 @@ class Listening:
     """host:port of gRPC."""
     frame_address: str
     """ZeroMQ endpoint of the frames."""
+    gateways: Sequence[str] = ()
+    """Where capture apps may send, each for a person to read."""
 
 
 def _grpc_server(config: ServerConfig) -> grpc.aio.Server:
@@ -101,12 +106,18 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Listeni
         frame_loop = FrameLoop(publisher, config.idle_timeout_s)
         stack.push_async_callback(asyncio.to_thread, frame_loop.close)
         sessions = Sessions(engine, publisher, frame_loop, config.max_sessions)
-        service = FlexAvatarService(config, engine, store, creations, sessions, publisher)
+        hub = Hub()
+        service = FlexAvatarService(config, engine, store, creations, sessions, publisher, hub)
+        stack.push_async_callback(service.close)
         await _add_services(server, service)
         address = _listen(server, config)
+        await stack.enter_async_context(open_gateways(config.gateways, hub))
+        if config.gateways.show:
+            await service.start_session(show_request(config.gateways, hub), lasting=True)
         await server.start()
         store.announce(address)
-        yield Listening(address, publisher.address)
+        gateways = [f"{status.source} on {status.address}" for status in hub.statuses]
+        yield Listening(address, publisher.address, gateways)
 
 
 @contextmanager

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from grpc.aio import ServicerContext
@@ -16,6 +16,9 @@ from plugin_server.config import ServerConfig
 from plugin_server.creation import Creation, Creations
 from plugin_server.drive_stream import accept, drive_until_end, only_stream, report
 from plugin_server.engine import Engine, Puppet
+from plugin_server.gateways.hub import Hub
+from plugin_server.live import Lives
+from plugin_server.live_messages import gateway_message, sources_from
 from plugin_server.messages import (
     avatar_message,
     camera_from,
@@ -49,9 +52,15 @@ class FlexAvatarService(FlexAvatarServicer):
         creations: Creations,
         sessions: Sessions,
         publisher: Publisher,
+        hub: Hub,
     ) -> None:
         self._config, self._engine, self._store = config, engine, store
         self._creations, self._sessions, self._publisher = creations, sessions, publisher
+        self._hub, self._lives = hub, Lives(hub, config.gateways.head_gain)
+
+    async def close(self) -> None:
+        """Let go of the faces that live by themselves."""
+        await self._lives.close()
 
     @reports_errors
     async def CreateAvatar(  # noqa: N802
@@ -121,22 +130,40 @@ class FlexAvatarService(FlexAvatarServicer):
     async def StartSession(  # noqa: N802
         self, request: pb.StartSessionRequest, context: ServicerContext
     ) -> pb.Session:
+        owned = await self.start_session(request)
+        with self._ended_by_failure(owned):
+            return self._session_message(owned)
+
+    async def start_session(self, request: pb.StartSessionRequest, lasting: bool = False) -> Owned:
+        """A session as it is asked for; a lasting one never times out.
+
+        Raises AvatarNotFoundError, AssetError, InputError, DriveError, BusyError, ConflictError.
+        """
         plan = stream_plan(request, self._config)
+        sources = sources_from(request.sources, self._lives.gateways)
         self._sessions.check_room()
+        self._sessions.check_name(request.name)
         names = [request.avatar, request.morph_to] if request.morph_to else [request.avatar]
         puppet = await asyncio.to_thread(self._load, names)
         camera = camera_from(request.camera, puppet.camera, plan)
         camera = camera or scaled(puppet.camera, plan.width, plan.height)
-        owned = self._sessions.start(names, puppet, plan, camera)
-        try:
+        owned = self._sessions.start(names, puppet, plan, camera, request.name)
+        with self._ended_by_failure(owned):
             for name in names:  # it may have been deleted while it was loaded
                 await asyncio.to_thread(self._store.record, name)
-            return self._session_message(owned, puppet.count)
-        except BaseException as error:  # also a client that is gone: nobody else can end it
+            self._lives.start(owned.session, sources, lasting)
+        return owned
+
+    @contextmanager
+    def _ended_by_failure(self, owned: Owned) -> Iterator[None]:
+        """Whatever goes wrong, also a client that is gone, ends a new session: nobody else can."""
+        try:
+            yield
+        except BaseException as error:
             self._sessions.end(owned.session, str(error) or "its client is gone")
             raise
 
-    def _session_message(self, owned: Owned, count: int) -> pb.Session:
+    def _session_message(self, owned: Owned) -> pb.Session:
         """All that its owner needs to know of a session."""
         session, plan = owned.session, owned.session.plan
         return pb.Session(
@@ -148,7 +175,7 @@ class FlexAvatarService(FlexAvatarServicer):
             height=plan.height,
             kinds=plan_kinds(plan),
             camera=camera_message(session.accepted.camera),
-            gaussians=count,
+            gaussians=owned.gaussians,
             curve=self._curve(owned.frame_keys),
         )
 
@@ -194,6 +221,14 @@ class FlexAvatarService(FlexAvatarServicer):
         return pb.EndSessionResponse(frames=session.drawn.seq)
 
     @reports_errors
+    async def GetSession(  # noqa: N802
+        self, request: pb.GetSessionRequest, context: ServicerContext
+    ) -> pb.Session:
+        message = self._session_message(self._sessions.named(request.name))
+        message.ClearField("owner_token")
+        return message
+
+    @reports_errors
     async def GetServerInfo(  # noqa: N802
         self, request: pb.GetServerInfoRequest, context: ServicerContext
     ) -> pb.ServerInfo:
@@ -206,6 +241,7 @@ class FlexAvatarService(FlexAvatarServicer):
             sessions=len(self._sessions.running()),
             creations=len(self._creations),
             limits=limits_message(self._config),
+            gateways=[gateway_message(s, self._hub.clock()) for s in self._hub.statuses],
         )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from flexavatar.drive.tracked import TrackedFace
 from flexavatar.errors import SessionNotFoundError
 from flexavatar.types import Camera, FlameCodes
 from plugin_server.engine import Puppet
@@ -26,6 +28,14 @@ class Drive:
     share: float
     """Of the avatar that the session's morphs into."""
     pts_ns: int
+
+
+class Driven(Protocol):
+    """What takes a signal of Drive in a session that has sources."""
+
+    def drive(self, face: TrackedFace) -> None:
+        """Lay it over the face. Raises DriveError."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,8 @@ class Session:
         self.end_reason: str | None = None
         self.streaming = False
         self.on_end: Callable[[], object] = lambda: None
+        self.live: Driven | None = None
+        """What mixes its face of several sources; None if Drive alone decides."""
         self.accepted = Drive(puppet.rest, camera, 0.0, 0)
         self._puppet: Puppet | None = puppet
         self._writer = writer
@@ -86,6 +98,17 @@ class Session:
         pts_ns: int,
     ) -> None:
         """Show this next; what is None stays as it is. Raises SessionNotFoundError once ended."""
+        self.show(codes, camera, share, pts_ns)
+        self.driven_at = time.monotonic()
+
+    def show(
+        self,
+        codes: FlameCodes | None,
+        camera: Camera | None,
+        share: float | None,
+        pts_ns: int,
+    ) -> None:
+        """The same, but it is not somebody who drives: the session may time out."""
         if self.end_reason is not None:
             raise self._over()
         before = self.accepted
@@ -95,7 +118,6 @@ class Session:
             before.share if share is None else share,
             pts_ns,
         )
-        self.driven_at = time.monotonic()
         self.mailbox.put(self.accepted)
 
     def greet(self) -> None:

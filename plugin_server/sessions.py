@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flexavatar.errors import BusyError, SessionNotFoundError
+from flexavatar.errors import BusyError, ConflictError, InputError, SessionNotFoundError
 from flexavatar.types import Camera
 from plugin_server.engine import Engine, Puppet
 from plugin_server.frameloop import FrameLoop
@@ -19,6 +19,7 @@ from plugin_server.security import KeyPair
 from plugin_server.session import Session
 from plugin_server.status import OwnerError
 
+LONGEST_NAME = 64
 REMEMBERED = 256
 """Ended sessions whose reason is still told to who asks."""
 
@@ -31,6 +32,9 @@ class Owned:
     token: str
     frame_keys: KeyPair | None
     """If frames are encrypted."""
+    gaussians: int
+    name: str
+    """Under which it can be found; empty if it cannot."""
 
 
 class Sessions:
@@ -62,17 +66,36 @@ class Sessions:
         if len(self.running()) >= self._limit:
             raise BusyError(f"sessions: {self._limit} is the limit, end one or wait")
 
+    def check_name(self, name: str) -> None:
+        """Raise ConflictError if a running session has it, InputError if it is too long."""
+        if len(name) > LONGEST_NAME:
+            raise InputError(f"name: expected {LONGEST_NAME} characters at most, got {len(name)}")
+        if name and any(owned.name == name for owned in self._owned()):
+            raise ConflictError(f"a session {name!r} is running already")
+
+    def named(self, name: str) -> Owned:
+        """The running session of a name. Raises SessionNotFoundError."""
+        for owned in self._owned():
+            if name and owned.name == name:
+                return owned
+        raise SessionNotFoundError(f"no session is named {name[:40]!r}")
+
+    def _owned(self) -> list[Owned]:
+        self.running()  # sorts out those that have ended
+        return [*self._running.values()]
+
     def start(
-        self, avatars: Sequence[str], puppet: Puppet, plan: StreamPlan, camera: Camera
+        self, avatars: Sequence[str], puppet: Puppet, plan: StreamPlan, camera: Camera, name: str
     ) -> Owned:
-        """A new session that shows these avatars. Raises BusyError."""
+        """A new session that shows these avatars. Raises BusyError, ConflictError, InputError."""
         self.check_room()
+        self.check_name(name)
         session_id, token = secrets.token_hex(8), secrets.token_urlsafe(24)
         writer = FrameWriter(session_id, plan, self._engine, self._publisher, puppet.count)
         mailbox = Latest(self._loop.changed)
         session = Session(session_id, avatars, puppet, plan, camera, writer, mailbox)
         keys = self._publisher.keys.issue() if self._publisher.keys else None
-        owned = self._running[session_id] = Owned(session, token, keys)
+        owned = self._running[session_id] = Owned(session, token, keys, puppet.count, name)
         self._loop.add(session)
         return owned
 

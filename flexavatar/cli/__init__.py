@@ -11,6 +11,7 @@ import tyro
 from flexavatar.cli.avatars import Create, Delete, Interpolate, List, Show
 from flexavatar.cli.evaluate import Evaluate
 from flexavatar.cli.pictures import Drive, MorphSheet, Render, Sheet
+from flexavatar.cli.send import Send
 from flexavatar.cli.tools import ArkitReport, Bench, Serve
 from flexavatar.cli.train import Train
 from flexavatar.errors import FlexAvatarError
@@ -30,6 +31,7 @@ Command = (
     | Annotated[Show, tyro.conf.subcommand("show")]
     | Annotated[Delete, tyro.conf.subcommand("delete")]
     | Annotated[Serve, tyro.conf.subcommand("serve")]
+    | Annotated[Send, tyro.conf.subcommand("send")]
     | Annotated[ArkitReport, tyro.conf.subcommand("arkit-report")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Train, tyro.conf.subcommand("train")]

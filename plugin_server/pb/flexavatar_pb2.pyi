@@ -186,7 +186,7 @@ class Camera(_message.Message):
     def __init__(self, orbit: _Optional[_Union[Orbit, _Mapping]] = ..., pinhole: _Optional[_Union[PinholeCamera, _Mapping]] = ...) -> None: ...
 
 class StartSessionRequest(_message.Message):
-    __slots__ = ("avatar", "width", "height", "kinds", "camera", "max_fps", "jpeg_quality", "keyframe_interval_ms", "morph_to")
+    __slots__ = ("avatar", "width", "height", "kinds", "camera", "max_fps", "jpeg_quality", "keyframe_interval_ms", "morph_to", "name", "sources")
     AVATAR_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
@@ -196,6 +196,8 @@ class StartSessionRequest(_message.Message):
     JPEG_QUALITY_FIELD_NUMBER: _ClassVar[int]
     KEYFRAME_INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
     MORPH_TO_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
     avatar: str
     width: int
     height: int
@@ -205,7 +207,33 @@ class StartSessionRequest(_message.Message):
     jpeg_quality: int
     keyframe_interval_ms: int
     morph_to: str
-    def __init__(self, avatar: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., kinds: _Optional[_Iterable[_Union[StreamKind, str]]] = ..., camera: _Optional[_Union[Camera, _Mapping]] = ..., max_fps: _Optional[float] = ..., jpeg_quality: _Optional[int] = ..., keyframe_interval_ms: _Optional[int] = ..., morph_to: _Optional[str] = ...) -> None: ...
+    name: str
+    sources: _containers.RepeatedCompositeFieldContainer[Source]
+    def __init__(self, avatar: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., kinds: _Optional[_Iterable[_Union[StreamKind, str]]] = ..., camera: _Optional[_Union[Camera, _Mapping]] = ..., max_fps: _Optional[float] = ..., jpeg_quality: _Optional[int] = ..., keyframe_interval_ms: _Optional[int] = ..., morph_to: _Optional[str] = ..., name: _Optional[str] = ..., sources: _Optional[_Iterable[_Union[Source, _Mapping]]] = ...) -> None: ...
+
+class Source(_message.Message):
+    __slots__ = ("name", "shares", "gains")
+    class SharesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class GainsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
+    GAINS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    shares: _containers.ScalarMap[str, float]
+    gains: _containers.ScalarMap[str, float]
+    def __init__(self, name: _Optional[str] = ..., shares: _Optional[_Mapping[str, float]] = ..., gains: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class Session(_message.Message):
     __slots__ = ("session_id", "owner_token", "frame_address", "topic", "width", "height", "kinds", "camera", "gaussians", "curve")
@@ -334,6 +362,12 @@ class EndSessionResponse(_message.Message):
     frames: int
     def __init__(self, frames: _Optional[int] = ...) -> None: ...
 
+class GetSessionRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
 class GetServerInfoRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
@@ -364,8 +398,28 @@ class Limits(_message.Message):
     video_seconds: int
     def __init__(self, photos: _Optional[int] = ..., photo_bytes: _Optional[int] = ..., upload_bytes: _Optional[int] = ..., message_bytes: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., sessions: _Optional[int] = ..., creations_running: _Optional[int] = ..., creations_waiting: _Optional[int] = ..., video_bytes: _Optional[int] = ..., video_seconds: _Optional[int] = ...) -> None: ...
 
+class Gateway(_message.Message):
+    __slots__ = ("source", "address", "sender", "subject", "frames", "refused", "silent_s", "problem")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    SILENT_S_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    address: str
+    sender: str
+    subject: str
+    frames: int
+    refused: int
+    silent_s: float
+    problem: str
+    def __init__(self, source: _Optional[str] = ..., address: _Optional[str] = ..., sender: _Optional[str] = ..., subject: _Optional[str] = ..., frames: _Optional[int] = ..., refused: _Optional[int] = ..., silent_s: _Optional[float] = ..., problem: _Optional[str] = ...) -> None: ...
+
 class ServerInfo(_message.Message):
-    __slots__ = ("version", "wire_version", "device", "frame_address", "avatars", "sessions", "creations", "limits")
+    __slots__ = ("version", "wire_version", "device", "frame_address", "avatars", "sessions", "creations", "limits", "gateways")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     WIRE_VERSION_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
@@ -374,6 +428,7 @@ class ServerInfo(_message.Message):
     SESSIONS_FIELD_NUMBER: _ClassVar[int]
     CREATIONS_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    GATEWAYS_FIELD_NUMBER: _ClassVar[int]
     version: str
     wire_version: int
     device: str
@@ -382,4 +437,5 @@ class ServerInfo(_message.Message):
     sessions: int
     creations: int
     limits: Limits
-    def __init__(self, version: _Optional[str] = ..., wire_version: _Optional[int] = ..., device: _Optional[str] = ..., frame_address: _Optional[str] = ..., avatars: _Optional[int] = ..., sessions: _Optional[int] = ..., creations: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
+    gateways: _containers.RepeatedCompositeFieldContainer[Gateway]
+    def __init__(self, version: _Optional[str] = ..., wire_version: _Optional[int] = ..., device: _Optional[str] = ..., frame_address: _Optional[str] = ..., avatars: _Optional[int] = ..., sessions: _Optional[int] = ..., creations: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., gateways: _Optional[_Iterable[_Union[Gateway, _Mapping]]] = ...) -> None: ...

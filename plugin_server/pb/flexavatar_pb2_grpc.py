@@ -84,6 +84,11 @@ class FlexAvatarStub:
                 request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.EndSessionRequest.SerializeToString,
                 response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.EndSessionResponse.FromString,
                 _registered_method=True)
+        self.GetSession = channel.unary_unary(
+                '/flexavatar.v1.FlexAvatar/GetSession',
+                request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.GetSessionRequest.SerializeToString,
+                response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.Session.FromString,
+                _registered_method=True)
         self.GetServerInfo = channel.unary_unary(
                 '/flexavatar.v1.FlexAvatar/GetServerInfo',
                 request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.GetServerInfoRequest.SerializeToString,
@@ -168,6 +173,13 @@ class FlexAvatarServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSession(self, request, context):
+        """A running session by its name, for who wants to read its frames; without the owner's token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetServerInfo(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -226,6 +238,11 @@ def add_FlexAvatarServicer_to_server(servicer, server):
                     servicer.EndSession,
                     request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.EndSessionRequest.FromString,
                     response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.EndSessionResponse.SerializeToString,
+            ),
+            'GetSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSession,
+                    request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.GetSessionRequest.FromString,
+                    response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.Session.SerializeToString,
             ),
             'GetServerInfo': grpc.unary_unary_rpc_method_handler(
                     servicer.GetServerInfo,
@@ -503,6 +520,33 @@ class FlexAvatar:
             '/flexavatar.v1.FlexAvatar/EndSession',
             plugin__server_dot_pb_dot_flexavatar__pb2.EndSessionRequest.SerializeToString,
             plugin__server_dot_pb_dot_flexavatar__pb2.EndSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/flexavatar.v1.FlexAvatar/GetSession',
+            plugin__server_dot_pb_dot_flexavatar__pb2.GetSessionRequest.SerializeToString,
+            plugin__server_dot_pb_dot_flexavatar__pb2.Session.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,111 @@
+"""What can be set about gateways."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Literal
+
+from flexavatar.errors import InputError
+
+ProtocolName = Literal[
+    "live-link-face", "ifacialmocap", "ifacialmocap-v1", "ifacialmocap-v3", "ifacialmocap-tcp",
+    "vmc", "vtube-studio",
+]  # fmt: skip
+"""What `flexavatar send` can speak."""
+
+ANY = "any"
+IPV4_LOOPBACK, IPV4_ALL, IPV6_ALL = "127.0.0.1", "0.0.0.0", "::"
+
+
+@dataclass(frozen=True)
+class GatewayConfig:
+    """Capture apps that may drive avatars. A port of 0 picks a free one."""
+
+    live_link_face: int | None = None
+    """UDP port for Live Link Face in ARKit mode; the app's default is 11111."""
+    ifacialmocap: int | None = None
+    """UDP port for iFacialMocap and Facemotion3d; the apps send to 49983."""
+    ifacialmocap_tcp: int | None = None
+    """TCP port for the same; the apps connect to 49986."""
+    ifacialmocap_version: Literal[1, 2, 3] = 2
+    """What a phone is asked for: text, text with values below 0, or binary. All are understood."""
+    vmc: int | None = None
+    """UDP port for VMC senders (VSeeFace, Warudo, ...); the usual one is 39539."""
+    vtube_studio: int | None = None
+    """UDP port for VTube Studio on a phone, and MeowFace. They must be asked: see phone."""
+    phone: str = ""
+    """Address of the phone, for example 192.168.1.23. UDP has no password: without this only this
+    machine is listened to, with it that phone too. iFacialMocap and VTube Studio are asked to send.
+    host:port asks another port than the app's own; "any" listens to everybody in the network."""
+    show: str = ""
+    """Avatar to show from the start, driven by all gateways; the session has the avatar's name."""
+    show_width: int = 512
+    """Pixels."""
+    show_height: int = 512
+    """Pixels."""
+    head_gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """How much of the head's yaw, pitch and roll is followed; -1 turns the other way."""
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """By option, those that are to be opened."""
+        names = ("live_link_face", "ifacialmocap", "ifacialmocap_tcp", "vmc", "vtube_studio")
+        found = {name: getattr(self, name) for name in names}
+        return {name: port for name, port in found.items() if port is not None}
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Whose packets are taken."""
+
+    bind: str
+    """Address to listen on."""
+    phone: str
+    """The phone's own address, empty if there is none."""
+    phone_port: int | None
+    """Where to ask it, if not on the app's own port."""
+    anybody: bool
+
+    def allows(self, host: str) -> bool:
+        """Whether packets from an address are taken: from this machine always."""
+        address = _plain(host)
+        allowed = self.anybody or address.is_loopback
+        return allowed or (bool(self.phone) and address == _plain(self.phone))
+
+
+def _plain(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An address without scope, and as IPv4 if that is what it means."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def guard_of(phone: str) -> Guard:
+    """What the option `phone` means. Raises InputError."""
+    if phone in ("", ANY):
+        return Guard(IPV4_ALL if phone else IPV4_LOOPBACK, "", None, bool(phone))
+    host, port = phone, None
+    if phone.count(":") == 1 or phone.startswith("["):
+        host, _, digits = phone.rpartition(":")
+        host, port = host.strip("[]"), int(digits) if digits.isdecimal() else -1
+    try:
+        address = _plain(host)
+    except ValueError:
+        address = None
+    if address is None or (port is not None and not 0 < port < 65536):
+        raise InputError(f"phone: expected an address such as 192.168.1.23, or any, got {phone!r}")
+    if address.is_loopback:
+        return Guard(host, host, port, False)
+    return Guard(IPV4_ALL if address.version == 4 else IPV6_ALL, host, port, False)
+
+
+def check_gateways(config: GatewayConfig) -> None:
+    """Raise InputError for gateways that must not or cannot run."""
+    for name, port in config.ports.items():
+        if not 0 <= port <= 65535:
+            raise InputError(f"{name.replace('_', '-')}: expected 0 to 65535, got {port}")
+    guard_of(config.phone)
+    if config.show and not config.ports:
+        raise InputError("show: expected a gateway too, such as live-link-face 11111")
+    if not all(-4 <= gain <= 4 for gain in config.head_gain):
+        raise InputError(f"head-gain: expected three of -4 to 4, got {config.head_gain}")

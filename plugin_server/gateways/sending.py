@@ -1,0 +1,187 @@
+"""The other end, to test and to try things out: a performance sent as an app would send it."""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from flexavatar.drive.performance import PerformanceFrame, at_rate
+from flexavatar.drive.protocols import fmv3, ifacialmocap, live_link_face, vmc, vtube_studio
+from flexavatar.drive.tracked import NS, TrackedFace
+from flexavatar.errors import InputError
+from plugin_server.gateways.config import ProtocolName
+
+SWAPPED = 0.05
+"""Share of datagrams that come after the next one, where they may."""
+SCHEMA_FRAMES = 30
+"""Frames after which v3's schema is sent again while nobody has acknowledged it."""
+ANSWER_BYTES = 2048
+
+
+class Phone(Protocol):
+    """One app."""
+
+    def packets(self, face: TrackedFace) -> Sequence[bytes]:
+        """What it sends for one frame."""
+        ...
+
+    def hear(self, answer: bytes) -> None:
+        """What came back."""
+        ...
+
+
+class Plain:
+    """An app that sends and does not listen."""
+
+    def __init__(self, write: Callable[[TrackedFace], Sequence[bytes]]) -> None:
+        self._write = write
+
+    def packets(self, face: TrackedFace) -> Sequence[bytes]:
+        """One frame."""
+        return self._write(face)
+
+    def hear(self, answer: bytes) -> None:
+        """Nothing."""
+
+
+class Fmv3Phone:
+    """An app that sends v3 by itself: its schema until that is acknowledged, then frames."""
+
+    def __init__(self, session: int = 1, schema: int = 1) -> None:
+        self._ids = session, schema
+        self._sequence = 0
+        self._acknowledged = False
+
+    def packets(self, face: TrackedFace) -> Sequence[bytes]:
+        """A frame, or the schema now and then."""
+        self._sequence += 1
+        if self._acknowledged:
+            return fmv3.write_frame(face, *self._ids, self._sequence)
+        again = self._sequence % SCHEMA_FRAMES == 1
+        return fmv3.write_schema(*self._ids) if again else ()
+
+    def hear(self, answer: bytes) -> None:
+        """An acknowledgement starts the frames."""
+        self._acknowledged |= fmv3.read_header(answer).kind in fmv3.ACK_KINDS.values()
+
+
+PHONES: dict[ProtocolName, Callable[[], Phone]] = {
+    "live-link-face": lambda: Plain(lambda face: [live_link_face.write(face)]),
+    "ifacialmocap": lambda: Plain(lambda face: [ifacialmocap.write(face, 2)]),
+    "ifacialmocap-v1": lambda: Plain(lambda face: [ifacialmocap.write(face, 1)]),
+    "ifacialmocap-v3": Fmv3Phone,
+    "ifacialmocap-tcp": lambda: Plain(lambda face: [ifacialmocap.write(face, 2)]),
+    "vmc": lambda: Plain(vmc.write),
+    "vtube-studio": lambda: Plain(lambda face: [vtube_studio.write(face)]),
+}
+
+
+@dataclass(frozen=True)
+class Network:
+    """What happens to datagrams on their way."""
+
+    lose: float = 0.0
+    """Share that does not arrive."""
+    reorder: bool = False
+    """Some come after the next one."""
+    seed: int = 0
+
+    def deliver(self, packets: Iterator[bytes]) -> Iterator[bytes]:
+        """What arrives, as it arrives."""
+        chance = random.Random(self.seed)
+        held: bytes | None = None
+        for packet in packets:
+            if chance.random() < self.lose:
+                continue
+            if self.reorder and held is None and chance.random() < SWAPPED:
+                held = packet
+                continue
+            yield packet
+            if held is not None:
+                yield held
+                held = None
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One frame that was sent, whether it arrived or not."""
+
+    face: TrackedFace
+    sent_ns: int
+    """Monotonic clock."""
+
+
+def send_performance(
+    frames: Sequence[PerformanceFrame],
+    protocol: ProtocolName,
+    to: str,
+    fps: float = 60.0,
+    network: Network = Network(),  # it is frozen
+    subject: str = "",
+) -> list[Sent]:
+    """Send a performance at its own pace to host:port; what was sent when.
+
+    Raises InputError for an address that is none, OSError if nobody listens to TCP there.
+    """
+    phone, sent = PHONES[protocol](), list[Sent]()
+    with closing(_connected(to, protocol)) as line:
+
+        def said() -> Iterator[bytes]:
+            start_ns = time.monotonic_ns()
+            for frame in at_rate(frames, fps):
+                time.sleep(max(0, start_ns + frame.pts_ns - time.monotonic_ns()) / NS)
+                for answer in _answers(line):
+                    phone.hear(answer)
+                face = TrackedFace(frame.weights, frame.neck_pose, subject, frame.pts_ns)
+                sent.append(Sent(face, time.monotonic_ns()))
+                yield from phone.packets(face)
+
+        if line.type is socket.SOCK_STREAM:
+            for packet in said():
+                line.sendall(packet + ifacialmocap.END)
+        else:
+            for packet in network.deliver(said()):
+                _try_to_send(line, packet)
+    return sent
+
+
+def _try_to_send(line: socket.socket, packet: bytes) -> None:
+    """A datagram to a port where nobody listens is lost like any other."""
+    try:
+        line.send(packet)
+    except ConnectionError:
+        pass
+
+
+def _connected(to: str, protocol: ProtocolName) -> socket.socket:
+    host, _, port = to.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise InputError(f"to: expected host:port, got {to!r}")
+    kind = socket.SOCK_STREAM if protocol == "ifacialmocap-tcp" else socket.SOCK_DGRAM
+    try:
+        family, *_, address = socket.getaddrinfo(host.strip("[]"), int(port), type=kind)[0]
+    except OSError as error:
+        raise InputError(f"to: {host}: {error}") from error
+    line = socket.socket(family, kind)
+    line.connect(address)
+    return line
+
+
+def _answers(line: socket.socket) -> Iterator[bytes]:
+    """What has come back, without waiting."""
+    while line.type is socket.SOCK_DGRAM:
+        try:
+            yield line.recv(ANSWER_BYTES, socket.MSG_DONTWAIT)
+        except OSError:  # nothing there, or nobody listens
+            return
+
+
+def repeated(frames: Sequence[PerformanceFrame], times: int) -> list[PerformanceFrame]:
+    """A performance several times over, one frame apart."""
+    period_ns = frames[-1].pts_ns + NS // 60
+    return [replace(f, pts_ns=f.pts_ns + i * period_ns) for i in range(times) for f in frames]

@@ -1,0 +1,97 @@
+"""iFacialMocap over TCP: the phone connects and sends text frames with an end, or v3 messages."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import closing
+
+from flexavatar.drive.protocols import fmv3, ifacialmocap
+from flexavatar.errors import DriveError, InputError
+from plugin_server.gateways.config import Guard
+from plugin_server.gateways.hub import Hub
+from plugin_server.gateways.udp import ASK_S, SILENT_S, IFacialMocapReader
+
+MOST_CONNECTIONS = 4
+QUIET_S = 30.0
+"""A connection that says nothing for this long is closed."""
+
+
+class TcpGateway:
+    """One port, a few connections."""
+
+    def __init__(self, guard: Guard, hub: Hub, version: int) -> None:
+        self._guard, self._hub, self._version = guard, hub, version
+        self._server: asyncio.Server | None = None
+        self._talks: set[asyncio.Task[None]] = set()
+        self.status = hub.open("ifacialmocap")
+
+    async def open(self, port: int) -> None:
+        """Listen. Raises InputError."""
+        try:
+            self._server = await asyncio.start_server(
+                self._accept, self._guard.bind, port, limit=ifacialmocap.LARGEST
+            )
+        except OSError as error:
+            where = f"{self._guard.bind}:{port}"
+            raise InputError(f"ifacialmocap-tcp: cannot listen on {where}: {error}") from error
+        host, port, *_ = self._server.sockets[0].getsockname()
+        self.status.address = f"{host}:{port}"
+
+    def close(self) -> None:
+        """Stop listening, and hang up."""
+        if self._server is not None:
+            self._server.close()
+        for talk in self._talks:
+            talk.cancel()
+
+    async def keep_asking(self) -> None:
+        """Ask the phone over UDP to connect, while it is silent."""
+        if not self._guard.phone or self._version == 3:
+            return
+        phone = (self._guard.phone, self._guard.phone_port or ifacialmocap.PORT)
+        family = socket.AF_INET6 if ":" in self._guard.phone else socket.AF_INET
+        with closing(socket.socket(family, socket.SOCK_DGRAM)) as asker:
+            asker.setblocking(False)
+            while self._server is not None and self._server.is_serving():
+                if self._hub.clock() - self.status.heard_at_s > SILENT_S:
+                    asker.sendto(ifacialmocap.request(self._version, tcp=True), phone)
+                await asyncio.sleep(ASK_S)
+
+    async def _accept(self, incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter) -> None:
+        sender = str(outgoing.get_extra_info("peername")[0])
+        talk = asyncio.current_task()
+        assert talk is not None
+        if self._guard.allows(sender) and len(self._talks) < MOST_CONNECTIONS:
+            self._talks.add(talk)
+            try:
+                await self._talk(sender, incoming, outgoing)
+            except (DriveError, asyncio.LimitOverrunError) as error:
+                self._hub.refused(self.status, sender, str(error))
+            except (OSError, EOFError, TimeoutError, asyncio.CancelledError):
+                pass  # the phone has hung up, says nothing, or the server stops
+            finally:
+                self._talks.discard(talk)
+        outgoing.close()
+
+    async def _talk(
+        self, sender: str, incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter
+    ) -> None:
+        """Until the connection ends. Raises DriveError for what cannot be read."""
+        reader = IFacialMocapReader()
+        while True:
+            packet = await asyncio.wait_for(_message(incoming), QUIET_S)
+            face = reader.read(packet)
+            if (answer := reader.v3.answer()) is not None:
+                outgoing.write(answer)
+            if face is not None:
+                self._hub.heard(self.status, sender, face)
+
+
+async def _message(incoming: asyncio.StreamReader) -> bytes:
+    """The next frame of text with its end, or message of v3. Raises DriveError."""
+    start = await incoming.readexactly(len(fmv3.MAGIC))
+    if start != fmv3.MAGIC:
+        return start + await incoming.readuntil(ifacialmocap.END)
+    head = start + await incoming.readexactly(fmv3.HEADER.size - len(start))
+    return head + await incoming.readexactly(fmv3.read_header(head).length)

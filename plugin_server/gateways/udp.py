@@ -1,0 +1,188 @@
+"""Gateways on UDP: one socket each, a reader for each sender."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from flexavatar.drive.protocols import Reader, fmv3, ifacialmocap, live_link_face, vtube_studio
+from flexavatar.drive.protocols.fmv3 import Fmv3Reader
+from flexavatar.drive.protocols.vmc import VmcReader
+from flexavatar.drive.tracked import TrackedFace
+from flexavatar.errors import DriveError, InputError
+from plugin_server.gateways.config import Guard
+from plugin_server.gateways.hub import Hub
+
+MOST_SENDERS = 16
+ASK_S = 1.0
+SILENT_S = 2.0
+"""A phone that has sent nothing for this long is asked again."""
+PING_EVERY = 3
+"""Asks between pings of v3."""
+
+Read = Callable[[bytes], TrackedFace | None]
+
+
+class Plain:
+    """A reader for packets that each say all."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+
+    def read(self, packet: bytes) -> TrackedFace | None:
+        """The face in a packet. Raises DriveError."""
+        return self._read(packet)
+
+
+class UdpGateway(asyncio.DatagramProtocol):
+    """One port."""
+
+    def __init__(self, name: str, new_reader: Callable[[], Reader], guard: Guard, hub: Hub) -> None:
+        self._new_reader, self._guard, self._hub = new_reader, guard, hub
+        self._readers: OrderedDict[str, Reader] = OrderedDict()
+        self.status = hub.open(name)
+        self.transport: asyncio.DatagramTransport | None = None
+
+    async def open(self, port: int) -> None:
+        """Listen. Raises InputError."""
+        where = (self._guard.bind, port)
+        try:
+            loop = asyncio.get_running_loop()
+            self.transport, _ = await loop.create_datagram_endpoint(lambda: self, where)
+        except OSError as error:
+            name = self.status.source
+            raise InputError(f"{name}: cannot listen on {where[0]}:{port}: {error}") from error
+        host, port, *_ = self.transport.get_extra_info("sockname")
+        self.status.address = f"{host}:{port}"
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self.transport is not None:
+            self.transport.close()
+
+    @property
+    def port(self) -> int:
+        """That it listens on."""
+        return int(self.status.address.rpartition(":")[2])
+
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        """Read a packet; one of somebody else is not looked at."""
+        sender = str(addr[0])
+        if not self._guard.allows(sender):
+            return
+        reader = self._reader_of(sender)
+        try:
+            face = reader.read(data)
+        except DriveError as error:
+            self._hub.refused(self.status, sender, str(error))
+            return
+        self.answer(reader, addr)
+        if face is not None:
+            self._hub.heard(self.status, sender, face)
+
+    def error_received(self, exc: Exception) -> None:
+        """A phone that was asked and is not there: nothing to do but ask again."""
+
+    def _reader_of(self, sender: str) -> Reader:
+        reader = self._readers.pop(sender, None) or self._new_reader()
+        self._readers[sender] = reader
+        if len(self._readers) > MOST_SENDERS:
+            self._readers.popitem(last=False)
+        return reader
+
+    def answer(self, reader: Reader, addr: tuple[Any, ...]) -> None:
+        """Send back what the protocol wants after a packet."""
+
+    async def keep_asking(self) -> None:
+        """Ask the phone to send, as often as its app wants it. Without a phone: nothing."""
+        if not self._guard.phone or self.phone_port is None:
+            return
+        phone = (self._guard.phone, self._guard.phone_port or self.phone_port)
+        while self.transport is not None and not self.transport.is_closing():
+            for packet in self.requests(self._hub.clock() - self.status.heard_at_s):
+                self.transport.sendto(packet, phone)
+            await asyncio.sleep(ASK_S)
+
+    phone_port: int | None = None
+    """The app's own, if it has to be asked."""
+
+    def requests(self, silent_s: float) -> Iterable[bytes]:
+        """What to send to the phone now; nothing was heard of it for so long."""
+        return ()
+
+
+class LiveLinkFaceGateway(UdpGateway):
+    """The app sends to the address that is entered in it."""
+
+    def __init__(self, guard: Guard, hub: Hub) -> None:
+        super().__init__("live-link-face", lambda: Plain(live_link_face.read), guard, hub)
+
+
+class VmcGateway(UdpGateway):
+    """Senders send to the address that is entered in them."""
+
+    def __init__(self, guard: Guard, hub: Hub) -> None:
+        super().__init__("vmc", VmcReader, guard, hub)
+
+
+class VtubeStudioGateway(UdpGateway):
+    """The phone sends for some seconds after each request."""
+
+    phone_port = vtube_studio.PHONE_PORT
+
+    def __init__(self, guard: Guard, hub: Hub) -> None:
+        super().__init__("vtube-studio", lambda: Plain(vtube_studio.read), guard, hub)
+
+    def requests(self, silent_s: float) -> Iterable[bytes]:
+        """The same again and again."""
+        return (vtube_studio.request(self.port),)
+
+
+class IFacialMocapReader:
+    """Text and v3 come in on one port."""
+
+    def __init__(self, nonces: Iterable[int] = ()) -> None:
+        self.v3 = Fmv3Reader([*nonces])
+
+    def read(self, packet: bytes) -> TrackedFace | None:
+        """One packet of either. Raises DriveError."""
+        return self.v3.read(packet) if packet.startswith(fmv3.MAGIC) else ifacialmocap.read(packet)
+
+
+class IFacialMocapGateway(UdpGateway):
+    """The phone sends after one request, or to the address that is entered in it."""
+
+    phone_port = ifacialmocap.PORT
+
+    def __init__(self, guard: Guard, hub: Hub, version: int, tcp: bool = False) -> None:
+        self._nonces = {rev: secrets.randbits(63) | 1 for rev in fmv3.SCHEMA_KINDS}
+        self._version, self._tcp, self._asked = version, tcp, 0
+        new_reader = lambda: IFacialMocapReader(self._nonces.values())  # noqa: E731
+        super().__init__("ifacialmocap", new_reader, guard, hub)
+
+    def answer(self, reader: Reader, addr: tuple[Any, ...]) -> None:
+        """v3 wants its schemas acknowledged."""
+        assert isinstance(reader, IFacialMocapReader)
+        if self.transport is not None and (packet := reader.v3.answer()) is not None:
+            self.transport.sendto(packet, addr)
+
+    def requests(self, silent_s: float) -> Iterable[bytes]:
+        """A request while nothing comes, and v3's sign of life."""
+        self._asked += 1
+        if silent_s > SILENT_S:
+            yield self._request()
+        if self._asked % PING_EVERY == 0:  # also while no face is seen
+            yield from (p for r in self._readers.values() if (p := _ping(r)) is not None)
+
+    def _request(self) -> bytes:
+        if self._version != 3:
+            return ifacialmocap.request(self._version, self._tcp)
+        revision = [*self._nonces][self._asked % len(self._nonces)]  # apps speak one of them
+        return fmv3.write_hello(self._nonces[revision], revision)
+
+
+def _ping(reader: Reader) -> bytes | None:
+    return reader.v3.ping() if isinstance(reader, IFacialMocapReader) else None

@@ -1,0 +1,140 @@
+"""A session whose face comes from sources: gateways, gRPC, and an idling face below them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from flexavatar.drive.mixer import MixedFace, Mixer, MixerConfig, Source
+from flexavatar.drive.tracked import TrackedFace
+from flexavatar.drive.turns import Angles
+from flexavatar.errors import DriveError, SessionNotFoundError
+from plugin_server.gateways.hub import Hub, Voice
+from plugin_server.session import Session
+
+logger = logging.getLogger(__name__)
+
+DRIVE = "drive"
+"""The name of gRPC's Drive among the sources."""
+IDLE_FPS = 30.0
+HOLD_S = 1.0
+"""Of several senders the first is followed, until it is silent for this long."""
+
+
+@dataclass
+class Slot:
+    """One source of a session: whom it listens to, and whom it follows."""
+
+    name: str
+    """A gateway's, or with one subject of it: `live-link-face:Ann`."""
+    voice: Voice | None = None
+    heard_at_s: float = float("-inf")
+
+    def takes(self, voice: Voice, now_s: float) -> bool:
+        """Whether this is who is followed; somebody else is once that one is silent."""
+        source, _, subject = self.name.partition(":")
+        if voice.source != source or (subject and voice.subject != subject):
+            return False
+        if voice != self.voice and now_s - self.heard_at_s <= HOLD_S:
+            return False
+        self.voice, self.heard_at_s = voice, now_s
+        return True
+
+
+class LiveFace:
+    """What drives one session. For the event loop."""
+
+    def __init__(self, session: Session, sources: Sequence[Source], gain: Angles, hub: Hub) -> None:
+        """Raises DriveError if two sources have one name."""
+        seed = int(session.session_id, 16)
+        self._mixer = Mixer(MixerConfig(tuple(sources), head_gain=gain, seed=seed))
+        self._session, self._clock = session, hub.clock
+        self._slots = [Slot(source.name) for source in sources]
+        self._shown_at_s = float("-inf")
+        self._stop_listening = hub.listen(self._hear)
+
+    def _hear(self, voice: Voice, face: TrackedFace, now_s: float) -> None:
+        for slot in self._slots:
+            before = slot.voice
+            if slot.takes(voice, now_s):
+                if slot.voice != before:
+                    logger.info("session %s follows %s", self._session.session_id, voice)
+                self._feed(slot.name, face, now_s)
+
+    def drive(self, face: TrackedFace) -> None:
+        """Take what gRPC says. Raises DriveError if the session does not listen to it."""
+        if DRIVE not in (slot.name for slot in self._slots):
+            names = ", ".join(slot.name for slot in self._slots)
+            raise DriveError(f"sources: expected {DRIVE!r} among this session's, got {names}")
+        self._feed(DRIVE, face, self._clock())
+
+    def _feed(self, name: str, face: TrackedFace, now_s: float) -> None:
+        self._mixer.feed(name, face, now_s)
+        self._show(now_s, heard=True)
+
+    def _show(self, now_s: float, heard: bool) -> None:
+        """Leave the face of now for the render thread."""
+        self._shown_at_s = now_s
+        mixed = self._mixer.face(now_s)
+        try:
+            codes = self._session.puppet.from_arkit(mixed.weights)
+            codes = replace(codes, **_pose(mixed))
+            take = self._session.accept if heard else self._session.show
+            take(codes, None, None, mixed.pts_ns)
+        except SessionNotFoundError:
+            self._stop()
+
+    async def run(self, lasting: bool) -> None:
+        """Keep the face alive until the session ends; with `lasting` it never times out."""
+        try:
+            while self._session.end_reason is None:
+                now_s = self._clock()
+                if now_s - self._shown_at_s >= 1 / IDLE_FPS:
+                    self._show(now_s, heard=lasting)
+                await asyncio.sleep(max(0.0, self._shown_at_s + 1 / IDLE_FPS - now_s))
+        finally:
+            self._stop()
+
+    def _stop(self) -> None:
+        """Listen no more; once more does no harm."""
+        self._stop_listening()
+        self._stop_listening = _nothing
+
+
+class Lives:
+    """The sessions that have sources. For the event loop."""
+
+    def __init__(self, hub: Hub, gain: Angles) -> None:
+        self._hub, self._gain = hub, gain
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def gateways(self) -> list[str]:
+        """The sources that can be heard beside Drive."""
+        return sorted({status.source for status in self._hub.statuses})
+
+    def start(self, session: Session, sources: Sequence[Source], lasting: bool) -> None:
+        """Let a session's face live, if it has sources. Raises DriveError."""
+        if not sources:
+            return
+        live = session.live = LiveFace(session, sources, self._gain, self._hub)
+        task = asyncio.create_task(live.run(lasting))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Let go of all."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+_nothing: Callable[[], None] = lambda: None  # noqa: E731
+
+
+def _pose(mixed: MixedFace) -> dict[str, torch.Tensor]:
+    return {"neck_pose": torch.tensor(mixed.neck_pose), "transl": torch.tensor(mixed.transl)}

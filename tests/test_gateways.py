@@ -1,0 +1,447 @@
+"""Phones on real sockets: packets in, frames out, and everything that goes wrong in between."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flexavatar.cli import USER_ERROR, run
+from flexavatar.drive.performance import (
+    SHIPPED_PERFORMANCE,
+    PerformanceFrame,
+    read_performance,
+    write_performance,
+)
+from flexavatar.drive.protocols import ifacialmocap, live_link_face, vtube_studio
+from flexavatar.drive.tracked import NS, TrackedFace
+from flexavatar.errors import (
+    AvatarNotFoundError,
+    InputError,
+)
+from plugin_server.gateways.config import GatewayConfig, ProtocolName, check_gateways, guard_of
+from plugin_server.gateways.hub import Hub, Voice
+from plugin_server.gateways.metahuman import is_open
+from plugin_server.gateways.sending import Network, Sent, repeated, send_performance
+from plugin_server.gateways.udp import VmcGateway
+from plugin_server.live import HOLD_S, Slot
+from plugin_server.reader import FrameReader
+from plugin_server.server import running_server
+from tests import packets
+from tests.live import TOLD, Seen, TellingEngine, clip, live_server, seen_of, watching
+from tests.service import PATIENCE_S, eventually, local_config, must_receive
+
+SECONDS = 4.0
+
+
+@pytest.fixture(scope="module")
+def performance() -> list[PerformanceFrame]:
+    """Four seconds with speech, smiles and blinks."""
+    return clip(read_performance(SHIPPED_PERFORMANCE), 0.0, SECONDS)
+
+
+@contextmanager
+def sending_udp(address: str) -> Iterator[Callable[[bytes], object]]:
+    """A socket of a phone."""
+    host, _, port = address.rpartition(":")
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as line:
+        line.connect((host, int(port)))
+        yield line.send
+
+
+def watch_while(reader: FrameReader, act: Callable[[], Any]) -> tuple[Any, list[Seen]]:
+    """What is seen while something happens, and a little later."""
+    results: list[Any] = []
+    acting = threading.Thread(target=lambda: results.append(act()))
+    acting.start()
+    found, ends = [], math.inf
+    while time.monotonic() < ends:
+        found.append(seen_of(must_receive(reader)))
+        if ends == math.inf and not acting.is_alive():
+            ends = time.monotonic() + 0.1
+    acting.join(PATIENCE_S)
+    assert results, "it failed"
+    return results[0], found
+
+
+def sent_for(seen: Seen, sent: Sequence[Sent], timed: bool) -> TrackedFace:
+    """What was sent at the time that a frame carries: the sender's, or when it came in."""
+    if timed:
+        times = [one.face.time_ns for one in sent]
+        return sent[int(np.argmin([abs((t or 0) - seen.pts_ns) for t in times]))].face
+    before = [one for one in sent if one.sent_ns <= seen.pts_ns]
+    return before[-1].face
+
+
+UDP: list[tuple[ProtocolName, str, bool]] = [
+    ("live-link-face", "live_link_face", True),
+    ("ifacialmocap", "ifacialmocap", False),
+    ("ifacialmocap-v3", "ifacialmocap", False),
+    ("ifacialmocap-tcp", "ifacialmocap_tcp", False),
+    ("vmc", "vmc", True),
+    ("vtube-studio", "vtube_studio", True),
+]
+
+
+@pytest.mark.parametrize(("protocol", "option", "timed"), UDP)
+def test_the_face_follows_the_phone(
+    tmp_path: Path,
+    performance: list[PerformanceFrame],
+    protocol: ProtocolName,
+    option: str,
+    timed: bool,
+) -> None:
+    """60 packets a second, 2% lost, some swapped: frames show what was sent at their time."""
+    network = Network(lose=0.02, reorder=True, seed=1)
+    with live_server(tmp_path, **{option: 0}) as (client, addresses), watching(client) as reader:
+        (address,) = addresses.values()
+        sent, found = watch_while(
+            reader,
+            lambda: send_performance(performance, protocol, address, 60, network, "Ann"),
+        )
+        (gateway,) = client.info().gateways
+    assert gateway.frames > 0.85 * len(performance)  # VMC needs two datagrams a frame
+    assert gateway.refused == 0
+    assert gateway.subject == ("Ann" if protocol == "live-link-face" else "")
+    start, end = (0, performance[-1].pts_ns) if timed else (sent[0].sent_ns, sent[-1].sent_ns)
+    driven = [seen for seen in found if start + 0.7 * NS < seen.pts_ns <= end]  # joined by then
+    assert len(driven) > 100
+    faces = [sent_for(seen, sent, timed) for seen in driven]
+    for i, name in enumerate(TOLD):
+        asked = [face.weights[name] for face in faces]
+        shown = [seen.told[i] for seen in driven]
+        assert np.corrcoef(asked, shown)[0, 1] >= 0.95, name
+    yaws = [face.head[1] for face in faces if face.head is not None]
+    assert np.corrcoef(yaws, [seen.yaw for seen in driven])[0, 1] >= 0.95
+
+
+def test_a_phone_that_dies_leaves_a_living_face(
+    tmp_path: Path, performance: list[PerformanceFrame]
+) -> None:
+    frozen = [PerformanceFrame(i * NS // 60, {"jawOpen": 0.9}, (0.8, 0, 0)) for i in range(40)]
+    with live_server(tmp_path, vmc=0) as (client, addresses), watching(client) as reader:
+        _, found = watch_while(reader, lambda: send_performance(frozen, "vmc", addresses["vmc"]))
+        assert found[-1].told[0] == pytest.approx(0.9, abs=0.02)
+        died = time.monotonic()
+        while seen_of(must_receive(reader)).told[0] > 0.02:
+            assert time.monotonic() - died < 1.0
+        idle = [seen_of(must_receive(reader)) for _ in range(240)]  # 8 s
+        assert max(seen.told[1] for seen in idle) > 0.8  # it blinks
+        assert np.ptp([seen.yaw for seen in idle]) > 0
+        assert max(abs(seen.yaw) for seen in idle) < 0.1
+        times = [seen.pts_ns for seen in idle]
+        assert times == sorted({*times})  # the sender's clock runs on
+        _, found = watch_while(reader, lambda: send_performance(frozen, "vmc", addresses["vmc"]))
+        assert found[-1].told[0] == pytest.approx(0.9, abs=0.02)  # it came back, its clock at 0
+        steps = np.abs(np.diff([seen.told[0] for seen in found]))
+        assert steps.max() < 0.5
+
+
+def test_late_packets_are_not_shown(tmp_path: Path) -> None:
+    def packet(jaw: float, time_s: float) -> bytes:
+        return live_link_face.write(TrackedFace({"jawOpen": jaw}, time_ns=round(time_s * NS)))
+
+    with live_server(tmp_path, live_link_face=0) as (client, addresses), watching(client):
+        with sending_udp(addresses["live-link-face"]) as send:
+            for jaw, time_s in ((0.1, 9.0), (0.9, 8.9), (0.2, 9.1), (0.3, 1.0), (0.9, 0.9)):
+                send(packet(jaw, time_s))
+            eventually(lambda: client.info().gateways[0].frames == 3)
+
+
+# ---- who is heard
+
+
+def test_garbage_is_counted_and_explained(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    with live_server(tmp_path, live_link_face=0, vmc=0) as (client, addresses):
+        with sending_udp(addresses["live-link-face"]) as send:
+            for _ in range(20):
+                send(packets.METAHUMAN)
+            eventually(lambda: client.info().gateways[0].refused == 20)
+            assert "choose ARKit" in client.info().gateways[0].problem
+            said = [r for r in caplog.records if "was refused" in r.message]
+            assert len(said) == 1  # and not twenty
+            send(packets.LIVE_LINK_FACE)
+            eventually(lambda: client.info().gateways[0].frames == 1)
+        gateway = client.info().gateways[0]
+        assert (gateway.problem, gateway.subject) == ("", "Ann’s 12")
+        assert gateway.sender == "127.0.0.1"
+        assert "live-link-face: Ann’s 12 (127.0.0.1)" in caplog.text
+
+
+def voice(sender: str = "a", subject: str = "", source: str = "vmc") -> Voice:
+    return Voice(source, sender, subject)
+
+
+def test_the_first_sender_is_followed_until_it_is_silent() -> None:
+    slot = Slot("vmc")
+    assert slot.takes(voice("a"), 0.0)
+    assert not slot.takes(voice("b"), 0.5)
+    assert slot.takes(voice("a"), 0.9)
+    assert not slot.takes(voice("b"), 0.9 + HOLD_S)
+    assert slot.takes(voice("b"), 1.0 + HOLD_S)
+    assert not slot.takes(voice("a"), 1.1 + HOLD_S)
+    assert not slot.takes(voice("b", source="ifacialmocap"), 1.2 + HOLD_S)
+
+
+def test_a_source_may_be_one_subject() -> None:
+    slot = Slot("live-link-face:Ann")
+    assert not slot.takes(voice("a", "Bob", "live-link-face"), 0.0)
+    assert slot.takes(voice("a", "Ann", "live-link-face"), 0.0)
+
+
+def test_two_people_on_one_gateway(tmp_path: Path) -> None:
+    with live_server(tmp_path, show="", live_link_face=0) as (client, addresses):
+        source = "live-link-face:{}"
+        with (
+            client.start_session("ada", 64, 48, name="a", sources=[source.format("Ann")]),
+            client.start_session("ada", 64, 48, name="b", sources=[source.format("Bob")]),
+            watching(client, "b") as reader,
+            sending_udp(addresses["live-link-face"]) as send,
+        ):
+            until = time.monotonic() + PATIENCE_S
+            while seen_of(must_receive(reader)).told[0] < 0.69:
+                assert time.monotonic() < until
+                for name, jaw in (("Ann", 0.2), ("Bob", 0.7)):
+                    send(live_link_face.write(TrackedFace({"jawOpen": jaw}, subject=name)))
+                time.sleep(0.01)
+
+
+def test_hub_forgets_old_senders() -> None:
+    hub = Hub()
+    status = hub.open("vmc")
+    for i in range(1000):
+        hub.heard(status, f"sender {i}", TrackedFace({}))
+    assert len(hub._orders) <= 64
+    assert status.frames == 1000
+
+
+@pytest.mark.parametrize(
+    ("phone", "bind", "heard", "not_heard"),
+    [
+        ("", "127.0.0.1", ["127.0.0.1", "::1"], ["192.168.1.23"]),
+        ("192.168.1.23", "0.0.0.0", ["192.168.1.23", "127.0.0.1"], ["192.168.1.24", "10.0.0.1"]),
+        ("192.168.1.23:5000", "0.0.0.0", ["192.168.1.23"], ["192.168.1.24"]),
+        ("127.0.0.1:5000", "127.0.0.1", ["127.0.0.1"], ["192.168.1.23"]),
+        ("fe80::1", "::", ["fe80::1%eth0", "::ffff:127.0.0.1"], ["fe80::2"]),
+        ("[fe80::1]:5000", "::", ["fe80::1"], ["192.168.1.23"]),
+        ("any", "0.0.0.0", ["192.168.1.23", "10.0.0.1"], []),
+    ],
+)
+def test_who_may_send(phone: str, bind: str, heard: list[str], not_heard: list[str]) -> None:
+    guard = guard_of(phone)
+    assert guard.bind == bind
+    assert all(map(guard.allows, heard))
+    assert not any(map(guard.allows, not_heard))
+    assert guard.phone_port == (5000 if "5000" in phone else None)
+
+
+def test_strangers_are_not_even_read() -> None:
+    hub = Hub()
+    gateway = VmcGateway(guard_of("192.168.1.23"), hub)
+    for packet in (b"garbage", packets.VMC):
+        gateway.datagram_received(packet, ("192.168.1.24", 5000))
+    assert (gateway.status.frames, gateway.status.refused) == (0, 0)
+    gateway.datagram_received(packets.VMC, ("192.168.1.23", 5000))
+    assert (gateway.status.frames, gateway.status.refused) == (1, 0)
+    assert gateway.status.voice == Voice("vmc", "192.168.1.23", "")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"phone": "my-phone"}, {"phone": "192.168.1.23:0"}, {"phone": "192.168.1.23:x"},
+        {"phone": "192.168.1.256"}, {"vmc": -1}, {"live_link_face": 65536},
+        {"show": "ada"}, {"vmc": 1, "head_gain": (1, math.nan, 1)},
+    ],
+)  # fmt: skip
+def test_settings_that_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="expected"):
+        check_gateways(GatewayConfig(**wrong))
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as holder:
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+        config = local_config(tmp_path, gateways=GatewayConfig(vmc=port))
+        with pytest.raises(InputError, match=f"vmc: cannot listen on 127.0.0.1:{port}"):
+            with running_server(config, TellingEngine()):
+                pass
+
+
+def test_an_avatar_to_show_that_is_not_there(tmp_path: Path) -> None:
+    config = local_config(tmp_path, gateways=GatewayConfig(vmc=0, show="nobody"))
+    with pytest.raises(AvatarNotFoundError), running_server(config, TellingEngine()):
+        pass
+
+
+# ---- phones that want to be asked
+
+
+@contextmanager
+def phone_socket() -> Iterator[tuple[socket.socket, str]]:
+    """The phone's end, and its address for `phone`."""
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as line:
+        line.bind(("127.0.0.1", 0))
+        line.settimeout(PATIENCE_S)
+        yield line, f"127.0.0.1:{line.getsockname()[1]}"
+
+
+def test_vtube_studio_is_asked_again_and_again(tmp_path: Path) -> None:
+    with (
+        phone_socket() as (line, phone),
+        live_server(tmp_path, vtube_studio=0, phone=phone) as (
+            client,
+            addresses,
+        ),
+    ):
+        for _ in range(2):
+            asked, receiver = line.recvfrom(1024)
+            (port,) = json.loads(asked)["ports"]
+            assert addresses["vtube-studio"] == f"127.0.0.1:{port}"
+            line.sendto(vtube_studio.write(TrackedFace({"jawOpen": 0.5}, time_ns=NS)), receiver)
+        eventually(lambda: client.info().gateways[0].frames == 2)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_ifacialmocap_is_asked_while_it_is_silent(tmp_path: Path, version: int) -> None:
+    with (
+        phone_socket() as (line, phone),
+        live_server(tmp_path, ifacialmocap=0, ifacialmocap_version=version, phone=phone) as (
+            client,
+            _,
+        ),
+    ):
+        asked, receiver = line.recvfrom(1024)
+        assert asked == ifacialmocap.request(version, tcp=False)
+        line.sendto(ifacialmocap.write(TrackedFace({"jawOpen": 0.5}), version), receiver)
+        eventually(lambda: client.info().gateways[0].frames == 1)
+
+
+def test_ifacialmocap_v3_is_asked_in_both_revisions(tmp_path: Path) -> None:
+    with (
+        phone_socket() as (line, phone),
+        live_server(tmp_path, ifacialmocap=0, ifacialmocap_version=3, phone=phone) as (client, _),
+    ):
+        hellos = [line.recv(1024) for _ in range(2)]
+        assert {hello[44] for hello in hellos} == {4, 5}
+        asked = next(hello for hello in hellos if hello[44] == 4)
+        nonce = int.from_bytes(asked[8:16], "little")
+        _, receiver = line.recvfrom(1024)
+        line.sendto(packets.fmv3_schema(3, 4, nonce), receiver)
+        while (answer := line.recv(1024))[4] == 1:  # more hellos
+            pass
+        assert answer[4] == 10
+        line.sendto(packets.FMV3_FRAME, receiver)
+        eventually(lambda: client.info().gateways[0].frames == 1)
+        eventually(lambda: line.recv(1024)[4] == 6)  # pings, though no new frame comes
+
+
+def test_ifacialmocap_is_asked_to_connect(tmp_path: Path) -> None:
+    with (
+        phone_socket() as (line, phone),
+        live_server(tmp_path, ifacialmocap_tcp=0, phone=phone) as (client, addresses),
+    ):
+        assert line.recv(1024) == ifacialmocap.request(2, tcp=True)
+        host, _, port = addresses["ifacialmocap"].rpartition(":")
+        with closing(socket.create_connection((host, int(port)))) as talk:
+            talk.sendall(packets.IFACIALMOCAP_V2 + b"___iFacialMocap" + packets.IFACIALMOCAP_V2)
+            talk.sendall(b"___iFacialMocap")
+            eventually(lambda: client.info().gateways[0].frames == 2)
+
+
+def test_v3_over_tcp(tmp_path: Path) -> None:
+    with live_server(tmp_path, ifacialmocap_tcp=0) as (client, addresses):
+        host, _, port = addresses["ifacialmocap"].rpartition(":")
+        with closing(socket.create_connection((host, int(port)))) as talk:
+            stream = packets.fmv3_schema() + packets.FMV3_FRAME
+            for i in range(0, len(stream), 50):
+                talk.sendall(stream[i : i + 50])
+            eventually(lambda: client.info().gateways[0].frames == 1)
+
+
+@pytest.mark.parametrize("junk", [b"x" * 100_000, b"x" * 10 + b"___iFacialMocap", b"FMV3" * 20])
+def test_junk_over_tcp_is_hung_up_on(tmp_path: Path, junk: bytes) -> None:
+    with live_server(tmp_path, ifacialmocap_tcp=0) as (client, addresses):
+        host, _, port = addresses["ifacialmocap"].rpartition(":")
+        with closing(socket.create_connection((host, int(port)))) as talk:
+            talk.settimeout(PATIENCE_S)
+            talk.sendall(junk)
+            try:
+                assert talk.recv(1) == b""
+            except ConnectionResetError:
+                pass  # it was hung up on before it was read to the end
+        eventually(lambda: client.info().gateways[0].refused == 1)
+
+
+def test_few_connections_at_once(tmp_path: Path) -> None:
+    with live_server(tmp_path, ifacialmocap_tcp=0) as (client, addresses):
+        host, _, port = addresses["ifacialmocap"].rpartition(":")
+        talks = [socket.create_connection((host, int(port))) for _ in range(4)]
+        for talk in talks:
+            talk.sendall(packets.IFACIALMOCAP_V2 + b"___iFacialMocap")
+        eventually(lambda: client.info().gateways[0].frames == 4)
+        with closing(socket.create_connection((host, int(port)))) as fifth:
+            fifth.settimeout(PATIENCE_S)
+            assert fifth.recv(1) == b""
+        for talk in talks:
+            talk.close()
+
+
+def test_metahuman_mode_is_looked_for() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as app:
+        port = app.getsockname()[1]
+        assert asyncio.run(is_open("127.0.0.1", port))
+    assert not asyncio.run(is_open("127.0.0.1", port))
+
+
+# ---- the command
+
+
+def test_send_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    take = tmp_path / "take.csv"
+    write_performance(take, [PerformanceFrame(i * NS // 60, {}, (0, 0, 0)) for i in range(6)])
+    with live_server(tmp_path, live_link_face=0) as (client, addresses):
+        command = ["send", "--protocol", "live-link-face", "--from", str(take), "--repeat", "2"]
+        assert run([*command, "--to", addresses["live-link-face"], "--subject", "Bob"]) == 0
+        eventually(lambda: client.info().gateways[0].frames >= 11)  # timecodes are rounded
+        assert client.info().gateways[0].subject == "Bob"
+    assert "frames to 127.0.0.1:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--to", "nowhere"], ["--to", "127.0.0.1:0"], ["--to", "127.0.0.1:9", "--lose", "1"]]
+)
+def test_send_command_refuses(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["send", "--protocol", "vmc", *wrong]) == USER_ERROR
+    assert "expected" in capsys.readouterr().err
+
+
+def test_a_network_loses_and_swaps() -> None:
+    numbers = [bytes([i]) for i in range(200)]
+    assert [*Network().deliver(iter(numbers))] == numbers
+    kept = [*Network(lose=0.1, seed=1).deliver(iter(numbers))]
+    assert 160 <= len(kept) < 200
+    assert kept == sorted(kept)
+    swapped = [*Network(reorder=True, seed=1).deliver(iter(numbers))]
+    assert swapped != numbers
+    places = {number: i for i, number in enumerate(swapped)}
+    assert all(abs(places.get(number, i) - i) <= 1 for i, number in enumerate(numbers))
+
+
+def test_repeating_a_performance(performance: list[PerformanceFrame]) -> None:
+    twice = repeated(performance, 2)
+    assert len(twice) == 2 * len(performance)
+    times = [frame.pts_ns for frame in twice]
+    assert times == sorted({*times})
