@@ -64,6 +64,8 @@ def test_the_command_writes_every_stage(
         "unet",
         "drive_to_gaussians_unet",
         "frame_unet",
+        "drive_to_gaussians_morph",
+        "frame_morph",
         "photo_to_portrait",
         "evidence_to_code",
         "pack16",

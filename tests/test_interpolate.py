@@ -220,8 +220,13 @@ def test_a_morph_of_one_that_changes_and_one_that_does_not(fingerprint: str) -> 
     assert np.abs(drawn - expected).mean() < 0.2  # as above
 
 
-def test_change_between_two(fingerprint: str) -> None:
-    """Of either at the ends, near to both in between, and none of a face at rest."""
+@pytest.mark.parametrize("compiled", [True, False])
+def test_change_between_two(
+    compiled: bool, fingerprint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of either at the ends, and none of a face at rest."""
+    if not compiled:
+        monkeypatch.setattr(native, "library", lambda: None)
     ada, bob = person(1, fingerprint).dynamic, person(2, fingerprint).dynamic
     assert ada is not None
     assert bob is not None

@@ -151,6 +151,20 @@ def test_the_avatar_between_two_can_be_driven(real: FlexAvatarClient) -> None:
             assert frame[..., 3].max() > 200
 
 
+@pytest.mark.cuda
+def test_a_gpu_morphs_the_same() -> None:
+    """To what the renderers may differ by."""
+    pictures = []
+    for device in ("cpu", "cuda"):
+        engine = ModelEngine(device)
+        puppet = engine.puppet(person(1), person(2))
+        picture = np.empty((256, 256, 4), np.uint8)
+        codes = puppet.from_arkit({"jawOpen": 0.5})
+        engine.draw_rgba8(puppet.animate(codes, 0.4), puppet.camera, picture)
+        pictures.append(picture.astype(int))
+    assert np.abs(pictures[0] - pictures[1]).mean() < 0.5  # grey levels
+
+
 def test_a_model_that_the_server_lacks(real: FlexAvatarClient) -> None:
     with pytest.raises(InputError, match="got bias_sink"):
         real.create_avatar([PHOTO], "eve", model="bias_sink")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from flexavatar.avatar import Animator
@@ -27,4 +29,5 @@ def expression_stages() -> list[Row]:
             measure(stage, action, threads=native.get_threads(), gaussians=len(avatar), runs=RUNS)
             for stage, action in actions.items()
         ]
-    return rows + driven_stages(avatar, "_unet")
+    other = replace(avatar, neutral=1.05 * avatar.neutral)
+    return rows + driven_stages(avatar, "_unet") + driven_stages(avatar, "_morph", other)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from functools import lru_cache
-from itertools import cycle
+from itertools import cycle, repeat
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,8 @@ from plugin_server.model_engine import ModelEngine
 SIDE = 512
 RUNS = 300
 NAME = "bench"
+STEPS = 60
+"""From one avatar to another."""
 
 
 @lru_cache(maxsize=1)
@@ -40,17 +42,22 @@ def frame_stages() -> list[Row]:
     return driven_stages(replace(portrait_avatar(), dynamic=None))
 
 
-def driven_stages(avatar: Avatar, suffix: str = "") -> list[Row]:
-    """What the server does for each frame of an avatar; the stages' names end in `suffix`."""
+def driven_stages(avatar: Avatar, suffix: str = "", other: Avatar | None = None) -> list[Row]:
+    """What the server does for each frame of an avatar; the stages' names end in `suffix`.
+
+    With another avatar each frame shows somebody else between the two.
+    """
     engine = ModelEngine()
-    puppet, signals = engine.puppet(avatar), cycle(read_performance(SHIPPED_PERFORMANCE))
+    puppet, signals = engine.puppet(avatar, other), cycle(read_performance(SHIPPED_PERFORMANCE))
+    shares = cycle(i / STEPS for i in range(1, STEPS)) if other else repeat(0.0)
     camera = scaled(puppet.camera, SIDE, SIDE)
     pixels = np.empty((SIDE, SIDE, 4), np.uint8)
 
     def animate() -> Gaussians:
         signal = next(signals)
         codes = puppet.from_arkit(signal.weights)
-        return puppet.animate(replace(codes, neck_pose=torch.tensor(signal.neck_pose)))
+        turned = replace(codes, neck_pose=torch.tensor(signal.neck_pose))
+        return puppet.animate(turned, next(shares))
 
     actions = {
         "drive_to_gaussians": animate,
@@ -62,7 +69,7 @@ def driven_stages(avatar: Avatar, suffix: str = "") -> list[Row]:
             action,
             threads=native.get_threads(),
             device=engine.device,
-            gaussians=len(avatar),
+            gaussians=puppet.count,
             width=SIDE,
             height=SIDE,
             runs=RUNS,
