@@ -24,7 +24,7 @@ from flexavatar.models.weights import BIAS_SINK
 from flexavatar.training.config import TrainBiasSink
 from flexavatar.training.loader import Order, Ready
 from flexavatar.training.loop import Look, Trainer
-from flexavatar.training.losses import CENTIMETRE, chart_loss
+from flexavatar.training.losses import CENTIMETRE, change_loss, chart_loss
 from flexavatar.training.samples import BYTE, Sample
 from flexavatar.types import SH_C0, FlameCodes, Gaussians
 
@@ -91,7 +91,11 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
         if around:
             colors, true = colors_of(maps), self.true_charts(ready.sample, frames)
             losses["chart"] = chart_loss(colors, true, self.valid, config.losses)
-            losses["shape"] = self.misplaced(drawn, ready)
+            apart = self.misplaced(drawn, ready)
+            losses["shape"] = apart.abs().clamp_max(FAR).mean()
+            losses["motion"] = unlike(apart).square().sum(-1).mean()
+            changes = (self.coarse(x) * self.skin() for x in (colors, true))
+            losses["change"] = change_loss(*map(unlike, changes))
         return losses
 
     def true_charts(self, sample: Sample, frames: Sequence[int]) -> Tensor:
@@ -103,13 +107,13 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
         return (sample.chart / BYTE + fine).clamp(0, 1)
 
     def misplaced(self, drawn: dict[int, Gaussians], ready: Ready) -> Tensor:
-        """How far Gaussians are from the true head as it moves, centimetres."""
+        """How far Gaussians are from the true head as it moves: [E, T, 3] centimetres."""
         sample, texels = ready.sample, self.canvas.texels
         apart: list[Tensor] = []
         for frame, gaussians in drawn.items():
             moved = read(sample.neutral + sample.moves[frame].float(), texels.binding) + ready.off
-            apart.append(((gaussians.means - moved) / CENTIMETRE).abs().clamp_max(FAR).mean())
-        return torch.stack(apart).mean()
+            apart.append((gaussians.means - moved) / CENTIMETRE)
+        return torch.stack(apart)
 
     def look(self, ready: Ready) -> Look:
         """All frames of one person, with both sinks where there are any."""
@@ -127,6 +131,11 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
         said = (colors - colors[:1]) * self.skin()  # the first frame is at rest
         true = self.true_changes(sample, range(len(sample.kinds))) * self.skin()
         return Look(shown, said, true)
+
+
+def unlike(values: Tensor) -> Tensor:
+    """By how much frames differ from their mean, which is what their expressions do: [E, ...]."""
+    return values - values.mean(0, keepdim=True)
 
 
 def colors_of(maps: Tensor) -> Tensor:
