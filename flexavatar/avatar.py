@@ -13,20 +13,22 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from flexavatar.coded import CodedAnimator, CodedAvatar
 from flexavatar.errors import AssetError, InputError, ShapeError
 from flexavatar.head.binding import Binding, LocalSplats
-from flexavatar.head.eyelids import lid_openings, lids_shown, with_own_lids
-from flexavatar.head.flame import FlameHead, joint_transforms
-from flexavatar.head.open_head import load_open_head
+from flexavatar.head.eyelids import lid_openings, lids_shown
+from flexavatar.head.flame import FlameHead
 from flexavatar.models.changing import Changing, ChangingDeformer
 from flexavatar.models.dynamic import Dynamic, Expressor
-from flexavatar.models.weights import query_lrm_with
-from flexavatar.render.deform import Deformer, Skinner
+from flexavatar.models.weights import bias_sink_with, query_lrm_with
+from flexavatar.poser import Poser, held_still
+from flexavatar.render.deform import Deformer
 from flexavatar.types import Camera, FlameCodes, Gaussians, check_shape
 
-FORMAT = 3
-READABLE = (1, 2, 3)
-"""Format 1 knew nothing of lids, format 2 of splats that change with the expression."""
+FORMAT = 4
+READABLE = (1, 2, 3, 4)
+"""Format 1 knew nothing of lids, format 2 of splats that change with the expression, format 3 of
+avatars that are a code."""
 WEIGHTS = "avatar.safetensors"
 MANIFEST = "manifest.json"
 
@@ -74,33 +76,14 @@ class Avatar:
         return all(bool(torch.isfinite(x).all()) for x in tensors)
 
 
-def check_rig(avatar: Avatar, head: FlameHead) -> None:
-    """Raise AssetError unless the avatar was made on this rig."""
-    if len(avatar.neutral) != len(head.template):
-        raise AssetError(
-            f"avatar: expected a head of {len(head.template)} vertices, "
-            f"got {len(avatar.neutral)}: it was made on another rig"
-        )
-
-
-class Animator:
-    """Turns codes into Gaussians for one avatar; holds what does not change from frame to frame.
-
-    On the CPU the compiled path is taken. What it returns are the calling thread's buffers: its
-    next call overwrites them.
-    """
+class Animator(Poser):
+    """Turns codes into Gaussians that are bound to the mesh."""
 
     def __init__(self, avatar: Avatar, head: FlameHead | None = None) -> None:
-        head = head or load_open_head()
-        check_rig(avatar, head)
+        super().__init__(avatar.neutral, head)
         self.avatar = avatar
-        self.head = head_of(avatar.neutral, head)
-        self.joints = self.head.joints(avatar.neutral)
         self._folding = avatar.lids.any(1).nonzero().squeeze(1)
         self._usual = self._openings(self.head.pose(avatar.neutral, avatar.codes).vertices)
-        if not avatar.neutral.is_cuda:
-            basis = self.head.used_basis.unflatten(0, (-1, 3)).permute(2, 0, 1)
-            self._skinner = Skinner(avatar.neutral, basis, self.head.lbs_weights)
         self._expressor = Expressor(avatar.dynamic) if avatar.dynamic else None
         self._deformer = self._make_deformer()
 
@@ -120,18 +103,7 @@ class Animator:
 
     def moves(self, codes: FlameCodes) -> Tensor:
         """How far the expression alone moves the mesh, neck and head held still: [V, 3] metres."""
-        zero = torch.zeros_like(codes.transl)
-        still = replace(codes, global_orient=zero, neck_pose=zero, transl=zero)
-        return self.vertices(still) - self.avatar.neutral
-
-    def vertices(self, codes: FlameCodes) -> Tensor:
-        """The posed mesh: [V, 3] metres."""
-        if self.avatar.neutral.is_cuda:
-            return self.head.pose(self.avatar.neutral, codes).vertices
-        weights = self.head.blend_weights(codes)[self.head.used]
-        moves = joint_transforms(self.joints, codes)
-        moves[:, :3, 3] += codes.transl
-        return self._skinner.pose(weights, moves)
+        return self.vertices(held_still(codes)) - self.avatar.neutral
 
     def carry(self, vertices: Tensor, moves: Tensor | None = None) -> Gaussians:
         """Gaussians on a mesh posed by other means, another rig for one: [V, 3] metres.
@@ -165,15 +137,46 @@ class Animator:
         return lid_openings(self.head, vertices) if self.head.rings else vertices.new_ones(2)
 
 
-def head_of(neutral: Tensor, head: FlameHead) -> FlameHead:
-    """The rig with eyelids fitted to this person, where it knows its lids: [V, 3]."""
-    return with_own_lids(head, neutral) if head.rings else head
+AnyAvatar = Avatar | CodedAvatar
+AnyAnimator = Animator | CodedAnimator
 
 
-def save_avatar(avatar: Avatar, folder: Path) -> None:
+def animator_of(avatar: AnyAvatar, head: FlameHead | None = None) -> AnyAnimator:
+    """What drives an avatar of this kind. Raises AssetError for one of another rig or weights."""
+    if isinstance(avatar, CodedAvatar):
+        return CodedAnimator(avatar, head)
+    return Animator(avatar, head)
+
+
+def save_avatar(avatar: AnyAvatar, folder: Path) -> None:
     """Write `avatar.safetensors` and `manifest.json` into a folder that exists."""
+    own, about = _of_code(avatar) if isinstance(avatar, CodedAvatar) else _of_splats(avatar)
     tensors = {
         "neutral": avatar.neutral,
+        "viewmat": avatar.camera.viewmat,
+        "K": avatar.camera.K,
+        **{f"codes.{f.name}": getattr(avatar.codes, f.name) for f in fields(avatar.codes)},
+        **own,
+    }
+    save_file({k: v.detach().cpu().clone() for k, v in tensors.items()}, folder / WEIGHTS)
+    manifest = {
+        "format": FORMAT,
+        "model": avatar.model,
+        "gaussians": len(avatar),
+        "width": avatar.camera.width,
+        "height": avatar.camera.height,
+        **about,
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def _of_code(avatar: CodedAvatar) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    about = {"preset": avatar.preset, "weights": avatar.weights}
+    return {"code": avatar.code}, {"code": about}
+
+
+def _of_splats(avatar: Avatar) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    tensors = {
         "vertex_ids": avatar.binding.vertex_ids.int(),
         "bary": avatar.binding.bary,
         "offsets": avatar.splats.offsets,
@@ -182,9 +185,8 @@ def save_avatar(avatar: Avatar, folder: Path) -> None:
         "opacities": avatar.opacities,
         "sh": avatar.sh,
         "lids": avatar.lids,
-        "viewmat": avatar.camera.viewmat,
-        "K": avatar.camera.K,
     }
+    about: dict[str, Any] = {}
     if dynamic := avatar.dynamic:
         tensors |= {
             "dynamic.identity": dynamic.identity.half(),
@@ -193,21 +195,11 @@ def save_avatar(avatar: Avatar, folder: Path) -> None:
         }
         if dynamic.amounts is not None:
             tensors["dynamic.amounts"] = dynamic.amounts
-    tensors |= {f"codes.{f.name}": getattr(avatar.codes, f.name) for f in fields(avatar.codes)}
-    save_file({k: v.detach().cpu().clone() for k, v in tensors.items()}, folder / WEIGHTS)
-    manifest = {
-        "format": FORMAT,
-        "model": avatar.model,
-        "gaussians": len(avatar),
-        "width": avatar.camera.width,
-        "height": avatar.camera.height,
-    }
-    if dynamic:
-        manifest["dynamic"] = {"preset": dynamic.preset, "weights": dynamic.weights}
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+        about["dynamic"] = {"preset": dynamic.preset, "weights": dynamic.weights}
+    return tensors, about
 
 
-def load_avatar(folder: Path) -> Avatar:
+def load_avatar(folder: Path) -> AnyAvatar:
     """Read what `save_avatar` wrote. Raises AssetError when it is missing, damaged or newer.
 
     Also when it changes by weights that are not those installed.
@@ -225,7 +217,9 @@ def load_avatar(folder: Path) -> Avatar:
         raise AssetError(f"avatar: {folder} is damaged ({error})") from None
     if not avatar.is_finite():
         raise AssetError(f"avatar: {folder / WEIGHTS} holds values that are not finite")
-    if avatar.dynamic:
+    if isinstance(avatar, CodedAvatar):
+        bias_sink_with(avatar.preset, avatar.weights)
+    elif avatar.dynamic:
         query_lrm_with(avatar.dynamic.preset, avatar.dynamic.weights)
     return avatar
 
@@ -242,11 +236,14 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _assemble(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> Avatar:
+def _assemble(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> AnyAvatar:
     camera = Camera(
         tensors["viewmat"], tensors["K"], int(manifest["width"]), int(manifest["height"])
     )
     codes = FlameCodes(*(tensors[f"codes.{f.name}"] for f in fields(FlameCodes)))
+    if about := manifest.get("code"):
+        made_by = (str(about["preset"]), str(about["weights"]))
+        return CodedAvatar(tensors["neutral"], tensors["code"], camera, codes, *made_by)
     return Avatar(
         neutral=tensors["neutral"],
         binding=Binding(tensors["vertex_ids"].long(), tensors["bary"]),

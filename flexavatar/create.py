@@ -14,7 +14,7 @@ from flexavatar.appearance.place import Placed, place
 from flexavatar.appearance.refine import refine
 from flexavatar.appearance.regions import make_texels
 from flexavatar.appearance.surface import build_surface, look
-from flexavatar.avatar import Animator, Avatar
+from flexavatar.avatar import AnyAvatar, Avatar, animator_of
 from flexavatar.capture.align import align, drawn_by
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.rig import load_track_rig
@@ -22,6 +22,7 @@ from flexavatar.capture.sources import Source, read_portraits
 from flexavatar.capture.track import Track, track
 from flexavatar.errors import FaceError, InputError
 from flexavatar.fit import FitConfig
+from flexavatar.fit_code import encoded, fit_code
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.dynamic import Dynamic
@@ -32,7 +33,7 @@ from flexavatar.models.refine import refine_encoder
 from flexavatar.models.weights import load_query_lrm
 from flexavatar.types import SH_C0
 
-Model = Literal["query_lrm", "fit"]
+Model = Literal["query_lrm", "bias_sink", "fit"]
 MODELS: tuple[Model, ...] = get_args(Model)
 PRESET = "tiny"
 """Of the learned model."""
@@ -47,7 +48,8 @@ class CreateConfig:
     """How an avatar is made."""
 
     model: Model = "query_lrm"
-    """What completes the unseen and moves with the expression: P, or nothing that was learned."""
+    """P, which completes what photos do not show and what moves with the expression; K, whose
+    network makes all of every frame from a code; or nothing that was learned."""
     quick: bool = False
     """Ten seconds instead of up to a minute: fewer fitting steps, photos not aligned."""
     texels: int = 256
@@ -71,7 +73,7 @@ def create_avatar(
     photos: Sequence[Source],
     config: CreateConfig | None = None,
     progress: Progress = lambda stage, share: None,
-) -> Avatar:
+) -> AnyAvatar:
     """One avatar from 1 to 16 photos or videos of one person, in any order.
 
     Of a video the sharp frames that differ most are used. The most frontal picture with open eyes
@@ -87,7 +89,7 @@ def avatar_of(
     portraits: Sequence[Portrait],
     config: CreateConfig | None = None,
     progress: Progress = lambda stage, share: None,
-) -> Avatar:
+) -> AnyAvatar:
     """One avatar from portraits of one person, the best first. Raises FaceError."""
     config = config or CreateConfig()
     try:
@@ -99,7 +101,7 @@ def avatar_of(
     return avatar
 
 
-def _build(portraits: Sequence[Portrait], config: CreateConfig, progress: Progress) -> Avatar:
+def _build(portraits: Sequence[Portrait], config: CreateConfig, progress: Progress) -> AnyAvatar:
     """Track, guess, fit."""
     progress("placing the head", 0.16)
     tracked = track(portraits, load_track_rig())
@@ -107,15 +109,29 @@ def _build(portraits: Sequence[Portrait], config: CreateConfig, progress: Progre
     head = load_open_head()
     placed = place(portraits, tracked, head)
     progress("painting the head", 0.22)
-    start = begin(portraits, placed, head, config)
     if len(portraits) > 1 and not config.quick:
         fit = FitConfig(steps=config.rough_steps, seed=config.seed)
-        rough = _fitted(start, placed, fit, lambda share: None)
+        rough = _made(portraits, placed, replace(config, fitted="splats"), fit, lambda share: None)
         placed = place(portraits, _aligned(portraits, tracked, rough, progress), head)
-        start = begin(portraits, placed, head, config)
     fit = FitConfig(steps=config.quick_steps if config.quick else config.steps, seed=config.seed)
+    return _made(
+        portraits, placed, config, fit, lambda share: progress("fitting", 0.3 + 0.7 * share)
+    )
+
+
+def _made(
+    portraits: Sequence[Portrait],
+    placed: Placed,
+    config: CreateConfig,
+    fit: FitConfig,
+    progress: Callable[[float], None],
+) -> AnyAvatar:
+    """What the config's model makes of placed photos, fitted to them."""
+    if config.model == "bias_sink":
+        return fit_code(encoded(portraits, placed, PRESET), placed, fit, progress)
+    start = begin(portraits, placed, load_open_head(), config)
     refined = _network_fitted if config.fitted == "network" else _fitted
-    return refined(start, placed, fit, lambda share: progress("fitting", 0.3 + 0.7 * share))
+    return refined(start, placed, fit, progress)
 
 
 @dataclass(frozen=True)
@@ -204,13 +220,13 @@ def _avatar(splats: Splats, placed: Placed, code: AvatarCode | None) -> Avatar:
 
 
 def _aligned(
-    portraits: Sequence[Portrait], tracked: Track, rough: Avatar, progress: Progress
+    portraits: Sequence[Portrait], tracked: Track, rough: AnyAvatar, progress: Progress
 ) -> Track:
     """All photos but the first, moved to where a rough avatar agrees with them.
 
     A pixel of disagreement between photos is a pixel of blur in the avatar.
     """
-    seen, poses = drawn_by(Animator(rough)), list(tracked.photos)
+    seen, poses = drawn_by(animator_of(rough)), list(tracked.photos)
     for i in range(1, len(poses)):
         progress(f"aligning photo {i + 1} of {len(poses)}", 0.22 + 0.08 * i / len(poses))
         poses[i] = align(portraits[i], poses[i], load_track_rig(), tracked.betas, seen)

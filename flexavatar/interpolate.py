@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 
-from flexavatar.avatar import Avatar
+from flexavatar.avatar import AnyAvatar, Avatar
+from flexavatar.coded import CodedAvatar, check_alike
 from flexavatar.errors import InputError
 from flexavatar.head.binding import matrix_to_quat, quat_to_matrix
 from flexavatar.models.dynamic import Dynamic
-from flexavatar.pairing import Columns, columns, pair, rows_of, with_columns
+from flexavatar.pairing import Columns, check_one_rig, columns, pair, rows_of, with_columns
 from flexavatar.render.blend import mix, turn_between
 from flexavatar.render.camera import scaled
 from flexavatar.types import Camera, FlameCodes
 
 
-def interpolate(a: Avatar, b: Avatar, share: float) -> Avatar:
+def interpolate(a: AnyAvatar, b: AnyAvatar, share: float) -> AnyAvatar:
     """The avatar that is `share` of `b` and else `a`: 0 is `a`, 1 is `b`.
 
     Raises InputError for a share outside 0..1, for models whose avatars have nothing in common,
@@ -33,7 +35,7 @@ def check_share(share: float) -> None:
         raise InputError(f"share: expected 0 to 1, got {share:g}")
 
 
-def way_between(a: Avatar, b: Avatar) -> Callable[[Avatar, Avatar, float], Avatar]:
+def way_between(a: AnyAvatar, b: AnyAvatar) -> Callable[[Any, Any, float], AnyAvatar]:
     """How avatars of these models are interpolated. Raises InputError if they are not."""
     for models, way in WAYS.items():
         if {a.model, b.model} <= models:
@@ -57,8 +59,22 @@ def _of_splats(a: Avatar, b: Avatar, share: float) -> Avatar:
     return replace(between, model="query_lrm" if between.dynamic else "fit")
 
 
-WAYS: Mapping[frozenset[str], Callable[[Avatar, Avatar, float], Avatar]] = {
-    frozenset(("fit", "query_lrm")): _of_splats
+def _of_codes(a: CodedAvatar, b: CodedAvatar, share: float) -> CodedAvatar:
+    """In the network's own space: a convex combination, as Kirschstein et al. have it."""
+    check_alike(a, b)
+    check_one_rig(a, b)
+    return replace(
+        a,
+        neutral=torch.lerp(a.neutral, b.neutral, share),
+        code=torch.lerp(a.code, b.code, share),
+        camera=_camera(a.camera, b.camera, share),
+        codes=_codes(a.codes, b.codes, share),
+    )
+
+
+WAYS: Mapping[frozenset[str], Callable[[Any, Any, float], AnyAvatar]] = {
+    frozenset(("fit", "query_lrm")): _of_splats,
+    frozenset(("bias_sink",)): _of_codes,
 }
 """How two avatars are interpolated whose models are both among these."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from flexavatar.avatar import Animator, Avatar
+from flexavatar.avatar import Animator, AnyAvatar, Avatar
+from flexavatar.coded import CodedAvatar, CodedMorpher
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
 from flexavatar.interpolate import way_between
 from flexavatar.models.dynamic_between import ExpressorBetween
-from flexavatar.pairing import Pair, pair
+from flexavatar.pairing import Pair, check_one_rig, pair
 from flexavatar.render.blend import blend
 from flexavatar.types import FlameCodes, Gaussians, to_device
 
@@ -50,7 +51,15 @@ class Morpher:
         return a, b
 
 
-def morpher(a: Avatar, b: Avatar, device: torch.device | str = "cpu") -> Morpher:
+def morpher(
+    a: AnyAvatar, b: AnyAvatar, device: torch.device | str = "cpu"
+) -> Morpher | CodedMorpher:
     """Of two avatars, on a device. Raises InputError or AssetError if nothing is between them."""
     way_between(a, b)
-    return Morpher(to_device(pair(a, b), device), to_device(load_open_head(), device))
+    head = to_device(load_open_head(), device)
+    if isinstance(a, CodedAvatar) and isinstance(b, CodedAvatar):
+        check_one_rig(a, b)
+        return CodedMorpher(to_device(a, device), to_device(b, device), head)
+    assert isinstance(a, Avatar)
+    assert isinstance(b, Avatar)
+    return Morpher(to_device(pair(a, b), device), head)

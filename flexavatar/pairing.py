@@ -15,11 +15,12 @@ from torch import Tensor
 
 from flexavatar.appearance.regions import read
 from flexavatar.appearance.sway import heard
-from flexavatar.avatar import Avatar, check_rig
+from flexavatar.avatar import AnyAvatar, Avatar
 from flexavatar.errors import InputError
 from flexavatar.head.binding import Binding, LocalSplats, deform, surface_motion
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.uv import texel_binding
+from flexavatar.poser import check_rig
 
 CHART = 256
 """Side of the chart that avatars are made on. Splats of another belong to nobody else's."""
@@ -58,11 +59,16 @@ def pair(a: Avatar, b: Avatar) -> Pair:
     )
 
 
-def _check(a: Avatar, b: Avatar) -> None:
+def check_one_rig(a: AnyAvatar, b: AnyAvatar) -> None:
+    """Raise InputError unless both are of one rig, AssetError unless that is the open head."""
     sizes = [f"{len(x.neutral)} vertices and {len(x.codes.correctives)} shapes" for x in (a, b)]
     if sizes[0] != sizes[1]:
         raise InputError(f"avatars: expected two of one rig, got {' against '.join(sizes)}")
-    check_rig(a, load_open_head())
+    check_rig(a.neutral, load_open_head())
+
+
+def _check(a: Avatar, b: Avatar) -> None:
+    check_one_rig(a, b)
     weights = {f"{x.preset} {x.weights[:12]}" for x in (a.dynamic, b.dynamic) if x}
     if len(weights) > 1:
         raise InputError(

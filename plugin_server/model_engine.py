@@ -10,8 +10,9 @@ from typing import cast
 import numpy as np
 import torch
 
-from flexavatar.avatar import Animator, Avatar, load_avatar, save_avatar
+from flexavatar.avatar import AnyAvatar, animator_of, load_avatar, save_avatar
 from flexavatar.capture.sources import read_portraits
+from flexavatar.coded import CodedMorpher
 from flexavatar.create import MODELS, READING_SHARE, CreateConfig, Model, avatar_of
 from flexavatar.errors import InputError
 from flexavatar.evaluation.metrics import input_psnr_db
@@ -28,12 +29,12 @@ from plugin_server.engine import Progress, Recipe
 class ModelPuppet:
     """An avatar on the open head, or two, driven on one device."""
 
-    def __init__(self, avatar: Avatar, other: Avatar | None, device: str) -> None:
+    def __init__(self, avatar: AnyAvatar, other: AnyAvatar | None, device: str) -> None:
         head = load_open_head()
         self._basis = load_arkit_basis(head)  # stays on the CPU: 52 numbers are quicker there
         self._device = device
         if other is None:
-            self._head = Animator(to_device(avatar, device), to_device(head, device))
+            self._head = animator_of(to_device(avatar, device), to_device(head, device))
             self.count = len(avatar)
         else:
             self._head = morpher(avatar, other, device)
@@ -50,7 +51,7 @@ class ModelPuppet:
     def animate(self, codes: FlameCodes, share: float = 0.0) -> Gaussians:
         """One instant; valid until the next call."""
         codes = to_device(codes, self._device)
-        if isinstance(self._head, Morpher):
+        if isinstance(self._head, Morpher | CodedMorpher):
             return self._head.animate(codes, share)
         return self._head.animate(codes)
 
@@ -68,7 +69,7 @@ class ModelEngine:
 
     def create(
         self, photos: Sequence[bytes], recipe: Recipe, progress: Progress
-    ) -> tuple[Avatar, Mapping[str, float]]:
+    ) -> tuple[AnyAvatar, Mapping[str, float]]:
         """Files -> avatar, and how close it comes to its best picture, of how many.
 
         Raises ImageError, FaceError, InputError.
@@ -81,27 +82,27 @@ class ModelEngine:
         likeness = input_psnr_db(avatar, portraits[0])
         return avatar, {"input_psnr_db": likeness, "pictures": len(portraits)}
 
-    def interpolate(self, a: Avatar, b: Avatar, share: float) -> Avatar:
+    def interpolate(self, a: AnyAvatar, b: AnyAvatar, share: float) -> AnyAvatar:
         """Between the two. Raises InputError, AssetError."""
         return interpolate(a, b, share)
 
-    def model(self, avatar: Avatar) -> str:
+    def model(self, avatar: AnyAvatar) -> str:
         """Which it comes from."""
         return avatar.model
 
-    def count(self, avatar: Avatar) -> int:
+    def count(self, avatar: AnyAvatar) -> int:
         """Its number of Gaussians."""
         return len(avatar)
 
-    def save(self, avatar: Avatar, folder: Path) -> None:
+    def save(self, avatar: AnyAvatar, folder: Path) -> None:
         """Write it into an empty folder."""
         save_avatar(avatar, folder)
 
-    def load(self, folder: Path) -> Avatar:
+    def load(self, folder: Path) -> AnyAvatar:
         """Read it back. Raises AssetError."""
         return load_avatar(folder)
 
-    def puppet(self, avatar: Avatar, other: Avatar | None = None) -> ModelPuppet:
+    def puppet(self, avatar: AnyAvatar, other: AnyAvatar | None = None) -> ModelPuppet:
         """Make it ready to be driven. Raises InputError, AssetError."""
         return ModelPuppet(avatar, other, self.device)
 

@@ -12,13 +12,14 @@ import torch
 from hypothesis import settings
 
 from flexavatar.appearance.evidence import View
-from flexavatar.avatar import Avatar, head_of
+from flexavatar.avatar import Avatar
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
 from flexavatar.create import CreateConfig, create_avatar
 from flexavatar.head.binding import surface_motion
 from flexavatar.head.eyelids import lid_openings
 from flexavatar.head.open_head import load_open_head
+from flexavatar.poser import head_of
 from flexavatar.training.pool import HELD_OUT, fill_pool
 from plugin_server.client import ClientSession, FlexAvatarClient
 from plugin_server.config import ServerConfig

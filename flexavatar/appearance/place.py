@@ -10,13 +10,13 @@ from torch import Tensor
 
 from flexavatar.appearance.evidence import View
 from flexavatar.appearance.hair import hair_volume
-from flexavatar.avatar import head_of
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.rig import photo_codes
 from flexavatar.capture.track import Track
 from flexavatar.head.binding import surface_motion
 from flexavatar.head.eyelids import lid_openings
 from flexavatar.head.flame import FlameHead
+from flexavatar.poser import head_of
 from flexavatar.types import FlameCodes
 
 

@@ -34,7 +34,9 @@ STEPS = 60
 @lru_cache(maxsize=1)
 def portrait_avatar() -> Avatar:
     """Quickly made: its number of Gaussians is that of a full one."""
-    return create_avatar([SHIPPED_PORTRAIT.read_bytes()], CreateConfig(quick=True))
+    avatar = create_avatar([SHIPPED_PORTRAIT.read_bytes()], CreateConfig(quick=True))
+    assert isinstance(avatar, Avatar)
+    return avatar
 
 
 def frame_stages() -> list[Row]:

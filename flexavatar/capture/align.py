@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flexavatar.avatar import Animator
+from flexavatar.avatar import AnyAnimator
 from flexavatar.capture import topology
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.rig import photo_codes
@@ -77,7 +77,7 @@ def align(
     return search.descend(near, EVERYTHING, config.steps)
 
 
-def drawn_by(animator: Animator) -> Draw:
+def drawn_by(animator: AnyAnimator) -> Draw:
     """The avatar as it looks in a tracked pose."""
 
     def draw(pose: PhotoPose, side: int) -> Shown:

@@ -41,8 +41,8 @@ class Made(Written):
 
     quick: bool = False
     """Fewer fitting steps, as in `create --quick`: for a look, not for a record."""
-    model: Literal["query_lrm", "fit"] = "query_lrm"
-    """What completes the unseen: the learned model, or nothing that was learned."""
+    model: Literal["query_lrm", "bias_sink", "fit"] = "query_lrm"
+    """P, K, or nothing that was learned: as in `create`."""
     steps: int = 260
     """Of fitting, unless quick; 0 takes what the model says of one photo as it is."""
 

@@ -22,13 +22,13 @@ from flexavatar.errors import (
 )
 
 if TYPE_CHECKING:
-    from flexavatar.avatar import Avatar
+    from flexavatar.avatar import AnyAvatar
 
 REPLACED_TIMES = 8
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
-def load(store: Path, name: str) -> Avatar:
+def load(store: Path, name: str) -> AnyAvatar:
     """Read an avatar for drawing, beside any server: again if it is replaced in the middle.
 
     Raises AvatarNotFoundError, AssetError, ConflictError, InputError.

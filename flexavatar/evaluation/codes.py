@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from flexavatar.avatar import Animator
+from flexavatar.avatar import AnyAnimator, animator_of
 from flexavatar.capture.align import align, drawn_by
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.portrait import Portrait
@@ -24,7 +24,7 @@ from flexavatar.types import Camera, FlameCodes
 class Actor:
     """An avatar that can be made to look like a picture of its person."""
 
-    animator: Animator
+    animator: AnyAnimator
     betas: NDArray[np.float64]  # [B] the identity that the tracker holds
 
 
@@ -50,7 +50,7 @@ def actor_of(
     """An avatar from portraits, with the identity that creation found in them too."""
     best_first = sorted(portraits, key=lambda portrait: portrait.awkwardness)
     avatar = avatar_of(best_first, config, progress)
-    return Actor(Animator(avatar), track(best_first, load_track_rig()).betas)
+    return Actor(animator_of(avatar), track(best_first, load_track_rig()).betas)
 
 
 def follow(portrait: Portrait, actor: Actor) -> Drive:

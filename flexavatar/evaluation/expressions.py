@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from flexavatar.avatar import Avatar
+from flexavatar.avatar import AnyAvatar
 from flexavatar.evaluation.apertures import aperture_figures
 from flexavatar.evaluation.combinations import COMBINATIONS, combinations
 from flexavatar.evaluation.report import Item, Picture
@@ -60,7 +60,7 @@ class ShapeResponse:
 
 
 def evaluate_expressions(
-    avatar: Avatar, name: str, progress: Progress = lambda what, share: None
+    avatar: AnyAvatar, name: str, progress: Progress = lambda what, share: None
 ) -> Item:
     """Ask for every shape and some pairs. Raises FaceError if no face is found at rest."""
     watch = Watch(avatar)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from flexavatar.avatar import Avatar
+from flexavatar.avatar import AnyAvatar
 from flexavatar.drive.performance import PerformanceFrame, at_rate
 from flexavatar.evaluation.sheet import Stage
 from flexavatar.formats.video import VideoWriter
@@ -19,7 +19,7 @@ from flexavatar.render.rasterize import rasterize_rgba8
 
 @torch.no_grad()
 def film(
-    avatar: Avatar,
+    avatar: AnyAvatar,
     performance: Sequence[PerformanceFrame],
     path: Path,
     size: tuple[int, int],

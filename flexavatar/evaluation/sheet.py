@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from flexavatar.avatar import Animator, Avatar
+from flexavatar.avatar import AnyAnimator, AnyAvatar, animator_of
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import make_portrait
 from flexavatar.errors import InputError
@@ -95,14 +95,14 @@ MOUTH_ROW: Mapping[str, Mapping[str, float]] = {
 class Stage:
     """An avatar that can be photographed."""
 
-    avatar: Avatar
-    animator: Animator
+    avatar: AnyAvatar
+    animator: AnyAnimator
     basis: ArkitBasis
 
     @staticmethod
-    def of(avatar: Avatar) -> Stage:
+    def of(avatar: AnyAvatar) -> Stage:
         """Set up the animator and the ARKit basis of the avatar's rig."""
-        animator = Animator(avatar)
+        animator = animator_of(avatar)
         return Stage(avatar, animator, load_arkit_basis(load_open_head()))
 
     def codes(self, weights: Mapping[str, float]) -> FlameCodes:
@@ -169,7 +169,7 @@ def landmarks_of(stage: Stage) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def contact_sheet(avatar: Avatar, photo: np.ndarray | None = None) -> np.ndarray:
+def contact_sheet(avatar: AnyAvatar, photo: np.ndarray | None = None) -> np.ndarray:
     """Views and expressions of an avatar beside its photo, labelled.
 
     Args:
@@ -201,7 +201,7 @@ TALKING = SMILE | pair("eyeBlink", 0.6) | {"jawOpen": 0.4}
 
 
 @torch.no_grad()
-def morph_sheet(a: Avatar, b: Avatar, steps: int = 9) -> np.ndarray:
+def morph_sheet(a: AnyAvatar, b: AnyAvatar, steps: int = 9) -> np.ndarray:
     """The avatars between two, labelled with the share of `b`: RGB uint8 [H, W, 3].
 
     A row of each one's own view, one from the side, one that talks. Raises InputError for two that

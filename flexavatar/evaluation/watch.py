@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flexavatar.avatar import Avatar
+from flexavatar.avatar import AnyAvatar
 from flexavatar.capture.landmarks import FaceLandmarks, detect_faces, refine_face
 from flexavatar.errors import FaceError
 from flexavatar.evaluation.sheet import Stage
@@ -38,7 +38,7 @@ class Reading:
 class Watch:
     """Draws an avatar and reads its face."""
 
-    def __init__(self, avatar: Avatar) -> None:
+    def __init__(self, avatar: AnyAvatar) -> None:
         """Raises FaceError if no face is found in the avatar at rest."""
         self._stage = Stage.of(avatar)
         self.rest = self.read({})

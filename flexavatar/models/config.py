@@ -127,8 +127,9 @@ class BiasSinkConfig:
     """Channels of its convolutions, one for each doubling of the side."""
     fine: int
     """The chart has this many texels a side for each of those maps; they are sampled between."""
-    base: Literal["template", "neutral"]
-    """What positions start from: the rig's mean head, or the person's own as it was tracked."""
+    base: Literal["template", "neutral", "driven"]
+    """What positions start from: the rig's mean head, the person's own as it was tracked, or that
+    head as the rig moves it with the expression, for signals that say how."""
     evidence: bool
     """Whether queries are told what photos say of each texel, and colours are read out of A."""
     signal: Signal = "flame"
@@ -161,10 +162,10 @@ BIAS_SINK_TINY = BiasSinkConfig(
     image_side=256, dino=False, image_width=96, image_blocks=2, width=256, query_side=32, blocks=2,
     growth=2, inner=64, heads=4, expression_width=64, expression_hidden=128, decoder_width=128,
     decoder_blocks=2, decoder_growth=2, decoder_joint=False, map_channels=16, upsampler=(32, 16),
-    fine=2, base="neutral", evidence=True,
+    fine=2, base="driven", evidence=True,
 )  # fmt: skip
 """Trained and driven on two CPU cores. A is wide enough to hold every texel's colour, and what is
-driven is narrow."""
+driven is narrow. Big data teach the paper's network how faces move; this one is told by the rig."""
 
 BIAS_SINK_PRESETS: Mapping[str, BiasSinkConfig] = {
     "paper": BIAS_SINK_PAPER,

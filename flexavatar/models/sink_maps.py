@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -38,7 +38,7 @@ class Start:
 
 def based_on(config: BiasSinkConfig, head: FlameHead, neutral: Tensor) -> Tensor:
     """The head that positions start from: the person's own [V, 3] or the rig's, metres."""
-    return neutral if config.base == "neutral" else head.template
+    return head.template if config.base == "template" else neutral
 
 
 def query_places(config: BiasSinkConfig, head: FlameHead, neutral: Tensor) -> Tensor:
@@ -52,8 +52,13 @@ def start_of(config: BiasSinkConfig, head: FlameHead, neutral: Tensor, texels: T
     In the small preset they lie in the skin, as wide as their texels (ours).
     """
     places = read(based_on(config, head, neutral), texels.binding)
-    own = discs(texels, head, neutral) if config.base == "neutral" else None
+    own = None if config.base == "template" else discs(texels, head, neutral)
     return Start(places, own)
+
+
+def driven(config: BiasSinkConfig, start: Start, posed: Tensor, texels: Texels) -> Start:
+    """The same with an expression: `posed` [V, 3] is the person's mesh on a head held still."""
+    return replace(start, places=read(posed, texels.binding)) if config.base == "driven" else start
 
 
 def activate(raw: Tensor, start: Start) -> Gaussians:

@@ -58,10 +58,10 @@ class BiasSinkLosses(LossConfig):
 
     l1: float = 1.0
     ssim: float = 1.0
-    motion: float = 1.0
+    motion: float = 10.0
     """How the true head moves from one expression to another. Without it, and the next, what is
     wrong with a face at rest hides what its expressions do (measured: none is learned)."""
-    change: float = 2.0
+    change: float = 10.0
     """How colours change from one expression to another."""
 
 

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from flexavatar.appearance.evidence import gather
 from flexavatar.appearance.place import Placed, place
-from flexavatar.avatar import head_of
 from flexavatar.capture.landmarks import detect_face
 from flexavatar.capture.photo import photo_from_array
 from flexavatar.capture.portrait import Portrait, crop_portrait
@@ -31,6 +30,7 @@ from flexavatar.head.surface import Similarity, fit_similarity, seen_from
 from flexavatar.models.config import TINY, Charted
 from flexavatar.models.inputs import network_images
 from flexavatar.models.maps import Canvas, canvas_of, chart_evidence
+from flexavatar.poser import head_of
 from flexavatar.render.camera import scaled
 from flexavatar.training.losses import coarsened
 from flexavatar.training.people.cameras import around_camera, photo_camera

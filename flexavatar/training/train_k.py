@@ -19,7 +19,7 @@ from flexavatar.models.bias_sink import BiasSink, Sink, rays
 from flexavatar.models.charts import COLOR, SCALE
 from flexavatar.models.maps import at_texels
 from flexavatar.models.signals import CORRECTIVES, SIZES, signal_of
-from flexavatar.models.sink_maps import Start, activate, based_on, query_places
+from flexavatar.models.sink_maps import Start, activate, based_on, driven, query_places
 from flexavatar.models.weights import BIAS_SINK
 from flexavatar.training.config import TrainBiasSink
 from flexavatar.training.loader import Order, Ready
@@ -73,7 +73,13 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
         """Where a person's Gaussians start from."""
         config, texels = self.config.model, self.canvas.texels
         places = read(based_on(config, self.head, ready.sample.neutral), texels.binding)
-        return Start(places, ready.discs if config.base == "neutral" else None)
+        return Start(places, None if config.base == "template" else ready.discs)
+
+    def gaussians(self, raw: Tensor, ready: Ready, frame: int, start: Start) -> Gaussians:
+        """Of one frame: maps before activation [14, U, U]."""
+        posed = ready.sample.neutral + ready.sample.moves[frame].float()
+        own = driven(self.config.model, start, posed, self.canvas.texels)
+        return activate(at_texels(raw, self.canvas.texels.chart), own)
 
     def losses(self, ready: Ready, order: Order, generator: torch.Generator) -> dict[str, Tensor]:
         """Every term of one step."""
@@ -81,9 +87,8 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
         frames = order.frames if around else order.frames[: config.pictures]
         sink = "3d" if around else "2d"
         maps = self.model.decode(self.encode(ready), ready.drive[list(frames)], sink)
-        raw = [at_texels(x, self.canvas.texels.chart) for x in maps]
         start = self.start(ready)
-        drawn = {f: activate(x, start) for f, x in zip(frames, raw, strict=True)}
+        drawn = {f: self.gaussians(x, ready, f, start) for f, x in zip(frames, maps, strict=True)}
         pictured = {f: drawn[f] for f in frames[: config.pictures]}
         sizes = maps[:, SCALE] * self.valid
         losses = self.pictured(pictured, ready.sample, generator)
@@ -124,7 +129,7 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
             sinks["2d"] = "2d"
         maps = {name: self.model.drive(person, ready.drive, sink) for name, sink in sinks.items()}
         shown = {
-            name: [activate(at_texels(x, self.canvas.texels.chart), start) for x in own]
+            name: [self.gaussians(x, ready, f, start) for f, x in enumerate(own)]
             for name, own in maps.items()
         }
         colors = self.coarse(colors_of(maps["shown"]))

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flexavatar.avatar import Avatar
+from flexavatar.avatar import AnyAvatar
 from flexavatar.capture.identity import describe
 from flexavatar.evaluation.compare import landmark_distance_px, strip
 from flexavatar.evaluation.figures import mean_figures
@@ -51,7 +51,7 @@ class Fit:
 class Contest:
     """One avatar on the truth's stage."""
 
-    def __init__(self, avatar: Avatar, truth: Truth, found: Correspondence) -> None:
+    def __init__(self, avatar: AnyAvatar, truth: Truth, found: Correspondence) -> None:
         self.stage, self.truth, self.found = Stage.of(avatar), truth, found
 
     @cached_property

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flexavatar.avatar import head_of
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
+from flexavatar.poser import head_of
 from flexavatar.training.people.canvas import Array, Canvas, load_canvas, smooth
 from flexavatar.training.people.develop import GREY
 from flexavatar.training.people.face import Face

@@ -1,0 +1,75 @@
+"""K applied to tracked photos: a code for the person, then that code fitted to them.
+
+Kirschstein et al.: the decoder is frozen and A alone is optimised over all observations, each with
+its own expression and camera.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from flexavatar.appearance.evidence import gather
+from flexavatar.appearance.place import Placed
+from flexavatar.appearance.refine import target_of
+from flexavatar.capture.portrait import Portrait
+from flexavatar.coded import CodedAvatar
+from flexavatar.fit import FitConfig, Parameter, fit
+from flexavatar.head.open_head import load_open_head
+from flexavatar.models.bias_sink import rays
+from flexavatar.models.config import BIAS_SINK_PRESETS
+from flexavatar.models.inputs import network_images
+from flexavatar.models.maps import at_texels, canvas_of, chart_evidence
+from flexavatar.models.signals import flame_signal
+from flexavatar.models.sink_maps import activate, driven, query_places, start_of
+from flexavatar.models.weights import bias_sink_with, load_bias_sink
+from flexavatar.render.camera import scaled
+from flexavatar.types import Gaussians
+
+RATE = 1e-2
+"""Adam's, as the released model has it."""
+
+
+@torch.no_grad()
+def encoded(portraits: Sequence[Portrait], placed: Placed, preset: str) -> CodedAvatar:
+    """The network's own idea of a person. Raises AssetError without its weights."""
+    model, weights = load_bias_sink(preset)
+    config, head = BIAS_SINK_PRESETS[preset], load_open_head()
+    canvas, side = canvas_of(head, config), config.image_side
+    cameras = [scaled(view.camera, side, side) for view in placed.views]
+    viewmats, intrinsics = (torch.stack([getattr(c, n) for c in cameras]) for n in ("viewmat", "K"))
+    seen = gather(placed.views, canvas.texels, head.faces) if config.evidence else None
+    code = model.encode(
+        network_images(portraits, side),
+        rays(viewmats, intrinsics, side),
+        query_places(config, head, placed.neutral),
+        chart_evidence(seen, placed.neutral, canvas) if seen else None,
+    )
+    first = (placed.views[0].camera, placed.codes[0])
+    return CodedAvatar(placed.neutral, code, *first, preset, weights)
+
+
+def fit_code(
+    avatar: CodedAvatar,
+    placed: Placed,
+    config: FitConfig,
+    progress: Callable[[float], None] = lambda share: None,
+) -> CodedAvatar:
+    """The same person with a code that makes the photos: 200 steps suit one of them."""
+    model, head = bias_sink_with(avatar.preset, avatar.weights), load_open_head()
+    texels = avatar.canvas.texels
+    still = start_of(avatar.config, head, avatar.neutral, texels)
+    starts = [driven(avatar.config, still, v.motion.vertices, texels) for v in placed.views]
+    signals = [flame_signal(codes)[None] for codes in placed.codes]
+
+    def decode(values: Mapping[str, Tensor], view: int) -> Gaussians:
+        maps = model.decode(values["code"], signals[view])
+        return activate(at_texels(maps[0], texels.chart), starts[view])
+
+    views = placed.views
+    targets = [target_of(view, view.sits_with(views[0])) for view in views]
+    parameters = {"code": Parameter(avatar.code, RATE)}
+    return replace(avatar, code=fit(decode, parameters, targets, config, None, progress)["code"])
