@@ -12,9 +12,12 @@ import torch
 from hypothesis import settings
 
 from flexavatar.appearance.evidence import View
+from flexavatar.appearance.place import Placed, place
 from flexavatar.avatar import Avatar
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
+from flexavatar.capture.rig import load_track_rig
+from flexavatar.capture.track import track
 from flexavatar.create import CreateConfig, create_avatar
 from flexavatar.head.binding import surface_motion
 from flexavatar.head.eyelids import lid_openings
@@ -94,6 +97,12 @@ def avatar(astronaut: bytes, stages: list[tuple[str, float]]) -> Avatar:
     return create_avatar(
         [astronaut], CreateConfig(quick=True), lambda what, share: stages.append((what, share))
     )
+
+
+@pytest.fixture(scope="session")
+def placed(portrait: Portrait) -> Placed:
+    """The sample's head, in front of its camera."""
+    return place([portrait], track([portrait], load_track_rig()), load_open_head())
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,10 @@ import pytest
 import torch
 
 from flexavatar.appearance.evidence import gather
-from flexavatar.appearance.place import Placed, place
+from flexavatar.appearance.place import Placed
 from flexavatar.appearance.refine import carry, posed, values_of
 from flexavatar.avatar import Animator
 from flexavatar.capture.portrait import Portrait
-from flexavatar.capture.rig import load_track_rig
-from flexavatar.capture.track import track
 from flexavatar.create import CreateConfig, Learned, Start, avatar_of, begin
 from flexavatar.errors import InputError
 from flexavatar.fit import FitConfig
@@ -29,11 +27,6 @@ from flexavatar.render.rasterize import rasterize
 from tests.dynamic import install_network
 
 HEAD = load_open_head()
-
-
-@pytest.fixture(scope="module")
-def placed(portrait: Portrait) -> Placed:
-    return place([portrait], track([portrait], load_track_rig()), HEAD)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,150 @@
+"""Avatars of K: made of a real photo, stored, driven, fitted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from flexavatar.appearance.place import Placed
+from flexavatar.avatar import MANIFEST, WEIGHTS, animator_of, load_avatar, save_avatar
+from flexavatar.capture.portrait import Portrait
+from flexavatar.coded import CodedAnimator, CodedAvatar
+from flexavatar.errors import AssetError, InputError, ShapeError
+from flexavatar.evaluation.metrics import input_psnr_db
+from flexavatar.fit import FitConfig
+from flexavatar.fit_code import encoded, fit_code
+from flexavatar.head.arkit import arkit_to_flame
+from flexavatar.head.arkit_fit import load_arkit_basis
+from flexavatar.head.open_head import load_open_head
+from flexavatar.models.weights import FOLDER, bias_sink_path
+from flexavatar.types import FlameCodes
+
+HEAD = load_open_head()
+
+
+@pytest.fixture(scope="module")
+def coded(portrait: Portrait, placed: Placed) -> CodedAvatar:
+    return encoded([portrait], placed, "tiny")
+
+
+@pytest.fixture(scope="module")
+def animator(coded: CodedAvatar) -> CodedAnimator:
+    return CodedAnimator(coded)
+
+
+def codes(**weights: float) -> FlameCodes:
+    return arkit_to_flame(weights, load_arkit_basis(HEAD))
+
+
+def test_the_weights_that_ship_are_small() -> None:
+    assert bias_sink_path("tiny").parent == FOLDER
+    assert bias_sink_path("tiny").stat().st_size < 16e6
+
+
+def test_the_network_knows_the_person_before_any_fitting(
+    coded: CodedAvatar, portrait: Portrait
+) -> None:
+    everybody = replace(coded, code=torch.zeros_like(coded.code))
+    assert input_psnr_db(coded, portrait) > input_psnr_db(everybody, portrait) + 3
+    assert len(coded) > 40_000
+    assert coded.model == "bias_sink"
+
+
+def test_fitting_the_code_comes_closer(
+    coded: CodedAvatar, placed: Placed, portrait: Portrait
+) -> None:
+    before = coded.code.clone()
+    fitted = fit_code(coded, placed, FitConfig(steps=12))
+    assert input_psnr_db(fitted, portrait) > input_psnr_db(coded, portrait) + 0.4
+    torch.testing.assert_close(coded.code, before, rtol=0, atol=0)
+
+
+def test_what_is_saved_is_what_is_loaded(coded: CodedAvatar, tmp_path: Path) -> None:
+    save_avatar(coded, tmp_path)
+    loaded = load_avatar(tmp_path)
+    assert isinstance(loaded, CodedAvatar)
+    torch.testing.assert_close(loaded.code, coded.code, rtol=0, atol=0)
+    assert json.loads((tmp_path / MANIFEST).read_text())["gaussians"] == len(coded)
+    one, other = (animator_of(x).animate(codes(jawOpen=0.5)) for x in (coded, loaded))
+    torch.testing.assert_close(one.means, other.means, rtol=0, atol=1e-6)  # float32
+
+
+def _other_weights(manifest: dict[str, dict[str, str]], tensors: dict[str, Tensor]) -> None:
+    manifest["code"]["weights"] = "0" * 64
+
+
+def _other_preset(manifest: dict[str, dict[str, str]], tensors: dict[str, Tensor]) -> None:
+    manifest["code"]["preset"] = "huge"
+
+
+def _short_code(manifest: dict[str, dict[str, str]], tensors: dict[str, Tensor]) -> None:
+    tensors["code"] = tensors["code"][1:].clone()
+
+
+def _no_number(manifest: dict[str, dict[str, str]], tensors: dict[str, Tensor]) -> None:
+    tensors["code"][0, 0] = float("nan")
+
+
+@pytest.mark.parametrize("damage", [_other_weights, _other_preset, _short_code, _no_number])
+def test_damage_is_told(
+    coded: CodedAvatar, tmp_path: Path, damage: Callable[[dict, dict], None]
+) -> None:
+    save_avatar(coded, tmp_path)
+    manifest = json.loads((tmp_path / MANIFEST).read_text())
+    tensors = load_file(tmp_path / WEIGHTS)
+    damage(manifest, tensors)
+    (tmp_path / MANIFEST).write_text(json.dumps(manifest))
+    save_file(tensors, tmp_path / WEIGHTS)
+    with pytest.raises(AssetError):
+        load_avatar(tmp_path)
+
+
+def test_sizes_and_names_are_checked(coded: CodedAvatar) -> None:
+    with pytest.raises(ShapeError):
+        replace(coded, code=coded.code[:, 1:])
+    with pytest.raises(InputError, match="preset"):
+        replace(coded, preset="huge")
+    with pytest.raises(InputError, match="SHA-256"):
+        replace(coded, weights="abc")
+    with pytest.raises(AssetError, match="another rig"):
+        CodedAnimator(replace(coded, neutral=coded.neutral[1:]))
+
+
+def test_the_head_turns_as_one_piece(animator: CodedAnimator) -> None:
+    """Distances between Gaussians stay, and the expression does not change with the pose."""
+    still = animator.animate(codes(mouthSmileLeft=0.7))
+    turned_codes = replace(
+        codes(mouthSmileLeft=0.7),
+        neck_pose=torch.tensor([0.1, 0.4, 0.0]),
+        transl=torch.tensor([0.0, 0.02, 0.1]),
+    )
+    turned = animator.animate(turned_codes)
+    move = animator.transforms(turned_codes)[1]
+    wanted = still.means @ move[:3, :3].T + move[:3, 3]
+    torch.testing.assert_close(turned.means, wanted, rtol=0, atol=1e-5)  # float32, metres
+    assert (turned.means - still.means).norm(dim=-1).min() > 0.01
+    torch.testing.assert_close(turned.sh, still.sh, rtol=0, atol=0)
+
+
+def test_the_jaw_opens(animator: CodedAnimator, coded: CodedAvatar) -> None:
+    lips = coded.canvas.texels.masks["lips"] > 0.5
+    closed, opened = (animator.animate(codes(jawOpen=x)).means[lips, 1] for x in (0.0, 1.0))
+    assert float((closed - opened).max()) > 0.01, "metres by which the lower lip falls"
+
+
+def test_everything_is_finite(animator: CodedAnimator) -> None:
+    for name in ("jawOpen", "eyeBlinkLeft", "tongueOut", "cheekPuff"):
+        drawn = animator.animate(codes(**{name: 1.0}))
+        assert all(bool(torch.isfinite(x).all()) for x in vars(drawn).values())
+        assert float(drawn.opacities.min()) >= 0
+        assert float(drawn.opacities.max()) <= 1
+        torch.testing.assert_close(  # float32
+            drawn.quats.norm(dim=-1), torch.ones(len(drawn)), rtol=0, atol=1e-5
+        )
