@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from flexavatar.appearance.place import Placed
-from flexavatar.avatar import MANIFEST, WEIGHTS, animator_of, load_avatar, save_avatar
+from flexavatar.avatar import MANIFEST, WEIGHTS, Avatar, animator_of, load_avatar, save_avatar
 from flexavatar.capture.portrait import Portrait
 from flexavatar.coded import CodedAnimator, CodedAvatar
 from flexavatar.errors import AssetError, InputError, ShapeError
@@ -23,7 +23,9 @@ from flexavatar.fit_code import encoded, fit_code
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.open_head import load_open_head
+from flexavatar.interpolate import interpolate
 from flexavatar.models.weights import FOLDER, bias_sink_path
+from flexavatar.morph import morpher
 from flexavatar.types import FlameCodes
 
 HEAD = load_open_head()
@@ -148,3 +150,42 @@ def test_everything_is_finite(animator: CodedAnimator) -> None:
         torch.testing.assert_close(  # float32
             drawn.quats.norm(dim=-1), torch.ones(len(drawn)), rtol=0, atol=1e-5
         )
+
+
+@pytest.fixture(scope="module")
+def sibling(coded: CodedAvatar) -> CodedAvatar:
+    """Somebody else: another head, another code."""
+    noise = torch.randn(coded.code.shape, generator=torch.Generator().manual_seed(0))
+    return replace(coded, neutral=1.05 * coded.neutral, code=coded.code + 0.1 * noise)
+
+
+def test_between_two_codes(coded: CodedAvatar, sibling: CodedAvatar) -> None:
+    for share, wanted in ((0.0, coded), (1.0, sibling)):
+        end = interpolate(coded, sibling, share)
+        assert isinstance(end, CodedAvatar)
+        torch.testing.assert_close(end.code, wanted.code, rtol=0, atol=1e-6)  # float32
+    one, other = interpolate(coded, sibling, 0.25), interpolate(sibling, coded, 0.75)
+    assert isinstance(one, CodedAvatar)
+    assert isinstance(other, CodedAvatar)
+    torch.testing.assert_close(one.code, other.code, rtol=0, atol=1e-6)  # float32
+
+
+def test_a_morph_driven_is_the_avatar_between(coded: CodedAvatar, sibling: CodedAvatar) -> None:
+    morph, smile = morpher(coded, sibling), codes(mouthSmileLeft=0.8)
+    assert len(morph) == len(coded)
+    live = morph.animate(smile, 0.3)
+    still = animator_of(interpolate(coded, sibling, 0.3)).animate(smile)
+    # discs and lids of a blended head are not quite the blended discs and lids
+    torch.testing.assert_close(live.means, still.means, rtol=0, atol=2e-4)  # metres
+    torch.testing.assert_close(live.sh, still.sh, rtol=0, atol=1e-4)
+
+
+def test_codes_of_different_networks_have_nothing_between(
+    coded: CodedAvatar, sibling: CodedAvatar, avatar: Avatar
+) -> None:
+    stranger = replace(sibling, weights="0" * 64)
+    for between in (lambda: interpolate(coded, stranger, 0.5), lambda: morpher(coded, stranger)):
+        with pytest.raises(InputError, match="expected two of one network"):
+            between()
+    with pytest.raises(InputError, match="expected two avatars of"):
+        interpolate(coded, avatar, 0.5)
