@@ -31,6 +31,9 @@ from flexavatar.types import Gaussians
 
 RATE = 1e-2
 """Adam's, as the released model has it."""
+HOLD = 0.05
+"""Weight of staying near the network's own code: what no photo shows has gradients near zero, and
+Adam would turn their noise into rainbows."""
 
 
 @torch.no_grad()
@@ -72,4 +75,9 @@ def fit_code(
     views = placed.views
     targets = [target_of(view, view.sits_with(views[0])) for view in views]
     parameters = {"code": Parameter(avatar.code, RATE)}
-    return replace(avatar, code=fit(decode, parameters, targets, config, None, progress)["code"])
+
+    def regularise(now: Mapping[str, Tensor]) -> Tensor:
+        return HOLD * (now["code"] - avatar.code).square().mean()
+
+    fitted = fit(decode, parameters, targets, config, regularise, progress)
+    return replace(avatar, code=fitted["code"])
