@@ -66,6 +66,8 @@ def test_the_command_writes_every_stage(
         "frame_unet",
         "drive_to_gaussians_morph",
         "frame_morph",
+        "drive_to_gaussians_coded",
+        "frame_coded",
         "photo_to_portrait",
         "evidence_to_code",
         "pack16",

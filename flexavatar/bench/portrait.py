@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from flexavatar.avatar import Avatar
+from flexavatar.avatar import AnyAvatar, Avatar
 from flexavatar.bench.measure import Row, measure, percentiles
 from flexavatar.create import CreateConfig, create_avatar
 from flexavatar.demo import SHIPPED_PORTRAIT
@@ -44,7 +44,13 @@ def frame_stages() -> list[Row]:
     return driven_stages(replace(portrait_avatar(), dynamic=None))
 
 
-def driven_stages(avatar: Avatar, suffix: str = "", other: Avatar | None = None) -> list[Row]:
+def coded_stages() -> list[Row]:
+    """Whole frames of an avatar of K, whose network makes all of each."""
+    config = CreateConfig(model="bias_sink", quick=True, quick_steps=1)  # as quick to drive as any
+    return driven_stages(create_avatar([SHIPPED_PORTRAIT.read_bytes()], config), "_coded")
+
+
+def driven_stages(avatar: AnyAvatar, suffix: str = "", other: AnyAvatar | None = None) -> list[Row]:
     """What the server does for each frame of an avatar; the stages' names end in `suffix`.
 
     With another avatar each frame shows somebody else between the two.

@@ -10,7 +10,7 @@ from pathlib import Path
 from flexavatar.bench.encode import encode_stages
 from flexavatar.bench.expression import expression_stages
 from flexavatar.bench.measure import Row, Stage, table
-from flexavatar.bench.portrait import drive_to_client, frame_stages
+from flexavatar.bench.portrait import coded_stages, drive_to_client, frame_stages
 from flexavatar.bench.rasterize import mesh_view, rasterize_backward, rasterize_forward
 from flexavatar.bench.splats import packed16, splat_delta
 
@@ -20,6 +20,7 @@ STAGES: Sequence[Stage] = (
     mesh_view,
     frame_stages,
     expression_stages,
+    coded_stages,
     encode_stages,
     packed16,
     splat_delta,
