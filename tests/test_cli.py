@@ -200,7 +200,6 @@ def test_the_module_answers_as_the_command() -> None:
         (["render", "nobody", "--out", "a.gif"], "expected a name that ends in .png"),
         (["sheet", "nobody"], "no avatar 'nobody'"),
         (["morph-sheet", "nobody", "nobody"], "no avatar 'nobody'"),
-        (["create", str(SHIPPED_PORTRAIT), "--model", "bias_sink"], "got bias_sink"),
         (["drive", "nobody"], "no avatar 'nobody'"),
         (["drive", "nobody", "--from", "absent.csv"], "cannot read absent.csv"),
         (["drive", "nobody", "--from", str(SHIPPED_PORTRAIT)], "expected a Live Link Face CSV"),
