@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,16 @@ from flexavatar.errors import (
     AvatarNotFoundError,
     InputError,
 )
-from plugin_server.gateways.config import GatewayConfig, ProtocolName, check_gateways, guard_of
+from plugin_server.gateways.config import (
+    PORT_OPTIONS,
+    GatewayConfig,
+    ProtocolName,
+    check_gateways,
+    guard_of,
+)
 from plugin_server.gateways.hub import Hub, Voice
 from plugin_server.gateways.metahuman import is_open
-from plugin_server.gateways.sending import Network, Sent, repeated, send_performance
+from plugin_server.gateways.sending import Network, of_time, repeated, send_performance
 from plugin_server.gateways.udp import VmcGateway
 from plugin_server.live import HOLD_S, Slot
 from plugin_server.reader import FrameReader
@@ -40,8 +47,11 @@ from plugin_server.server import running_server
 from tests import packets
 from tests.live import TOLD, Seen, TellingEngine, clip, live_server, seen_of, watching
 from tests.service import PATIENCE_S, eventually, local_config, must_receive
+from tests.test_protocol_fuzz import READERS, mutated
 
 SECONDS = 4.0
+JOINED_NS = round(0.7 * NS)
+"""By then a source has been joined, and v3's schema acknowledged."""
 
 
 @pytest.fixture(scope="module")
@@ -74,34 +84,12 @@ def watch_while(reader: FrameReader, act: Callable[[], Any]) -> tuple[Any, list[
     return results[0], found
 
 
-def sent_for(seen: Seen, sent: Sequence[Sent], timed: bool) -> TrackedFace:
-    """What was sent at the time that a frame carries: the sender's, or when it came in."""
-    if timed:
-        times = [one.face.time_ns for one in sent]
-        return sent[int(np.argmin([abs((t or 0) - seen.pts_ns) for t in times]))].face
-    before = [one for one in sent if one.sent_ns <= seen.pts_ns]
-    return before[-1].face
-
-
-UDP: list[tuple[ProtocolName, str, bool]] = [
-    ("live-link-face", "live_link_face", True),
-    ("ifacialmocap", "ifacialmocap", False),
-    ("ifacialmocap-v3", "ifacialmocap", False),
-    ("ifacialmocap-tcp", "ifacialmocap_tcp", False),
-    ("vmc", "vmc", True),
-    ("vtube-studio", "vtube_studio", True),
-]
-
-
-@pytest.mark.parametrize(("protocol", "option", "timed"), UDP)
+@pytest.mark.parametrize("protocol", [name for name in PORT_OPTIONS if name != "ifacialmocap-v1"])
 def test_the_face_follows_the_phone(
-    tmp_path: Path,
-    performance: list[PerformanceFrame],
-    protocol: ProtocolName,
-    option: str,
-    timed: bool,
+    tmp_path: Path, performance: list[PerformanceFrame], protocol: ProtocolName
 ) -> None:
     """60 packets a second, 2% lost, some swapped: frames show what was sent at their time."""
+    option = PORT_OPTIONS[protocol].strip("-").replace("-", "_")
     network = Network(lose=0.02, reorder=True, seed=1)
     with live_server(tmp_path, **{option: 0}) as (client, addresses), watching(client) as reader:
         (address,) = addresses.values()
@@ -113,16 +101,14 @@ def test_the_face_follows_the_phone(
     assert gateway.frames > 0.85 * len(performance)  # VMC needs two datagrams a frame
     assert gateway.refused == 0
     assert gateway.subject == ("Ann" if protocol == "live-link-face" else "")
-    start, end = (0, performance[-1].pts_ns) if timed else (sent[0].sent_ns, sent[-1].sent_ns)
-    driven = [seen for seen in found if start + 0.7 * NS < seen.pts_ns <= end]  # joined by then
-    assert len(driven) > 100
-    faces = [sent_for(seen, sent, timed) for seen in driven]
+    pairs = [(seen, one.face) for seen in found if (one := of_time(sent, seen.pts_ns))]
+    pairs = [(seen, face) for seen, face in pairs if (face.time_ns or 0) > JOINED_NS]
+    assert len(pairs) > 100
     for i, name in enumerate(TOLD):
-        asked = [face.weights[name] for face in faces]
-        shown = [seen.told[i] for seen in driven]
+        asked, shown = zip(*((f.weights[name], seen.told[i]) for seen, f in pairs), strict=True)
         assert np.corrcoef(asked, shown)[0, 1] >= 0.95, name
-    yaws = [face.head[1] for face in faces if face.head is not None]
-    assert np.corrcoef(yaws, [seen.yaw for seen in driven])[0, 1] >= 0.95
+    yaws = [(face.head[1], seen.yaw) for seen, face in pairs if face.head is not None]
+    assert np.corrcoef(*zip(*yaws, strict=True))[0, 1] >= 0.95
 
 
 def test_a_phone_that_dies_leaves_a_living_face(
@@ -177,6 +163,25 @@ def test_garbage_is_counted_and_explained(tmp_path: Path, caplog: pytest.LogCapt
         assert (gateway.problem, gateway.subject) == ("", "Ann’s 12")
         assert gateway.sender == "127.0.0.1"
         assert "live-link-face: Ann’s 12 (127.0.0.1)" in caplog.text
+
+
+def test_damaged_packets_stop_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What no decoder has seen: thousands of broken datagrams, and the server goes on."""
+    ports = dict.fromkeys(("live_link_face", "ifacialmocap", "vmc", "vtube_studio"), 0)
+    chance = random.Random(0)
+    with live_server(tmp_path, **ports) as (client, addresses), watching(client) as reader:
+        for source, address in addresses.items():
+            _, seeds = READERS[source.replace("-", "_")]
+            with sending_udp(address) as send:
+                for _ in range(500):
+                    send(mutated(chance, seeds)[:1400])
+        with sending_udp(addresses["vmc"]) as send:
+            before = client.info().gateways[2].frames
+            send(packets.VMC)
+            eventually(lambda: client.info().gateways[2].frames > before)
+        assert sum(gateway.refused for gateway in client.info().gateways) > 500
+        must_receive(reader)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def voice(sender: str = "a", subject: str = "", source: str = "vmc") -> Voice:

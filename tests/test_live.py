@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flexavatar.cli import USER_ERROR, run
 from flexavatar.errors import ConflictError, DriveError, InputError, SessionNotFoundError
 from flexavatar.head.arkit import ARKIT_INDEX
 from plugin_server.client import ClientSession, FlexAvatarClient
@@ -176,3 +177,55 @@ def test_idling_differs_from_session_to_session(tmp_path: Path) -> None:
         first, second = looks(client, "a"), looks(client, "b")
     assert not np.array_equal(first, second)
     assert first[ARKIT_INDEX["jawOpen"]] == 0
+
+
+# ---- the window
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """What a window shows; it is closed after three pictures."""
+    shown: list[np.ndarray] = []
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr("cv2.namedWindow", lambda *_: None)
+    monkeypatch.setattr("cv2.imshow", lambda _, picture: shown.append(picture))
+    monkeypatch.setattr("cv2.waitKey", lambda _: -1)
+    monkeypatch.setattr("cv2.getWindowProperty", lambda *_: float(len(shown) < 3))
+    monkeypatch.setattr("cv2.destroyAllWindows", lambda: None)
+    return shown
+
+
+def test_view_shows_a_session_by_its_name(tmp_path: Path, screen: list[np.ndarray]) -> None:
+    with live_server(tmp_path, vmc=0):
+        assert run(["view", "ada", "--store", str(tmp_path / "avatars")]) == 0
+        assert [picture.shape for picture in screen] == [(32, 32, 3)] * 3
+        assert {picture.dtype for picture in screen} == {np.dtype(np.uint8)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nobody"], "no session is named 'nobody'"),
+        (["ada", "--background", "green"], "background: expected RRGGBB"),
+    ],
+)
+def test_view_refuses(
+    tmp_path: Path,
+    screen: list[np.ndarray],
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    with live_server(tmp_path, vmc=0):
+        assert run(["view", *arguments, "--store", str(tmp_path / "avatars")]) == USER_ERROR
+    assert message in capsys.readouterr().err
+    assert not screen
+
+
+def test_view_needs_a_screen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    assert run(["view", "ada"]) == USER_ERROR
+    assert "expected a screen" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from flexavatar.cli.pictures import Drive, MorphSheet, Render, Sheet
 from flexavatar.cli.send import Send
 from flexavatar.cli.tools import ArkitReport, Bench, Serve
 from flexavatar.cli.train import Train
+from flexavatar.cli.view import View
 from flexavatar.errors import FlexAvatarError
 
 USER_ERROR = 1
@@ -31,6 +32,7 @@ Command = (
     | Annotated[Show, tyro.conf.subcommand("show")]
     | Annotated[Delete, tyro.conf.subcommand("delete")]
     | Annotated[Serve, tyro.conf.subcommand("serve")]
+    | Annotated[View, tyro.conf.subcommand("view")]
     | Annotated[Send, tyro.conf.subcommand("send")]
     | Annotated[ArkitReport, tyro.conf.subcommand("arkit-report")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from flexavatar.cli.evaluate_dataset import EvaluateDataset
+from flexavatar.cli.evaluate_live import EvaluateLive
 from flexavatar.cli.evaluate_people import EvaluatePeople
 from flexavatar.cli.made import Made
 from flexavatar.cli.progress import progress_bar
@@ -116,6 +117,7 @@ class Evaluate:
         | Annotated[EvaluateViews, tyro.conf.subcommand("views", prefix_name=False)]
         | Annotated[EvaluateExpressions, tyro.conf.subcommand("expressions", prefix_name=False)]
         | Annotated[EvaluatePeople, tyro.conf.subcommand("people", prefix_name=False)]
+        | Annotated[EvaluateLive, tyro.conf.subcommand("live", prefix_name=False)]
         | Annotated[EvaluateDataset, tyro.conf.subcommand("dataset", prefix_name=False)]
     ]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,6 +62,19 @@ class Screen:
                 self.arrivals.append(Arrival(received.rgba, received.header.pts_ns, now))
 
 
+@contextmanager
+def watched(reader: FrameReader) -> Iterator[Screen]:
+    """A screen that is watched as long as the context lasts."""
+    screen = Screen(reader)
+    thread = threading.Thread(target=screen.watch, name="screen")
+    thread.start()
+    try:
+        yield screen
+    finally:
+        screen.stopping.set()
+        thread.join()
+
+
 def perform_live(
     session: ClientSession, performance: Sequence[PerformanceFrame]
 ) -> tuple[list[Arrival], int]:
@@ -70,17 +83,11 @@ def perform_live(
     The first seconds of a session, in which caches fill, are driven with the first frame and left
     out. Raises NoFramesError, and what the server says about the signal.
     """
-    screen = Screen(session.reader())
-    thread = threading.Thread(target=screen.watch, name="screen")
-    thread.start()
-    try:
+    with watched(session.reader()) as screen:
         _send(session, [performance[0]] * round(60 * WARM_UP_S), 1 / 60)
         start_ns = time.monotonic_ns()
         _send(session, performance)
         time.sleep(DRAIN_S)
-    finally:
-        screen.stopping.set()
-        thread.join()
     arrivals = [a for a in screen.arrivals if a.pts_ns >= start_ns]
     if not arrivals:
         raise NoFramesError("no frame came back: see the server's messages")

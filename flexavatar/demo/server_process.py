@@ -20,9 +20,9 @@ class ServerStartError(FlexAvatarError):
 
 
 @contextmanager
-def server_process(store: Path) -> Iterator[str]:
+def server_process(store: Path, *options: str) -> Iterator[str]:
     """Start `python -m plugin_server` on free ports; gives gRPC's host:port, then stops it."""
-    command = [sys.executable, "-m", "plugin_server", "--store", str(store)]
+    command = [sys.executable, "-m", "plugin_server", "--store", str(store), *options]
     command += ["--port", "0", "--frame-port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:

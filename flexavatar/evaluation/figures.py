@@ -75,6 +75,13 @@ FIGURES: Mapping[str, Figure] = {
     "tilt_psnr": Figure("dB", "higher", "head from 25 degrees above and below"),
     "expression_psnr": Figure("dB", "higher", "head from the front with expressions held out"),
     "refused": Figure("share", "lower", "inputs that no avatar could be made or held against"),
+    "jaw_correlation": Figure("−1..1", "higher", "jawOpen as sent and as seen"),
+    "blink_correlation": Figure("−1..1", "higher", "eyeBlink as sent and as seen"),
+    "smile_correlation": Figure("−1..1", "higher", "mouthSmile as sent and as seen"),
+    "latency_p50_ms": Figure("ms", "lower", "packet sent to frame decoded, median"),
+    "latency_p99_ms": Figure("ms", "lower", "the same, 99th percentile"),
+    "fps": Figure("1/s", "higher", "different packets that were shown"),
+    "packets_refused": Figure("", "lower", "packets that the gateway could not read"),
     "face_mm": Figure("mm", "lower", "distance of the faces' surfaces at rest, sizes aligned"),
 }
 """By name. What is not listed is shown without a unit."""

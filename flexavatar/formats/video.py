@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -22,8 +22,13 @@ BACKGROUND = (176, 178, 182)
 
 def over_grey(rgba: np.ndarray) -> np.ndarray:
     """Premultiplied uint8 [H, W, 4] over BACKGROUND -> [H, W, 3]."""
+    return over_color(rgba, BACKGROUND)
+
+
+def over_color(rgba: np.ndarray, color: Sequence[int]) -> np.ndarray:
+    """Premultiplied uint8 [H, W, 4] over a colour of 0..255 -> [H, W, 3]."""
     empty = 255 - rgba[..., 3:].astype(np.uint16)
-    behind = (empty * np.array(BACKGROUND, np.uint16) + 127) // 255
+    behind = (empty * np.array(color, np.uint16) + 127) // 255
     return np.minimum(rgba[..., :3] + behind, 255).astype(np.uint8)
 
 

@@ -13,6 +13,16 @@ ProtocolName = Literal[
     "vmc", "vtube-studio",
 ]  # fmt: skip
 """What `flexavatar send` can speak."""
+PORT_OPTIONS: dict[ProtocolName, str] = {
+    "live-link-face": "--live-link-face",
+    "ifacialmocap": "--ifacialmocap",
+    "ifacialmocap-v1": "--ifacialmocap",
+    "ifacialmocap-v3": "--ifacialmocap",
+    "ifacialmocap-tcp": "--ifacialmocap-tcp",
+    "vmc": "--vmc",
+    "vtube-studio": "--vtube-studio",
+}
+"""The server's option of the gateway that understands it."""
 
 ANY = "any"
 IPV4_LOOPBACK, IPV4_ALL, IPV6_ALL = "127.0.0.1", "0.0.0.0", "::"

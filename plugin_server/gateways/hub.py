@@ -78,8 +78,6 @@ class Hub:
         now_s, voice = self.clock(), Voice(status.source, sender, face.subject)
         if not self._order_of(voice).is_new(face.time_ns, now_s):
             return
-        if voice != status.voice:
-            logger.info("%s", voice)
         status.voice, status.heard_at_s, status.problem = voice, now_s, ""
         status.frames += 1
         for listener in [*self._listeners]:
@@ -94,7 +92,9 @@ class Hub:
             logger.warning("%s: a packet of %s was refused: %s", status.source, sender, reason)
 
     def _order_of(self, voice: Voice) -> Order:
-        order = self._orders.pop(voice, None) or Order()
+        if (order := self._orders.pop(voice, None)) is None:
+            order = Order()
+            logger.info("%s", voice)
         self._orders[voice] = order
         if len(self._orders) > MOST_VOICES:
             self._orders.popitem(last=False)

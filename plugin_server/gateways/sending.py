@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import time
+from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -21,6 +22,9 @@ SWAPPED = 0.05
 SCHEMA_FRAMES = 30
 """Frames after which v3's schema is sent again while nobody has acknowledged it."""
 ANSWER_BYTES = 2048
+NEAR_NS = 2_000_000
+"""Clocks are rounded on the wire, to milliseconds at worst."""
+AFTER_NS = 100_000_000
 
 
 class Phone(Protocol):
@@ -114,6 +118,19 @@ class Sent:
     face: TrackedFace
     sent_ns: int
     """Monotonic clock."""
+
+
+def of_time(sent: Sequence[Sent], pts_ns: int) -> Sent | None:
+    """The packet that a frame of this time shows, None if none of these.
+
+    Times are the sender's, or for protocols without a clock when the packet came in.
+    """
+    clocks = [one.face.time_ns or 0 for one in sent]
+    if 0 <= pts_ns <= clocks[-1] + NEAR_NS:
+        nearest = min(bisect(clocks, pts_ns + NEAR_NS), len(sent)) - 1
+        return sent[nearest] if abs(clocks[nearest] - pts_ns) <= NEAR_NS else None
+    before = bisect([one.sent_ns for one in sent], pts_ns)
+    return sent[before - 1] if before and pts_ns - sent[-1].sent_ns <= AFTER_NS else None
 
 
 def send_performance(

@@ -152,8 +152,8 @@ class FlexAvatarServicer:
         """Newest wins: a signal that is not drawn yet is replaced by the next one. Answers report what
         was drawn, at most ten a second; they may be left unread. One stream a session at a time.
         A signal that is refused ends the stream with its error; the session goes on as it was, and
-        a new stream may drive it. A session that is driven by neither twin for the server's idle
-        timeout (`flexavatar serve --idle-timeout-s`, 300 s unless set) ends.
+        a new stream may drive it. A session that is driven by neither twin, and by no source, for the
+        server's idle timeout (`flexavatar serve --idle-timeout-s`, 300 s unless set) ends.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,0 +1,63 @@
+"""`flexavatar view`: a window that shows a running session, to look at or to capture."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import tyro
+
+from flexavatar.cli.connect import Where, connect
+from flexavatar.errors import InputError
+
+if TYPE_CHECKING:
+    from plugin_server.reader import FrameReader
+
+WAIT_S = 0.1
+QUIT_KEYS = (27, ord("q"))
+
+
+@dataclass(frozen=True)
+class View:
+    """Show a running session in a window, until it is closed or q is pressed."""
+
+    session: tyro.conf.Positional[str]
+    """Its name: that of the avatar, if `flexavatar serve --show` started it."""
+    where: tyro.conf.OmitArgPrefixes[Where]
+    background: str = "808080"
+    """Colour behind the head, RRGGBB; 00ff00 to key it out."""
+
+    def run(self) -> None:
+        """Open the window and show the newest frame, again and again."""
+        if not re.fullmatch("[0-9a-fA-F]{6}", self.background):
+            raise InputError(f"background: expected RRGGBB, got {self.background!r}")
+        if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+            raise InputError("view: expected a screen, found neither DISPLAY nor WAYLAND_DISPLAY")
+        from plugin_server.pb import flexavatar_pb2 as pb
+        from plugin_server.reader import FrameReader
+
+        with connect(self.where) as client:
+            session = client.get_session(self.session)
+        with closing(FrameReader(session, (pb.STREAM_KIND_RGBA8,), latest=True)) as reader:
+            self._show(reader)
+
+    def _show(self, reader: FrameReader) -> None:
+        import cv2
+
+        from flexavatar.formats.video import over_color
+
+        title, color = f"FlexAvatar: {self.session}", tuple(bytes.fromhex(self.background))
+        os.environ["QT_QPA_FONTDIR"] = "/usr/share/fonts"  # OpenCV's Qt brings none, and complains
+        cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
+        while cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1:
+            received = reader.receive(WAIT_S)
+            if received is not None and received.rgba is not None:
+                shown = over_color(received.rgba, color)
+                cv2.imshow(title, cv2.cvtColor(shown, cv2.COLOR_RGB2BGR))
+            if cv2.waitKey(1) in QUIT_KEYS:
+                break
+        cv2.destroyAllWindows()

@@ -1,0 +1,206 @@
+"""From a phone's packets to frames: does the face do what was sent, and how soon?
+
+A server of its own process shows an avatar; a performance goes to its gateway as an app would send
+it; every frame that comes back is shown to MediaPipe.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flexavatar.avatar import Avatar
+from flexavatar.capture.landmarks import detect_faces, refine_face
+from flexavatar.demo.live import DRAIN_S, WARM_UP_S, Arrival, NoFramesError, watched
+from flexavatar.demo.server_process import server_process
+from flexavatar.drive.performance import NS, PerformanceFrame
+from flexavatar.evaluation.report import Item, Picture
+from flexavatar.evaluation.sheet import Stage
+from flexavatar.formats.video import over_grey
+from plugin_server.client import FlexAvatarClient
+from plugin_server.gateways.config import PORT_OPTIONS, ProtocolName
+from plugin_server.gateways.sending import Network, Sent, of_time, send_performance
+from plugin_server.pb import flexavatar_pb2 as pb
+from plugin_server.reader import FrameReader
+
+ABOUT = """A recorded performance is sent to a server's gateway as the app would send it, packet by
+packet, some of them lost. Every frame that comes back is shown to MediaPipe, and its scores are
+correlated with the weights that were sent at the time that the frame carries; blink and smile are
+the means of both sides. `drawn directly` is the same without server and network: what the avatar
+does and MediaPipe can see. Latency is from the packet's sending to the decoded frame at a client on
+the same machine, which shows the newest frame only."""
+SHAPES: Mapping[str, tuple[str, ...]] = {
+    "jaw": ("jawOpen",),
+    "blink": ("eyeBlinkLeft", "eyeBlinkRight"),
+    "smile": ("mouthSmileLeft", "mouthSmileRight"),
+}
+DIRECT_STEP = 3
+CHART = (900, 150)
+"""Pixels of one shape's lines."""
+Scores = Mapping[str, float]
+Array = NDArray[np.float64]
+Lines = tuple[Array, Array]
+"""One value a frame, as sent and as seen."""
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class LiveConfig:
+    """How the performance is sent."""
+
+    fps: float = 60.0
+    lose: float = 0.02
+    width: int = 512
+    height: int = 512
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One frame, and the packet that it shows."""
+
+    arrival: Arrival
+    sent: Sent
+
+    @property
+    def latency_ms(self) -> float:
+        """Packet sent -> frame decoded."""
+        return (self.arrival.arrived_ns - self.sent.sent_ns) / 1e6
+
+
+def evaluate_live(
+    store: Path,
+    avatar: str,
+    protocol: ProtocolName,
+    performance: Sequence[PerformanceFrame],
+    config: LiveConfig,
+    progress: Progress = lambda what, share: None,
+) -> Item:
+    """Drive a stored avatar through one protocol. Raises NoFramesError."""
+    progress("sending", 0.0)
+    sent, arrivals, refused = _perform(store, avatar, protocol, performance, config)
+    replies = _replies(sent, arrivals)
+    if not replies:
+        raise NoFramesError(f"{protocol}: no frame showed what was sent")
+    seen: list[Scores | None] = []
+    for i, reply in enumerate(replies):
+        progress("seeing", i / len(replies))
+        seen.append(_scores(over_grey(reply.arrival.rgba)))
+    lines = _lines([reply.sent.face.weights for reply in replies], seen)
+    figures = _correlations(lines)
+    p50, p99 = np.percentile([reply.latency_ms for reply in replies], (50, 99))
+    figures |= {
+        "latency_p50_ms": float(p50),
+        "latency_p99_ms": float(p99),
+        "fps": len(replies) * NS / performance[-1].pts_ns,
+        "packets_refused": float(refused),
+        "unseen": float(sum(scores is None for scores in seen)),
+    }
+    chart = Picture("sent (grey) and seen (blue)", _chart(lines))
+    return Item(protocol, figures, [chart, *_moments(replies, lines)])
+
+
+def evaluate_directly(
+    avatar: Avatar,
+    performance: Sequence[PerformanceFrame],
+    progress: Progress = lambda what, share: None,
+) -> Item:
+    """The same without server and network: more than this no protocol can reach."""
+    stage, frames = Stage.of(avatar), performance[::DIRECT_STEP]
+    seen: list[Scores | None] = []
+    for i, frame in enumerate(frames):
+        progress("drawing", i / len(frames))
+        codes = replace(stage.codes(frame.weights), neck_pose=torch.tensor(frame.neck_pose))
+        seen.append(_scores(stage.shoot(codes, avatar.camera)))
+    lines = _lines([frame.weights for frame in frames], seen)
+    chart = Picture("asked (grey) and seen (blue)", _chart(lines))
+    return Item("drawn directly", _correlations(lines), [chart])
+
+
+def _perform(
+    store: Path,
+    avatar: str,
+    protocol: ProtocolName,
+    performance: Sequence[PerformanceFrame],
+    config: LiveConfig,
+) -> tuple[list[Sent], list[Arrival], int]:
+    """What was sent, what came back, and how many packets the server could not read."""
+    size = ("--show-width", str(config.width), "--show-height", str(config.height))
+    gateway = (PORT_OPTIONS[protocol], "0", "--show", avatar, *size)
+    with server_process(store, *gateway) as address, FlexAvatarClient(address) as client:
+        (where,) = [gateway.address for gateway in client.info().gateways]
+        reader = FrameReader(client.get_session(avatar), (pb.STREAM_KIND_RGBA8,))
+        with watched(reader) as screen:
+            time.sleep(WARM_UP_S)
+            network = Network(config.lose, reorder=False, seed=config.seed)
+            sent = send_performance(performance, protocol, where, config.fps, network)
+            time.sleep(DRAIN_S)
+        (status,) = client.info().gateways
+    return sent, screen.arrivals, status.refused
+
+
+def _replies(sent: Sequence[Sent], arrivals: Sequence[Arrival]) -> list[Reply]:
+    """The frames that show packets, each time's first."""
+    found: dict[int, Reply] = {}
+    for arrival in arrivals:
+        packet = of_time(sent, arrival.pts_ns)
+        if packet is not None and arrival.pts_ns not in found:
+            found[arrival.pts_ns] = Reply(arrival, packet)
+    return [*found.values()]
+
+
+def _scores(rgb: NDArray[np.uint8]) -> Scores | None:
+    """MediaPipe's, None if it sees no face."""
+    faces = detect_faces(np.ascontiguousarray(rgb))
+    return refine_face(rgb, faces[0]).scores if faces else None
+
+
+def _lines(sent: Sequence[Scores], seen: Sequence[Scores | None]) -> dict[str, Lines]:
+    """What is compared: means of both sides, NaN where no face was seen."""
+    lines = {}
+    for name, shapes in SHAPES.items():
+        asked = [[weights.get(s, 0.0) for s in shapes] for weights in sent]
+        found = [[np.nan if one is None else one.get(s, 0.0) for s in shapes] for one in seen]
+        lines[name] = np.mean(asked, 1), np.mean(found, 1)
+    return lines
+
+
+def _correlations(lines: Mapping[str, Lines]) -> dict[str, float]:
+    figures = {}
+    for name, (asked, seen) in lines.items():
+        there = np.isfinite(seen)
+        figures[f"{name}_correlation"] = float(np.corrcoef(asked[there], seen[there])[0, 1])
+    return figures
+
+
+def _chart(lines: Mapping[str, Lines]) -> NDArray[np.uint8]:
+    """The shapes' lines over time, one below the other."""
+    width, height = CHART
+    rows = []
+    for name, both in lines.items():
+        row = np.full((height, width, 3), 255, np.uint8)
+        for line, color in zip(both, ((150, 150, 150), (30, 90, 220)), strict=True):
+            x = np.linspace(0, width - 1, len(line))
+            y = (height - 6) - (height - 12) * np.nan_to_num(line)
+            points = np.stack((x, y), 1).round().astype(np.int32)
+            cv2.polylines(row, [points], False, color, 1, cv2.LINE_AA)
+        cv2.putText(row, name, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+        rows.append(row)
+    return np.concatenate(rows)
+
+
+def _moments(replies: Sequence[Reply], lines: Mapping[str, Lines]) -> list[Picture]:
+    """The frame in which each shape was sent most."""
+    pictures = []
+    for name, (asked, seen) in lines.items():
+        most = int(np.argmax(asked))
+        caption = f"{name}: sent {asked[most]:.2f}, seen {seen[most]:.2f}"
+        pictures.append(Picture(caption, over_grey(replies[most].arrival.rgba)))
+    return pictures

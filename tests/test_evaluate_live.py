@@ -1,0 +1,81 @@
+"""Figures from packets to frames, against the engine whose pictures tell what they were told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flexavatar.demo.live import Arrival, NoFramesError
+from flexavatar.drive.performance import (
+    NS,
+    SHIPPED_PERFORMANCE,
+    PerformanceFrame,
+    read_performance,
+)
+from flexavatar.drive.tracked import TrackedFace
+from flexavatar.evaluation import live
+from flexavatar.evaluation.live import LiveConfig, evaluate_live
+from plugin_server.gateways.sending import Sent, of_time
+from tests.live import SIZE, TOLD, clip, live_server
+
+
+def told(rgb: np.ndarray) -> dict[str, float]:
+    """The weights that a picture of the telling engine stands for: its alpha is no coverage."""
+    return dict(zip(TOLD, rgb[0, 0].tolist(), strict=True))
+
+
+def test_what_follows_is_found_to_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server is one of this process, and MediaPipe is told instead of looking."""
+    frames = clip(read_performance(SHIPPED_PERFORMANCE), 0.4, 2.4)
+
+    @contextmanager
+    def here(store: Path, *options: str) -> Iterator[str]:
+        assert options[:4] == ("--vmc", "0", "--show", "ada")
+        with live_server(tmp_path, vmc=0) as (_, _), open_address(tmp_path) as address:
+            yield address
+
+    monkeypatch.setattr(live, "server_process", here)
+    monkeypatch.setattr(live, "over_grey", lambda rgba: rgba[..., :3] / 255)
+    monkeypatch.setattr(live, "_scores", told)
+    monkeypatch.setattr(live, "SHAPES", {"jaw": ("jawOpen",), "smile": ("mouthSmileLeft",)})
+    item = evaluate_live(tmp_path, "ada", "vmc", frames, LiveConfig(width=SIZE, height=SIZE))
+    assert item.figures["jaw_correlation"] > 0.95
+    assert item.figures["smile_correlation"] > 0.95
+    assert 0 < item.figures["latency_p50_ms"] <= item.figures["latency_p99_ms"]
+    assert item.figures["packets_refused"] == item.figures["unseen"] == 0
+    assert len(item.pictures) == 3  # lines, and each shape's moment
+
+
+@contextmanager
+def open_address(folder: Path) -> Iterator[str]:
+    """Where the server of a store says that it listens."""
+    from plugin_server.store import announced
+
+    yield announced(folder / "avatars")
+
+
+def sent(times_ms: list[int], began_ns: int) -> list[Sent]:
+    return [Sent(TrackedFace({}, time_ns=ms * 10**6), began_ns + ms * 10**6) for ms in times_ms]
+
+
+def test_frames_find_their_packets() -> None:
+    began_ns = 5000 * NS
+    packets = sent([0, 17, 33, 50], began_ns)
+    assert of_time(packets, 33_000_000) is packets[2]
+    assert of_time(packets, 17_900_000) is packets[1]  # milliseconds on the wire
+    assert of_time(packets, 25_000_000) is None  # between two: it is of neither
+    assert of_time(packets, 80_000_000) is None
+    assert of_time(packets, began_ns + 20_000_000) is packets[1]  # by when it came in
+    assert of_time(packets, began_ns - 1) is None
+    assert of_time(packets, began_ns + NS) is None
+
+
+def test_no_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = Arrival(np.zeros((4, 4, 4), np.uint8), 10**18, 10**18)
+    monkeypatch.setattr(live, "_perform", lambda *_: (sent([0, 17], NS), [empty], 0))
+    with pytest.raises(NoFramesError, match="vmc"):
+        evaluate_live(tmp_path, "ada", "vmc", [PerformanceFrame(0, {}, (0, 0, 0))], LiveConfig())
