@@ -30,7 +30,7 @@ from tests.service import (
 
 COMMANDS = (
     *"create drive render sheet interpolate morph-sheet".split(),
-    *"list show delete serve arkit-report bench".split(),
+    *"list show delete serve view send arkit-report bench".split(),
 )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flexavatar.avatar import Avatar
+from flexavatar.avatar import AnyAvatar
 from flexavatar.capture.landmarks import detect_faces, refine_face
 from flexavatar.demo.live import DRAIN_S, WARM_UP_S, Arrival, NoFramesError, watched
 from flexavatar.demo.server_process import server_process
@@ -108,7 +108,7 @@ def evaluate_live(
 
 
 def evaluate_directly(
-    avatar: Avatar,
+    avatar: AnyAvatar,
     performance: Sequence[PerformanceFrame],
     progress: Progress = lambda what, share: None,
 ) -> Item:
