@@ -40,7 +40,7 @@ def way_between(a: AnyAvatar, b: AnyAvatar) -> Callable[[Any, Any, float], AnyAv
     for models, way in WAYS.items():
         if {a.model, b.model} <= models:
             return way
-    known = "; ".join(" or ".join(sorted(models)) for models in WAYS)
+    known = ", or of ".join(" or ".join(sorted(models)) for models in WAYS)
     raise InputError(f"models: expected two avatars of {known}, got {a.model} and {b.model}")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from flexavatar.errors import AvatarNotFoundError, DriveError, InputError, SessionNotFoundError
+from flexavatar.errors import AvatarNotFoundError, DriveError, SessionNotFoundError
 from flexavatar.pairing import pair
 from plugin_server.client import ClientSession, FlexAvatarClient
 from plugin_server.model_engine import ModelEngine
@@ -163,8 +163,3 @@ def test_a_gpu_morphs_the_same() -> None:
         engine.draw_rgba8(puppet.animate(codes, 0.4), puppet.camera, picture)
         pictures.append(picture.astype(int))
     assert np.abs(pictures[0] - pictures[1]).mean() < 0.5  # grey levels
-
-
-def test_a_model_that_the_server_lacks(real: FlexAvatarClient) -> None:
-    with pytest.raises(InputError, match="got bias_sink"):
-        real.create_avatar([PHOTO], "eve", model="bias_sink")

@@ -68,7 +68,7 @@ def test_the_truth_of_charts_and_heads_is_for_people_known_all_around(
     generator = torch.Generator().manual_seed(0)
     known = trainer.losses(ready, Order(full, (0, 1)), generator)
     seen = trainer.losses(ready, Order(flat, (0, 1)), generator)
-    assert known.keys() - seen.keys() == {"chart", "shape"}
+    assert known.keys() - seen.keys() == {"chart", "shape", "motion", "change"}
     assert {"l1", "ssim", "cover"} <= seen.keys()
 
 
