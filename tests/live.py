@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -96,6 +97,15 @@ def watching(client: FlexAvatarClient, name: str = "ada") -> Iterator[FrameReade
     with closing(FrameReader(client.get_session(name), kinds)) as reader:
         must_receive(reader)
         yield reader
+
+
+@contextmanager
+def sending_udp(address: str) -> Iterator[Callable[[bytes], object]]:
+    """A socket of a phone."""
+    host, _, port = address.rpartition(":")
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as line:
+        line.connect((host, int(port)))
+        yield line.send
 
 
 def clip(frames: Sequence[Any], start_s: float, end_s: float) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flexavatar.cli import run
 from flexavatar.demo.live import Arrival, NoFramesError
 from flexavatar.drive.performance import (
     NS,
@@ -19,8 +21,11 @@ from flexavatar.drive.performance import (
 from flexavatar.drive.tracked import TrackedFace
 from flexavatar.evaluation import live
 from flexavatar.evaluation.live import LiveConfig, evaluate_live
+from flexavatar.evaluation.report import Item
+from plugin_server import server
 from plugin_server.gateways.sending import Sent, of_time
-from tests.live import SIZE, TOLD, clip, live_server
+from tests.live import SIZE, TOLD, TellingEngine, clip, live_server
+from tests.service import PHOTO
 
 
 def told(rgb: np.ndarray) -> dict[str, float]:
@@ -79,3 +84,30 @@ def test_no_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "_perform", lambda *_: (sent([0, 17], NS), [empty], 0))
     with pytest.raises(NoFramesError, match="vmc"):
         evaluate_live(tmp_path, "ada", "vmc", [PerformanceFrame(0, {}, (0, 0, 0))], LiveConfig())
+
+
+def test_evaluate_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each protocol after the avatar itself, in one report."""
+    (tmp_path / "me.jpg").write_bytes(PHOTO)
+    monkeypatch.setattr(server, "_model_engine", lambda config: TellingEngine())
+    monkeypatch.setattr("flexavatar.avatar.load_avatar", lambda folder: folder.name)
+    drawn = Item("drawn directly", {"jaw_correlation": 0.9})
+    monkeypatch.setattr(live, "evaluate_directly", lambda *_: drawn)
+    asked: list[LiveConfig] = []
+
+    def evaluated(store: Path, avatar: str, protocol: str, frames: object, config: LiveConfig,
+                  progress: object) -> Item:  # fmt: skip
+        assert (store / avatar / "manifest.json").exists()
+        asked.append(config)
+        return Item(protocol, {"jaw_correlation": 0.8})
+
+    monkeypatch.setattr(live, "evaluate_live", evaluated)
+    files = ["--json", str(tmp_path / "a.json"), "--html", str(tmp_path / "a.html")]
+    command = ["evaluate", "live", str(tmp_path / "me.jpg"), "--lose", "0.1", *files]
+    assert run([*command, "--protocols", "vmc", "ifacialmocap-tcp"]) == 0
+    names = [item["name"] for item in json.loads((tmp_path / "a.json").read_text())["items"]]
+    assert names == ["drawn directly", "vmc", "ifacialmocap-tcp"]
+    assert asked == [LiveConfig(lose=0.1)] * 2
+    assert "jaw_correlation" in capsys.readouterr().out

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import math
 import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from flexavatar.cli import USER_ERROR, run
 from flexavatar.drive.performance import (
     SHIPPED_PERFORMANCE,
     PerformanceFrame,
     read_performance,
-    write_performance,
 )
-from flexavatar.drive.protocols import ifacialmocap, live_link_face, vmc, vtube_studio
+from flexavatar.drive.protocols import live_link_face, vmc
 from flexavatar.drive.tracked import NS, TrackedFace
 from flexavatar.errors import (
     AvatarNotFoundError,
@@ -38,18 +34,17 @@ from plugin_server.gateways.config import (
     guard_of,
 )
 from plugin_server.gateways.hub import Hub, Voice
-from plugin_server.gateways.metahuman import is_open
-from plugin_server.gateways.sending import Network, of_time, repeated, send_performance
+from plugin_server.gateways.sending import Network, of_time, send_performance
 from plugin_server.gateways.udp import VmcGateway
 from plugin_server.live import HOLD_S, Slot
 from plugin_server.reader import FrameReader
 from plugin_server.server import running_server
 from tests import packets
-from tests.live import TOLD, Seen, TellingEngine, clip, live_server, seen_of, watching
+from tests.live import TOLD, Seen, TellingEngine, clip, live_server, seen_of, sending_udp, watching
 from tests.service import PATIENCE_S, eventually, local_config, must_receive
 from tests.test_protocol_fuzz import READERS, mutated
 
-SECONDS = 4.0
+SECONDS = 3.4
 JOINED_NS = round(0.7 * NS)
 """By then a source has been joined, and v3's schema acknowledged."""
 
@@ -58,15 +53,6 @@ JOINED_NS = round(0.7 * NS)
 def performance() -> list[PerformanceFrame]:
     """Four seconds with speech, smiles and blinks."""
     return clip(read_performance(SHIPPED_PERFORMANCE), 0.0, SECONDS)
-
-
-@contextmanager
-def sending_udp(address: str) -> Iterator[Callable[[bytes], object]]:
-    """A socket of a phone."""
-    host, _, port = address.rpartition(":")
-    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as line:
-        line.connect((host, int(port)))
-        yield line.send
 
 
 def watch_while(reader: FrameReader, act: Callable[[], Any]) -> tuple[Any, list[Seen]]:
@@ -103,7 +89,7 @@ def test_the_face_follows_the_phone(
     assert gateway.subject == ("Ann" if protocol == "live-link-face" else "")
     pairs = [(seen, one.face) for seen in found if (one := of_time(sent, seen.pts_ns))]
     pairs = [(seen, face) for seen, face in pairs if (face.time_ns or 0) > JOINED_NS]
-    assert len(pairs) > 100
+    assert len(pairs) > 60
     for i, name in enumerate(TOLD):
         asked, shown = zip(*((f.weights[name], seen.told[i]) for seen, f in pairs), strict=True)
         assert np.corrcoef(asked, shown)[0, 1] >= 0.95, name
@@ -121,8 +107,10 @@ def test_a_phone_that_dies_leaves_a_living_face(
         died = time.monotonic()
         while seen_of(must_receive(reader)).told[0] > 0.02:
             assert time.monotonic() - died < 1.0
-        idle = [seen_of(must_receive(reader)) for _ in range(240)]  # 8 s
-        assert max(seen.told[1] for seen in idle) > 0.8  # it blinks
+        idle = [seen_of(must_receive(reader))]
+        while idle[-1].told[1] < 0.8:  # until it blinks
+            idle.append(seen_of(must_receive(reader)))
+            assert time.monotonic() - died < PATIENCE_S
         assert np.ptp([seen.yaw for seen in idle]) > 0
         assert max(abs(seen.yaw) for seen in idle) < 0.1
         times = [seen.pts_ns for seen in idle]
@@ -295,164 +283,3 @@ def test_an_avatar_to_show_that_is_not_there(tmp_path: Path) -> None:
     config = local_config(tmp_path, gateways=GatewayConfig(vmc=0, show="nobody"))
     with pytest.raises(AvatarNotFoundError), running_server(config, TellingEngine()):
         pass
-
-
-# ---- phones that want to be asked
-
-
-@contextmanager
-def phone_socket() -> Iterator[tuple[socket.socket, str]]:
-    """The phone's end, and its address for `phone`."""
-    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as line:
-        line.bind(("127.0.0.1", 0))
-        line.settimeout(PATIENCE_S)
-        yield line, f"127.0.0.1:{line.getsockname()[1]}"
-
-
-def test_vtube_studio_is_asked_again_and_again(tmp_path: Path) -> None:
-    with (
-        phone_socket() as (line, phone),
-        live_server(tmp_path, vtube_studio=0, phone=phone) as (
-            client,
-            addresses,
-        ),
-    ):
-        for _ in range(2):
-            asked, receiver = line.recvfrom(1024)
-            (port,) = json.loads(asked)["ports"]
-            assert addresses["vtube-studio"] == f"127.0.0.1:{port}"
-            line.sendto(vtube_studio.write(TrackedFace({"jawOpen": 0.5}, time_ns=NS)), receiver)
-        eventually(lambda: client.info().gateways[0].frames == 2)
-
-
-@pytest.mark.parametrize("version", [1, 2])
-def test_ifacialmocap_is_asked_while_it_is_silent(tmp_path: Path, version: int) -> None:
-    with (
-        phone_socket() as (line, phone),
-        live_server(tmp_path, ifacialmocap=0, ifacialmocap_version=version, phone=phone) as (
-            client,
-            _,
-        ),
-    ):
-        asked, receiver = line.recvfrom(1024)
-        assert asked == ifacialmocap.request(version, tcp=False)
-        line.sendto(ifacialmocap.write(TrackedFace({"jawOpen": 0.5}), version), receiver)
-        eventually(lambda: client.info().gateways[0].frames == 1)
-
-
-def test_ifacialmocap_v3_is_asked_in_both_revisions(tmp_path: Path) -> None:
-    with (
-        phone_socket() as (line, phone),
-        live_server(tmp_path, ifacialmocap=0, ifacialmocap_version=3, phone=phone) as (client, _),
-    ):
-        hellos = [line.recv(1024) for _ in range(2)]
-        assert {hello[44] for hello in hellos} == {4, 5}
-        asked = next(hello for hello in hellos if hello[44] == 4)
-        nonce = int.from_bytes(asked[8:16], "little")
-        _, receiver = line.recvfrom(1024)
-        line.sendto(packets.fmv3_schema(3, 4, nonce), receiver)
-        while (answer := line.recv(1024))[4] == 1:  # more hellos
-            pass
-        assert answer[4] == 10
-        line.sendto(packets.FMV3_FRAME, receiver)
-        eventually(lambda: client.info().gateways[0].frames == 1)
-        eventually(lambda: line.recv(1024)[4] == 6)  # pings, though no new frame comes
-
-
-def test_ifacialmocap_is_asked_to_connect(tmp_path: Path) -> None:
-    with (
-        phone_socket() as (line, phone),
-        live_server(tmp_path, ifacialmocap_tcp=0, phone=phone) as (client, addresses),
-    ):
-        assert line.recv(1024) == ifacialmocap.request(2, tcp=True)
-        host, _, port = addresses["ifacialmocap"].rpartition(":")
-        with closing(socket.create_connection((host, int(port)))) as talk:
-            talk.sendall(packets.IFACIALMOCAP_V2 + b"___iFacialMocap" + packets.IFACIALMOCAP_V2)
-            talk.sendall(b"___iFacialMocap")
-            eventually(lambda: client.info().gateways[0].frames == 2)
-
-
-def test_v3_over_tcp(tmp_path: Path) -> None:
-    with live_server(tmp_path, ifacialmocap_tcp=0) as (client, addresses):
-        host, _, port = addresses["ifacialmocap"].rpartition(":")
-        with closing(socket.create_connection((host, int(port)))) as talk:
-            stream = packets.fmv3_schema() + packets.FMV3_FRAME
-            for i in range(0, len(stream), 50):
-                talk.sendall(stream[i : i + 50])
-            eventually(lambda: client.info().gateways[0].frames == 1)
-
-
-@pytest.mark.parametrize("junk", [b"x" * 100_000, b"x" * 10 + b"___iFacialMocap", b"FMV3" * 20])
-def test_junk_over_tcp_is_hung_up_on(tmp_path: Path, junk: bytes) -> None:
-    with live_server(tmp_path, ifacialmocap_tcp=0) as (client, addresses):
-        host, _, port = addresses["ifacialmocap"].rpartition(":")
-        with closing(socket.create_connection((host, int(port)))) as talk:
-            talk.settimeout(PATIENCE_S)
-            talk.sendall(junk)
-            try:
-                assert talk.recv(1) == b""
-            except ConnectionResetError:
-                pass  # it was hung up on before it was read to the end
-        eventually(lambda: client.info().gateways[0].refused == 1)
-
-
-def test_few_connections_at_once(tmp_path: Path) -> None:
-    with live_server(tmp_path, ifacialmocap_tcp=0) as (client, addresses):
-        host, _, port = addresses["ifacialmocap"].rpartition(":")
-        talks = [socket.create_connection((host, int(port))) for _ in range(4)]
-        for talk in talks:
-            talk.sendall(packets.IFACIALMOCAP_V2 + b"___iFacialMocap")
-        eventually(lambda: client.info().gateways[0].frames == 4)
-        with closing(socket.create_connection((host, int(port)))) as fifth:
-            fifth.settimeout(PATIENCE_S)
-            assert fifth.recv(1) == b""
-        for talk in talks:
-            talk.close()
-
-
-def test_metahuman_mode_is_looked_for() -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as app:
-        port = app.getsockname()[1]
-        assert asyncio.run(is_open("127.0.0.1", port))
-    assert not asyncio.run(is_open("127.0.0.1", port))
-
-
-# ---- the command
-
-
-def test_send_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    take = tmp_path / "take.csv"
-    write_performance(take, [PerformanceFrame(i * NS // 60, {}, (0, 0, 0)) for i in range(6)])
-    with live_server(tmp_path, live_link_face=0) as (client, addresses):
-        command = ["send", "--protocol", "live-link-face", "--from", str(take), "--repeat", "2"]
-        assert run([*command, "--to", addresses["live-link-face"], "--subject", "Bob"]) == 0
-        eventually(lambda: client.info().gateways[0].frames >= 11)  # timecodes are rounded
-        assert client.info().gateways[0].subject == "Bob"
-    assert "frames to 127.0.0.1:" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    "wrong", [["--to", "nowhere"], ["--to", "127.0.0.1:0"], ["--to", "127.0.0.1:9", "--lose", "1"]]
-)
-def test_send_command_refuses(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["send", "--protocol", "vmc", *wrong]) == USER_ERROR
-    assert "expected" in capsys.readouterr().err
-
-
-def test_a_network_loses_and_swaps() -> None:
-    numbers = [bytes([i]) for i in range(200)]
-    assert [*Network().deliver(iter(numbers))] == numbers
-    kept = [*Network(lose=0.1, seed=1).deliver(iter(numbers))]
-    assert 160 <= len(kept) < 200
-    assert kept == sorted(kept)
-    swapped = [*Network(reorder=True, seed=1).deliver(iter(numbers))]
-    assert swapped != numbers
-    places = {number: i for i, number in enumerate(swapped)}
-    assert all(abs(places.get(number, i) - i) <= 1 for i, number in enumerate(numbers))
-
-
-def test_repeating_a_performance(performance: list[PerformanceFrame]) -> None:
-    twice = repeated(performance, 2)
-    assert len(twice) == 2 * len(performance)
-    times = [frame.pts_ns for frame in twice]
-    assert times == sorted({*times})

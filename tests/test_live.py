@@ -14,10 +14,9 @@ from flexavatar.head.arkit import ARKIT_INDEX
 from plugin_server.client import ClientSession, FlexAvatarClient
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.reader import FrameReader
-from tests.live import TellingEngine, live_server, seen_of, watching
+from tests.live import TellingEngine, live_server, seen_of, sending_udp, watching
 from tests.packets import VMC
 from tests.service import PATIENCE_S, PHOTO, local_config, must_receive, server_and_client
-from tests.test_gateways import sending_udp
 
 
 def jaw_of(session: ClientSession, reader: FrameReader, pts_ns: int) -> float:
