@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from flexavatar.bench import encode, expression, portrait, rasterize, run, splat
 from flexavatar.bench.measure import Row, measure, percentiles, table
 from flexavatar.cli import run as command
 from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
+from flexavatar.models.weights import bias_sink_path
 from plugin_server.server import running_server
 from tests.dynamic import dynamic_avatar, install_network
 from tests.service import TinyEngine, local_config
@@ -35,6 +37,7 @@ def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def once(stage: str, fn: Callable[[], object], **sizes: object) -> Row:
         return measure(stage, fn, **{**sizes, "runs": 1, "warm_up": 0})  # type: ignore[arg-type]
 
+    shutil.copy(bias_sink_path("tiny"), tmp_path)
     fingerprint = install_network(monkeypatch, tmp_path, noise=0.05)
     for module in (rasterize, splats, portrait, expression, encode):
         monkeypatch.setattr(module, "measure", once)
