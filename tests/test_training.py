@@ -124,7 +124,8 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(people: Path, tmp_path: Path) ->
         torch.testing.assert_close(p, other, rtol=0, atol=1e-5)  # threads sum in another order
     lines = [json.loads(x) for x in (tmp_path / "whole" / LOG).read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4]
-    assert {"psnr_db", "psnr_plain_db", "psnr_mean_db", "chart", "l1"} <= lines[-1].keys()
+    figures = {"psnr_db", "psnr_known_db", "psnr_plain_db", "psnr_mean_db", "chart", "l1"}
+    assert figures <= lines[-1].keys()
     assert (tmp_path / "whole" / "step_000004.png").stat().st_size > 10_000
     fresh = trained(QueryLrmTrainer(people, SHORT).model)
     moved = [(p - fresh[name]).abs().max() for name, p in trained(whole.model).items()]

@@ -30,6 +30,8 @@ from flexavatar.types import Gaussians
 
 PEOPLE = 12
 """Held-out people that are looked at."""
+KNOWN = 2
+"""People that are learned from, looked at beside them: what the network can do at best."""
 PICTURED = 4
 OF_MEAN = 300
 SHOWN, PLAIN, MEAN = "shown", "plain", "mean"
@@ -70,12 +72,18 @@ class Watch:
         mean = mean_chart(trainer).to(trainer.valid)
         try:
             tried = [tried_on(trainer, trainer.loader.ready(path), mean) for path in self.paths]
+            known = [
+                t.psnr_db(SHOWN)
+                for path in trainer.paths[:KNOWN]
+                for t in tried_on(trainer, trainer.loader.ready(path), mean)
+            ]
         finally:
             for name, p in trained(trainer.model).items():
                 p.copy_(own[name])
         rows = [np.concatenate([_column(t) for t in person], 1) for person in tried[:PICTURED]]
         write_picture(self.out / f"step_{step:06d}.png", to_bytes(np.concatenate(rows)))
-        return figures([t for person in tried for t in person])
+        own_figures = figures([t for person in tried for t in person])
+        return own_figures | {"psnr_known_db": float(np.mean(known))}
 
 
 def figures(tried: list[Tried]) -> dict[str, float]:
