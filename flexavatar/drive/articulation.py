@@ -1,0 +1,75 @@
+"""What the parts of a mouth do, and ARKit's weights for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flexavatar.drive.motion import smoothstep
+from flexavatar.head.arkit import SIDES
+
+ARTICULATORS = ("jaw", "shut", "tuck", "round", "funnel", "spread", "upper", "lower", "tongue")
+"""Jaw down; lips shut (p, b, m); lower lip under the teeth (f, v); lips round (w, u) and like a
+funnel (sh); corners apart (i); upper lip up; lower lip down; tongue forward (th, l). Each 0..1."""
+JAW, SHUT = 0, 1
+
+Emotion = Literal["neutral", "happy", "sad", "angry", "surprised"]
+EMOTIONS: tuple[Emotion, ...] = ("neutral", "happy", "sad", "angry", "surprised")
+
+SHUT_FROM, SHUT_AT = 0.2, 0.55
+"""Lips begin to shut and are shut: two lips that nearly meet do meet."""
+
+
+def _both(name: str, weight: float) -> dict[str, float]:
+    return {f"{name}{side}": weight for side in SIDES}
+
+
+SHAPES: Mapping[str, Mapping[str, float]] = {
+    "jaw": {"jawOpen": 0.52},
+    "tuck": {"mouthRollLower": 0.5} | _both("mouthUpperUp", 0.16),
+    "round": {"mouthPucker": 0.85},
+    "funnel": {"mouthFunnel": 0.7},
+    "spread": _both("mouthStretch", 0.34) | _both("mouthDimple", 0.14) | _both("mouthSmile", 0.1),
+    "upper": _both("mouthUpperUp", 0.4),
+    "lower": _both("mouthLowerDown", 0.55),
+    "tongue": {"tongueOut": 0.12},
+}
+"""ARKit's weights of each articulator at 1, but for `shut`, which acts on all the others."""
+PRESSED = {"mouthRollLower": 0.2, "mouthRollUpper": 0.14} | _both("mouthPress", 0.35)
+KEPT_SHUT = {"jawOpen": 1.0, "mouthPucker": 0.6} | _both("mouthDimple", 1.0)
+"""Share of other shapes that stays when lips are shut; of the others nothing does."""
+
+FEELINGS: Mapping[str, Mapping[str, float]] = {
+    "neutral": {},
+    "happy": _both("mouthSmile", 0.6) | _both("cheekSquint", 0.4) | {"browInnerUp": 0.1},
+    "sad": _both("mouthFrown", 0.55) | {"browInnerUp": 0.6, "mouthShrugLower": 0.2},
+    "angry": _both("browDown", 0.75) | _both("noseSneer", 0.3) | _both("mouthPress", 0.15),
+    "surprised": _both("browOuterUp", 0.6) | {"browInnerUp": 0.7},
+}
+"""Added at full strength."""
+SPOKEN = tuple(dict.fromkeys(name for shapes in (*SHAPES.values(), PRESSED) for name in shapes)) + (
+    "mouthClose",
+)
+"""ARKit's names that speech alone says."""
+
+
+def arkit_of(
+    articulators: NDArray[np.floating], intensity: float = 1.0, feeling: Mapping[str, float] = {}
+) -> dict[str, float]:
+    """Articulators [9], 0..1, and shapes that are there anyway -> ARKit's weights, 0..1.
+
+    Lips that are shut stay so whatever the intensity and the feeling.
+    """
+    shut = float(smoothstep((articulators[SHUT] - SHUT_FROM) / (SHUT_AT - SHUT_FROM)))
+    weights = dict.fromkeys(SPOKEN, 0.0) | dict(feeling)
+    for name, value in zip(ARTICULATORS, articulators.tolist(), strict=True):
+        for shape, weight in SHAPES.get(name, {}).items():
+            kept = 1 - shut * (1 - KEPT_SHUT.get(shape, 0.0))
+            weights[shape] += intensity * kept * weight * value
+    for shape, weight in PRESSED.items():
+        weights[shape] += shut * weight
+    weights["mouthClose"] = shut * min(weights["jawOpen"], 1.0)
+    return {name: min(max(value, 0.0), 1.0) for name, value in weights.items()}

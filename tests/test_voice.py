@@ -1,0 +1,89 @@
+"""Speech in pieces of any size moves the mouth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from flexavatar.drive.voice import RATES, VoiceConfig, VoiceDriver, VoiceFrame
+from flexavatar.errors import DriveError
+from flexavatar.head.arkit import ARKIT_NAMES
+
+ROUNDING = 1e-5
+"""Sums of single floats, in whatever order a piece's size leads to."""
+
+
+def noise(seconds: float, rate: int, channels: int = 1, seed: int = 0) -> bytes:
+    rng = np.random.default_rng(seed)
+    swell = 1 + np.sin(np.arange(round(seconds * rate)) * 20 / rate)
+    sound = rng.normal(0, 3000, (len(swell), channels)) * swell[:, None]
+    return sound.clip(-32768, 32767).astype("<i2").tobytes()
+
+
+def heard(pcm: bytes, rate: int, channels: int = 1, piece: int | None = None) -> list[VoiceFrame]:
+    driver = VoiceDriver(rate, channels)
+    frames = []
+    for at in range(0, len(pcm), piece or len(pcm)):
+        frames += driver.push(pcm[at : at + (piece or len(pcm))])
+    return frames + driver.finish()
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (16000, 2), (44100, 1), (48000, 2)])
+@pytest.mark.parametrize("piece", [777, 4001])
+def test_pieces_of_any_size_give_the_same_frames(rate: int, channels: int, piece: int) -> None:
+    pcm = noise(1.0, rate, channels)
+    whole, cut = heard(pcm, rate, channels), heard(pcm, rate, channels, piece)
+    assert [f.sample for f in whole] == [f.sample for f in cut]
+    for a, b in zip(whole, cut, strict=True):
+        assert a.weights == pytest.approx(b.weights, abs=ROUNDING)
+
+
+def test_frames_are_in_time_and_come_within_the_look_ahead() -> None:
+    rate, driver, pushed = 24_000, VoiceDriver(24_000, 1), 0
+    assert VoiceDriver.LOOK_AHEAD_MS <= 120
+    pcm, shown = noise(1.0, rate), []
+    for at in range(0, len(pcm), 480):
+        pushed += 240
+        shown += [frame.sample for frame in driver.push(pcm[at : at + 480])]
+        due = pushed - VoiceDriver.LOOK_AHEAD_MS * rate / 1000
+        assert due < 0 or shown[-1] > due - 0.02 * rate  # no frame is due that has not come
+    assert shown == [480 * i for i in range(len(shown))]
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(7999, 1), (48001, 1), (16000, 0), (16000, 3)])
+def test_what_is_no_speech_is_refused(rate: int, channels: int) -> None:
+    with pytest.raises(DriveError, match="expected"):
+        VoiceDriver(rate, channels)
+
+
+def test_settings_out_of_range_are_refused() -> None:
+    for settings in ({"intensity": 2.1}, {"intensity": float("nan")}, {"emotion_strength": -0.1}):
+        with pytest.raises(DriveError, match="expected"):
+            VoiceConfig(**settings)
+    with pytest.raises(DriveError, match="bored"):
+        VoiceConfig(emotion="bored")  # pyright: ignore[reportArgumentType]
+
+
+def test_the_end_closes_the_mouth_and_all_is_as_new() -> None:
+    driver, pcm = VoiceDriver(RATES[0], 1), noise(0.5, RATES[0])
+    first = driver.push(pcm) + driver.finish()
+    assert not any(first[-1].weights.values())
+    assert first[-1].sample > 0.5 * RATES[0]
+    assert driver.push(pcm) + driver.finish() == first
+
+
+def test_an_interrupted_voice_is_forgotten() -> None:
+    driver, pcm = VoiceDriver(16_000, 1), noise(0.3, 16_000)
+    driver.push(noise(0.5, 16_000, seed=1) + b"\x01")  # and half a sample
+    driver.interrupt()
+    assert driver.push(pcm) == VoiceDriver(16_000, 1).push(pcm)
+
+
+@pytest.mark.parametrize("emotion", ["neutral", "happy", "sad", "angry", "surprised"])
+def test_weights_are_arkits_and_within_range(emotion) -> None:
+    driver = VoiceDriver(16_000, 1, VoiceConfig(2.0, emotion, 1.0))
+    frames = driver.push(np.random.default_rng(0).bytes(32_000)) + driver.finish()
+    for frame in frames:
+        assert frame.weights.keys() <= {*ARKIT_NAMES}
+        assert all(0 <= weight <= 1 for weight in frame.weights.values())  # NaN is not
+        assert frame.weights["mouthClose"] <= frame.weights["jawOpen"]
