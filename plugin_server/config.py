@@ -15,18 +15,22 @@ SMALLEST_SIDE = 16
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """One server: gRPC for control, ZeroMQ for frames."""
+    """One server: gRPC and HTTP for control, ZeroMQ for frames and drive packets."""
 
     store: Path = Path.home() / ".local" / "share" / "flexavatar" / "avatars"
     """Folder of the avatars, one folder each."""
     host: str = "127.0.0.1"
-    """Address that gRPC listens on. Anything but loopback needs TLS and a token."""
+    """Address that gRPC and HTTP listen on. Anything but loopback needs TLS and a token."""
     port: int = 50051
     """Port of gRPC; 0 picks a free one."""
+    http_port: int = 50052
+    """Port of the same calls over HTTP/1.1, for engines; 0 picks a free one."""
     frame_host: str = "127.0.0.1"
     """Address that ZeroMQ listens on. Anything but loopback is encrypted with CURVE."""
     frame_port: int = 5556
-    """Port of ZeroMQ; 0 picks a free one."""
+    """Port of frames; 0 picks a free one."""
+    drive_port: int = 5557
+    """Port of drive packets; 0 picks a free one."""
     public_host: str = ""
     """Name that clients elsewhere reach frame_host by, if it is a wildcard such as 0.0.0.0."""
     tls_certificate: Path | None = None
@@ -68,7 +72,7 @@ class ServerConfig:
 
     @property
     def is_local(self) -> bool:
-        """Whether gRPC can be reached from this machine only."""
+        """Whether gRPC and HTTP can be reached from this machine only."""
         return self.host in LOOPBACK
 
     @property
@@ -80,7 +84,9 @@ class ServerConfig:
 LONGEST_S = 7 * 86400.0
 RANGES: dict[str, tuple[float, float]] = {
     "port": (0, 65535),
+    "http_port": (0, 65535),
     "frame_port": (0, 65535),
+    "drive_port": (0, 65535),
     "max_photo_mib": (1, 1024),
     "max_video_mib": (1, 1024),
     "max_upload_mib": (1, 2046),  # a message and a little more: gRPC counts to 2^31

@@ -53,31 +53,37 @@ class Publisher:
     """One XPUB socket for all sessions. Any thread may send; a send never blocks."""
 
     def __init__(self, config: ServerConfig) -> None:
-        self._context: zmq.Context[Any] = zmq.Context()
-        self._lock = threading.Lock()
+        self.context: zmq.Context[Any] = zmq.Context()
+        self._config, self._lock = config, threading.Lock()
         self._topics: set[bytes] = set()
-        self.keys = None if config.frames_are_local else FrameKeys(self._context)
-        self._socket = self._context.socket(zmq.XPUB)
+        self.keys = None if config.frames_are_local else FrameKeys(self.context)
+        self._socket = self.context.socket(zmq.XPUB)
         self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # tell of every newcomer, not just the first
         self._socket.setsockopt(zmq.SNDHWM, SEND_QUEUE)
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
-        self._socket.setsockopt(zmq.IPV6, int(":" in config.frame_host))
-        if self.keys:
-            self.keys.protect(self._socket)
-        self.address = self._bind(config)
+        try:
+            self.address = self.bind(self._socket, config.frame_port)
+        except InputError:
+            self.close()
+            raise
         self.pool = Pool()
 
-    def _bind(self, config: ServerConfig) -> str:
-        """Bind, and say where clients connect."""
-        host = f"[{config.frame_host}]" if ":" in config.frame_host else config.frame_host
+    def bind(self, socket: zmq.Socket[Any], port: int) -> str:
+        """Bind a socket of this context, encrypted if it must be; where clients connect.
+
+        Raises InputError.
+        """
+        name = self._config.frame_host
+        host = f"[{name}]" if ":" in name else name
+        socket.setsockopt(zmq.IPV6, int(":" in name))
+        if self.keys:
+            self.keys.protect(socket)
         try:
-            self._socket.bind(f"tcp://{host}:{config.frame_port or '*'}")
+            socket.bind(f"tcp://{host}:{port or '*'}")
         except zmq.ZMQError as error:
-            self.close()
-            where = f"{host}:{config.frame_port}"
-            raise InputError(f"cannot publish frames on {where}: {error}") from error
-        port = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rsplit(":", 1)[1]
-        return f"tcp://{config.public_host or host}:{port}"
+            raise InputError(f"cannot open ZeroMQ's {host}:{port}: {error}") from error
+        bound = socket.getsockopt_string(zmq.LAST_ENDPOINT).rsplit(":", 1)[1]
+        return f"tcp://{self._config.public_host or host}:{bound}"
 
     def send(self, slot: Slot, size: int) -> None:
         """Hand the first `size` bytes of a buffer of the pool to every reader that keeps up."""
@@ -123,4 +129,4 @@ class Publisher:
             self._socket.close()
             if self.keys:
                 self.keys.close()
-            self._context.term()
+            self.context.term()

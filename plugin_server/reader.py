@@ -99,10 +99,7 @@ class FrameReader:
         self._socket.setsockopt(zmq.CONFLATE, int(latest))
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.IPV6, int("[" in session.frame_address))
-        if session.HasField("curve"):
-            self._socket.curve_serverkey = session.curve.server_public_key.encode()
-            self._socket.curve_publickey = session.curve.client_public_key.encode()
-            self._socket.curve_secretkey = session.curve.client_secret_key.encode()
+        use_curve(self._socket, session)
         self._decoder = Decoder()
         for name in _topics(session, kinds):
             self._socket.setsockopt(zmq.SUBSCRIBE, name)
@@ -126,6 +123,14 @@ class FrameReader:
         """Unsubscribe."""
         self._socket.close()
         self._context.term()
+
+
+def use_curve(socket: zmq.Socket[Any], session: pb.Session) -> None:
+    """Encrypt a socket that is not connected yet, if the session's are."""
+    if session.HasField("curve"):
+        socket.curve_serverkey = session.curve.server_public_key.encode()
+        socket.curve_publickey = session.curve.client_public_key.encode()
+        socket.curve_secretkey = session.curve.client_secret_key.encode()
 
 
 def _topics(session: pb.Session, kinds: Sequence[pb.StreamKind]) -> list[bytes]:

@@ -16,6 +16,7 @@ from plugin_server.config import ServerConfig
 OPEN_METHODS = ("/grpc.health.v1.Health/",)
 """Calls that need no token: a load balancer's probe has none."""
 
+NO_TOKEN = "expected metadata 'authorization: Bearer <token>' with this server's token"
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
 
 
@@ -26,8 +27,7 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
         self._expected = f"Bearer {token}".encode()
 
         async def refuse(request: Any, context: grpc.aio.ServicerContext) -> None:
-            message = "expected metadata 'authorization: Bearer <token>' with this server's token"
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, message)
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, NO_TOKEN)
 
         self._refusal = grpc.unary_unary_rpc_method_handler(refuse)
 

@@ -28,6 +28,7 @@ async def _serve(config: ServerConfig) -> None:
         asyncio.get_running_loop().add_signal_handler(name, stopping.set)
     async with serving(config, ModelEngine(config.device)) as listening:
         print(f"gRPC on {listening.address}, frames on {listening.frame_address}", flush=True)
+        print(f"HTTP on {listening.http_address}, drive packets on {listening.drive_address}")
         print(f"avatars in {config.store}", flush=True)
         for gateway in listening.gateways:
             print(gateway, flush=True)

@@ -16,7 +16,9 @@ from grpc_reflection.v1alpha import reflection
 
 from flexavatar.errors import InputError
 from plugin_server.config import ServerConfig, check_config, read_token
+from plugin_server.connect import open_http
 from plugin_server.creation import Creations
+from plugin_server.drive_socket import DriveSocket
 from plugin_server.engine import Engine
 from plugin_server.frameloop import FrameLoop
 from plugin_server.gateways.hub import Hub
@@ -41,14 +43,17 @@ class Listening:
 
     address: str
     """host:port of gRPC."""
+    http_address: str
+    """URL of the same calls over HTTP."""
     frame_address: str
     """ZeroMQ endpoint of the frames."""
+    drive_address: str
+    """ZeroMQ endpoint of drive packets."""
     gateways: Sequence[str] = ()
     """Where capture apps may send, each for a person to read."""
 
 
-def _grpc_server(config: ServerConfig) -> grpc.aio.Server:
-    token = read_token(config.token_file)
+def _grpc_server(config: ServerConfig, token: str | None) -> grpc.aio.Server:
     options = (
         ("grpc.max_receive_message_length", config.message_bytes),
         ("grpc.so_reuseport", 0),  # a second server on this port must fail, not share it
@@ -101,23 +106,29 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Listeni
         stack.callback(publisher.close)
         creations = Creations(engine, store, config.creations_running, config.creations_waiting)
         stack.push_async_callback(asyncio.to_thread, creations.close)
-        server = _grpc_server(config)
+        token = read_token(config.token_file)
+        server = _grpc_server(config, token)
         stack.push_async_callback(server.stop, GRACE_S)
         frame_loop = FrameLoop(publisher, config.idle_timeout_s)
         stack.push_async_callback(asyncio.to_thread, frame_loop.close)
         sessions = Sessions(engine, publisher, frame_loop, config.max_sessions)
         hub = Hub()
-        service = FlexAvatarService(config, engine, store, creations, sessions, publisher, hub)
+        drive = DriveSocket(config, publisher, sessions, hub)
+        stack.push_async_callback(drive.close)
+        service = FlexAvatarService(
+            config, engine, store, creations, sessions, publisher, hub, drive.status
+        )
         stack.push_async_callback(service.close)
         await _add_services(server, service)
         address = _listen(server, config)
+        http_address = await stack.enter_async_context(open_http(config, service, token))
         await stack.enter_async_context(open_gateways(config.gateways, hub))
         if config.gateways.show:
             await service.start_session(show_request(config.gateways, hub), lasting=True)
         await server.start()
         store.announce(address)
         gateways = [f"{status.source} on {status.address}" for status in hub.statuses]
-        yield Listening(address, publisher.address, gateways)
+        yield Listening(address, http_address, publisher.address, drive.status.address, gateways)
 
 
 @contextmanager

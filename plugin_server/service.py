@@ -16,7 +16,7 @@ from plugin_server.config import ServerConfig
 from plugin_server.creation import Creation, Creations
 from plugin_server.drive_stream import accept, drive_until_end, only_stream, report
 from plugin_server.engine import Engine, Puppet
-from plugin_server.gateways.hub import Hub
+from plugin_server.gateways.hub import Hub, Status
 from plugin_server.live import Lives
 from plugin_server.live_messages import gateway_message, sources_from
 from plugin_server.messages import (
@@ -53,9 +53,11 @@ class FlexAvatarService(FlexAvatarServicer):
         sessions: Sessions,
         publisher: Publisher,
         hub: Hub,
+        drive: Status,
     ) -> None:
         self._config, self._engine, self._store = config, engine, store
         self._creations, self._sessions, self._publisher = creations, sessions, publisher
+        self._drive_socket = drive
         self._hub, self._lives = hub, Lives(hub, config.gateways.head_gain)
 
     async def close(self) -> None:
@@ -88,7 +90,7 @@ class FlexAvatarService(FlexAvatarServicer):
         check_photos(request.photos, self._config)
         recipe = recipe_from(request.header, self._engine.models)
         with self._seat(request.header.name, request.header.replace) as creation:
-            return avatar_message(await self._creations.run(creation, request.photos, recipe))
+            return avatar_message(await self._creations.run(creation, [*request.photos], recipe))
 
     def _seat(self, name: str, replace: bool) -> AbstractContextManager[Creation]:
         """A place among the creations. Raises InputError, ConflictError, BusyError."""
@@ -177,6 +179,7 @@ class FlexAvatarService(FlexAvatarServicer):
             camera=camera_message(session.accepted.camera),
             gaussians=owned.gaussians,
             curve=self._curve(owned.frame_keys),
+            drive_address=self._drive_socket.address,
         )
 
     def _load(self, names: Sequence[str]) -> Puppet:
@@ -242,6 +245,7 @@ class FlexAvatarService(FlexAvatarServicer):
             creations=len(self._creations),
             limits=limits_message(self._config),
             gateways=[gateway_message(s, self._hub.clock()) for s in self._hub.statuses],
+            drive=gateway_message(self._drive_socket, self._hub.clock()),
         )
 
 

@@ -1,4 +1,4 @@
-"""Writes tests/golden/wire_*.bin, read by every language: `python -m tests.make_golden`."""
+"""Writes tests/golden/*.bin, read by every language: `python -m tests.make_golden`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import torch
 
 from flexavatar.types import Gaussians
 from plugin_server import wire
+from plugin_server.drive_packet import DrivePacket, Parts, pack_drive
 from plugin_server.splats import SplatEncoder, SplatUpdate
 from plugin_server.wire import Flags, Header, Kind
 from tests.service import tiny_gaussians
 
 GOLDEN = Path(__file__).parent / "golden"
 SESSION = "0123456789abcdef"
+TOKEN = "an-owner_token-of-the-tests-0123"
 COUNT = 600  # three chunks, the last of them short
 
 
@@ -80,7 +82,32 @@ def messages() -> dict[str, bytes]:
     }
 
 
+def drive_packets() -> dict[str, DrivePacket]:
+    """Drive packets by their file's name; every number of `drive_all` is exact in float32."""
+    empty = DrivePacket(SESSION, TOKEN, 7, 1_234_567_890_123, Parts(0))
+    weights = tuple(i / 64 for i in range(52))
+    return {
+        "drive_weights": replace(empty, parts=Parts.ARKIT, weights=weights),
+        "drive_view": replace(empty, seq=8, parts=Parts.ORBIT | Parts.MORPH, orbit=(-30.0, 12.5)),
+        "drive_all": replace(
+            empty,
+            seq=0xFFFFFFFF,
+            parts=Parts.ARKIT | Parts.HEAD | Parts.ORBIT | Parts.MORPH,
+            weights=weights[::-1],
+            pose=tuple(i / 8 for i in range(-4, 5)),
+            orbit=(15.0, -7.5),
+            morph=0.25,
+        ),
+    }
+
+
+def everything() -> dict[str, bytes]:
+    """All golden files' bytes."""
+    drives = {name: pack_drive(packet) for name, packet in drive_packets().items()}
+    return {**messages(), **drives}
+
+
 if __name__ == "__main__":
     GOLDEN.mkdir(exist_ok=True)
-    for name, message in messages().items():
+    for name, message in everything().items():
         (GOLDEN / f"{name}.bin").write_bytes(message)

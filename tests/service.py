@@ -158,7 +158,7 @@ class TinyEngine:
 
 def local_config(folder: Path, **changes: Any) -> ServerConfig:
     """A server of tests: free ports, its store under `folder`."""
-    start = ServerConfig(store=folder / "avatars", port=0, frame_port=0)
+    start = ServerConfig(store=folder / "avatars", port=0, http_port=0, frame_port=0, drive_port=0)
     return replace(start, **changes)
 
 

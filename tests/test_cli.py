@@ -175,7 +175,7 @@ def test_a_server_of_its_own_stays_for_those_who_found_it(
 def test_a_server_that_cannot_start_says_why_in_a_line(
     arguments: list[str], message: str, empty: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ports = ["--port", "0", "--frame-port", "0"]
+    ports = [f"--{name}port=0" for name in ("", "http-", "frame-", "drive-")]
     assert run(["serve", *empty, *ports, *arguments]) == USER_ERROR
     answer = capsys.readouterr().err.strip()
     assert message in answer

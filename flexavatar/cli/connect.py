@@ -51,7 +51,7 @@ def connect(where: Where) -> Iterator[FlexAvatarClient]:
         with _client(where, where.server) as client:
             yield client
         return
-    own = ServerConfig(store=where.store, port=0, frame_port=0)
+    own = ServerConfig(store=where.store, port=0, http_port=0, frame_port=0, drive_port=0)
     with ExitStack() as stack:
         try:
             address = stack.enter_context(running_server(own)).address

@@ -23,7 +23,7 @@ class ServerStartError(FlexAvatarError):
 def server_process(store: Path, *options: str) -> Iterator[str]:
     """Start `python -m plugin_server` on free ports; gives gRPC's host:port, then stops it."""
     command = [sys.executable, "-m", "plugin_server", "--store", str(store), *options]
-    command += ["--port", "0", "--frame-port", "0"]
+    command += [f"--{name}port=0" for name in ("", "http-", "frame-", "drive-")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield _address(process)

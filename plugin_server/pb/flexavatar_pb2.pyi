@@ -236,7 +236,7 @@ class Source(_message.Message):
     def __init__(self, name: _Optional[str] = ..., shares: _Optional[_Mapping[str, float]] = ..., gains: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class Session(_message.Message):
-    __slots__ = ("session_id", "owner_token", "frame_address", "topic", "width", "height", "kinds", "camera", "gaussians", "curve")
+    __slots__ = ("session_id", "owner_token", "frame_address", "topic", "width", "height", "kinds", "camera", "gaussians", "curve", "drive_address")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     OWNER_TOKEN_FIELD_NUMBER: _ClassVar[int]
     FRAME_ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -247,6 +247,7 @@ class Session(_message.Message):
     CAMERA_FIELD_NUMBER: _ClassVar[int]
     GAUSSIANS_FIELD_NUMBER: _ClassVar[int]
     CURVE_FIELD_NUMBER: _ClassVar[int]
+    DRIVE_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     owner_token: str
     frame_address: str
@@ -257,7 +258,8 @@ class Session(_message.Message):
     camera: PinholeCamera
     gaussians: int
     curve: CurveKeys
-    def __init__(self, session_id: _Optional[str] = ..., owner_token: _Optional[str] = ..., frame_address: _Optional[str] = ..., topic: _Optional[bytes] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., kinds: _Optional[_Iterable[_Union[StreamKind, str]]] = ..., camera: _Optional[_Union[PinholeCamera, _Mapping]] = ..., gaussians: _Optional[int] = ..., curve: _Optional[_Union[CurveKeys, _Mapping]] = ...) -> None: ...
+    drive_address: str
+    def __init__(self, session_id: _Optional[str] = ..., owner_token: _Optional[str] = ..., frame_address: _Optional[str] = ..., topic: _Optional[bytes] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., kinds: _Optional[_Iterable[_Union[StreamKind, str]]] = ..., camera: _Optional[_Union[PinholeCamera, _Mapping]] = ..., gaussians: _Optional[int] = ..., curve: _Optional[_Union[CurveKeys, _Mapping]] = ..., drive_address: _Optional[str] = ...) -> None: ...
 
 class CurveKeys(_message.Message):
     __slots__ = ("server_public_key", "client_public_key", "client_secret_key")
@@ -419,7 +421,7 @@ class Gateway(_message.Message):
     def __init__(self, source: _Optional[str] = ..., address: _Optional[str] = ..., sender: _Optional[str] = ..., subject: _Optional[str] = ..., frames: _Optional[int] = ..., refused: _Optional[int] = ..., silent_s: _Optional[float] = ..., problem: _Optional[str] = ...) -> None: ...
 
 class ServerInfo(_message.Message):
-    __slots__ = ("version", "wire_version", "device", "frame_address", "avatars", "sessions", "creations", "limits", "gateways")
+    __slots__ = ("version", "wire_version", "device", "frame_address", "avatars", "sessions", "creations", "limits", "gateways", "drive")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     WIRE_VERSION_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
@@ -429,6 +431,7 @@ class ServerInfo(_message.Message):
     CREATIONS_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     GATEWAYS_FIELD_NUMBER: _ClassVar[int]
+    DRIVE_FIELD_NUMBER: _ClassVar[int]
     version: str
     wire_version: int
     device: str
@@ -438,4 +441,5 @@ class ServerInfo(_message.Message):
     creations: int
     limits: Limits
     gateways: _containers.RepeatedCompositeFieldContainer[Gateway]
-    def __init__(self, version: _Optional[str] = ..., wire_version: _Optional[int] = ..., device: _Optional[str] = ..., frame_address: _Optional[str] = ..., avatars: _Optional[int] = ..., sessions: _Optional[int] = ..., creations: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., gateways: _Optional[_Iterable[_Union[Gateway, _Mapping]]] = ...) -> None: ...
+    drive: Gateway
+    def __init__(self, version: _Optional[str] = ..., wire_version: _Optional[int] = ..., device: _Optional[str] = ..., frame_address: _Optional[str] = ..., avatars: _Optional[int] = ..., sessions: _Optional[int] = ..., creations: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., gateways: _Optional[_Iterable[_Union[Gateway, _Mapping]]] = ..., drive: _Optional[_Union[Gateway, _Mapping]] = ...) -> None: ...

@@ -1,0 +1,225 @@
+"""The same calls over HTTP/1.1, for who has no gRPC: Connect's protocol, JSON or protobuf bodies.
+
+Every call of proto/flexavatar/v1/flexavatar.proto is `POST /flexavatar.v1.FlexAvatar/<call>`;
+protocol: connectrpc.com/docs/protocol. Drive, which streams both ways at once, stays gRPC's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn
+
+import uvicorn
+from connectrpc.code import Code
+from connectrpc.compat import google_protobuf_codecs
+from connectrpc.errors import ConnectError
+from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
+from connectrpc.request import RequestContext
+from connectrpc.server import ConnectASGIApplication, Endpoint
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message_factory import GetMessageClass
+from grpc import StatusCode
+
+from flexavatar.errors import InputError
+from plugin_server.config import ServerConfig
+from plugin_server.pb import flexavatar_pb2 as pb
+from plugin_server.security import NO_TOKEN
+
+SERVICE = pb.DESCRIPTOR.services_by_name["FlexAvatar"]
+STREAMED = ("CreateAvatar",)
+"""Calls that stream first one way, then the other, as HTTP/1.1 can."""
+GRACE_S = 2
+KEEP_ALIVE_S = 60
+CONNECTIONS = 256
+"""More at once are answered 503."""
+END = object()
+
+Rpc = Callable[..., Awaitable[Any]]
+
+
+class CallContext:
+    """What the service needs of gRPC's context, for a call that came over HTTP."""
+
+    def __init__(self, context: RequestContext[Any, Any]) -> None:
+        self._context = context
+        self.answers: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def abort(
+        self, code: StatusCode, message: str, metadata: Sequence[tuple[str, str]] = ()
+    ) -> NoReturn:
+        """End the call: gRPC's codes have the same names here."""
+        for key, value in metadata:
+            self._context.response_trailers[key] = value
+        raise ConnectError(_code(code), message)
+
+    async def write(self, answer: Any) -> None:
+        """Send one of many answers."""
+        self.answers.put_nowait(answer)
+
+
+def _code(code: StatusCode) -> Code:
+    """gRPC writes CANCELLED, Connect CANCELED."""
+    return Code.CANCELED if code is StatusCode.CANCELLED else Code[code.name]
+
+
+def _unary(rpc: Rpc) -> Rpc:
+    async def call(request: Any, context: RequestContext[Any, Any]) -> Any:
+        return await rpc(request, CallContext(context))
+
+    return call
+
+
+def _streamed(rpc: Rpc) -> Callable[..., AsyncIterator[Any]]:
+    async def call(
+        requests: AsyncIterator[Any], context: RequestContext[Any, Any]
+    ) -> AsyncIterator[Any]:
+        own = CallContext(context)
+        calling = asyncio.ensure_future(rpc(requests, own))
+        calling.add_done_callback(lambda _: own.answers.put_nowait(END))
+        try:
+            while (answer := await own.answers.get()) is not END:
+                yield answer
+            await calling
+        finally:  # also of one whose client is gone
+            calling.cancel()
+            await asyncio.gather(calling, return_exceptions=True)
+
+    return call
+
+
+def _endpoint(method: MethodDescriptor, rpc: Rpc) -> Any:
+    streamed = method.name in STREAMED
+    info = MethodInfo(
+        name=method.name,
+        service_name=SERVICE.full_name,
+        input=GetMessageClass(method.input_type),
+        output=GetMessageClass(method.output_type),
+        idempotency_level=IdempotencyLevel.UNKNOWN,  # so that a link can call nothing
+        stream_type=StreamType.BIDI_STREAM if streamed else StreamType.UNARY,
+    )
+    if streamed:
+        return Endpoint.bidi_stream(method=info, function=_streamed(rpc))
+    return Endpoint.unary(method=info, function=_unary(rpc))
+
+
+def _endpoints(service: object) -> Mapping[str, Any]:
+    """Every call by its path."""
+    offered = [m for m in SERVICE.methods if m.name in STREAMED or not m.server_streaming]
+    return {
+        f"/{SERVICE.full_name}/{m.name}": _endpoint(m, getattr(service, m.name)) for m in offered
+    }
+
+
+class Door:
+    """Who may call: asked before anything of the body is read."""
+
+    def __init__(self, token: str | None) -> None:
+        self._expected = None if token is None else f"Bearer {token}".encode()
+
+    async def on_start(self, ctx: RequestContext[Any, Any]) -> None:
+        """Raises ConnectError without the token; without one, for the pages of a browser."""
+        if self._expected is None:
+            if origin := ctx.request_headers.get("origin"):
+                message = f"a page of {origin[:80]} may not call a server that asks for no token"
+                raise ConnectError(Code.PERMISSION_DENIED, message)
+            return
+        given = ctx.request_headers.get("authorization", "").encode()
+        if not hmac.compare_digest(given, self._expected):
+            raise ConnectError(Code.UNAUTHENTICATED, NO_TOKEN)
+
+    async def on_end(
+        self, token: None, ctx: RequestContext[Any, Any], error: Exception | None, /
+    ) -> None:
+        """Nothing is left to do."""
+
+
+class Application(ConnectASGIApplication[Any]):
+    """The service as an ASGI application."""
+
+    @property
+    def path(self) -> str:
+        return f"/{SERVICE.full_name}"
+
+
+def body_bytes(config: ServerConfig) -> int:
+    """Largest body of a call: JSON writes four letters for three bytes of a photo."""
+    return -(-config.message_bytes * 4 // 3)
+
+
+def _application(config: ServerConfig, service: object, token: str | None) -> Any:
+    application = Application(
+        service=service,
+        endpoints=_endpoints,
+        interceptors=[Door(token)],
+        read_max_bytes=body_bytes(config),
+        codecs=google_protobuf_codecs(),
+    )
+
+    async def patient(scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
+        """Give up an upload that stops half way."""
+        reading = True
+
+        async def next_event() -> Any:
+            nonlocal reading
+            if not reading:
+                return await receive()
+            try:
+                event = await asyncio.wait_for(receive(), config.upload_timeout_s)
+            except TimeoutError:
+                message = f"upload: nothing came for {config.upload_timeout_s:g} s"
+                raise ConnectError(Code.DEADLINE_EXCEEDED, message) from None
+            reading = event["type"] == "http.request" and event.get("more_body", False)
+            return event
+
+        await application(scope, next_event, send)
+
+    return patient
+
+
+def _listening_socket(config: ServerConfig) -> socket.socket:
+    """Raises InputError."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    try:
+        return socket.create_server((config.host, config.http_port), family=family)
+    except OSError as error:
+        where = f"{config.host}:{config.http_port}"
+        raise InputError(f"cannot listen for HTTP on {where}: {error}") from error
+
+
+@asynccontextmanager
+async def open_http(config: ServerConfig, service: object, token: str | None) -> AsyncIterator[str]:
+    """Answer HTTP for as long as the context lasts; gives its URL. Raises InputError."""
+    settings = uvicorn.Config(
+        _application(config, service, token),
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+        ssl_certfile=config.tls_certificate,
+        ssl_keyfile=config.tls_key,
+    )
+    try:
+        settings.load()
+    except OSError as error:
+        raise InputError(f"TLS: cannot read certificate or key: {error}") from error
+    server = uvicorn.Server(settings)  # not run(): signals and the loop are not its own
+    server.lifespan = settings.lifespan_class(settings)
+    bound = _listening_socket(config)
+    await server.startup(sockets=[bound])
+    try:
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        scheme = "https" if config.tls_certificate else "http"
+        yield f"{scheme}://{host}:{bound.getsockname()[1]}"
+    finally:
+        await server.shutdown(sockets=[bound])

@@ -1,0 +1,119 @@
+"""ZeroMQ's end of the drive packets: who may drive does, and the newest wins."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import zmq
+import zmq.asyncio
+
+from flexavatar.errors import FlexAvatarError, InputError
+from plugin_server.config import ServerConfig
+from plugin_server.drive_packet import DrivePacket, drive_request, unpack_drive
+from plugin_server.drive_stream import accept
+from plugin_server.gateways.hub import Hub, Status, Voice
+from plugin_server.publisher import Publisher
+from plugin_server.sessions import Sessions
+from plugin_server.wire import WireError
+
+logger = logging.getLogger(__name__)
+
+LONGEST_MESSAGE = 4096
+"""Who sends more is hung up on."""
+QUEUE = 64
+BURST = 256
+"""Packets that are read before the newest of them are shown."""
+ANEW_S = 1.0
+"""After this silence a sender may count from anywhere."""
+
+
+@dataclass
+class Counted:
+    """How far a session's sender has come."""
+
+    seq: int
+    at_s: float
+
+    def is_new(self, seq: int, now_s: float) -> bool:
+        """Newer than the last one; numbers wrap at 2**32."""
+        return now_s - self.at_s > ANEW_S or 0 < (seq - self.seq) & 0xFFFFFFFF < 1 << 31
+
+
+class DriveSocket:
+    """One PULL socket for all sessions. For the event loop."""
+
+    def __init__(self, config: ServerConfig, publisher: Publisher, sessions: Sessions, hub: Hub):
+        """Raises InputError if it cannot listen."""
+        self._sessions, self._hub = sessions, hub
+        self.status = Status("drive")
+        self._counted: dict[str, Counted] = {}
+        context = zmq.asyncio.Context(shadow=publisher.context)
+        self._socket = context.socket(zmq.PULL)
+        self._socket.setsockopt(zmq.RCVHWM, QUEUE)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, LONGEST_MESSAGE)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        try:
+            self.status.address = publisher.bind(self._socket, config.drive_port)
+        except InputError:
+            self._socket.close()
+            raise
+        self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        while True:
+            messages = [await self._socket.recv_multipart()]
+            while len(messages) < BURST and await self._socket.poll(0):
+                messages.append(await self._socket.recv_multipart())
+            try:
+                self._take(messages)
+            except Exception:  # a bug must not silence everybody
+                logger.exception("taking drive packets failed")
+
+    def _take(self, messages: Iterable[list[bytes]]) -> None:
+        """Show the newest packets of a burst, one of each session and set of parts."""
+        newest: dict[tuple[object, ...], DrivePacket] = {}
+        for parts in messages:
+            try:
+                if len(parts) != 1:
+                    raise WireError(f"drive packet: expected one part, got {len(parts)}")
+                packet = unpack_drive(parts[0])
+            except WireError as error:
+                self._refuse(error)
+                continue
+            key = (packet.session, packet.token, packet.parts)
+            newest.pop(key, None)  # so that the newest is the last of all
+            newest[key] = packet
+        for packet in newest.values():
+            try:
+                self._show(packet)
+            except FlexAvatarError as error:
+                self._refuse(error)
+
+    def _refuse(self, error: FlexAvatarError) -> None:
+        self._hub.refused(self.status, "somebody", str(error))
+
+    def _show(self, packet: DrivePacket) -> None:
+        """Raises OwnerError, SessionNotFoundError, DriveError, InputError."""
+        session = self._sessions.claim(packet.session, packet.token)
+        now_s = time.monotonic()
+        counted = self._counted.get(packet.session)
+        if counted is not None and not counted.is_new(packet.seq, now_s):
+            return
+        accept(session, drive_request(packet))
+        if counted is None:
+            running = {s.session_id for s in self._sessions.running()}
+            self._counted = {k: v for k, v in self._counted.items() if k in running}
+        self._counted[packet.session] = Counted(packet.seq, now_s)
+        self.status.voice = Voice("drive", packet.session, "")
+        self.status.heard_at_s, self.status.problem = now_s, ""
+        self.status.frames += 1
+
+    async def close(self) -> None:
+        """Listen no more."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._socket.close()
