@@ -11,7 +11,9 @@ from typing import Any
 import grpc
 
 from flexavatar.errors import SessionNotFoundError
+from plugin_server.client_audio import ClientSpeech
 from plugin_server.client_stream import ClientStream
+from plugin_server.latest import Latest
 from plugin_server.model_names import model_number
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub
@@ -175,6 +177,10 @@ class FlexAvatarClient:
         """The Drive call as gRPC gives it; `ClientSession.drive` is easier."""
         return self._stub.Drive(signals, metadata=self._metadata)
 
+    def audio_stream(self, parts: Iterator[pb.DriveAudioRequest]) -> Any:
+        """The DriveAudio call as gRPC gives it; `ClientSession.drive_audio` is easier."""
+        return self._stub.DriveAudio(parts, metadata=self._metadata)
+
 
 class ClientSession:
     """One session that this client owns: drive it, read its frames, close it."""
@@ -184,7 +190,8 @@ class ClientSession:
         self.report = pb.DriveResponse()
         """What the server last said about its drawing."""
         self._client = client
-        self._stream: ClientStream | None = None
+        self._stream: ClientStream[pb.DriveRequest, pb.DriveResponse] | None = None
+        self._mailbox: Latest[pb.DriveRequest] = Latest()
 
     def __enter__(self) -> ClientSession:
         return self
@@ -206,10 +213,14 @@ class ClientSession:
         flame: pb.FlameCodes | None = None,
         camera: pb.Camera | None = None,
         morph: float | None = None,
+        source: str = "",
+        mouth_hidden: float = 0.0,
     ) -> None:
         """Show this next: ARKit weights or FLAME codes, how the head is held, from where.
 
         `morph` is the share of the avatar that the session morphs to; None leaves it as it is.
+        `source` says which of the session's sources this is; a session has one such stream of a
+        client, with the source that the first signal names.
 
         Returns at once; a signal that is not sent yet is replaced by the next. `pts_ns` (default:
         the monotonic clock) comes back with the frame. Raises what the server said about an
@@ -217,8 +228,12 @@ class ClientSession:
         """
         self._raise_refusal()
         if self._stream is None:
-            self._stream = ClientStream(self._client.drive_stream, self._keep_report)
-        self._stream.put(self._request(weights, pts_ns, head, flame, camera, morph))
+            self._mailbox = Latest()
+            call = self._client.drive_stream
+            self._stream = ClientStream(call, self._keep_report, self._mailbox)
+        request = self._request(weights, pts_ns, head, flame, camera, morph)
+        request.source, request.mouth_hidden = source, mouth_hidden
+        self._mailbox.put(request)
 
     def _raise_refusal(self) -> None:
         """Let go of a stream that is over; raise the error that it ended with, once."""
@@ -238,9 +253,12 @@ class ClientSession:
         flame: pb.FlameCodes | None = None,
         camera: pb.Camera | None = None,
         morph: float | None = None,
+        source: str = "",
+        mouth_hidden: float = 0.0,
     ) -> pb.DriveResponse:
         """As `drive`, in a call of its own that raises its own errors."""
         request = self._request(weights, pts_ns, head, flame, camera, morph)
+        request.source, request.mouth_hidden = source, mouth_hidden
         return self._client.call("DriveOnce", request)
 
     def _request(
@@ -262,6 +280,36 @@ class ClientSession:
             camera=camera,
             morph=None if morph is None else pb.Morph(share=morph),
         )
+
+    def drive_audio(
+        self,
+        rate: int,
+        channels: int = 1,
+        style: pb.VoiceStyle | None = None,
+        live: bool = False,
+        pts_ns: int = 0,
+    ) -> ClientSpeech:
+        """Let the face say what is written into it: s16le PCM, `rate` samples a second.
+
+        The session needs "audio" among its sources. See AudioHeader for the rest.
+        """
+        header = pb.AudioHeader(
+            session_id=self.info.session_id,
+            owner_token=self.info.owner_token,
+            sample_rate=rate,
+            channels=channels,
+            style=style,
+            pts_ns=pts_ns,
+            live=live,
+        )
+        return ClientSpeech(self._client.audio_stream, header, self.interrupt_audio)
+
+    def interrupt_audio(self) -> pb.DriveAudioResponse:
+        """Drop what is queued of a sound, and close the mouth."""
+        request = pb.InterruptAudioRequest(
+            session_id=self.info.session_id, owner_token=self.info.owner_token
+        )
+        return self._client.call("InterruptAudio", request)
 
     def reader(self, kinds: Sequence[pb.StreamKind] = (), latest: bool = False) -> FrameReader:
         """A subscription to the session's frames. For one thread, which closes it."""

@@ -63,6 +63,8 @@ class ServerConfig:
     """An upload that sends nothing for this long is given up."""
     idle_timeout_s: float = 300.0
     """A session that is not driven for this long ends."""
+    max_audio_s: float = 60.0
+    """Sound that may wait to be shown, of one session."""
     gateways: GatewayConfig = field(default_factory=GatewayConfig)
 
     @property
@@ -95,6 +97,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "creations_waiting": (0, 1024),
     "upload_timeout_s": (0.1, LONGEST_S),
     "idle_timeout_s": (0.1, LONGEST_S),
+    "max_audio_s": (1.0, 3600.0),
 }
 """What can be set, except for what the model limits."""
 

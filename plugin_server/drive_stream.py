@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
+from google.protobuf.message import Message
 from grpc.aio import ServicerContext
 
-from flexavatar.errors import ConflictError, SessionNotFoundError
+from flexavatar.errors import ConflictError, DriveError, SessionNotFoundError
+from plugin_server.live import DRIVE
 from plugin_server.live_messages import tracked_face
 from plugin_server.messages import camera_from, drive_codes, morph_share
 from plugin_server.pb import flexavatar_pb2 as pb
@@ -27,12 +30,14 @@ def accept(session: Session, request: pb.DriveRequest) -> None:
     camera = camera_from(request.camera, session.puppet.camera, session.plan)
     share = morph_share(request, session.puppet)
     if session.live is None:
+        if request.source or request.mouth_hidden:
+            raise DriveError("source, mouth_hidden: expected a session that has sources")
         codes = drive_codes(request, session.puppet, session.accepted.codes)
         session.accept(codes, camera, share, request.pts_ns)
         return
     face = tracked_face(request)
     if face is not None:
-        session.live.drive(face)
+        session.live.drive(face, request.source or DRIVE)
     if face is None or camera is not None or share is not None:
         session.accept(None, camera, share, request.pts_ns)
 
@@ -50,15 +55,15 @@ def report(session: Session) -> pb.DriveResponse:
 
 
 @contextmanager
-def only_stream(session: Session) -> Iterator[None]:
-    """Hold the session's one driver's seat. Raises ConflictError."""
-    if session.streaming:
+def only_stream(session: Session, source: str) -> Iterator[None]:
+    """Hold the one seat of a source's driver. Raises ConflictError."""
+    if source in session.streaming:
         raise ConflictError(f"session {session.session_id} is driven by another stream already")
-    session.streaming = True
+    session.streaming.add(source)
     try:
         yield
     finally:
-        session.streaming = False
+        session.streaming.remove(source)
 
 
 async def drive_until_end(
@@ -68,9 +73,29 @@ async def drive_until_end(
     context: ServicerContext,
 ) -> None:
     """Take signals until the client stops or the session ends. Raises what `accept` raises."""
+    seq = -1
+
+    def news() -> pb.DriveResponse | None:
+        nonlocal seq
+        before, seq = seq, session.drawn.seq
+        return report(session) if seq != before else None
+
+    await until_end(session, _take(session, first, requests), news, context)
+
+
+async def until_end(
+    session: Session,
+    take: Coroutine[Any, Any, None],
+    news: Callable[[], Message | None],
+    context: ServicerContext,
+) -> None:
+    """Take what comes until there is no more or the session ends; tell what there is to tell.
+
+    Raises what `take` raises.
+    """
     over = asyncio.Event()
-    taking = asyncio.ensure_future(_take(session, first, requests))
-    reporting = asyncio.ensure_future(_report_until(over, session, context))
+    taking = asyncio.ensure_future(take)
+    reporting = asyncio.ensure_future(_report_until(over, news, context))
     ended = asyncio.ensure_future(_ended(session))
     try:
         await asyncio.wait((taking, reporting, ended), return_when=asyncio.FIRST_COMPLETED)
@@ -95,20 +120,24 @@ async def _take(
         accept(session, request)
 
 
-async def _report_until(over: asyncio.Event, session: Session, context: ServicerContext) -> None:
+async def _report_until(
+    over: asyncio.Event, news: Callable[[], Message | None], context: ServicerContext
+) -> None:
     """Report while there is news. A client that does not read holds up nothing but this."""
-    seq = -1
     while not over.is_set():
         with suppress(TimeoutError):
             await asyncio.wait_for(over.wait(), REPORT_S)
-        if session.drawn.seq != seq:
-            seq = session.drawn.seq
-            await context.write(report(session))
+        if (message := news()) is not None:
+            await context.write(message)
 
 
 async def _ended(session: Session) -> None:
     """Wait until the render thread has let go of the session."""
     ended, loop = asyncio.Event(), asyncio.get_running_loop()
-    session.on_end = lambda: loop.call_soon_threadsafe(ended.set)
-    if session.end_reason is None:
-        await ended.wait()
+    wake = lambda: loop.call_soon_threadsafe(ended.set)  # noqa: E731
+    session.on_end.append(wake)
+    try:
+        if session.end_reason is None:
+            await ended.wait()
+    finally:
+        session.on_end.remove(wake)

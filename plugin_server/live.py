@@ -9,17 +9,18 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from flexavatar.drive.mixer import MixedFace, Mixer, MixerConfig, Source
+from flexavatar.drive.mixer import VOICE, MixedFace, Mixer, MixerConfig, Source
 from flexavatar.drive.tracked import TrackedFace
 from flexavatar.drive.turns import Angles
 from flexavatar.errors import DriveError, SessionNotFoundError
 from plugin_server.gateways.hub import Hub, Voice
 from plugin_server.session import Session
+from plugin_server.speech import Speech
 
 logger = logging.getLogger(__name__)
 
-DRIVE = "drive"
-"""The name of gRPC's Drive among the sources."""
+DRIVE, WEBCAM, AUDIO = "drive", "webcam", VOICE
+"""Sources that come over gRPC: what Drive is when it does not say, what it may say, DriveAudio."""
 IDLE_FPS = 30.0
 HOLD_S = 1.0
 """Of several senders the first is followed, until it is silent for this long."""
@@ -55,6 +56,7 @@ class LiveFace:
         self._session, self._clock = session, hub.clock
         self._slots = [Slot(source.name) for source in sources]
         self._shown_at_s = float("-inf")
+        self._speech: tuple[Speech, asyncio.Task[None]] | None = None
         self._stop_listening = hub.listen(self._hear)
 
     def _hear(self, voice: Voice, face: TrackedFace, now_s: float) -> None:
@@ -65,12 +67,34 @@ class LiveFace:
                     logger.info("session %s follows %s", self._session.session_id, voice)
                 self._feed(slot.name, face, now_s)
 
-    def drive(self, face: TrackedFace) -> None:
-        """Take what gRPC says. Raises DriveError if the session does not listen to it."""
-        if DRIVE not in (slot.name for slot in self._slots):
+    def drive(self, face: TrackedFace, source: str) -> None:
+        """Take what Drive says. Raises DriveError if the session does not listen to it."""
+        if source not in (DRIVE, WEBCAM):
+            raise DriveError(f"source: expected {DRIVE!r} or {WEBCAM!r}, got {source!r:.40}")
+        self._check_source(source)
+        self._feed(source, face, self._clock())
+
+    def _check_source(self, name: str) -> None:
+        if name not in (slot.name for slot in self._slots):
             names = ", ".join(slot.name for slot in self._slots)
-            raise DriveError(f"sources: expected {DRIVE!r} among this session's, got {names}")
-        self._feed(DRIVE, face, self._clock())
+            raise DriveError(f"sources: expected {name!r} among this session's, got {names}")
+
+    @property
+    def speech(self) -> Speech | None:
+        """What is said, None if nothing is."""
+        return None if self._speech is None or self._speech[1].done() else self._speech[0]
+
+    def speak(self, speech: Speech) -> asyncio.Task[None]:
+        """Show a sound; done when it is over. Raises DriveError if the session does not listen."""
+        self._check_source(AUDIO)
+        self._hush()
+        playing = speech.play(lambda face: self._feed(AUDIO, face, self._clock()))
+        self._speech = speech, asyncio.create_task(playing)
+        return self._speech[1]
+
+    def _hush(self) -> None:
+        if self._speech is not None:
+            self._speech[1].cancel()
 
     def _feed(self, name: str, face: TrackedFace, now_s: float) -> None:
         self._mixer.feed(name, face, now_s)
@@ -101,6 +125,7 @@ class LiveFace:
 
     def _stop(self) -> None:
         """Listen no more; once more does no harm."""
+        self._hush()
         self._stop_listening()
         self._stop_listening = _nothing
 

@@ -10,13 +10,16 @@ from flexavatar.errors import DriveError, InputError
 from flexavatar.head.arkit import ARKIT_NAMES, checked_weights
 from plugin_server.gateways.config import GatewayConfig
 from plugin_server.gateways.hub import Hub, Status
-from plugin_server.live import DRIVE
-from plugin_server.messages import KINDS, turn_from
+from plugin_server.live import AUDIO, DRIVE, WEBCAM
+from plugin_server.messages import KINDS, check_range, turn_from
 from plugin_server.pb import flexavatar_pb2 as pb
 
 
 def tracked_face(request: pb.DriveRequest) -> TrackedFace | None:
-    """What a signal says to a session that has sources, None if nothing. Raises DriveError."""
+    """What a signal says to a session that has sources, None if nothing.
+
+    Raises DriveError, InputError.
+    """
     signal, pose = request.WhichOneof("signal"), request.head
     if signal == "flame" or pose.global_orient or pose.transl:
         raise DriveError("a session with sources takes ARKit weights and neck_pose alone")
@@ -29,12 +32,13 @@ def tracked_face(request: pb.DriveRequest) -> TrackedFace | None:
         )
     x, y, z = turn_from("neck_pose", pose.neck_pose).tolist()
     head = (x, y, z) if request.HasField("head") else None
-    return TrackedFace(weights, head, time_ns=request.pts_ns)
+    check_range("mouth_hidden", request.mouth_hidden, 0, 1)
+    return TrackedFace(weights, head, time_ns=request.pts_ns, mouth_hidden=request.mouth_hidden)
 
 
 def sources_from(messages: Sequence[pb.Source], gateways: Sequence[str]) -> list[Source]:
     """A session's sources; gateways are those that are open. Raises DriveError, InputError."""
-    known = [DRIVE, *gateways]
+    known = [DRIVE, WEBCAM, AUDIO, *gateways]
     for message in messages:
         if message.name.partition(":")[0] not in known:
             raise InputError(f"sources: expected some of {known}, got {message.name!r:.60}")

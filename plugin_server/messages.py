@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from flexavatar.drive.articulation import EMOTIONS
 from flexavatar.errors import DriveError, InputError
 from flexavatar.formats.footage import MAX_SECONDS
 from flexavatar.render.camera import orbit, scaled
@@ -222,4 +223,6 @@ def limits_message(config: ServerConfig) -> pb.Limits:
         creations_waiting=config.creations_waiting,
         video_bytes=config.max_video_mib << 20,
         video_seconds=int(MAX_SECONDS),
+        audio_seconds=int(config.max_audio_s),
+        emotions=EMOTIONS,
     )

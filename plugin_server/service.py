@@ -10,14 +10,16 @@ from importlib.metadata import PackageNotFoundError, version
 
 from grpc.aio import ServicerContext
 
+from flexavatar.errors import InputError
 from flexavatar.render.camera import scaled
 from plugin_server import wire
+from plugin_server.audio_stream import Speaking, interrupt, speak_once, speak_until_end
 from plugin_server.config import ServerConfig
 from plugin_server.creation import Creation, Creations
 from plugin_server.drive_stream import accept, drive_until_end, only_stream, report
 from plugin_server.engine import Engine, Puppet
 from plugin_server.gateways.hub import Hub, Status
-from plugin_server.live import Lives
+from plugin_server.live import DRIVE, Lives
 from plugin_server.live_messages import gateway_message, sources_from
 from plugin_server.messages import (
     avatar_message,
@@ -59,6 +61,7 @@ class FlexAvatarService(FlexAvatarServicer):
         self._creations, self._sessions, self._publisher = creations, sessions, publisher
         self._drive_socket = drive
         self._hub, self._lives = hub, Lives(hub, config.gateways.head_gain)
+        self._speaking = Speaking(config.max_audio_s, hub.clock)
 
     async def close(self) -> None:
         """Let go of the faces that live by themselves."""
@@ -204,7 +207,7 @@ class FlexAvatarService(FlexAvatarServicer):
         if first is None:
             return
         session = self._sessions.claim(first.session_id, first.owner_token)
-        with only_stream(session):
+        with only_stream(session, first.source or DRIVE):
             await drive_until_end(session, first, request_iterator, context)
 
     @reports_errors
@@ -214,6 +217,32 @@ class FlexAvatarService(FlexAvatarServicer):
         session = self._sessions.claim(request.session_id, request.owner_token)
         accept(session, request)
         return report(session)
+
+    @reports_errors
+    async def DriveAudio(  # noqa: N802
+        self, request_iterator: AsyncIterator[pb.DriveAudioRequest], context: ServicerContext
+    ) -> None:
+        first = await anext(request_iterator, None)
+        if first is None:
+            return
+        if first.WhichOneof("part") != "header":
+            raise InputError("audio: expected the header first")
+        session = self._sessions.claim(first.header.session_id, first.header.owner_token)
+        speech = self._speaking.begin(first.header)
+        await speak_until_end(session, speech, request_iterator, context)
+
+    @reports_errors
+    async def DriveAudioOnce(  # noqa: N802
+        self, request: pb.DriveAudioOnceRequest, context: ServicerContext
+    ) -> pb.DriveAudioResponse:
+        session = self._sessions.claim(request.header.session_id, request.header.owner_token)
+        return await speak_once(session, request, self._speaking)
+
+    @reports_errors
+    async def InterruptAudio(  # noqa: N802
+        self, request: pb.InterruptAudioRequest, context: ServicerContext
+    ) -> pb.DriveAudioResponse:
+        return interrupt(self._sessions.claim(request.session_id, request.owner_token))
 
     @reports_errors
     async def EndSession(  # noqa: N802

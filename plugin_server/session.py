@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from flexavatar.types import Camera, FlameCodes
 from plugin_server.engine import Puppet
 from plugin_server.frames import FrameWriter, Instant, StreamPlan
 from plugin_server.latest import Latest
+from plugin_server.speech import Speech
 from plugin_server.wire import Kind
 
 REFRESH_S = 0.5
@@ -33,8 +35,17 @@ class Drive:
 class Driven(Protocol):
     """What takes a signal of Drive in a session that has sources."""
 
-    def drive(self, face: TrackedFace) -> None:
+    @property
+    def speech(self) -> Speech | None:
+        """What is said, None if nothing is."""
+        ...
+
+    def drive(self, face: TrackedFace, source: str) -> None:
         """Lay it over the face. Raises DriveError."""
+        ...
+
+    def speak(self, speech: Speech) -> asyncio.Task[None]:
+        """Show a sound; done when it is over. Raises DriveError."""
         ...
 
 
@@ -69,8 +80,9 @@ class Session:
         self.drawn = Drawn()
         self.driven_at = time.monotonic()
         self.end_reason: str | None = None
-        self.streaming = False
-        self.on_end: Callable[[], object] = lambda: None
+        self.streaming: set[str] = set()
+        """The sources that a stream drives."""
+        self.on_end: list[Callable[[], object]] = []
         self.live: Driven | None = None
         """What mixes its face of several sources; None if Drive alone decides."""
         self.accepted = Drive(puppet.rest, camera, 0.0, 0)
@@ -161,4 +173,5 @@ class Session:
         try:
             self._writer.send_end(self.end_reason or "the server stops")
         finally:
-            self.on_end()
+            for heard in [*self.on_end]:
+                heard()

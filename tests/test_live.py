@@ -81,7 +81,7 @@ def test_what_a_session_with_sources_does_not_take(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (pb.Source(name="ifacialmocap"), r"expected some of \['drive', 'vmc'\]"),
+        (pb.Source(name="ifacialmocap"), r"expected some of \['drive', 'webcam', 'audio', 'vmc'\]"),
         (pb.Source(name=""), "expected some of"),
         (pb.Source(name="vmc", shares={"nose": 1}), "shares: not known"),
         (pb.Source(name="vmc", gains={"jawOpen": 9}), "gains: expected 0..4"),

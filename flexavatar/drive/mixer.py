@@ -2,7 +2,8 @@
 
 The rule: sources are layers in the order of their priority, over a face that idles. A layer covers
 what is below by its share of the region (mouth, eyes and brows, head; 1 unless set otherwise), for
-the shapes that it has sent. A source that is silent for `timeout_s` lets what is below show through
+the shapes that it has sent. A layer above the voice gives it the mouth while it does not see one
+itself (see `mouth.py`). A source that is silent for `timeout_s` lets what is below show through
 within `leave_s`; one that comes or comes back is joined without a jump within `join_s`.
 
 Nothing here looks at a clock: the same calls give the same faces.
@@ -19,12 +20,17 @@ from scipy.spatial.transform import Rotation
 
 from flexavatar.drive.idle import Idle
 from flexavatar.drive.motion import smoothstep
-from flexavatar.drive.one_euro import HEAD, WEIGHTS, Smoothing, TurnFilter, WeightFilter
+from flexavatar.drive.mouth import Mouth
+from flexavatar.drive.one_euro import AS_IT_IS, HEAD, WEIGHTS, Smoothing, TurnFilter, WeightFilter
 from flexavatar.drive.tracked import NS, TrackedFace
 from flexavatar.drive.turns import Angles, Vector
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_INDEX, ARKIT_NAMES
 
+VOICE = "audio"
+"""The source that is a voice: it is not smoothed, and while it is heard its clock is the face's."""
+VOICE_JOIN_S = 0.06
+"""The first syllable must not be lost."""
 MOUTH, EYES, HEAD_TURN = "mouth", "eyes", "head"
 REGIONS = (MOUTH, EYES, HEAD_TURN)
 UPPER = ("eye", "brow", "cheekSquint")
@@ -85,7 +91,8 @@ class MixedFace:
     transl: Vector
     """Metres: it breathes."""
     pts_ns: int
-    """On the clock of the topmost source that is there; it runs on where there is none."""
+    """On the clock of the voice, else of the topmost source that is there; it runs on where there
+    is none."""
 
 
 class _Layer:
@@ -97,6 +104,8 @@ class _Layer:
         region = [source.shares.get(EYES if e else MOUTH, 1.0) for e in IS_EYES]
         self._shares = np.array(region)
         self.head_share = source.shares.get(HEAD_TURN, 1.0)
+        self._smoothing = config.weights if source.name != VOICE else AS_IT_IS
+        self.mouth = Mouth()
         self.heard_at_s = -np.inf
         self.pts_ns = 0
         self._forget()
@@ -104,9 +113,10 @@ class _Layer:
     def _forget(self) -> None:
         self._raw, self._sent = np.zeros(52), np.zeros(52, bool)
         self._time_ns: int | None = None
-        self._smooth = WeightFilter(self._config.weights)
+        self._smooth = WeightFilter(self._smoothing)
         self._turns = TurnFilter(self._config.head)
         self.weights, self.turn = self._raw, None
+        self.mouth.forget()
 
     def feed(self, face: TrackedFace, now_s: float) -> bool:
         """Take a signal; whether something has joined that was not there before."""
@@ -120,6 +130,7 @@ class _Layer:
         raw[sent] = np.clip(self._gains[sent] * np.array([*face.weights.values()]), 0, 1)
         self._raw, self._sent[sent] = raw, True
         self.weights = self._smooth.step(raw, step_s)
+        self.mouth.see(raw, face.mouth_hidden, now_s)
         if face.head is not None:
             joined = joined or self.turn is None
             yaw, pitch, roll = self._config.head_gain
@@ -145,7 +156,8 @@ class _Layer:
 
     def cover(self, below: Weights, presence: float) -> Weights:
         """What shows through from below and the rest of its own: [52]."""
-        return below + presence * self._shares * self._sent * (self.weights - below)
+        kept = np.where(IS_EYES, 1.0, 1 - self.mouth.given)
+        return below + presence * kept * self._shares * self._sent * (self.weights - below)
 
 
 class Mixer:
@@ -159,14 +171,16 @@ class Mixer:
         self._config = config
         self._idle = Idle(config.seed)
         self._layers = {source.name: _Layer(source, config) for source in config.sources}
-        self._joined = False
-        self._joined_at_s = -np.inf
+        self._joining_s = 0.0  # of what has joined and is not shown yet
+        self._joined_at_s, self._join_s = -np.inf, config.join_s
         self._shown: tuple[Weights, Rotation] | None = None
         self._left_over = np.zeros(52), np.zeros(3)  # what is taken away bit by bit after a join
 
     def feed(self, name: str, face: TrackedFace, now_s: float) -> None:
         """Take a source's newest signal. The receiver's clock is in seconds and never runs back."""
-        self._joined |= self._layers[name].feed(face, now_s)
+        if self._layers[name].feed(face, now_s):
+            join_s = VOICE_JOIN_S if name == VOICE else self._config.join_s
+            self._joining_s = max(self._joining_s, join_s)
 
     def silent_s(self, now_s: float) -> float:
         """How long nothing was heard of any source."""
@@ -177,6 +191,7 @@ class Mixer:
         living = self._idle.at(now_s)
         weights = np.array([living.weights.get(name, 0.0) for name in ARKIT_NAMES])
         turn = Rotation.from_rotvec(living.head)
+        self._give_the_mouth(now_s)
         for layer in reversed(self._layers.values()):
             presence = layer.presence(now_s)
             weights = layer.cover(weights, presence)
@@ -189,24 +204,34 @@ class Mixer:
         named = dict(zip(ARKIT_NAMES, weights.tolist(), strict=True))
         return MixedFace(named, (x, y, z), (0.0, living.rise_m, 0.0), self._pts_ns(now_s))
 
+    def _give_the_mouth(self, now_s: float) -> None:
+        """To the voice, from those above it that do not see one."""
+        voice = self._layers.get(VOICE)
+        heard = voice is not None and voice.presence(now_s) > 0
+        for layer in self._layers.values():
+            if layer is voice:
+                break
+            layer.mouth.give(voice.mouth if voice and heard else None, now_s)
+
     def _without_jump(
         self, weights: Weights, turn: Rotation, now_s: float
     ) -> tuple[Weights, Rotation]:
         """What was shown before a join fades away instead of vanishing."""
-        if self._joined and self._shown is not None:
+        if self._joining_s and self._shown is not None:
             before, turn_before = self._shown
             self._left_over = before - weights, (turn_before * turn.inv()).as_rotvec()
-            self._joined_at_s = now_s
-        self._joined = False
-        left = 1 - float(smoothstep((now_s - self._joined_at_s) / self._config.join_s))
+            self._joined_at_s, self._join_s = now_s, self._joining_s
+        self._joining_s = 0.0
+        left = 1 - float(smoothstep((now_s - self._joined_at_s) / self._join_s))
         if left == 0:
             return weights, turn
         more, way = self._left_over
         return np.clip(weights + left * more, 0, 1), Rotation.from_rotvec(left * way) * turn
 
     def _pts_ns(self, now_s: float) -> int:
-        there = (layer for layer in self._layers.values() if layer.presence(now_s) > 0)
-        heard = [layer for layer in self._layers.values() if np.isfinite(layer.heard_at_s)]
+        layers = sorted(self._layers.items(), key=lambda item: item[0] != VOICE)
+        there = (layer for _, layer in layers if layer.presence(now_s) > 0)
+        heard = [layer for _, layer in layers if np.isfinite(layer.heard_at_s)]
         layer = next(there, max(heard, key=lambda one: one.heard_at_s, default=None))
         if layer is None:
             return round(now_s * NS)

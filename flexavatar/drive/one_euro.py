@@ -30,6 +30,7 @@ class Smoothing:
 
 
 WEIGHTS = Smoothing()
+AS_IT_IS = Smoothing(cutoff_hz=1e3)
 HEAD = Smoothing(cutoff_hz=1.0, follow=8.0)
 """A head of 1 radian a second is turned fast."""
 

@@ -32,6 +32,8 @@ class TrackedFace:
     """Whom or what the app says it tracks."""
     time_ns: int | None = None
     """The sender's own clock; None if it sends none."""
+    mouth_hidden: float = 0.0
+    """How little of the mouth is seen, 0..1."""
 
 
 def finite(name: str, value: object, largest: float) -> float:

@@ -317,13 +317,15 @@ class Morph(_message.Message):
     def __init__(self, share: _Optional[float] = ...) -> None: ...
 
 class DriveRequest(_message.Message):
-    __slots__ = ("session_id", "owner_token", "pts_ns", "head", "arkit", "flame", "camera", "morph")
+    __slots__ = ("session_id", "owner_token", "pts_ns", "head", "arkit", "flame", "source", "mouth_hidden", "camera", "morph")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     OWNER_TOKEN_FIELD_NUMBER: _ClassVar[int]
     PTS_NS_FIELD_NUMBER: _ClassVar[int]
     HEAD_FIELD_NUMBER: _ClassVar[int]
     ARKIT_FIELD_NUMBER: _ClassVar[int]
     FLAME_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    MOUTH_HIDDEN_FIELD_NUMBER: _ClassVar[int]
     CAMERA_FIELD_NUMBER: _ClassVar[int]
     MORPH_FIELD_NUMBER: _ClassVar[int]
     session_id: str
@@ -332,9 +334,11 @@ class DriveRequest(_message.Message):
     head: HeadPose
     arkit: ArkitWeights
     flame: FlameCodes
+    source: str
+    mouth_hidden: float
     camera: Camera
     morph: Morph
-    def __init__(self, session_id: _Optional[str] = ..., owner_token: _Optional[str] = ..., pts_ns: _Optional[int] = ..., head: _Optional[_Union[HeadPose, _Mapping]] = ..., arkit: _Optional[_Union[ArkitWeights, _Mapping]] = ..., flame: _Optional[_Union[FlameCodes, _Mapping]] = ..., camera: _Optional[_Union[Camera, _Mapping]] = ..., morph: _Optional[_Union[Morph, _Mapping]] = ...) -> None: ...
+    def __init__(self, session_id: _Optional[str] = ..., owner_token: _Optional[str] = ..., pts_ns: _Optional[int] = ..., head: _Optional[_Union[HeadPose, _Mapping]] = ..., arkit: _Optional[_Union[ArkitWeights, _Mapping]] = ..., flame: _Optional[_Union[FlameCodes, _Mapping]] = ..., source: _Optional[str] = ..., mouth_hidden: _Optional[float] = ..., camera: _Optional[_Union[Camera, _Mapping]] = ..., morph: _Optional[_Union[Morph, _Mapping]] = ...) -> None: ...
 
 class DriveResponse(_message.Message):
     __slots__ = ("pts_ns", "seq", "received", "replaced", "frame_ms")
@@ -349,6 +353,98 @@ class DriveResponse(_message.Message):
     replaced: int
     frame_ms: float
     def __init__(self, pts_ns: _Optional[int] = ..., seq: _Optional[int] = ..., received: _Optional[int] = ..., replaced: _Optional[int] = ..., frame_ms: _Optional[float] = ...) -> None: ...
+
+class VoiceStyle(_message.Message):
+    __slots__ = ("intensity", "emotion", "emotion_strength")
+    INTENSITY_FIELD_NUMBER: _ClassVar[int]
+    EMOTION_FIELD_NUMBER: _ClassVar[int]
+    EMOTION_STRENGTH_FIELD_NUMBER: _ClassVar[int]
+    intensity: float
+    emotion: str
+    emotion_strength: float
+    def __init__(self, intensity: _Optional[float] = ..., emotion: _Optional[str] = ..., emotion_strength: _Optional[float] = ...) -> None: ...
+
+class AudioHeader(_message.Message):
+    __slots__ = ("session_id", "owner_token", "sample_rate", "channels", "style", "pts_ns", "live")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    OWNER_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_RATE_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    STYLE_FIELD_NUMBER: _ClassVar[int]
+    PTS_NS_FIELD_NUMBER: _ClassVar[int]
+    LIVE_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    owner_token: str
+    sample_rate: int
+    channels: int
+    style: VoiceStyle
+    pts_ns: int
+    live: bool
+    def __init__(self, session_id: _Optional[str] = ..., owner_token: _Optional[str] = ..., sample_rate: _Optional[int] = ..., channels: _Optional[int] = ..., style: _Optional[_Union[VoiceStyle, _Mapping]] = ..., pts_ns: _Optional[int] = ..., live: _Optional[bool] = ...) -> None: ...
+
+class DriveAudioRequest(_message.Message):
+    __slots__ = ("header", "chunk", "style", "interrupt", "resume")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    STYLE_FIELD_NUMBER: _ClassVar[int]
+    INTERRUPT_FIELD_NUMBER: _ClassVar[int]
+    RESUME_FIELD_NUMBER: _ClassVar[int]
+    header: AudioHeader
+    chunk: bytes
+    style: VoiceStyle
+    interrupt: AudioInterrupt
+    resume: AudioResume
+    def __init__(self, header: _Optional[_Union[AudioHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ..., style: _Optional[_Union[VoiceStyle, _Mapping]] = ..., interrupt: _Optional[_Union[AudioInterrupt, _Mapping]] = ..., resume: _Optional[_Union[AudioResume, _Mapping]] = ...) -> None: ...
+
+class AudioInterrupt(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class AudioResume(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class DriveAudioOnceRequest(_message.Message):
+    __slots__ = ("header", "position", "chunk", "last")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    header: AudioHeader
+    position: int
+    chunk: bytes
+    last: bool
+    def __init__(self, header: _Optional[_Union[AudioHeader, _Mapping]] = ..., position: _Optional[int] = ..., chunk: _Optional[bytes] = ..., last: _Optional[bool] = ...) -> None: ...
+
+class InterruptAudioRequest(_message.Message):
+    __slots__ = ("session_id", "owner_token")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    OWNER_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    owner_token: str
+    def __init__(self, session_id: _Optional[str] = ..., owner_token: _Optional[str] = ...) -> None: ...
+
+class DriveAudioResponse(_message.Message):
+    __slots__ = ("accepted_samples", "rendered_samples", "skipped_samples", "discarded_samples", "gaps", "gap_ms", "started_unix_ns", "look_ahead_ms", "pts_ns")
+    ACCEPTED_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    RENDERED_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    DISCARDED_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    GAPS_FIELD_NUMBER: _ClassVar[int]
+    GAP_MS_FIELD_NUMBER: _ClassVar[int]
+    STARTED_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    LOOK_AHEAD_MS_FIELD_NUMBER: _ClassVar[int]
+    PTS_NS_FIELD_NUMBER: _ClassVar[int]
+    accepted_samples: int
+    rendered_samples: int
+    skipped_samples: int
+    discarded_samples: int
+    gaps: int
+    gap_ms: int
+    started_unix_ns: int
+    look_ahead_ms: int
+    pts_ns: int
+    def __init__(self, accepted_samples: _Optional[int] = ..., rendered_samples: _Optional[int] = ..., skipped_samples: _Optional[int] = ..., discarded_samples: _Optional[int] = ..., gaps: _Optional[int] = ..., gap_ms: _Optional[int] = ..., started_unix_ns: _Optional[int] = ..., look_ahead_ms: _Optional[int] = ..., pts_ns: _Optional[int] = ...) -> None: ...
 
 class EndSessionRequest(_message.Message):
     __slots__ = ("session_id", "owner_token")
@@ -375,7 +471,7 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("photos", "photo_bytes", "upload_bytes", "message_bytes", "width", "height", "sessions", "creations_running", "creations_waiting", "video_bytes", "video_seconds")
+    __slots__ = ("photos", "photo_bytes", "upload_bytes", "message_bytes", "width", "height", "sessions", "creations_running", "creations_waiting", "video_bytes", "video_seconds", "audio_seconds", "emotions")
     PHOTOS_FIELD_NUMBER: _ClassVar[int]
     PHOTO_BYTES_FIELD_NUMBER: _ClassVar[int]
     UPLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -387,6 +483,8 @@ class Limits(_message.Message):
     CREATIONS_WAITING_FIELD_NUMBER: _ClassVar[int]
     VIDEO_BYTES_FIELD_NUMBER: _ClassVar[int]
     VIDEO_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    EMOTIONS_FIELD_NUMBER: _ClassVar[int]
     photos: int
     photo_bytes: int
     upload_bytes: int
@@ -398,7 +496,9 @@ class Limits(_message.Message):
     creations_waiting: int
     video_bytes: int
     video_seconds: int
-    def __init__(self, photos: _Optional[int] = ..., photo_bytes: _Optional[int] = ..., upload_bytes: _Optional[int] = ..., message_bytes: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., sessions: _Optional[int] = ..., creations_running: _Optional[int] = ..., creations_waiting: _Optional[int] = ..., video_bytes: _Optional[int] = ..., video_seconds: _Optional[int] = ...) -> None: ...
+    audio_seconds: int
+    emotions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, photos: _Optional[int] = ..., photo_bytes: _Optional[int] = ..., upload_bytes: _Optional[int] = ..., message_bytes: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., sessions: _Optional[int] = ..., creations_running: _Optional[int] = ..., creations_waiting: _Optional[int] = ..., video_bytes: _Optional[int] = ..., video_seconds: _Optional[int] = ..., audio_seconds: _Optional[int] = ..., emotions: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Gateway(_message.Message):
     __slots__ = ("source", "address", "sender", "subject", "frames", "refused", "silent_s", "problem")

@@ -79,6 +79,21 @@ class FlexAvatarStub:
                 request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.DriveRequest.SerializeToString,
                 response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.DriveResponse.FromString,
                 _registered_method=True)
+        self.DriveAudio = channel.stream_stream(
+                '/flexavatar.v1.FlexAvatar/DriveAudio',
+                request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.DriveAudioRequest.SerializeToString,
+                response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.DriveAudioResponse.FromString,
+                _registered_method=True)
+        self.DriveAudioOnce = channel.unary_unary(
+                '/flexavatar.v1.FlexAvatar/DriveAudioOnce',
+                request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.DriveAudioOnceRequest.SerializeToString,
+                response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.DriveAudioResponse.FromString,
+                _registered_method=True)
+        self.InterruptAudio = channel.unary_unary(
+                '/flexavatar.v1.FlexAvatar/InterruptAudio',
+                request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.InterruptAudioRequest.SerializeToString,
+                response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.DriveAudioResponse.FromString,
+                _registered_method=True)
         self.EndSession = channel.unary_unary(
                 '/flexavatar.v1.FlexAvatar/EndSession',
                 request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.EndSessionRequest.SerializeToString,
@@ -167,6 +182,41 @@ class FlexAvatarServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DriveAudio(self, request_iterator, context):
+        """Sound moves the mouth of a session that has "audio" among its sources. First message: `header`.
+        Then chunks, as fast as you like: they are queued and shown at the pace of the sound. It begins
+        `look_ahead_ms` of sound and a tenth of a second after the first chunk came in. A face's frame
+        carries the time of its sound, `header.pts_ns` + sample / rate, as `pts_ns`: play the sound as
+        the frames say, and lips and sound are one. While sound is played its clock is the frames', also
+        if other sources drive the rest of the face.
+        Nothing is cut off silently. Where the queue is full (`limits.audio_seconds`), the stream is not
+        read on until there is room. Where sound is missing, the mouth closes, the clock waits, and
+        `gaps` counts it. After the last chunk hang up your end: the call ends when all has been shown.
+        Cancelling it drops what is queued. One sound a session at a time.
+        Answers come at most ten a second and may be left unread.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DriveAudioOnce(self, request, context):
+        """Unary twin of DriveAudio: one chunk. What does not fit in the queue is RESOURCE_EXHAUSTED and
+        was not taken; send it again later. A sound to which nothing was added for 5 s after all of it
+        was shown is over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def InterruptAudio(self, request, context):
+        """Drops what is queued of either twin's sound, and closes the mouth. Chunks of a DriveAudio stream
+        that are on their way are dropped too, up to its next `resume` (or header, in a new call);
+        DriveAudioOnce begins anew at position 0.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def EndSession(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -233,6 +283,21 @@ def add_FlexAvatarServicer_to_server(servicer, server):
                     servicer.DriveOnce,
                     request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.DriveRequest.FromString,
                     response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.DriveResponse.SerializeToString,
+            ),
+            'DriveAudio': grpc.stream_stream_rpc_method_handler(
+                    servicer.DriveAudio,
+                    request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.DriveAudioRequest.FromString,
+                    response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.DriveAudioResponse.SerializeToString,
+            ),
+            'DriveAudioOnce': grpc.unary_unary_rpc_method_handler(
+                    servicer.DriveAudioOnce,
+                    request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.DriveAudioOnceRequest.FromString,
+                    response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.DriveAudioResponse.SerializeToString,
+            ),
+            'InterruptAudio': grpc.unary_unary_rpc_method_handler(
+                    servicer.InterruptAudio,
+                    request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.InterruptAudioRequest.FromString,
+                    response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.DriveAudioResponse.SerializeToString,
             ),
             'EndSession': grpc.unary_unary_rpc_method_handler(
                     servicer.EndSession,
@@ -493,6 +558,87 @@ class FlexAvatar:
             '/flexavatar.v1.FlexAvatar/DriveOnce',
             plugin__server_dot_pb_dot_flexavatar__pb2.DriveRequest.SerializeToString,
             plugin__server_dot_pb_dot_flexavatar__pb2.DriveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DriveAudio(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/flexavatar.v1.FlexAvatar/DriveAudio',
+            plugin__server_dot_pb_dot_flexavatar__pb2.DriveAudioRequest.SerializeToString,
+            plugin__server_dot_pb_dot_flexavatar__pb2.DriveAudioResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DriveAudioOnce(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/flexavatar.v1.FlexAvatar/DriveAudioOnce',
+            plugin__server_dot_pb_dot_flexavatar__pb2.DriveAudioOnceRequest.SerializeToString,
+            plugin__server_dot_pb_dot_flexavatar__pb2.DriveAudioResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def InterruptAudio(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/flexavatar.v1.FlexAvatar/InterruptAudio',
+            plugin__server_dot_pb_dot_flexavatar__pb2.InterruptAudioRequest.SerializeToString,
+            plugin__server_dot_pb_dot_flexavatar__pb2.DriveAudioResponse.FromString,
             options,
             channel_credentials,
             insecure,
