@@ -47,10 +47,10 @@ def test_a_sample_is_what_it_says(people: Path) -> None:
     assert sample.moves[0].abs().max() == 0, "the first frame is at rest"
     assert sample.moves[1:].float().abs().amax((1, 2)).min() > 1e-4
     face = head.masks["face"] > 0.9
-    off_mm = 1000 * sample.off.float()[face].norm(dim=-1).mean()
+    off_mm = 1000 * sample.known.off.float()[face].norm(dim=-1).mean()
     assert 0.2 < off_mm < 8, "the tracker errs, but not wildly"
     seen = sample.weight[0] > 128
-    apart = (sample.colors.float() - sample.chart.float()).abs().mean(0)[seen].mean()
+    apart = (sample.colors.float() - sample.known.chart.float()).abs().mean(0)[seen].mean()
     assert apart < 30, "what was seen is about what is there"
 
 
@@ -71,9 +71,9 @@ def test_the_true_chart_on_the_tracked_head_is_the_true_picture(people: Path) ->
     """What ties a sample together: the moved cameras, the driven head, the charts."""
     trainer = QueryLrmTrainer(people, SHORT)
     ready = trainer.loader.ready(path_of(people, 0))
-    tried = tried_on(trainer, ready, ready.sample.chart / BYTE)
+    tried = tried_on(trainer, ready, ready.sample.known.chart / BYTE)
     assert min(t.psnr_db(MEAN) for t in tried) > 14
-    wrong = tried_on(trainer, ready, 1 - ready.sample.chart / BYTE)
+    wrong = tried_on(trainer, ready, 1 - ready.sample.known.chart / BYTE)
     assert all(t.psnr_db(MEAN) > w.psnr_db(MEAN) + 3 for t, w in zip(tried, wrong, strict=True))
 
 

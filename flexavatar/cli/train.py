@@ -85,6 +85,8 @@ class TrainP(_Run):
 class TrainK(_Run):
     """Train bias_sink."""
 
+    clips: Path | None = None
+    """Folder of videos of your own, one person each, to learn from beside the synthetic people."""
     config: Annotated[TrainBiasSink, UNNAMED] = field(default_factory=TrainBiasSink)
 
     @property
@@ -94,9 +96,14 @@ class TrainK(_Run):
 
     def trainer(self, people: Path) -> Trainer[Any, Any]:
         """K's."""
+        from flexavatar.training.clips import fill_clips
         from flexavatar.training.train_k import BiasSinkTrainer
 
-        return BiasSinkTrainer(people, self.config)
+        clips: list[Path] = []
+        if self.clips:
+            with progress_bar("videos") as report:
+                clips = fill_clips(self.clips, self.out / "clips", report, self.config.model)
+        return BiasSinkTrainer(people, self.config, clips)
 
 
 @dataclass(frozen=True)

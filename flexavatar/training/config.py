@@ -134,6 +134,8 @@ class TrainBiasSink(TrainConfig):
     multi_view: float = 0.5
     """Share of people that are known from all around, with their true head and colours. The others
     are as people in videos are: seen from the front, and nothing known but the picture."""
+    repeats: int = 8
+    """How often each sample of a real video is met while a synthetic person is met once."""
     sinks: bool = True
     """Tell the decoder which of the two it is learning from."""
     stylegan: bool = True
@@ -148,6 +150,8 @@ class TrainBiasSink(TrainConfig):
         super().__post_init__()
         if not 0 <= self.multi_view <= 1:
             raise InputError(f"multi_view: expected a share 0 to 1, got {self.multi_view}")
+        if self.repeats < 1:
+            raise InputError(f"repeats: expected at least 1, got {self.repeats}")
         if self.pictures < 1:
             raise InputError("pictures: expected at least 1, people in videos have nothing else")
 

@@ -35,7 +35,6 @@ class Ready:
     images: Tensor  # [N, 3, S, S]
     evidence: ChartEvidence
     discs: LocalSplats  # T
-    off: Tensor  # [T, 3] metres
     drive: Tensor  # [F, ...] what the network is told of each frame's expression
 
 
@@ -91,7 +90,6 @@ class Loader:
             sample.images / BYTE,
             ChartEvidence(colors, weight, mirrored, base, places[None]),
             discs(texels, self.head, sample.neutral),
-            read(sample.off.float(), texels.binding),
             self.drive(sample, codes),
         )
         return to_device(ready, self.device)

@@ -15,6 +15,7 @@ from safetensors import safe_open
 from torch import Tensor
 from torch.nn import functional
 
+from flexavatar.appearance.regions import read
 from flexavatar.errors import InputError
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
@@ -50,8 +51,16 @@ class Look:
 class Trainer(ABC, Generic[M, C]):
     """A network, what it learns from, and one step of it."""
 
-    def __init__(self, people: Path, config: C, kind: Kind[M], model: Any) -> None:
-        """`model` is the network's config, `kind` says what it is.
+    def __init__(
+        self,
+        people: Path,
+        config: C,
+        kind: Kind[M],
+        model: Any,
+        clips: Sequence[Path] = (),
+    ) -> None:
+        """`model` is the network's config, `kind` says what it is; `clips` are samples of people
+        in videos, learned from beside the synthetic people.
 
         Raises InputError if there are no people in the folder, AssetError for other weights.
         """
@@ -70,7 +79,8 @@ class Trainer(ABC, Generic[M, C]):
         weights = trained(self.model).values()
         rate = config.learning_rate
         self.optimiser = torch.optim.Adam(weights, lr=rate, betas=(0.9, 0.98), fused=True)
-        self.paths = people_in(people, most=config.people)
+        synthetic = people_in(people, most=config.people)
+        self.paths, self.synthetic = [*synthetic, *clips], len(synthetic)
         self.loader = Loader(self.paths, head, canvas, self.drive, device)
         self.valid = self.canvas.texels.chart.valid.float()
         self.fine = canvas.size // canvas.moving.shape[-1]
@@ -95,7 +105,12 @@ class Trainer(ABC, Generic[M, C]):
 
     def true_changes(self, sample: Sample, frames: Sequence[int]) -> Tensor:
         """By how much colours change with each frame's expression: [E, 3, W, W]."""
-        return sample.charts[list(frames)] / BYTE - self.coarse(sample.chart[None] / BYTE)
+        true = sample.known
+        return true.charts[list(frames)] / BYTE - self.coarse(true.chart[None] / BYTE)
+
+    def off(self, sample: Sample) -> Tensor:
+        """From the tracked head to the true one at rest: [T, 3] metres."""
+        return read(sample.known.off.float(), self.canvas.texels.binding)
 
     def skin(self) -> Tensor:
         """Where such changes count: [1, W, W]."""

@@ -1,12 +1,13 @@
-"""One synthetic person as training needs them: photographed, tracked as users' photos are, and
-the truth that an avatar of them is held against.
+"""One person as training needs them: what the network is told, pictures, and the truth if it is
+known.
 
-The tracker's own errors are in it: what the network is told is what `create` would tell it.
+Synthetic people are photographed and tracked as users' photos are, so that the tracker's own errors
+are in it: what the network is told is what `create` would tell it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from flexavatar.capture.photo import photo_from_array
 from flexavatar.capture.portrait import Portrait, crop_portrait
 from flexavatar.capture.rig import load_track_rig
 from flexavatar.capture.track import track
+from flexavatar.errors import InputError
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.surface import Similarity, fit_similarity, seen_from
@@ -50,6 +52,15 @@ BYTE = 255.0
 
 
 @dataclass(frozen=True)
+class Truth:
+    """What is known of a synthetic person and of no other."""
+
+    off: Tensor  # [V, 3] float16 metres from the tracked head to the true one at rest
+    chart: Tensor  # [3, U, U] uint8 the true colours at rest
+    charts: Tensor  # [F, 3, W, W] uint8 with each frame's expression
+
+
+@dataclass(frozen=True)
 class Sample:
     """What the network is given of one person, and what it should make of it."""
 
@@ -61,16 +72,22 @@ class Sample:
     mirrored: Tensor  # [1, U, U] uint8
     base: Tensor  # [3, U, U] uint8
     neutral: Tensor  # [V, 3] tracked, metres
-    off: Tensor  # [V, 3] float16 metres from there to the true head at rest
-    chart: Tensor  # [3, U, U] uint8 the true colours at rest
     moves: Tensor  # [F, V, 3] float16 metres: the tracked head driven by each frame's codes
     weights: Tensor  # [F, 52] ARKit
     kinds: Tensor  # [F] int64, places in KINDS' names
-    charts: Tensor  # [F, 3, W, W] uint8 true colours
     rgb: Tensor  # [F, S, S, 3] uint8 true pictures, premultiplied
     cover: Tensor  # [F, S, S] uint8
     viewmats: Tensor  # [F, 4, 4] in the tracked head's space
     Ks: Tensor  # [F, 3, 3]
+    truth: Truth | None = None
+    """None of people in videos."""
+
+    @property
+    def known(self) -> Truth:
+        """Raises InputError for people in videos."""
+        if self.truth is None:
+            raise InputError("sample: expected a synthetic person, got one from a video")
+        return self.truth
 
 
 NAMES = ("neutral", "natural", "random", "anchor")
@@ -83,38 +100,43 @@ def make_sample(seed: int, config: Charted = TINY) -> Sample:
     """
     rng = np.random.default_rng((seed, 1))
     head = load_open_head()
-    canvas = canvas_of(head, config)
-    figure = Figure(draw_traits(seed), canvas.size)
+    figure = Figure(draw_traits(seed), canvas_of(head, config).size)
     portraits = [_photo(figure, rng) for _ in range(int(rng.choice(COUNTS)))]
     placed = place(portraits, track(portraits, load_track_rig()), head)
-    told = chart_evidence(gather(placed.views, canvas.texels, head.faces), placed.neutral, canvas)
     lies = fit_similarity(
         placed.neutral.double().numpy(),
         figure.neutral.double().numpy(),
         head.masks["face"].double().numpy(),
     )
     true = torch.from_numpy(lies.inverse.apply(figure.neutral.double().numpy())).float()
+    frames, charts = _frames(figure, placed, lies, config, rng)
+    truth = Truth((true - placed.neutral).half(), as_bytes(figure.face({}).chart()), charts)
+    return Sample(**told(portraits, placed, config), **frames, truth=truth)
+
+
+def told(portraits: Sequence[Portrait], placed: Placed, config: Charted) -> dict[str, Tensor]:
+    """What the network is told of photos, by field of `Sample`."""
+    head = load_open_head()
+    canvas = canvas_of(head, config)
+    seen = chart_evidence(gather(placed.views, canvas.texels, head.faces), placed.neutral, canvas)
     cameras = [scaled(v.camera, config.image_side, config.image_side) for v in placed.views]
-    return Sample(
-        images=_bytes(network_images(portraits, config.image_side)),
-        photo_viewmats=torch.stack([camera.viewmat for camera in cameras]),
-        photo_intrinsics=torch.stack([camera.K for camera in cameras]),
-        colors=_bytes(told.colors[0]),
-        weight=_bytes(told.weight[0]),
-        mirrored=_bytes(told.mirrored[0]),
-        base=_bytes(told.base[0]),
-        neutral=placed.neutral,
-        off=(true - placed.neutral).half(),
-        chart=_bytes(figure.face({}).chart()),
-        **_frames(figure, placed, lies, config, rng),
-    )
+    return {
+        "images": as_bytes(network_images(portraits, config.image_side)),
+        "photo_viewmats": torch.stack([camera.viewmat for camera in cameras]),
+        "photo_intrinsics": torch.stack([camera.K for camera in cameras]),
+        "colors": as_bytes(seen.colors[0]),
+        "weight": as_bytes(seen.weight[0]),
+        "mirrored": as_bytes(seen.mirrored[0]),
+        "base": as_bytes(seen.base[0]),
+        "neutral": placed.neutral,
+    }
 
 
 def _photo(figure: Figure, rng: np.random.Generator) -> Portrait:
     """An ordinary picture, with a lens's and a file's faults."""
     shot = figure.face(natural_weights(rng)).shoot(photo_camera(rng, PHOTO_SIDE))
-    rgb = _bytes(shot.rgb + (1 - shot.cover[..., None]) * shot.wall).numpy()
-    cover = _bytes(shot.cover).numpy()
+    rgb = as_bytes(shot.rgb + (1 - shot.cover[..., None]) * shot.wall).numpy()
+    cover = as_bytes(shot.cover).numpy()
     rgb = _worn(rgb, rng)
     soft = float(rng.uniform(0.3, 2.0))
     cover = np.asarray(cv2.GaussianBlur(cover, (0, 0), soft), np.uint8)
@@ -138,11 +160,13 @@ def _frames(
     lies: Similarity,
     config: Charted,
     rng: np.random.Generator,
-) -> dict[str, Tensor]:
-    """What the person looks like with other expressions and from elsewhere, by field."""
+) -> tuple[dict[str, Tensor], Tensor]:
+    """What the person looks like with other expressions and from elsewhere, by field; and the true
+    colours [F, 3, W, W]."""
     canvas = canvas_of(load_open_head(), config)
     head = head_of(placed.neutral, load_open_head())
     rows: list[dict[str, Tensor]] = []
+    charts: list[Tensor] = []
     for kind in KINDS:
         weights = _weights(kind, rng)
         face, codes = figure.face(weights), figure.codes(weights)
@@ -150,18 +174,23 @@ def _frames(
         shot: Shot = face.shoot(camera)
         mine = seen_from(lies, camera)
         moved = head.pose(placed.neutral, codes).vertices - placed.neutral
+        charts.append(as_bytes(_coarse(face.chart(), canvas)))
         rows.append(
             {
                 "moves": moved.half(),
                 "weights": torch.tensor([weights.get(name, 0.0) for name in ARKIT_NAMES]),
                 "kinds": torch.tensor(NAMES.index(kind)),
-                "charts": _bytes(_coarse(face.chart(), canvas)),
-                "rgb": _bytes(shot.rgb),
-                "cover": _bytes(shot.cover),
+                "rgb": as_bytes(shot.rgb),
+                "cover": as_bytes(shot.cover),
                 "viewmats": mine.viewmat,
                 "Ks": mine.K,
             }
         )
+    return stacked(rows), torch.stack(charts)
+
+
+def stacked(rows: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Frames one by one -> fields of `Sample`."""
     return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
 
@@ -179,17 +208,23 @@ def _coarse(chart: Tensor, canvas: Canvas) -> Tensor:
     return coarsened(chart[None], valid, canvas.size // canvas.moving.shape[-1])[0]
 
 
-def _bytes(values: Tensor) -> Tensor:
+def as_bytes(values: Tensor) -> Tensor:
+    """0..1 -> uint8."""
     return (values.clamp(0, 1) * BYTE).round().to(torch.uint8)
 
 
 def save_sample(sample: Sample, path: Path) -> None:
     """Write it as safetensors, whole or not at all."""
     part = path.with_suffix(".part")
-    save_file({f.name: getattr(sample, f.name).contiguous() for f in fields(sample)}, part)
+    tensors = {**vars(sample), **(vars(sample.truth) if sample.truth else {})}
+    del tensors["truth"]
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part)
     part.rename(path)
 
 
 def load_sample(path: Path) -> Sample:
     """Read what `save_sample` wrote."""
-    return Sample(**load_file(path))
+    tensors = load_file(path)
+    known = [f.name for f in fields(Truth)]
+    truth = Truth(**{name: tensors.pop(name) for name in known}) if known[0] in tensors else None
+    return Sample(**tensors, truth=truth)

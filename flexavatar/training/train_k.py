@@ -2,7 +2,7 @@
 `flexavatar train k`.
 
 Synthetic people can be either: as people in videos they are seen as photos are taken, and nothing
-but the picture says whether the network is right.
+but the picture says whether the network is right. Real videos join them as `clips`.
 """
 
 from __future__ import annotations
@@ -38,11 +38,13 @@ FAR = 3.0
 class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
     """K and one step of it."""
 
-    def __init__(self, people: Path, config: TrainBiasSink) -> None:
-        """Raises InputError without people or with a signal that they do not have, AssetError for
+    def __init__(self, people: Path, config: TrainBiasSink, clips: Sequence[Path] = ()) -> None:
+        """`clips` are samples of real videos, see `flexavatar.training.clips`.
+
+        Raises InputError without people or with a signal that they do not have, AssetError for
         other weights."""
         signal_of(config.signal, torch.zeros(SIZES["arkit"]), FlameCodes.zeros(CORRECTIVES))
-        super().__init__(people, config, BIAS_SINK, config.model)
+        super().__init__(people, config, BIAS_SINK, config.model, [*clips] * config.repeats)
 
     def drive(self, sample: Sample, codes: FlameCodes) -> Tensor:
         """The signal of every frame: [F, Z]."""
@@ -50,15 +52,17 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
 
     def all_around(self, person: int) -> bool:
         """Whether this one of the people is known from all around; spread evenly among them."""
-        return (person * GOLDEN) % 1 < self.config.multi_view
+        return person < self.synthetic and (person * GOLDEN) % 1 < self.config.multi_view
 
     def frame_rates(self, weights: Tensor, kinds: Tensor, viewmats: Tensor) -> Tensor:
-        """How often each frame is drawn; of people in videos only what is seen as photos are."""
+        """How often each frame is drawn; of synthetic people in videos only those that are seen as
+        photos are."""
         rates = super().frame_rates(weights, kinds, viewmats)
         facing = -viewmats[:, :, 2, 2]  # [P, F] the head looks to +z
         front = facing >= facing.amax(1, keepdim=True).clamp_max(FACING)
-        around = torch.tensor([self.all_around(i) for i in range(len(rates))])
-        return rates * (front | around[:, None])
+        people = range(len(rates))
+        whole = torch.tensor([i >= self.synthetic or self.all_around(i) for i in people])
+        return rates * (front | whole[:, None])
 
     def encode(self, ready: Ready) -> Tensor:
         """A of one person: [L, D]."""
@@ -109,14 +113,14 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
         size = (self.canvas.size,) * 2
         changes = self.true_changes(sample, frames)
         fine = torch.nn.functional.interpolate(changes, size, mode="bilinear")
-        return (sample.chart / BYTE + fine).clamp(0, 1)
+        return (sample.known.chart / BYTE + fine).clamp(0, 1)
 
     def misplaced(self, drawn: dict[int, Gaussians], ready: Ready) -> Tensor:
         """How far Gaussians are from the true head as it moves: [E, T, 3] centimetres."""
         sample, texels = ready.sample, self.canvas.texels
-        apart: list[Tensor] = []
+        off, apart = self.off(sample), list[Tensor]()
         for frame, gaussians in drawn.items():
-            moved = read(sample.neutral + sample.moves[frame].float(), texels.binding) + ready.off
+            moved = read(sample.neutral + sample.moves[frame].float(), texels.binding) + off
             apart.append((gaussians.means - moved) / CENTIMETRE)
         return torch.stack(apart)
 

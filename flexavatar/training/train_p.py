@@ -84,14 +84,14 @@ class QueryLrmTrainer(Trainer[QueryLrm, TrainQueryLrm]):
         sample, config = ready.sample, self.config
         told = self.predict(ready, order.frames)
         still = torch.sigmoid(told.code.static[:, COLOR])
-        chart = chart_loss(still, sample.chart[None] / BYTE, self.valid, config.losses)
+        chart = chart_loss(still, sample.known.chart[None] / BYTE, self.valid, config.losses)
         changed = self.color_changes(told, sample, order.frames)
         drawn = {
             frame: self.gaussians(ready, told, frame, i)
             for i, frame in enumerate(order.frames[: config.pictures])
         }
         return {
-            **static_losses(told.raw, ready.off),
+            **static_losses(told.raw, self.off(sample)),
             "chart": chart,
             "change": change_loss(*changed),
             "rest": rest_loss(told.change),

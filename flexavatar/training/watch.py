@@ -119,7 +119,7 @@ def figures(tried: list[Tried]) -> dict[str, float]:
 def mean_chart(trainer: Trainer[Any, Any]) -> Tensor:
     """Mean true colours of the people that are trained on: [3, U, U] 0..1."""
     charts: list[Tensor] = []
-    for path in trainer.paths[:OF_MEAN]:
+    for path in trainer.paths[: min(OF_MEAN, trainer.synthetic)]:
         with safe_open(path, "pt") as file:
             charts.append(file.get_tensor("chart").float() / BYTE)
     return torch.stack(charts).mean(0)

@@ -1,0 +1,166 @@
+"""Real videos as training needs them: somebody tracked, and nothing known but the pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flexavatar.appearance.place import place
+from flexavatar.capture.portrait import Portrait
+from flexavatar.capture.rig import load_track_rig, photo_codes
+from flexavatar.capture.track import PhotoPose, Track, track
+from flexavatar.drive.tracked import looks_of
+from flexavatar.errors import FaceError, InputError
+from flexavatar.evaluation.reenact import evenly
+from flexavatar.evaluation.sight import see_frames
+from flexavatar.formats.video import count_frames
+from flexavatar.head.arkit import ARKIT_INDEX
+from flexavatar.head.open_head import load_open_head
+from flexavatar.models.config import TINY, Charted
+from flexavatar.poser import head_of
+from flexavatar.render.camera import scaled
+from flexavatar.training.config import FRAMES
+from flexavatar.training.samples import NAMES, Sample, as_bytes, save_sample, stacked, told
+
+VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi")
+LOOKED_AT = 72
+"""Frames of a video, evenly spaced."""
+JOINT = 8
+"""Of them are tracked together, which says who it is; the others with that identity."""
+PHOTOS = 2
+"""What the network is told of: as many frames that are not among those to be learned from."""
+RMS_PX = 6.0
+"""At 512 pixels a side; landmarks further off are not trusted."""
+
+Progress = Callable[[str, float], None]
+Tracked = tuple[Portrait, PhotoPose]
+
+
+def fill_clips(
+    videos: Path,
+    folder: Path,
+    progress: Progress = lambda what, share: None,
+    config: Charted = TINY,
+) -> list[Path]:
+    """Samples of every video in a folder, each of one person; what is there already stays.
+
+    Raises InputError if there are no videos, FaceError with the name of one that shows too little.
+    """
+    found = sorted(path for path in videos.glob("*") if path.suffix.lower() in VIDEOS)
+    if not found:
+        raise InputError(f"{videos}: expected videos ({' '.join(VIDEOS)}), found none")
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    for number, video in enumerate(found):
+        key = hashlib.sha256(video.read_bytes()).hexdigest()[:12]
+        paths = sorted(folder.glob(f"clip_{key}_*.safetensors"))
+        if not paths:
+            part = _part(progress, f"reading {video.name}", number, len(found))
+            for i, sample in enumerate(clip_samples(video, config, part)):
+                paths.append(folder / f"clip_{key}_{i:02d}.safetensors")
+                save_sample(sample, paths[-1])
+        written += paths
+    return written
+
+
+def _part(progress: Progress, what: str, done: int, of: int) -> Callable[[float], None]:
+    return lambda share: progress(what, (done + share) / of)
+
+
+def clip_samples(
+    video: Path, config: Charted = TINY, progress: Callable[[float], None] = lambda share: None
+) -> list[Sample]:
+    """One video of one person as several samples, each of FRAMES frames from all over it.
+
+    Raises FaceError if fewer than FRAMES + PHOTOS frames can be tracked.
+    """
+    asked = evenly(0, count_frames(video) - 1, LOOKED_AT)
+    portraits: list[Portrait] = []
+    for n, (_, sight) in enumerate(see_frames(video, asked)):
+        portraits += [sight.portrait] if sight is not None else []
+        progress(0.5 * (n + 1) / len(asked))
+    if len(portraits) < FRAMES + PHOTOS:
+        raise FaceError(
+            f"{video.name}: expected a face in at least {FRAMES + PHOTOS} frames, found it in "
+            f"{len(portraits)} of {len(asked)}"
+        )
+    betas = track(_spread(portraits, JOINT), load_track_rig()).betas
+    seen = _tracked(portraits, betas, lambda share: progress(0.5 + 0.4 * share))
+    if len(seen) < FRAMES + PHOTOS:
+        raise FaceError(
+            f"{video.name}: expected a face that can be followed in at least {FRAMES + PHOTOS} "
+            f"frames, got {len(seen)}"
+        )
+    count = len(seen) // (FRAMES + PHOTOS)
+    return [_sample(seen[i::count], betas, config) for i in range(count)]
+
+
+def _spread(portraits: Sequence[Portrait], count: int) -> list[Portrait]:
+    return [portraits[i] for i in evenly(0, len(portraits) - 1, count)]
+
+
+def _tracked(
+    portraits: Sequence[Portrait], betas: NDArray[np.float64], progress: Callable[[float], None]
+) -> list[Tracked]:
+    """All frames whose landmarks the tracker can explain."""
+    seen: list[Tracked] = []
+    for n, portrait in enumerate(portraits):
+        found = track([portrait], load_track_rig(), betas=betas)
+        if found.rms_px[0] < RMS_PX:
+            seen.append((portrait, found.photos[0]))
+        progress((n + 1) / len(portraits))
+    return seen
+
+
+def _sample(seen: Sequence[Tracked], betas: NDArray[np.float64], config: Charted) -> Sample:
+    """The best portraits are the photos, evenly spaced others the frames."""
+    best = sorted(range(len(seen)), key=lambda i: seen[i][0].awkwardness)[:PHOTOS]
+    rest = [i for i in range(len(seen)) if i not in best]
+    photos, poses = zip(*(seen[i] for i in best), strict=True)
+    head = load_open_head()
+    placed = place(photos, Track(betas, poses, (0.0,) * len(poses)), head)
+    frames = [seen[rest[i]] for i in evenly(0, len(rest) - 1, FRAMES)]
+    own = head_of(placed.neutral, head)
+    rows: list[dict[str, Tensor]] = []
+    for portrait, pose in frames:
+        moved = own.pose(placed.neutral, photo_codes(pose, own)).vertices - placed.neutral
+        camera = scaled(pose.camera, config.image_side, config.image_side)
+        rows.append(
+            {
+                "moves": moved.half(),
+                "weights": _weights(pose),
+                "kinds": torch.tensor(NAMES.index("natural")),
+                "viewmats": camera.viewmat,
+                "Ks": camera.K,
+                **_picture(portrait, config.image_side),
+            }
+        )
+    return Sample(**told(photos, placed, config), **stacked(rows), truth=None)
+
+
+def _weights(pose: PhotoPose) -> Tensor:
+    """ARKit's weights, gaze among them: [52]."""
+    weights = torch.from_numpy(pose.weights).float()
+    (left_pitch, left_yaw), (right_pitch, right_yaw) = pose.gaze.tolist()
+    for name, value in looks_of((left_yaw, -left_pitch), (right_yaw, -right_pitch)).items():
+        weights[ARKIT_INDEX[name]] = value
+    return weights
+
+
+def _picture(portrait: Portrait, side: int) -> dict[str, Tensor]:
+    """The person, premultiplied, and the matte, as large as the network's input."""
+    cover = np.asarray(portrait.matte * portrait.inside, np.float32)
+    colors = np.asarray(portrait.colors * cover[..., None], np.float32)
+    return {"rgb": _small(colors, side), "cover": _small(cover, side)}
+
+
+def _small(picture: NDArray[np.float32], side: int) -> Tensor:
+    shrunk = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+    return as_bytes(torch.from_numpy(np.asarray(shrunk, np.float32)))
