@@ -16,7 +16,8 @@ from torch import Tensor
 
 from flexavatar.avatar import Animator, Avatar, load_avatar, save_avatar
 from flexavatar.errors import AssetError, InputError
-from flexavatar.evaluation.sheet import TILE, morph_sheet
+from flexavatar.evaluation.between import morph_sheet
+from flexavatar.evaluation.sheet import TILE
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import quat_to_matrix
@@ -274,8 +275,9 @@ def test_turns_take_the_shorter_way() -> None:
 
 
 def test_the_strip_shows_every_step() -> None:
-    sheet = morph_sheet(ADA, BOB, 3)
+    sheet, likeness = morph_sheet(ADA, BOB, 3)
     assert sheet.shape[1] == 3 * TILE
+    assert [step.share for step in likeness] == [0, 0.5, 1]
     for steps in (1, 41):
         with pytest.raises(InputError, match=r"steps: expected 2\.\.40"):
             morph_sheet(ADA, BOB, steps)

@@ -146,7 +146,11 @@ class Sheet:
 
 @dataclass(frozen=True)
 class MorphSheet:
-    """Draw the avatars between two, step by step: at rest, from the side, talking."""
+    """Draw the avatars between two, step by step: at rest, from the side, talking.
+
+    Prints how unlike each face is to the two: distance of descriptors, where two photos of one
+    person are usually below 0.6.
+    """
 
     a: tyro.conf.Positional[str]
     """Name of one."""
@@ -163,11 +167,15 @@ class MorphSheet:
         """Load, draw, write."""
         check_suffix(self.out, PICTURE_SUFFIXES)
         a, b = (load(self.store, name) for name in (self.a, self.b))
-        from flexavatar.evaluation.sheet import morph_sheet
+        from flexavatar.evaluation.between import morph_sheet
         from flexavatar.formats.picture import write_picture
 
         self.out.parent.mkdir(parents=True, exist_ok=True)
-        write_picture(self.out, morph_sheet(a, b, self.steps))
+        picture, likeness = morph_sheet(a, b, self.steps)
+        write_picture(self.out, picture)
+        print(f"{'share':>5} {'face unlike ' + self.a:>24} {'unlike ' + self.b:>24}")
+        for step in likeness:
+            print(f"{step.share:5.3f} {step.from_a:24.3f} {step.from_b:24.3f}")
         print(self.out)
 
 

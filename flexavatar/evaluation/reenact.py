@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from flexavatar.capture.sources import MAX_PHOTOS
 from flexavatar.create import CreateConfig, Progress
 from flexavatar.errors import FaceError, InputError
 from flexavatar.evaluation.codes import Actor, actor_of, draw, follow
@@ -34,6 +33,8 @@ frame copied, and the first frame moved by the best 2D similarity.
 
 Motion is judged on a second of consecutive frames: trembling of landmarks, and error of the optical
 flow. The perceptual distance is HaarPSI's: no learned weights for LPIPS come with this package."""
+MOST_FRAMES = 128
+"""That an avatar is made from here: more than `create` takes, to see what more would bring."""
 EVALUATED = 40
 """Frames compared, evenly spaced."""
 PICTURED = 8
@@ -51,7 +52,7 @@ def evaluate_self(
     """
     count = count_frames(video)
     half = count // 2
-    most = min(max(half, 1), MAX_PHOTOS)
+    most = min(max(half, 1), MOST_FRAMES)
     if not 1 <= frames <= most:
         raise InputError(f"frames: expected 1 to {most}, at most half the video, got {frames}")
     used = [0] if frames == 1 else evenly(0, half - 1, frames)

@@ -13,13 +13,11 @@ from torch import Tensor
 from flexavatar.avatar import AnyAnimator, AnyAvatar, animator_of
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import make_portrait
-from flexavatar.errors import InputError
 from flexavatar.formats.picture import to_bytes
 from flexavatar.formats.video import BACKGROUND, over_grey
 from flexavatar.head.arkit import ArkitBasis, arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.open_head import load_open_head
-from flexavatar.interpolate import interpolate
 from flexavatar.render.camera import orbit, scaled
 from flexavatar.render.rasterize import rasterize_rgba8
 from flexavatar.types import Camera, FlameCodes
@@ -194,26 +192,3 @@ def contact_sheet(avatar: AnyAvatar, photo: np.ndarray | None = None) -> np.ndar
     tiles += [(label, stage.shoot(stage.codes(w), eye_camera)) for label, w in EYE_ROW.items()]
     tiles += [(label, stage.shoot(stage.codes(w), mouth_camera)) for label, w in MOUTH_ROW.items()]
     return montage(tiles)
-
-
-MOST_STEPS = 40
-TALKING = SMILE | pair("eyeBlink", 0.6) | {"jawOpen": 0.4}
-
-
-@torch.no_grad()
-def morph_sheet(a: AnyAvatar, b: AnyAvatar, steps: int = 9) -> np.ndarray:
-    """The avatars between two, labelled with the share of `b`: RGB uint8 [H, W, 3].
-
-    A row of each one's own view, one from the side, one that talks. Raises InputError for two that
-    cannot be interpolated, or a number of steps that is not 2..40.
-    """
-    if not 2 <= steps <= MOST_STEPS:
-        raise InputError(f"steps: expected 2..{MOST_STEPS}, got {steps}")
-    rows: tuple[list[tuple[str, np.ndarray]], ...] = ([], [], [])
-    for share in torch.linspace(0, 1, steps).tolist():
-        stage = Stage.of(interpolate(a, b, share))
-        camera = scaled(stage.avatar.camera, TILE, TILE)
-        rows[0].append((f"{share:.3f}", stage.shoot(stage.avatar.codes, camera)))
-        rows[1].append(("yaw +40", stage.shoot(stage.codes({}), orbit(camera, 40))))
-        rows[2].append(("talking", stage.shoot(stage.codes(TALKING), camera)))
-    return montage([tile for row in rows for tile in row], steps)
