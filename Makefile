@@ -1,5 +1,6 @@
 # make run    a photo becomes a living head: writes out/performance.mp4, contact_sheet.png, run.json
 # make test   every test
+# make test-bridges  the engines' plugins, compiled and run against a live server
 # make bench  milliseconds of every stage, into out/bench.json
 # make check  lint and types
 # Each sets up what it needs in .venv first. See README.md.
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 SOURCES := pyproject.toml constraints.txt setup.py $(wildcard flexavatar/render/native/*)
 
-.PHONY: run test bench check clean
+.PHONY: run test test-bridges bench check clean
 .NOTPARALLEL:
 
 run: $(VENV)/.core
@@ -20,6 +21,10 @@ run: $(VENV)/.core
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-bridges: $(VENV)/.dev
+	@sh .ci/system-packages $(BIN)/python bridges
+	$(BIN)/python -m pytest tests/bridges $(PYTEST_ARGS)
 
 bench: $(VENV)/.core
 	$(BIN)/python -m flexavatar.bench --out $(OUT)/bench.json

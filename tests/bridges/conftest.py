@@ -1,0 +1,39 @@
+"""What the engines' tests share: programs built once, in build/bridges."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build" / "bridges" / "cpp"
+CPP = ROOT / "unreal_bridge" / "Tests"
+BUILD_S = 600
+Build = Callable[..., Path]
+
+
+def make(*arguments: str) -> None:
+    """Run the plugin's Makefile; what the compiler says is the failure."""
+    if shutil.which("g++") is None or shutil.which("make") is None:
+        pytest.skip("needs g++ and make")
+    command = ["make", "-s", "-C", str(CPP), f"BUILD={BUILD}", *arguments]
+    environment = {**os.environ, "MAKEFLAGS": ""}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_S, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def program() -> Build:
+    """Builds a C++ program by its name, under sanitisers if asked; gives its path."""
+
+    def build(name: str, sanitized: bool = False) -> Path:
+        path = BUILD / "sanitized" / name if sanitized else BUILD / name
+        make(*(["SANITIZE=1"] if sanitized else []), str(path))
+        return path
+
+    return build

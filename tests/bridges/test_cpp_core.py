@@ -1,0 +1,83 @@
+"""The Unreal plugin's core: the golden set, axes, damaged bytes, and two compilers."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from flexavatar.drive.turns import from_angles
+from flexavatar.head.arkit import ARKIT_NAMES
+from plugin_server import wire
+from plugin_server.splats import SplatDecoder
+from tests.bridges.conftest import Build, make
+from tests.make_golden import GOLDEN, everything
+
+PATIENCE_S = 120
+FUZZ_S = 8
+AXES = np.array([[0, 0, 1], [-1, 0, 0], [0, 1, 0]])  # head frame -> Unreal's
+
+
+def run(program: Path, *arguments: object, stdin: str = "") -> str:
+    """What a program prints; it must end well."""
+    command = [str(program), *map(str, arguments)]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("sanitized", [False, True])
+def test_golden_set_both_ways(program: Build, tmp_path: Path, sanitized: bool) -> None:
+    """C++ reads what Python wrote, and what C++ writes is byte for byte what Python would."""
+    run(program("core_test", sanitized), "golden", GOLDEN, tmp_path)
+    for name, expected in everything().items():
+        assert (tmp_path / f"{name}.bin").read_bytes() == expected, name
+    decoder = SplatDecoder()
+    shown = None
+    for name in ("wire_splats_key", "wire_splats_delta"):
+        message = everything()[name]
+        shown = decoder.feed_packed(wire.read_header(message), message)
+    assert shown is not None
+    assert (tmp_path / "splats.bin").read_bytes() == shown.tobytes()
+    assert (tmp_path / "names.txt").read_text().split() == [*ARKIT_NAMES]
+
+
+@pytest.mark.parametrize("sanitized", [False, True])
+def test_parts(program: Build, sanitized: bool) -> None:
+    run(program("core_test", sanitized), "parts")
+
+
+def test_axes_agree(program: Build) -> None:
+    """Against the head frame's own mathematics: covariances turn as matrices do."""
+    random = np.random.default_rng(3)
+    rows = random.uniform(-1, 1, (200, 13))
+    rows[:, 6:10] /= np.linalg.norm(rows[:, 6:10], axis=1, keepdims=True)
+    rows[0, :3] = 0
+    rows[1, :3] = 1e-9
+    rows[:, 10:] = np.abs(rows[:, 10:])
+    text = "\n".join(" ".join(f"{x:.17g}" for x in row) for row in rows)
+    lines = run(program("core_test"), "axes", stdin=text).splitlines()
+    got = np.array([[float(x) for x in line.split()] for line in lines])
+    np.testing.assert_allclose(got[:, :3], [from_angles(*row[:3]) for row in rows], atol=1e-6)
+    np.testing.assert_allclose(got[:, 3:6], 100 * rows[:, 3:6] @ AXES.T, atol=1e-6)
+    for row, mine in zip(rows, got, strict=True):
+        head = Rotation.from_quat(row[[7, 8, 9, 6]]).as_matrix()
+        unreal = Rotation.from_quat(mine[[7, 8, 9, 6]]).as_matrix()
+        expected = AXES @ head @ np.diag(row[10:] ** 2) @ head.T @ AXES.T * 1e4
+        covariance = unreal @ np.diag(mine[10:] ** 2) @ unreal.T
+        np.testing.assert_allclose(covariance, expected, atol=1e-6 * 1e4)  # cm^2: 1e-6 m^2
+
+
+def test_damaged_bytes(program: Build) -> None:
+    """Under ASan and UBSan, for a few seconds."""
+    rounds = int(run(program("fuzz_test", True), GOLDEN, FUZZ_S, 1).split()[0])
+    assert rounds > 500, "too few to mean anything"
+
+
+@pytest.mark.skipif(shutil.which("clang++") is None, reason="needs clang++")
+def test_two_compilers_and_two_standards() -> None:
+    make("check")
