@@ -1,0 +1,69 @@
+using System;
+using System.Diagnostics;
+using System.Threading;
+using UnityEngine;
+
+namespace FlexAvatar.Checks
+{
+    /// <summary>The components in an engine of stand-ins: its messages are called, what they do is counted.</summary>
+    static class ComponentCheck
+    {
+        const double PatienceS = 20;
+
+        internal static int Run(string address, string avatar, string mode)
+        {
+            var head = new GameObject("head");
+            var receiver = head.AddComponent<FlexAvatarReceiver>();
+            (receiver.address, receiver.avatar, receiver.depth) = (address, avatar, true);
+            (receiver.width, receiver.height) = (64, 64);
+            receiver.mode = (ReceiverMode)Enum.Parse(typeof(ReceiverMode), mode);
+            var driver = head.AddComponent<FlexAvatarDriver>();
+            driver.receiver = receiver;
+            driver.viewpoint = new Camera { gameObject = new GameObject() };
+            driver.viewpoint.transform.position = new Vector3(0.5f, 0, -1);
+            CameraRenderer view = mode == "Splats"
+                ? head.AddComponent<FlexAvatarSplats>() : (CameraRenderer)head.AddComponent<FlexAvatarPicture>();
+            view.receiver = receiver;
+            int streaming = 0, lost = 0;
+            receiver.onStreaming.AddListener(() => streaming++);
+            receiver.onLost.AddListener(() => lost++);
+            var camera = new Camera { gameObject = new GameObject() };
+            foreach (MonoBehaviour component in new MonoBehaviour[] { receiver, view })
+                component.Tell("OnEnable");
+            long perFrame = Play(receiver, driver, camera);
+            string picture = Describe(receiver.Picture) + " " + Describe(receiver.Depth);
+            int open = LiveLinks.Count;
+            foreach (MonoBehaviour component in new MonoBehaviour[] { view, receiver })
+                component.Tell("OnDisable");
+            receiver.Tell("OnDestroy");
+            return Program.Say(new JsonWriter().Add("draws", Graphics.Draws).Add("instances", Graphics.LastInstances)
+                .Add("streaming", streaming).Add("lost", lost).Add("picture", picture).Add("open", open)
+                .Add("left", LiveLinks.Count).Add("yaw", driver.Orbit.x).Add("errors", UnityEngine.Debug.Errors)
+                .Add("state", receiver.State.ToString()).Add("bytesPerFrame", perFrame));
+        }
+
+        // frames of the engine until much was drawn; bytes that this thread allocates a frame
+        static long Play(FlexAvatarReceiver receiver, FlexAvatarDriver driver, Camera camera)
+        {
+            const int Settled = 60, Drawn = 200;
+            var watch = Stopwatch.StartNew();
+            long allocated = 0;
+            Action update = receiver.Message("Update"), lateUpdate = driver.Message("LateUpdate");
+            for (int i = 0; Graphics.Draws < Settled + Drawn; i++)
+            {
+                if (Graphics.Draws == Settled)
+                    allocated = GC.GetAllocatedBytesForCurrentThread();
+                driver.SetBlendShape("jawOpen", i % 50 / 500f);
+                update();
+                lateUpdate();
+                Camera.onPreCull(camera);
+                Thread.Sleep(2);
+                if (watch.Elapsed.TotalSeconds > PatienceS)
+                    throw new TimeoutException($"{receiver.State}: {receiver.Link?.LastError}");
+            }
+            return (GC.GetAllocatedBytesForCurrentThread() - allocated) / Drawn;
+        }
+
+        static string Describe(Texture2D texture) => texture == null ? "none" : $"{texture.width}x{texture.height}";
+    }
+}

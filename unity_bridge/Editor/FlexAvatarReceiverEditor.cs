@@ -1,0 +1,105 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Threading.Tasks;
+using UnityEditor;
+using UnityEngine;
+
+namespace FlexAvatar.Editor
+{
+    /// <summary>The receiver's Inspector: its settings, how it goes, and buttons to connect and to make an avatar.</summary>
+    [CustomEditor(typeof(FlexAvatarReceiver))]
+    public sealed class FlexAvatarReceiverEditor : UnityEditor.Editor
+    {
+        Task<string> _task;
+        string _said = "";
+
+        public override void OnInspectorGUI()
+        {
+            var receiver = (FlexAvatarReceiver)target;
+            DrawDefaultInspector();
+            EditorGUILayout.Space();
+            EditorGUILayout.LabelField("State", receiver.State.ToString());
+            string error = receiver.Link?.LastError ?? "";
+            if (error != "")
+                EditorGUILayout.HelpBox(error, MessageType.Warning);
+            if (Application.isPlaying)
+                DrawConnect(receiver);
+            DrawServer(receiver);
+        }
+
+        public override bool RequiresConstantRepaint() => Application.isPlaying || _task != null;
+
+        static void DrawConnect(FlexAvatarReceiver receiver)
+        {
+            EditorGUILayout.BeginHorizontal();
+            if (GUILayout.Button("Connect"))
+                receiver.Connect();
+            if (GUILayout.Button("Disconnect"))
+                receiver.Disconnect();
+            EditorGUILayout.EndHorizontal();
+        }
+
+        void DrawServer(FlexAvatarReceiver receiver)
+        {
+            if (_task != null && _task.IsCompleted)
+                (_said, _task) = (_task.Result, null);
+            using (new EditorGUI.DisabledScope(_task != null))
+            {
+                EditorGUILayout.BeginHorizontal();
+                if (GUILayout.Button("Ask Server"))
+                    Start(receiver, Ask);
+                if (GUILayout.Button($"Create \"{receiver.avatar}\" from Photo..."))
+                    CreateFromPhoto(receiver);
+                EditorGUILayout.EndHorizontal();
+            }
+            if (_said != "")
+                EditorGUILayout.HelpBox(_said, MessageType.Info);
+        }
+
+        void CreateFromPhoto(FlexAvatarReceiver receiver)
+        {
+            string path = EditorUtility.OpenFilePanel("Photo or video of one person", "", "jpg,jpeg,png,webp,mp4,mov,webm");
+            if (path == "")
+                return;
+            byte[] photo = File.ReadAllBytes(path);
+            string name = receiver.avatar;
+            Start(receiver, service => Create(service, name, photo));
+        }
+
+        void Start(FlexAvatarReceiver receiver, Func<ServiceClient, Task<string>> work)
+        {
+            _said = "The server is at it...";
+            _task = Run(receiver.address, receiver.token, work);
+        }
+
+        static async Task<string> Run(string address, string token, Func<ServiceClient, Task<string>> work)
+        {
+            try
+            {
+                using var service = new ServiceClient(address, token);
+                return await work(service);
+            }
+            catch (ServiceException error)
+            {
+                return error.Message;
+            }
+        }
+
+        static async Task<string> Ask(ServiceClient service)
+        {
+            ServerInfo info = await service.GetServerInfo();
+            IReadOnlyList<AvatarInfo> avatars = await service.ListAvatars();
+            var names = new List<string>();
+            foreach (AvatarInfo avatar in avatars)
+                names.Add(avatar.Name);
+            return $"FlexAvatar {info.Version} on {info.Device}, avatars: {string.Join(", ", names)}";
+        }
+
+        static async Task<string> Create(ServiceClient service, string name, byte[] photo)
+        {
+            AvatarInfo made = await service.CreateAvatar(name, new[] { photo }, replace: true);
+            return $"\"{made.Name}\" has {made.Gaussians} Gaussians and took {made.CreateSeconds:0} s.";
+        }
+    }
+}

@@ -1,0 +1,241 @@
+using System;
+using System.Threading;
+
+namespace FlexAvatar
+{
+    public enum LinkState
+    {
+        Stopped,
+        /// <summary>Asking the server for a session, or connecting to its frames.</summary>
+        Connecting,
+        /// <summary>Something went wrong, see LastError; the next attempt follows by itself.</summary>
+        Waiting,
+        Streaming,
+    }
+
+    /// <summary>
+    /// An avatar on a server, kept on screen: starts a session, receives its frames, drives it, and
+    /// does all that again when the server or the network was away. Its threads do the waiting: no
+    /// member but <see cref="Dispose"/> takes longer than a lock.
+    /// </summary>
+    public sealed class AvatarLink : IDisposable
+    {
+        const int SliceMs = 250;
+        const int FirstMessageMs = 2000; // a new subscription is answered at once
+        const int SilenceMs = 4000;      // a session at rest repeats itself twice a second
+        const int PingMs = 1000;
+        const int EndMs = 500;
+        const int JoinMs = 2500;
+        const int Attempts = 2;
+
+        readonly object _gate = new object();
+        readonly ServiceClient _service;
+        readonly SessionRequest _request;
+        readonly CancellationTokenSource _stop = new CancellationTokenSource();
+        readonly Backoff _backoff = new Backoff();
+        readonly Thread _thread;
+        readonly DriveSignal _last = new DriveSignal();
+        DriveSender _sender;
+        MessageBuffer _message = new MessageBuffer();
+        volatile SessionInfo _session;
+        volatile string _lastError = "";
+        volatile int _state = (int)LinkState.Connecting;
+
+        /// <summary>Start. Throws ServiceException if the address is none.</summary>
+        public AvatarLink(string address, string token, SessionRequest request)
+        {
+            _service = new ServiceClient(address, token);
+            _request = request;
+            _thread = new Thread(Run) { IsBackground = true, Name = "FlexAvatar frames" };
+            _thread.Start();
+        }
+
+        /// <summary>The newest frames.</summary>
+        public FrameMailboxes Frames { get; } = new FrameMailboxes();
+        public LinkState State => (LinkState)_state;
+        /// <summary>What went wrong last; empty while all is well.</summary>
+        public string LastError => _lastError;
+        /// <summary>The session that is shown; null while there is none.</summary>
+        public SessionInfo Session => _session;
+        public StreamFigures Figures => Frames.Statistics.Figures;
+
+        /// <summary>Show this next. What a new session begins with, too.</summary>
+        public void Drive(DriveSignal signal)
+        {
+            lock (_gate)
+            {
+                _last.CopyFrom(signal);
+                _sender?.Send(signal);
+            }
+        }
+
+        /// <summary>End the session and let go of all sockets and threads: typically within 0.1 s.</summary>
+        public void Dispose()
+        {
+            _stop.Cancel();
+            if (!_thread.Join(JoinMs))
+                return; // it ends by itself; what it uses must stay
+            _service.Dispose();
+            _stop.Dispose();
+            _state = (int)LinkState.Stopped;
+        }
+
+        void Run()
+        {
+            while (!_stop.IsCancellationRequested)
+            {
+                _state = (int)LinkState.Connecting;
+                try
+                {
+                    RunSession();
+                }
+                catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+                {
+                    return;
+                }
+                catch (Exception error)
+                {
+                    // a bug shows whole in LastError; the thread that would die of it is nobody's to see
+                    Pause(IsExpected(error) ? error.Message : error.ToString());
+                }
+            }
+        }
+
+        void RunSession()
+        {
+            SessionInfo session = _service.StartSession(_request, _stop.Token).GetAwaiter().GetResult();
+            try
+            {
+                if (session.Encrypted)
+                    throw new ServiceException("unimplemented",
+                        "the server encrypts its frames (CURVE), which this package cannot read: let it listen on loopback and reach it through a tunnel");
+                OpenDrive(session);
+                _session = session;
+                Stream(session);
+            }
+            finally
+            {
+                _session = null;
+                CloseDrive();
+                End(session);
+            }
+        }
+
+        // connections to one session, until it has ended or gives no sign of life
+        void Stream(SessionInfo session)
+        {
+            var stream = new FrameStream(session.Topic, Frames);
+            for (int silent = 0; silent < Attempts;)
+            {
+                long before = Figures.Frames;
+                try
+                {
+                    using var connection = ZmtpConnection.Open(
+                        session.FrameAddress, "SUB", session.LargestMessage, _stop.Token);
+                    connection.Subscribe(session.Topic);
+                    Read(connection, stream);
+                }
+                catch (Exception error) when (DriveSender.IsOfNetwork(error))
+                {
+                    _lastError = error.Message;
+                }
+                if (stream.EndReason != null)
+                    throw new ServiceException("aborted", $"the session has ended: {stream.EndReason}");
+                silent = Figures.Frames > before ? 0 : silent + 1;
+                Frames.Statistics.Reconnected();
+                Pause(_lastError);
+                _stop.Token.ThrowIfCancellationRequested();
+                _state = (int)LinkState.Connecting;
+            }
+        }
+
+        // until the connection is lost (throws) or the session has ended
+        void Read(ZmtpConnection connection, FrameStream stream)
+        {
+            long heard = Clock.NowNs, pinged = heard;
+            int patienceMs = FirstMessageMs;
+            while (stream.EndReason == null)
+            {
+                Arrival arrival = connection.Receive(_message, SliceMs);
+                long now = Clock.NowNs;
+                if (arrival == Arrival.Message)
+                {
+                    Take(stream);
+                    (heard, patienceMs) = (now, SilenceMs);
+                }
+                else if (arrival == Arrival.Skipped)
+                    Frames.Statistics.Refused();
+                else if (now - heard > patienceMs * 1_000_000L)
+                    throw new TimeoutException($"no frame came for {patienceMs / 1000} s");
+                else if (now - Math.Max(connection.HeardNs, pinged) > PingMs * 1_000_000L)
+                {
+                    connection.Ping(); // a cable that was pulled shows when this is not taken
+                    pinged = now;
+                }
+            }
+        }
+
+        void Take(FrameStream stream)
+        {
+            try
+            {
+                stream.Take(ref _message);
+                if (_state == (int)LinkState.Streaming)
+                    return;
+                _backoff.Reset();
+                _lastError = "";
+                _state = (int)LinkState.Streaming;
+            }
+            catch (WireException error)
+            {
+                _lastError = error.Message;
+                Frames.Statistics.Refused();
+            }
+        }
+
+        void Pause(string error)
+        {
+            _lastError = error;
+            _state = (int)LinkState.Waiting;
+            _stop.Token.WaitHandle.WaitOne(_backoff.NextMs());
+        }
+
+        void OpenDrive(SessionInfo session)
+        {
+            if (session.DriveAddress == "")
+                return;
+            lock (_gate)
+            {
+                _sender = new DriveSender(session);
+                if (_last.Parts != DriveParts.None)
+                    _sender.Send(_last);
+            }
+        }
+
+        void CloseDrive()
+        {
+            DriveSender sender;
+            lock (_gate)
+                (sender, _sender) = (_sender, null);
+            sender?.Dispose();
+        }
+
+        // tell the server, if it is there; if not, it notices by itself
+        void End(SessionInfo session)
+        {
+            using var limit = new CancellationTokenSource(EndMs);
+            try
+            {
+                _service.EndSession(session, limit.Token).GetAwaiter().GetResult();
+            }
+            catch (Exception error) when (IsExpected(error))
+            {
+                // it has ended, or the server is away
+            }
+        }
+
+        static bool IsExpected(Exception error) =>
+            error is ServiceException || error is OperationCanceledException || error is FormatException
+            || DriveSender.IsOfNetwork(error);
+    }
+}

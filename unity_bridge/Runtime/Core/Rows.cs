@@ -1,0 +1,16 @@
+using System;
+
+namespace FlexAvatar
+{
+    /// <summary>Pictures have their first row at the top, textures at the bottom.</summary>
+    public static class Rows
+    {
+        /// <summary>Copy `height` rows of 4-byte pixels upside down.</summary>
+        public static void CopyFlipped(ReadOnlySpan<byte> picture, Span<byte> texture, int width, int height)
+        {
+            int row = 4 * width;
+            for (int y = 0; y < height; y++)
+                picture.Slice(y * row, row).CopyTo(texture.Slice((height - 1 - y) * row, row));
+        }
+    }
+}

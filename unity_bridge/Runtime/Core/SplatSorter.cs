@@ -1,0 +1,69 @@
+using System;
+
+namespace FlexAvatar
+{
+    /// <summary>
+    /// Orders splats back to front along a direction, by a counting sort of 16-bit depths: two
+    /// passes, no comparison, and no allocation once it has seen as many splats.
+    /// </summary>
+    public sealed class SplatSorter
+    {
+        const int Steps = 1 << 16;
+        readonly int[] _places = new int[Steps];
+        float[] _depths = Array.Empty<float>();
+        ushort[] _keys = Array.Empty<ushort>();
+
+        /// <summary>The order found last: the farthest first; at least as long as the count.</summary>
+        public uint[] Order { get; private set; } = Array.Empty<uint>();
+
+        /// <summary>Sort by distance along `forward`, the way the camera looks, head frame.</summary>
+        public void Sort(PackedSplat[] splats, int count, Float3 forward)
+        {
+            Reserve(count);
+            Measure(splats, count, forward, out float near, out float far);
+            float perMetre = far > near ? (Steps - 1) / (far - near) : 0;
+            Array.Clear(_places, 0, Steps);
+            for (int i = 0; i < count; i++)
+            {
+                int key = (int)((far - _depths[i]) * perMetre);
+                _keys[i] = (ushort)Math.Min(Math.Max(key, 0), Steps - 1);
+                _places[_keys[i]]++;
+            }
+            StartPlaces();
+            var (keys, places, order) = (_keys, _places, Order);
+            for (int i = 0; i < count; i++)
+                order[places[keys[i]]++] = (uint)i;
+        }
+
+        void Reserve(int count)
+        {
+            if (_depths.Length >= count)
+                return;
+            _depths = new float[count];
+            _keys = new ushort[count];
+            Order = new uint[count];
+        }
+
+        void Measure(PackedSplat[] splats, int count, Float3 forward, out float near, out float far)
+        {
+            (near, far) = (float.PositiveInfinity, float.NegativeInfinity);
+            for (int i = 0; i < count; i++)
+            {
+                Float3 p = splats[i].Position;
+                float depth = p.X * forward.X + p.Y * forward.Y + p.Z * forward.Z;
+                if (float.IsNaN(depth) || float.IsInfinity(depth))
+                    depth = 0; // what a broken peer sent; it must not spoil the range
+                _depths[i] = depth;
+                near = Math.Min(near, depth);
+                far = Math.Max(far, depth);
+            }
+        }
+
+        void StartPlaces()
+        {
+            int place = 0;
+            for (int step = 0; step < Steps; step++)
+                (_places[step], place) = (place, place + _places[step]);
+        }
+    }
+}
