@@ -19,8 +19,9 @@ SOURCES := pyproject.toml constraints.txt setup.py $(wildcard flexavatar/render/
 run: $(VENV)/.core
 	$(BIN)/python -m flexavatar.demo --out $(OUT)
 
+# Two files of tests at once: what waits for a server leaves a core to what computes.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 test-bridges: $(VENV)/.dev
 	@sh .ci/system-packages $(BIN)/python bridges

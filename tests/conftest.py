@@ -43,8 +43,9 @@ SEEDS = (0, HELD_OUT, HELD_OUT + 1)
 
 
 def pytest_configure() -> None:
-    """Two threads, since fits and renders share the cores; the same examples in every run."""
-    torch.set_num_threads(min(2, os.cpu_count() or 1))
+    """Workers share the cores; the same examples in every run."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    torch.set_num_threads(max(1, min(2, os.cpu_count() or 1) // workers))
     settings.register_profile("steady", deadline=None, derandomize=True)
     settings.load_profile("steady")
 
