@@ -5,27 +5,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
 import sys
-import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.bridges.npm import TOOLS, fetch_package
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-TOOLS = ROOT / "build" / "bridge-tools"
 PYTHON_TOOLS = TOOLS / "dotnet"
 DOTNET = PYTHON_TOOLS / "dnv" / "net" / "runtime" / ".net" / "dotnet"
 ROSLYN_PACKAGE = "@autorest/csharp@3.0.0-beta.20251203.1"
 """An npm package that carries Roslyn 4.1's and NUnit's assemblies."""
 ROSLYN_SHA256 = "d080d8f02bde85d4fda72758dc8072b5187e246319ba65c5c6eea518ff4621fc"
-ROSLYN = TOOLS / "roslyn" / "package"
+ROSLYN = TOOLS / "roslyn"
 RUNTIME_CONFIG = {
     "runtimeOptions": {
         "tfm": "net8.0",
@@ -66,21 +65,8 @@ def fetch() -> None:
     wanted = ["--no-deps", "--require-hashes", "-r", str(HERE / "dotnet-requirements.txt")]
     subprocess.run([*pip, "--upgrade", "--target", str(PYTHON_TOOLS), *wanted], check=True)
     DOTNET.chmod(0o755)
-    _fetch_roslyn()
-
-
-def _fetch_roslyn() -> None:
-    packed = subprocess.run(
-        ["npm", "pack", "--silent", ROSLYN_PACKAGE], cwd=TOOLS, check=True, capture_output=True
-    )
-    archive = TOOLS / packed.stdout.decode().split()[-1]
-    got = hashlib.sha256(archive.read_bytes()).hexdigest()
-    if got != ROSLYN_SHA256:
-        archive.unlink()
-        raise ValueError(f"{ROSLYN_PACKAGE}: expected sha256 {ROSLYN_SHA256}, got {got}")
-    with tarfile.open(archive) as files:
-        files.extractall(ROSLYN.parent, filter="data")
-    archive.unlink()
+    if not ROSLYN.exists():
+        fetch_package(ROSLYN_PACKAGE, ROSLYN_SHA256, ROSLYN)
 
 
 def environment(**more: str) -> dict[str, str]:
