@@ -25,7 +25,7 @@ test: $(VENV)/.dev
 
 test-bridges: $(VENV)/.dev
 	@sh .ci/system-packages $(BIN)/python bridges
-	$(BIN)/python -m tests.bridges.dotnet
+	@$(BIN)/python -m tests.bridges.fetch
 	$(BIN)/python -m pytest tests/bridges $(PYTEST_ARGS)
 
 bench: $(VENV)/.core

