@@ -53,7 +53,6 @@ class Stream:
     newest: bytes = b""
     last: bool = False  # what is driven has come to rest
     picture: bytes = b""
-    seq: int = -1
     drawn: int = 0
     problem: str = ""
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -78,12 +77,10 @@ class Stream:
                 messages.append(self.newest)
         return b"".join(struct.pack("<I", len(m)) + m for m in messages)
 
-    def finish(
-        self, picture: bytes = b"", seq: int = -1, drawn: int = 0, problem: str = ""
-    ) -> None:
+    def finish(self, picture: bytes = b"", drawn: int = 0, problem: str = "") -> None:
         """The page has done its work, or cannot."""
         with self.changed:
-            self.picture, self.seq, self.drawn, self.problem = picture, seq, drawn, problem
+            self.picture, self.drawn, self.problem = picture, drawn, problem
             self.changed.notify_all()
 
     def description(self) -> bytes:
@@ -106,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Quiet."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class's name
+    def do_GET(self) -> None:
         url = urlparse(self.path)
         query = {k: int(v[0]) for k, v in parse_qs(url.query).items()}
         if url.path == "/session":
@@ -118,12 +115,12 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._file(url.path)
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         url = urlparse(self.path)
         body = self.rfile.read(int(self.headers["Content-Length"]))
         query = {k: int(v[0]) for k, v in parse_qs(url.query).items()}
         if url.path == "/picture":
-            self.stream.finish(body, query["seq"], query["drawn"])
+            self.stream.finish(body, query["drawn"])
         else:
             self.stream.finish(problem=body.decode())
         self._answer(b"", "text/plain")
@@ -139,11 +136,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: bytes, kind: str, **headers: str) -> None:
         self.send_response(200)
-        for name, value in {
-            "Content-Type": kind,
-            "Content-Length": str(len(body)),
-            **headers,
-        }.items():
+        headers |= {"Content-Type": kind, "Content-Length": str(len(body))}
+        for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)

@@ -87,7 +87,7 @@ async function main() {
     done = last && messages.length === 0 && performance.now() - changedAt > SETTLED_MS;
   }
   const picture = await new Promise((resolve) => renderer.domElement.toBlob(resolve, "image/png"));
-  await fetch(`/picture?seq=${seq}&drawn=${drawn}`, { method: "POST", body: picture });
+  await fetch(`/picture?drawn=${drawn}`, { method: "POST", body: picture });
 }
 
 main();
