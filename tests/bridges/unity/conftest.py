@@ -53,9 +53,9 @@ def checks_command(assemblies: Mapping[str, Path], *arguments: object) -> Sequen
 
 @pytest.fixture(scope="session")
 def run_checks(assemblies: Mapping[str, Path]) -> RunChecks:
-    """Run a part of the tests' program: what it prints last."""
+    """Run a part of the tests' program: what it prints last, or all of it."""
 
-    def run(*arguments: object) -> str:
+    def run(*arguments: object, whole: bool = False) -> str:
         result = subprocess.run(
             checks_command(assemblies, *arguments),
             env=dotnet.environment(),
@@ -64,6 +64,7 @@ def run_checks(assemblies: Mapping[str, Path]) -> RunChecks:
             timeout=RUN_S,
         )
         assert result.returncode == 0, f"{arguments}:\n{result.stdout}{result.stderr}"
-        return result.stdout.strip().rpartition("\n")[2]
+        printed = result.stdout.strip()
+        return printed if whole else printed.rpartition("\n")[2]
 
     return run

@@ -26,6 +26,9 @@ from tests.service import tiny_gaussians
 pytestmark = needs_dotnet
 SOAK_FRAMES = 10_000
 SPLATS = 6_000
+MEMBERS = Path(__file__).parent / "netstandard_members.txt"
+"""Members of .NET that were looked up in Mono 6.8's libraries, which have .NET Standard 2.1's."""
+COMPILERS = ("System.Runtime.CompilerServices.", "System.Diagnostics.Debugg")
 SH_C0 = 0.28209479177387814
 
 
@@ -33,6 +36,16 @@ def test_the_packages_own_tests_pass(run_checks: RunChecks, assemblies: dict[str
     result = json.loads(run_checks("nunit", assemblies["FlexAvatar.Tests"]))
     assert result["passed"] >= 20
     assert "failed" not in result
+
+
+def test_the_core_uses_only_what_unitys_net_has(
+    run_checks: RunChecks, assemblies: dict[str, Path]
+) -> None:
+    """.NET 8 has more than .NET Standard 2.1: whatever is new here must be looked up first."""
+    used = set(run_checks("members", assemblies["FlexAvatar.Core"], whole=True).splitlines())
+    known = set(MEMBERS.read_text().splitlines())
+    assert len(used) > 100
+    assert {name for name in used if not name.startswith(COMPILERS)} <= known
 
 
 def test_golden_files_are_read_and_written_back(run_checks: RunChecks, tmp_path: Path) -> None:

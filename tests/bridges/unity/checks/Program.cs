@@ -15,6 +15,7 @@ namespace FlexAvatar.Checks
                 case "golden": return GoldenCheck.Run(rest[0], rest[1]);
                 case "unpack": return GoldenCheck.Unpack(rest[0], rest[1]);
                 case "order": return GoldenCheck.Order(rest[0], rest[1]);
+                case "members": return MemberCheck.Run(rest[0]);
                 case "views": return GoldenCheck.Views(rest[0], rest[1]);
                 case "fuzz": return FuzzCheck.Run(rest[0], int.Parse(rest[1]));
                 case "live": return LiveCheck.Run(rest[0], int.Parse(rest[1]));
