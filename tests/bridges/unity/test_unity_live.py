@@ -66,6 +66,15 @@ def test_components_in_an_engine_of_stand_ins(
     assert result.get("bytesPerFrame", 0) == 0
 
 
+def test_a_microphone_opens_the_mouth(run_checks: RunChecks, tmp_path: Path) -> None:
+    with server_and_client(local_config(tmp_path), TinyEngine()) as (client, listening):
+        client.create_avatar([PHOTO], name="me")
+        result = json.loads(run_checks("voice", listening.http_address, "me"))
+    assert "error" not in result
+    assert result["widest"] >= 100  # of 255: the tiny engine's red is the jaw, in millimetres
+    assert result.get("left", 0) == 0
+
+
 class Holder:
     """A running program that keeps an avatar on screen, and what it says last."""
 

@@ -63,6 +63,13 @@ namespace FlexAvatar
         public Task DriveOnce(SessionInfo session, DriveSignal signal, CancellationToken cancel = default) =>
             Call("DriveOnce", DriveJson.Add(Owned(session), signal).ToString(), CallSeconds, Ignore, cancel);
 
+        internal Task DriveAudioOnce(
+            JsonWriter header, ulong position, string chunk, CancellationToken cancel)
+        {
+            string body = new JsonWriter().Add("header", header).Add64("position", position).Add("chunk", chunk).ToString();
+            return Call("DriveAudioOnce", body, CallSeconds, Ignore, cancel);
+        }
+
         public void Dispose() => _http.Dispose();
 
         static JsonWriter Owned(SessionInfo session) =>

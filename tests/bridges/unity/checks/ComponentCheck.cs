@@ -42,6 +42,33 @@ namespace FlexAvatar.Checks
                 .Add("state", receiver.State.ToString()).Add("bytesPerFrame", perFrame));
         }
 
+        /// <summary>A microphone's component with a tone, in real time: how far the mouth opened.</summary>
+        internal static int Speak(string address, string avatar)
+        {
+            var head = new GameObject("head");
+            var receiver = head.AddComponent<FlexAvatarReceiver>();
+            (receiver.address, receiver.avatar, receiver.width, receiver.height) = (address, avatar, 64, 64);
+            receiver.sources = new[] { "audio" };
+            var microphone = head.AddComponent<FlexAvatarMicrophone>();
+            microphone.receiver = receiver;
+            receiver.Tell("OnEnable");
+            microphone.Tell("OnEnable");
+            int widest = 0;
+            receiver.PictureChanged += () => widest = Math.Max(widest, receiver.Picture.GetRawTextureData<byte>()[0]);
+            var watch = Stopwatch.StartNew();
+            while (widest < 100 && watch.Elapsed.TotalSeconds < PatienceS)
+            {
+                Microphone.Position = (int)(16000 * watch.Elapsed.TotalSeconds);
+                receiver.Tell("Update");
+                microphone.Tell("Update");
+                Thread.Sleep(5);
+            }
+            string error = microphone.LastError;
+            microphone.Tell("OnDisable");
+            receiver.Tell("OnDisable");
+            return Program.Say(new JsonWriter().Add("widest", widest).Add("error", error).Add("left", LiveLinks.Count));
+        }
+
         // frames of the engine until much was drawn; bytes that this thread allocates a frame
         static long Play(FlexAvatarReceiver receiver, FlexAvatarDriver driver, Camera camera)
         {

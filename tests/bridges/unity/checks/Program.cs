@@ -21,6 +21,7 @@ namespace FlexAvatar.Checks
                 case "live": return LiveCheck.Run(rest[0], int.Parse(rest[1]));
                 case "hold": return LiveCheck.Hold(rest[0], rest[1]);
                 case "components": return ComponentCheck.Run(rest[0], rest[1], rest[2]);
+                case "voice": return ComponentCheck.Speak(rest[0], rest[1]);
                 case "soak": return SoakCheck.Run(rest[0], int.Parse(rest[1]));
                 case "speed": return SoakCheck.Speed(int.Parse(rest[0]));
                 default: throw new ArgumentException(arguments[0]);

@@ -106,6 +106,28 @@ namespace UnityEngine
         public static bool isPlaying => true;
     }
 
+    public static class Microphone
+    {
+        public static int Position;
+        public static AudioClip Start(string device, bool loop, int seconds, int rate) => new AudioClip(seconds * rate);
+        public static int GetPosition(string device) => Position % (2 * 16000);
+        public static void End(string device) { }
+    }
+
+    /// <summary>A loud tone, a fifth of a second on and off.</summary>
+    public sealed class AudioClip : Object
+    {
+        public int samples { get; }
+        public AudioClip(int samples) => this.samples = samples;
+
+        public bool GetData(float[] data, int start)
+        {
+            for (int i = 0; i < data.Length; i++)
+                data[i] = (start + i) / 3200 % 2 == 0 ? 0.8f * Mathf.Sin((start + i) * 0.08f) : 0;
+            return true;
+        }
+    }
+
     public static class GUI
     {
         public static void Label(Rect position, string text) { }
