@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from flexavatar.drive.articulation import EMOTIONS
+from flexavatar.drive.voice_config import EMOTIONS
 from flexavatar.errors import DriveError, InputError
 from flexavatar.formats.footage import MAX_SECONDS
 from flexavatar.render.camera import orbit, scaled

@@ -13,6 +13,7 @@ from flexavatar.bench.measure import Row, Stage, table
 from flexavatar.bench.portrait import coded_stages, drive_to_client, frame_stages
 from flexavatar.bench.rasterize import mesh_view, rasterize_backward, rasterize_forward
 from flexavatar.bench.splats import packed16, splat_delta
+from flexavatar.bench.voice import voice_stages
 
 STAGES: Sequence[Stage] = (
     rasterize_forward,
@@ -24,6 +25,7 @@ STAGES: Sequence[Stage] = (
     encode_stages,
     packed16,
     splat_delta,
+    voice_stages,
     drive_to_client,
 )
 

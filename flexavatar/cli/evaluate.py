@@ -11,6 +11,7 @@ import tyro
 from flexavatar.cli.evaluate_dataset import EvaluateDataset
 from flexavatar.cli.evaluate_live import EvaluateLive
 from flexavatar.cli.evaluate_people import EvaluatePeople
+from flexavatar.cli.evaluate_voice import EvaluateVoice
 from flexavatar.cli.made import Made
 from flexavatar.cli.progress import progress_bar
 
@@ -118,6 +119,7 @@ class Evaluate:
         | Annotated[EvaluateExpressions, tyro.conf.subcommand("expressions", prefix_name=False)]
         | Annotated[EvaluatePeople, tyro.conf.subcommand("people", prefix_name=False)]
         | Annotated[EvaluateLive, tyro.conf.subcommand("live", prefix_name=False)]
+        | Annotated[EvaluateVoice, tyro.conf.subcommand("voice", prefix_name=False)]
         | Annotated[EvaluateDataset, tyro.conf.subcommand("dataset", prefix_name=False)]
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ import tyro
 
 from flexavatar.cli.connect import DEFAULT_STORE
 from flexavatar.cli.progress import progress_bar
+from flexavatar.drive.voice_config import VoiceConfig
 from flexavatar.errors import (
     AssetError,
     AvatarNotFoundError,
@@ -23,6 +24,8 @@ from flexavatar.errors import (
 
 if TYPE_CHECKING:
     from flexavatar.avatar import AnyAvatar
+    from flexavatar.drive.performance import PerformanceFrame
+    from flexavatar.formats.sound import Recording
 
 REPLACED_TIMES = 8
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -181,12 +184,15 @@ class MorphSheet:
 
 @dataclass(frozen=True)
 class Drive:
-    """Make a video of an avatar that follows a recorded performance."""
+    """Make a video of an avatar that follows a recorded performance, or that says a recording."""
 
     avatar: tyro.conf.Positional[str]
     """Its name."""
     source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
     """A recording of Live Link Face, .csv; the performance that ships if not given."""
+    audio: Path | None = None
+    """A recording of a voice, of any kind of sound file: the avatar says it, with its sound."""
+    voice: Annotated[VoiceConfig, tyro.conf.arg(name="")] = field(default_factory=VoiceConfig)
     out: Path = Path("out/drive.mp4")
     """The video's file, .mp4."""
     fps: float = 30.0
@@ -203,12 +209,25 @@ class Drive:
         check_suffix(self.out, (".mp4",))
         if not 1 <= self.fps <= 240:
             raise InputError(f"fps: expected 1..240, got {self.fps:g}")
-        from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
         from flexavatar.evaluation.film import film
 
-        frames = read_performance(self.source or SHIPPED_PERFORMANCE)
+        frames, sound = self._performance()
         avatar = load(self.store, self.avatar)
         self.out.parent.mkdir(parents=True, exist_ok=True)
         with progress_bar("filming") as report:
-            film(avatar, frames, self.out, (self.width, self.height), self.fps, report)
+            film(avatar, frames, self.out, (self.width, self.height), self.fps, report, sound)
         print(self.out)
+
+    def _performance(self) -> tuple[list[PerformanceFrame], Recording | None]:
+        """What it does, and what is heard meanwhile."""
+        if self.audio is None:
+            from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
+
+            return read_performance(self.source or SHIPPED_PERFORMANCE), None
+        if self.source is not None:
+            raise InputError("drive: expected --from or --audio, got both")
+        from flexavatar.drive.spoken import spoken_performance
+        from flexavatar.formats.sound import read_recording
+
+        sound = read_recording(self.audio)
+        return spoken_performance(sound.pcm, sound.rate, sound.channels, self.voice), sound

@@ -13,6 +13,7 @@ import tyro
 from flexavatar.cli.progress import progress_bar
 from flexavatar.errors import AssetError
 from flexavatar.training.config import TrainBiasSink, TrainQueryLrm
+from flexavatar.training.voice_config import TrainVoiceNet
 
 if TYPE_CHECKING:
     from flexavatar.training.loop import Trainer
@@ -107,15 +108,41 @@ class TrainK(_Run):
 
 
 @dataclass(frozen=True)
-class Train:
-    """Train a model on synthetic people; stopped, it goes on where it was.
+class TrainVoice:
+    """Train what a voice is heard with, from speech that synthesisers say.
 
-    Needs the package embreex: pip install "flexavatar[train]".
+    Needs pip install "flexavatar[voice]" and the Debian packages flite, espeak-ng, festival and
+    festvox-kdlpc16k.
+    """
+
+    out: tyro.conf.Positional[Path]
+    """Folder of the run: state, log.jsonl, and in the end the weights."""
+    pool: Path | None = None
+    """Where the speech is kept; OUT/speech if not given."""
+    recordings: Path | None = None
+    """Folder of recorded English speech to learn from too: sound files, each with its .txt."""
+    config: Annotated[TrainVoiceNet, UNNAMED] = field(default_factory=TrainVoiceNet)
+
+    def run(self) -> None:
+        """Let voices speak, train, write the weights."""
+        from flexavatar.training.train_voice import train_voice
+
+        with progress_bar("training") as report:
+            weights = train_voice(self.out, self.config, self.pool, self.recordings, report)
+        print(f"weights: {weights}")
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a model on synthetic people or voices; stopped, it goes on where it was.
+
+    Needs the package embreex for people: pip install "flexavatar[train]".
     """
 
     model: Annotated[
         Annotated[TrainP, tyro.conf.subcommand("p", prefix_name=False)]
-        | Annotated[TrainK, tyro.conf.subcommand("k", prefix_name=False)],
+        | Annotated[TrainK, tyro.conf.subcommand("k", prefix_name=False)]
+        | Annotated[TrainVoice, tyro.conf.subcommand("voice", prefix_name=False)],
         UNNAMED,
     ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +14,6 @@ ARTICULATORS = ("jaw", "shut", "tuck", "round", "funnel", "spread", "upper", "lo
 """Jaw down; lips shut (p, b, m); lower lip under the teeth (f, v); lips round (w, u) and like a
 funnel (sh); corners apart (i); upper lip up; lower lip down; tongue forward (th, l). Each 0..1."""
 JAW, SHUT = 0, 1
-
-Emotion = Literal["neutral", "happy", "sad", "angry", "surprised"]
-EMOTIONS: tuple[Emotion, ...] = ("neutral", "happy", "sad", "angry", "surprised")
 
 SHUT_FROM, SHUT_AT = 0.2, 0.55
 """Lips begin to shut and are shut: two lips that nearly meet do meet."""
@@ -50,9 +46,8 @@ FEELINGS: Mapping[str, Mapping[str, float]] = {
     "surprised": _both("browOuterUp", 0.6) | {"browInnerUp": 0.7},
 }
 """Added at full strength."""
-SPOKEN = tuple(dict.fromkeys(name for shapes in (*SHAPES.values(), PRESSED) for name in shapes)) + (
-    "mouthClose",
-)
+_MOVED = (*SHAPES.values(), PRESSED, {"mouthClose": 1.0})
+SPOKEN = tuple(dict.fromkeys(name for shapes in _MOVED for name in shapes))
 """ARKit's names that speech alone says."""
 
 

@@ -94,12 +94,9 @@ class Ear:
         steps = (len(self._kept) - 2 * BEFORE) // STEP + 1
         if steps <= 0:
             return []
-        rows = []
-        for _ in range(steps):
-            frames = mel_frames(self._kept[: 2 * BEFORE])
-            rows.append(np.concatenate([self._level.heard(frame) for frame in frames]))
-            self._kept = self._kept[STEP:]
-        return rows
+        frames = mel_frames(self._kept[: (steps - 1) * STEP + 2 * BEFORE])
+        self._kept = self._kept[steps * STEP :]
+        return [*self._level.heard(frames).reshape(steps, FEATURES)]
 
 
 class Level:
@@ -109,9 +106,14 @@ class Level:
         self._db = PRIOR_DB
         self._hops = 0
 
-    def heard(self, frame: Sound) -> Sound:
-        """Bands in decibels and their sum [MELS + 1] -> the same against the level, and it."""
-        over = float(frame[-1]) - self._db
+    def heard(self, frames: Sound) -> Sound:
+        """Bands in decibels and their sum [F, MELS + 1] -> the same against the level, and it."""
+        levels = np.array([self._follow(loud) for loud in frames[:, -1].tolist()], np.float32)
+        against = np.clip((frames - levels[:, None]) / SPAN_DB + 1, 0, 1.5)
+        return np.concatenate((against, (levels[:, None] - PRIOR_DB) / SPAN_DB), 1)
+
+    def _follow(self, loud: float) -> float:
+        over = loud - self._db
         if over > -SPEECH_DB:
             pace = 1 + EAGER * math.exp(-self._hops / EAGER_HOPS)
             self._db += pace * (RISE if over > 0 else FALL) * over
@@ -119,8 +121,7 @@ class Level:
         else:
             self._db -= PAUSE_DB
         self._db = min(max(self._db, FLOOR_DB), CEILING_DB)
-        against = np.clip((frame - self._db) / SPAN_DB + 1, 0, 1.5)
-        return np.append(against, (self._db - PRIOR_DB) / SPAN_DB).astype(np.float32)
+        return self._db
 
 
 def mel_frames(sound: Sound) -> Sound:

@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from flexavatar.drive.articulation import ARTICULATORS, EMOTIONS, FEELINGS, Emotion, arkit_of
-from flexavatar.drive.hearing import BEFORE, MELS, RATE, STEP, Ear, Resampler, Sound, sound_of
+from flexavatar.drive.articulation import FEELINGS, arkit_of
+from flexavatar.drive.hearing import BEFORE, RATE, STEP, Ear, Resampler, Sound, sound_of
+from flexavatar.drive.listener import Articulators, Listener, LoudListener
+from flexavatar.drive.voice_config import USUAL, VoiceConfig
 from flexavatar.errors import DriveError
+from flexavatar.models.voice_net import DELAY
 
 RATES = (8_000, 48_000)
 SAMPLE_BYTES = 2
-DELAY = 4
-"""Steps that the network listens ahead."""
 LOOK_AHEAD_MS = 1000 * (DELAY * STEP + BEFORE) / RATE + 1
 """From an instant to the last sample that its frame needs: the network's steps, half of a window
 of two frames, and the resampler's kernel (1 ms at most)."""
 CLOSING = 8
 """Steps in which the mouth closes after the end."""
-
-
-@dataclass(frozen=True)
-class VoiceConfig:
-    """How a voice shows."""
-
-    intensity: float = 1.0
-    """How much the mouth moves, 0..2; 1 is as trained. Lips that shut do so at any."""
-    emotion: Emotion = "neutral"
-    """What the face shows beside what is said."""
-    emotion_strength: float = 0.6
-    """How much of it, 0..1."""
-
-    def __post_init__(self) -> None:
-        """Raises DriveError."""
-        for name, most in (("intensity", 2), ("emotion_strength", 1)):
-            if not 0 <= getattr(self, name) <= most:  # also true for NaN
-                raise DriveError(f"voice: {name}: expected 0..{most}, got {getattr(self, name)}")
-        if self.emotion not in EMOTIONS:
-            raise DriveError(f"voice: emotion: expected one of {EMOTIONS}, got {self.emotion!r}")
 
 
 @dataclass(frozen=True)
@@ -57,20 +38,30 @@ class VoiceDriver:
 
     LOOK_AHEAD_MS = LOOK_AHEAD_MS
 
-    def __init__(self, rate: int, channels: int, config: VoiceConfig = VoiceConfig()) -> None:
-        """Raises DriveError for rates outside 8000..48000 and for other than 1 or 2 channels."""
+    def __init__(
+        self,
+        rate: int,
+        channels: int,
+        config: VoiceConfig = USUAL,
+        listener: Callable[[], Listener | LoudListener] = Listener,
+    ) -> None:
+        """Raises DriveError for rates outside 8000..48000 and for other than 1 or 2 channels.
+
+        `listener` makes what turns sound into articulators; AssetError if its weights are missing.
+        """
         if not RATES[0] <= rate <= RATES[1]:
             raise DriveError(f"voice: expected a rate of {RATES[0]}..{RATES[1]} Hz, got {rate}")
         if channels not in (1, 2):
             raise DriveError(f"voice: expected 1 or 2 channels, got {channels}")
         self.rate, self.channels, self.config = rate, channels, config
+        self._new_listener = listener
         self.interrupt()
 
     def interrupt(self) -> None:
         """Forget what was heard, and what is not said yet; the next sample is number 0."""
         self._odd = b""
         self._resampler, self._ear = Resampler(self.rate), Ear()
-        self._mouth = Loudness()
+        self._listener = self._new_listener()
         self._heard = self._steps = 0
 
     def push(self, pcm: bytes) -> list[VoiceFrame]:
@@ -106,32 +97,16 @@ class VoiceDriver:
     def _frames(self, sound: Sound) -> list[VoiceFrame]:
         frames = []
         for features in self._ear.push(self._resampler.push(sound)):
-            moved = self._mouth.step(features)
+            moved = self._listener.step(features)
             if moved is not None:
                 frames.append(VoiceFrame(self._instant(self._steps), self._weights(moved)))
                 self._steps += 1
         return frames
 
-    def _weights(self, moved: NDArray[np.float32]) -> dict[str, float]:
+    def _weights(self, moved: Articulators) -> dict[str, float]:
         strength = self.config.emotion_strength
         feeling = {n: strength * w for n, w in FEELINGS[self.config.emotion].items()}
         return arkit_of(moved, self.config.intensity, feeling)
 
     def _instant(self, step: int) -> int:
         return round(step * STEP * self.rate / RATE)
-
-
-class Loudness:
-    """Opens the jaw as far as it is loud: what a network has to be better than."""
-
-    def __init__(self) -> None:
-        self._past: list[float] = []
-
-    def step(self, features: Sound) -> NDArray[np.float32] | None:
-        """Articulators [9] at DELAY steps before; None before the first instant."""
-        self._past.append(float(features[[MELS, 2 * MELS + 1]].mean()))
-        if len(self._past) <= DELAY:
-            return None
-        moved = np.zeros(len(ARTICULATORS), np.float32)
-        moved[0] = np.clip((self._past.pop(0) - 0.6) / 0.4, 0, 1)
-        return moved

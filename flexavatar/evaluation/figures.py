@@ -82,6 +82,13 @@ FIGURES: Mapping[str, Figure] = {
     "latency_p99_ms": Figure("ms", "lower", "the same, 99th percentile"),
     "fps": Figure("1/s", "higher", "different packets that were shown"),
     "packets_refused": Figure("", "lower", "packets that the gateway could not read"),
+    "closures": Figure("share", "higher", "p, b and m at which the lips shut within 40 ms"),
+    "closures_asked": Figure("", "", "p, b and m that were said"),
+    "open_vowels": Figure("share", "higher", "vowels in whose middle the lips are apart"),
+    "openness": Figure("−1..1", "higher", "gap of the lips over time, shown and asked"),
+    "vowel_height": Figure("−1..1", "higher", "gap in the middle of vowels, shown and asked"),
+    "still": Figure("share", "higher", "frames with the lips shut where nobody speaks"),
+    "cpu": Figure("of a core", "lower", "from sound to weights"),
     "face_mm": Figure("mm", "lower", "distance of the faces' surfaces at rest, sizes aligned"),
 }
 """By name. What is not listed is shown without a unit."""

@@ -123,10 +123,10 @@ def aperture_reports(head: FlameHead) -> list[ApertureReport]:
         for other in ("", "LookDown", "LookUp", "Squint", "Wide"):
             names = [f"eyeBlink{side}", *([f"eye{other}{side}"] if other else [])]
             posed = _posed(head, basis, dict.fromkeys(names, 1.0))
-            reports.append(_aperture(head, posed, " + ".join(names), f"{side.lower()}_{{}}_lid"))
+            reports.append(aperture(head, posed, " + ".join(names), f"{side.lower()}_{{}}_lid"))
     for weight in (0.25, 0.5, 0.75, 1.0):
         posed = _posed(head, basis, {"jawOpen": weight, "mouthClose": weight})
-        reports.append(_aperture(head, posed, f"jawOpen = mouthClose = {weight:g}", "{}_lip"))
+        reports.append(aperture(head, posed, f"jawOpen = mouthClose = {weight:g}", "{}_lip"))
     return reports
 
 
@@ -135,8 +135,11 @@ def _posed(head: FlameHead, basis: ArkitBasis, weights: dict[str, float]) -> np.
     return drive(head, basis, row)[0].double().numpy()
 
 
-def _aperture(head: FlameHead, posed: np.ndarray, name: str, ring: str) -> ApertureReport:
-    """Opening between two edges: where one pair of loops is shut, the opening is shut."""
+def aperture(head: FlameHead, posed: np.ndarray, name: str, ring: str) -> ApertureReport:
+    """Opening between two edges of a posed rig [V, 3], `ring` being "{}_lip" or "left_{}_lid".
+
+    Where one pair of loops is shut, the opening is shut.
+    """
     loops = ("contact", "inner") if ring.endswith("lip") else ("outer", "middle", "inner")
     gaps = np.stack([_gaps(head, posed, ring, loop) for loop in loops])
     opening = gaps.min(0)  # seen from the front the narrowest pair hides the rest

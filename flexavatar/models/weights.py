@@ -19,14 +19,15 @@ from flexavatar.errors import AssetError
 from flexavatar.models.bias_sink import BiasSink
 from flexavatar.models.config import BIAS_SINK_PRESETS, PRESETS
 from flexavatar.models.query_lrm import QueryLrm
+from flexavatar.models.voice_net import VoiceNet, VoiceNetConfig
 
 FOLDER = Path(__file__).parents[1] / "assets" / "models"
-M = TypeVar("M", QueryLrm, BiasSink)
+M = TypeVar("M", QueryLrm, BiasSink, VoiceNet)
 
 
 @dataclass(frozen=True)
 class Kind(Generic[M]):
-    """One of the models: its name in files and messages, its presets, its network."""
+    """One kind of network: its name in files and messages, its presets, how it is made."""
 
     name: str
     presets: Mapping[str, Any]
@@ -71,6 +72,7 @@ class Kind(Generic[M]):
 
 QUERY_LRM = Kind("query_lrm", PRESETS, QueryLrm)
 BIAS_SINK = Kind("bias_sink", BIAS_SINK_PRESETS, BiasSink)
+VOICE = Kind("voice", {"tiny": VoiceNetConfig()}, VoiceNet)
 
 query_lrm_path, bias_sink_path = QUERY_LRM.path, BIAS_SINK.path
 save_query_lrm, save_bias_sink = QUERY_LRM.save, BIAS_SINK.save

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from flexavatar.errors import InputError
 from flexavatar.models.config import (
@@ -63,6 +63,25 @@ class BiasSinkLosses(LossConfig):
     wrong with a face at rest hides what its expressions do (measured: none is learned)."""
     change: float = 10.0
     """How colours change from one expression to another."""
+
+
+class Schedule(Protocol):
+    """What the learning rate follows from."""
+
+    @property
+    def learning_rate(self) -> float:
+        """The highest."""
+        ...
+
+    @property
+    def warm_up(self) -> int:
+        """Steps until it is reached."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """All of them."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from flexavatar.models.maps import Canvas, canvas_of
 from flexavatar.models.query_lrm import QueryLrm
 from flexavatar.models.weights import Kind
 from flexavatar.training.balance import frame_weights
-from flexavatar.training.config import TrainConfig
+from flexavatar.training.config import Schedule, TrainConfig
 from flexavatar.training.loader import Loader, Order, Ready, orders
 from flexavatar.training.losses import Picture, coarsened, picture_losses, weighted
 from flexavatar.training.pool import people_in
@@ -208,7 +208,7 @@ def _all_frames(trainer: Trainer[Any, Any]) -> Tensor:
     return trainer.frame_rates(*(torch.stack(column) for column in zip(*rows, strict=True)))
 
 
-def rate_at(step: int, config: TrainConfig) -> float:
+def rate_at(step: int, config: Schedule) -> float:
     """Adam's learning rate."""
     if step < config.warm_up:
         return config.learning_rate * (step + 1) / config.warm_up

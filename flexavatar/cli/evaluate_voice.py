@@ -1,0 +1,55 @@
+"""`flexavatar evaluate voice`: a voice's phones against what the mouth does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from flexavatar.cli.made import Written
+from flexavatar.cli.progress import progress_bar
+from flexavatar.errors import InputError
+
+if TYPE_CHECKING:
+    from flexavatar.evaluation.report import Item
+
+
+@dataclass(frozen=True)
+class EvaluateVoice(Written):
+    """Voices that training never heard drive the mouth: do lips shut, does the jaw follow?
+
+    Needs pip install "flexavatar[voice]" and the Debian packages flite, espeak-ng, festival,
+    festvox-italp16k, festvox-czech-ph and festvox-ca-ona-hts.
+    """
+
+    recordings: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Recordings of English speech, of any kind of sound file."""
+    texts: tuple[str, ...] = ()
+    """What is said in each; "" or nothing: what a recogniser hears."""
+    synthesised: bool = True
+    """Let held-out synthesisers speak too."""
+
+    def run(self) -> None:
+        """Score every voice, and what is no voice."""
+        if len(self.texts) > len(self.recordings):
+            raise InputError(f"texts: expected one a recording, got {len(self.texts)}")
+        from flexavatar.evaluation.voice import ABOUT, nobody_items, spoken_item
+        from flexavatar.formats.sound import read_sound
+        from flexavatar.training.speech.align import aligned
+        from flexavatar.training.speech.pool import HELD_OUT_SPEAKERS, held_out
+
+        texts = (*self.texts, *[""] * len(self.recordings))
+        items: list[Item] = []
+        with progress_bar("listening") as report:
+            for recording, text in zip(self.recordings, texts, strict=False):
+                report(recording.name, 0.1)
+                utterance = aligned(read_sound(recording), text)
+                items.append(spoken_item(recording.name, [utterance]))
+            for i, speaker in enumerate(HELD_OUT_SPEAKERS if self.synthesised else ()):
+                report(speaker.name, 0.2 + 0.6 * i / len(HELD_OUT_SPEAKERS))
+                items.append(spoken_item(speaker.name, [*held_out(speaker)]))
+            report("nobody", 0.9)
+            items += nobody_items()
+        self.publish("voice", ABOUT, items)

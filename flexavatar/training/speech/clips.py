@@ -1,0 +1,166 @@
+"""Clips to learn from: what is heard, and what the mouth does meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from flexavatar.drive.articulation import ARTICULATORS
+from flexavatar.drive.hearing import BEFORE, FEATURES, RATE, STEP, Level, Sound, mel_frames
+from flexavatar.models.voice_net import DELAY
+from flexavatar.training.speech import augment
+from flexavatar.training.speech.coarticulate import kinds_at, louder, mouth_of
+from flexavatar.training.speech.phones import SILENCE, Phone
+from flexavatar.training.speech.speakers import Utterance
+
+CLIP_S = 5.0
+STEPS = round(CLIP_S * RATE / STEP)
+TUNES, CROWDS, BACKGROUND_S = 40, 10, 12
+RECORDED = 0.2
+"""Share of recordings in clips in which somebody speaks."""
+NO_SPEECH = 0.1
+"""Share of clips in which nobody speaks."""
+EFFORT_DB, EFFORT_S = 26.0, 0.12
+"""Decibels over the utterance's loudness that a doubled movement has, and how slowly it follows."""
+EFFORT = (0.65, 1.35)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One stretch of time, T steps; targets are DELAY steps late, as the network is."""
+
+    features: NDArray[np.float32]  # [T, FEATURES]
+    mouth: NDArray[np.float32]  # [T, 9] articulators
+    kinds: NDArray[np.int64]  # [T] kinds of phones
+
+
+class Clips:
+    """Draws clips by chance from voices, from each as often as it has utterances.
+
+    Recordings have a share of their own, however few they are.
+    """
+
+    def __init__(
+        self,
+        voices: Sequence[Sequence[Utterance]],
+        seed: int,
+        recordings: Sequence[Utterance] = (),
+    ) -> None:
+        self._voices, self._seed = voices, seed
+        shares = np.array([len(voice) for voice in voices])
+        self._shares = shares / shares.sum()
+        if recordings:
+            self._voices = [*voices, recordings]
+            self._shares = np.append((1 - RECORDED) * self._shares, RECORDED)
+        self._backgrounds: dict[int, Sound] = {}
+
+    def clip(self, chance: augment.Chance) -> Clip:
+        """One of any kind."""
+        if chance.random() < NO_SPEECH:
+            return self._nobody(chance)
+        sound, phones = self._spoken(chance)
+        strength = augment.swell(len(sound), chance, 0.35) if chance.random() < 0.5 else 1.0
+        sound = sound * np.float32(strength)
+        effort = effort_of(sound, STEPS)
+        heard = augment.disturbed(sound, chance, self._behind)
+        return clip_of(heard, phones, effort)
+
+    def _spoken(self, chance: augment.Chance) -> tuple[Sound, list[Phone]]:
+        """Utterances of one voice with pauses between them, faster or slower, higher or lower."""
+        voice = self._voices[int(chance.choice(len(self._voices), p=self._shares))]
+        factor = float(np.exp(chance.normal(0, 0.12)))
+        sounds: list[Sound] = []
+        phones: list[Phone] = []
+        at = chance.uniform(0, 0.4) if chance.random() < 0.5 else -chance.uniform(0, 1.5)
+        sounds.append(np.zeros(max(round(at * RATE), 0), np.float32))
+        while at < CLIP_S:
+            utterance = voice[int(chance.integers(len(voice)))]
+            spoken = augment.resampled(utterance.sound, factor)
+            skipped = round(max(-at, 0) * RATE)
+            sounds.append(spoken[skipped:] * np.float32(chance.uniform(0.6, 1)))
+            phones += [
+                replace(p, start=at + p.start / factor, end=at + p.end / factor)
+                for p in utterance.phones
+            ]
+            at = max(at, 0) + (len(spoken) - skipped) / RATE
+            pause = chance.uniform(0, 0.5) if chance.random() < 0.7 else chance.uniform(0.5, 2)
+            sounds.append(np.zeros(round(pause * RATE), np.float32))
+            at = sum(len(s) for s in sounds) / RATE
+        return np.concatenate(sounds)[: round(CLIP_S * RATE)], phones
+
+    def _nobody(self, chance: augment.Chance) -> Clip:
+        """Noise, knocks, music, or nothing at all."""
+        length = round(CLIP_S * RATE)
+        kind = chance.integers(4)
+        if kind == 0:
+            sound = augment.noise(length, chance)
+        elif kind == 1:
+            hiss = augment.noise(length, chance)
+            sound = augment.added(augment.knocks(length, chance), hiss, 0.1)
+        elif kind == 2:
+            sound = self._background(int(chance.integers(TUNES)), length, chance)
+        else:
+            faint = np.float32(1e-3 * (chance.random() < 0.7))
+            return clip_of(faint * augment.noise(length, chance), (), np.ones(STEPS))
+        loud = np.float32(10 ** (-chance.uniform(5, 60) / 20))
+        return clip_of(augment.levelled(sound, chance) * loud, (), np.ones(STEPS))
+
+    def _behind(self, length: int, chance: augment.Chance) -> Sound:
+        """Music, or people who talk."""
+        return self._background(int(chance.integers(TUNES + CROWDS)), length, chance)
+
+    def _background(self, number: int, length: int, chance: augment.Chance) -> Sound:
+        """A piece of one of them, which is made when it is first heard."""
+        if number not in self._backgrounds:
+            own = np.random.default_rng((self._seed, number))
+            make = augment.music if number < TUNES else self._babble
+            self._backgrounds[number] = make(BACKGROUND_S * RATE, own)
+        return augment.cut(self._backgrounds[number], length, chance)
+
+    def _babble(self, length: int, chance: augment.Chance) -> Sound:
+        """Many at once."""
+        made = np.zeros(length, np.float32)
+        for _ in range(6):
+            voice = self._voices[int(chance.integers(len(self._voices)))]
+            said = np.concatenate([voice[int(chance.integers(len(voice)))].sound for _ in range(4)])
+            made += np.resize(said / np.sqrt(augment.power(said)), length)
+        return made / np.float32(np.sqrt(augment.power(made)))
+
+
+def clip_of(sound: Sound, phones: Sequence[Phone], effort: NDArray[np.float64]) -> Clip:
+    """Sound, its phones, and how loud a voice is at each step [T] -> a clip of T steps."""
+    times = np.arange(len(effort)) * STEP / RATE
+    features = features_of(sound, len(effort))
+    mouth = np.zeros((len(effort), len(ARTICULATORS)))
+    kinds = np.zeros(len(effort), np.int64)
+    if phones:
+        quiet = (Phone(SILENCE, -9.0, phones[0].start), Phone(SILENCE, phones[-1].end, 99.0))
+        mouth = louder(mouth_of((quiet[0], *phones, quiet[1]), times), effort)
+        kinds = kinds_at(phones, times)
+    late = np.maximum(np.arange(len(effort)) - DELAY, 0)
+    return Clip(features, mouth[late].astype(np.float32), kinds[late])
+
+
+def features_of(sound: Sound, steps: int) -> NDArray[np.float32]:
+    """What the network is told of each step: [steps, FEATURES]."""
+    return Level().heard(_frames(sound, steps)).reshape(steps, FEATURES)
+
+
+def _frames(sound: Sound, steps: int) -> Sound:
+    """Two a step, as an Ear hears them: [2 * steps, MELS + 1]."""
+    silence = np.zeros(BEFORE, np.float32), np.zeros(steps * STEP + BEFORE, np.float32)
+    return mel_frames(np.concatenate((silence[0], sound, silence[1])))[: 2 * steps]
+
+
+def effort_of(sound: Sound, steps: int) -> NDArray[np.float64]:
+    """Loudness about the voice's own as a factor of movement: [steps], about 1."""
+    loud = _frames(sound, steps)[::2, -1].astype(np.float64)
+    spoken = loud > loud.max() - 30
+    usual = float(np.mean(loud[spoken]))
+    held = np.maximum(loud, usual - 12)  # a closure is not said softly
+    smooth = gaussian_filter1d(held, EFFORT_S * RATE / STEP)
+    return np.clip(1 + (smooth - usual + 2) / EFFORT_DB, *EFFORT)

@@ -1,0 +1,148 @@
+"""How the network that hears what a mouth does is trained: from speech whose phones are known."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from flexavatar.drive.articulation import ARTICULATORS
+from flexavatar.models.voice_net import VoiceNet, VoiceNetConfig
+from flexavatar.models.weights import VOICE
+from flexavatar.training.loop import LOG, STATE, rate_at
+from flexavatar.training.speech.clips import Clip, Clips
+from flexavatar.training.speech.coarticulate import MEETING
+from flexavatar.training.speech.pool import fill_pool, parts, read_utterances
+from flexavatar.training.speech.recordings import fill_recordings
+from flexavatar.training.speech.speakers import Utterance
+from flexavatar.training.state import Average, append_line, load_state, save_state
+from flexavatar.training.voice_config import TrainVoiceNet
+
+Progress = Callable[[str, float], None]
+POOL, RECORDINGS = "speech", "recordings.npz"
+MEETS = torch.tensor([name in MEETING for name in ARTICULATORS])
+KNOWN = 400
+"""Clips that are shown again: to make one takes as long as to learn from it."""
+HELD_OUT = 12
+"""The last utterances of each voice, to watch the training by."""
+
+
+def losses(said: tuple[Tensor, Tensor], clips: Sequence[Clip]) -> dict[str, Tensor]:
+    """Terms of a batch; `said` are the network's logits [B, T, 9] and [B, T, kinds]."""
+    logits, kinds = said
+    mouth = torch.from_numpy(np.stack([clip.mouth for clip in clips]))
+    true_kinds = torch.from_numpy(np.stack([clip.kinds for clip in clips]))
+    shown = logits.sigmoid()
+    return {
+        "mouth": functional.l1_loss(shown, mouth) + functional.mse_loss(shown, mouth),
+        "motion": functional.l1_loss(shown.diff(dim=1), mouth.diff(dim=1)),
+        "meeting": functional.binary_cross_entropy_with_logits(
+            logits[..., MEETS], mouth[..., MEETS], pos_weight=torch.tensor(2.0)
+        ),
+        "kinds": functional.cross_entropy(kinds.mT, true_kinds, label_smoothing=0.05),
+    }
+
+
+class VoiceTrainer:
+    """A network, the voices that it learns from, and one step of it."""
+
+    def __init__(
+        self, pool: Path, config: TrainVoiceNet, recordings: Sequence[Utterance] = ()
+    ) -> None:
+        """Raises AssetError if a synthesiser is missing that has not spoken yet."""
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.model = VoiceNet(VoiceNetConfig())
+        self.average = Average(self.model)
+        rate = config.learning_rate
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=rate, betas=(0.9, 0.98))
+        voices = [read_utterances(pool / part.path) for part in parts()]
+        self.clips = Clips([voice[:-HELD_OUT] for voice in voices], config.seed, recordings)
+        chance = np.random.default_rng((config.seed, 2))
+        watched = Clips([voice[-HELD_OUT:] for voice in voices], config.seed)
+        self.known: deque[Clip] = deque(maxlen=KNOWN)
+        self.watched = [watched.clip(chance) for _ in range(3 * config.batch)]
+
+    def step(self, number: int) -> dict[str, float]:
+        """Learn from one batch; the terms' values."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate_at(number, self.config)
+        chance = np.random.default_rng((self.config.seed, 3, number))
+        again = min(self.config.batch // 2, len(self.known))
+        clips = [self.known[int(i)] for i in chance.integers(max(len(self.known), 1), size=again)]
+        new = [self.clips.clip(chance) for _ in range(self.config.batch - again)]
+        self.known.extend(new)
+        clips += new
+        terms = losses(self.model(_features(clips)), clips)
+        total = terms["mouth"] + sum(
+            getattr(self.config, name) * terms[name] for name in ("motion", "meeting", "kinds")
+        )
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        self.average.follow(self.model, number)
+        return {name: float(term.detach()) for name, term in terms.items()}
+
+    @torch.no_grad()
+    def watch(self) -> dict[str, float]:
+        """Of utterances that it never learns from: the terms, and how closely it follows."""
+        model = VoiceNet(self.model.config)
+        model.load_state_dict(self.model.state_dict())
+        self.average.into(model)
+        said = model(_features(self.watched))
+        shown = said[0].sigmoid().flatten(0, 1).numpy()
+        true = np.concatenate([clip.mouth for clip in self.watched])
+        named = {
+            name: float(np.corrcoef(a, b)[0, 1])
+            for name, a, b in zip(ARTICULATORS, shown.T, true.T, strict=True)
+            if b.any()
+        }
+        terms = losses(said, self.watched)
+        return {f"held_{name}": float(t) for name, t in terms.items()} | named
+
+
+def _features(clips: Sequence[Clip]) -> Tensor:
+    return torch.from_numpy(np.stack([clip.features for clip in clips]))
+
+
+def train_voice(
+    out: Path,
+    config: TrainVoiceNet,
+    pool: Path | None = None,
+    recordings: Path | None = None,
+    progress: Progress = lambda what, share: None,
+) -> Path:
+    """Let voices speak, learn from them until `steps`, write the weights; their path.
+
+    `recordings` is a folder of sound files to learn from as well, each with its text as .txt.
+    Goes on where a run in `out` was. Raises AssetError if a synthesiser is missing, or if `out`
+    holds another model's run; InputError for recordings that do not fit their texts.
+    """
+    pool = pool or out / POOL
+    fill_pool(pool, progress)
+    own = fill_recordings(recordings, out / RECORDINGS) if recordings else ()
+    trainer = VoiceTrainer(pool, config, own)
+    rest = (trainer.model, trainer.average, trainer.optimiser)
+    start = load_state(out / STATE, *rest) if (out / STATE).exists() else 0
+    began, seen = time.perf_counter(), list[dict[str, float]]()
+    for number in range(start, config.steps):
+        seen.append(trainer.step(number))
+        progress("learning", (number + 1) / config.steps)
+        if (number + 1) % config.save_every == 0 or number + 1 == config.steps:
+            save_state(out / STATE, *rest, number + 1)
+            spent = (time.perf_counter() - began) / (number + 1 - start)
+            means = {name: float(np.mean([terms[name] for terms in seen])) for name in seen[0]}
+            line = {"step": float(number + 1), "seconds_a_step": spent, **means}
+            append_line(out / LOG, line | trainer.watch())
+            seen.clear()
+    trainer.average.into(trainer.model)
+    weights = out / VOICE.path("tiny").name
+    VOICE.save(trainer.model, weights, {"steps": str(config.steps)})
+    return weights

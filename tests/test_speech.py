@@ -1,0 +1,185 @@
+"""Speech to train from: phones, what a mouth does to say them, clips, a run."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from flexavatar.drive.articulation import ARTICULATORS, arkit_of
+from flexavatar.drive.hearing import BEFORE, RATE, STEP, Ear
+from flexavatar.drive.listener import Listener
+from flexavatar.errors import AssetError
+from flexavatar.evaluation.lips import SHUT_MM, lip_gaps
+from flexavatar.models.voice_net import DELAY, VoiceNet, VoiceNetConfig
+from flexavatar.training import train_voice as training
+from flexavatar.training.speech import pool as pools
+from flexavatar.training.speech.clips import CLIP_S, STEPS, Clips, features_of
+from flexavatar.training.speech.coarticulate import mouth_of
+from flexavatar.training.speech.phones import (
+    KINDS,
+    Phone,
+    kinds_of_arpabet,
+    kinds_of_ipa,
+)
+from flexavatar.training.speech.pool import Part, read_utterances, write_utterances
+from flexavatar.training.speech.speakers import Speaker, Utterance, espeak, flite, hibari
+
+JAW, SHUT, TUCK, ROUND = (ARTICULATORS.index(name) for name in ("jaw", "shut", "tuck", "round"))
+ROUNDING = 1e-5
+PAPA = (
+    Phone("sil", 0.0, 0.2),
+    Phone("p", 0.2, 0.3),
+    Phone("aa", 0.3, 0.45),
+    Phone("p", 0.45, 0.55),
+    Phone("aa", 0.55, 0.7),
+    Phone("sil", 0.7, 1.0),
+)
+
+
+def beeping(text: str, chance: random.Random) -> Utterance:
+    """A voice that is loud where its vowels are."""
+    sound = np.zeros(RATE, np.float32)
+    for phone in PAPA:
+        if phone.kind == "aa":
+            time = np.arange(round(phone.start * RATE), round(phone.end * RATE)) / RATE
+            sound[round(phone.start * RATE) :][: len(time)] = 0.3 * np.sin(1500 * time)
+    return Utterance(sound, PAPA)
+
+
+def test_alphabets_mean_the_same_phones() -> None:
+    assert kinds_of_arpabet("M") == kinds_of_ipa("m") == ("p",)
+    assert kinds_of_arpabet("AY1") == ("aa", "ih") == kinds_of_ipa("aɪ") == kinds_of_ipa("I")
+    assert kinds_of_ipa("tʃ") == kinds_of_arpabet("ch") == ("sh",)
+    assert kinds_of_ipa("ɔ̃ː") == ("ao",)
+    assert kinds_of_ipa("ˈ") == ()
+    assert {kind for symbol in "pɑfθiu" for kind in kinds_of_ipa(symbol)} <= {*KINDS}
+
+
+def test_lips_shut_for_the_whole_of_a_closure_and_open_between() -> None:
+    times = np.arange(0, 1, 0.01)
+    mouth = mouth_of(PAPA, times)
+    assert mouth.min() >= 0
+    assert mouth.max() <= 1
+    gaps = lip_gaps([arkit_of(row) for row in mouth])
+    for phone in PAPA:
+        inside = (times > phone.start) & (times < phone.end - 0.01)
+        if phone.kind == "p":
+            assert gaps[inside].max() <= SHUT_MM
+        elif phone.kind == "aa":
+            assert gaps[inside].max() > 5  # mm
+
+
+def test_rounding_comes_before_its_vowel() -> None:
+    times = np.array([0.10, 0.17])
+    phones = Phone("sil", 0, 0.1), Phone("t", 0.1, 0.2), Phone("uw", 0.2, 0.4)
+    early, late = mouth_of(phones, times)[:, ROUND]
+    assert 0.1 < early < late
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k not in ("sil", "p")])
+def test_every_other_phone_opens_the_lips(kind: str) -> None:
+    row = mouth_of([Phone(kind, 0, 1)], np.array([0.5]))[0]
+    assert lip_gaps([arkit_of(row)])[0] > SHUT_MM
+
+
+@pytest.mark.parametrize("intensity", [0.0, 1.0, 2.0])
+def test_lips_that_shut_do_so_at_any_intensity(intensity: float) -> None:
+    row = np.zeros(len(ARTICULATORS))
+    row[[JAW, SHUT, ROUND]] = 0.6, 0.9, 0.5
+    assert lip_gaps([arkit_of(row, intensity)])[0] <= SHUT_MM
+
+
+def test_features_are_what_an_ear_hears() -> None:
+    sound = np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32)
+    heard = np.stack(Ear().push(np.concatenate((sound, np.zeros(BEFORE, np.float32)))))
+    np.testing.assert_allclose(features_of(sound, len(heard)), heard, atol=ROUNDING)
+
+
+def test_a_listener_is_the_network_step_by_step() -> None:
+    torch.manual_seed(0)
+    net = VoiceNet(VoiceNetConfig(width=16)).eval()
+    features = torch.rand(1, 30, net.enter.in_features)
+    whole = net(features)[0].sigmoid()[0].detach().numpy()
+    listener = Listener({name: x.numpy() for name, x in net.state_dict().items()})
+    steps = [listener.step(row) for row in features[0].numpy()]
+    assert all(step is None for step in steps[:DELAY])
+    heard = np.stack([step for step in steps if step is not None])
+    np.testing.assert_allclose(heard, whole[DELAY:], atol=ROUNDING)
+
+
+def test_clips_are_sound_and_what_the_mouth_does() -> None:
+    clips = Clips([[beeping("", random.Random(0))] * 3], seed=0)
+    chance = np.random.default_rng(0)
+    drawn = [clips.clip(chance) for _ in range(12)]
+    for clip in drawn:
+        assert clip.features.shape[0] == len(clip.mouth) == len(clip.kinds) == STEPS
+        assert np.isfinite(clip.features).all()
+        assert clip.mouth.min() >= 0
+        assert clip.mouth.max() <= 1
+    assert any(clip.mouth[:, SHUT].max() > 0.9 for clip in drawn)
+    assert round(CLIP_S * RATE / STEP) == STEPS
+
+
+def test_utterances_survive_the_disk(tmp_path: Path) -> None:
+    said = [beeping("", random.Random(0)), Utterance(np.full(800, 0.1, np.float32), PAPA[:1])]
+    write_utterances(tmp_path / "a.npz", said)
+    read = read_utterances(tmp_path / "a.npz")
+    assert [u.phones for u in read] == [u.phones for u in said]
+    for a, b in zip(read, said, strict=True):
+        np.testing.assert_allclose(a.sound, b.sound, atol=1 / 32767)
+
+
+@pytest.fixture
+def beeper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The only voice there is."""
+
+    def parts() -> Sequence[Part]:
+        return [Part(Speaker("beeper", "en", beeping), 20)]
+
+    monkeypatch.setattr(pools, "parts", parts)
+    monkeypatch.setattr(pools, "dictionary", lambda: ["papa"])
+    monkeypatch.setattr(training, "parts", parts)
+
+
+def test_a_run_that_was_stopped_goes_on(tmp_path: Path, beeper: None) -> None:
+    config = training.TrainVoiceNet(steps=1, batch=2, save_every=1)
+    training.train_voice(tmp_path, config)
+    weights = training.train_voice(tmp_path, training.TrainVoiceNet(steps=2, batch=2))
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2]
+    assert lines[-1]["held_mouth"] > 0
+    assert training.VOICE.read(weights, VoiceNetConfig())
+
+
+def has(program: str) -> bool:
+    return shutil.which(program) is not None
+
+
+SPEAKERS: Sequence[tuple[str, Callable[[], Speaker]]] = (
+    ("flite", lambda: flite("slt")),
+    ("espeak-ng", lambda: espeak("en-us")),
+    ("hibari", hibari),
+)
+
+
+@pytest.mark.parametrize(("needs", "make"), SPEAKERS)
+def test_synthesisers_say_where_their_closures_are(needs: str, make: Callable[[], Speaker]) -> None:
+    try:
+        said = make().say("My papa may buy a map.", random.Random(0))
+    except AssetError as error:
+        pytest.skip(f"{needs} is not installed: {error}")
+    kinds = [phone.kind for phone in said.phones]
+    assert kinds.count("p") >= 6
+    assert said.phones[-1].end <= len(said.sound) / RATE + 0.2
+    level = np.sqrt(np.square(said.sound).mean())
+    vowels = [p for p in said.phones if p.kind == "aa" and p.end - p.start > 0.04]
+    for phone in vowels:  # loud where a vowel is said to be
+        part = said.sound[round(phone.start * RATE) : round(phone.end * RATE)]
+        assert np.sqrt(np.square(part).mean()) > 0.5 * level
