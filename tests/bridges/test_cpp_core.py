@@ -11,7 +11,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from flexavatar.drive.turns import from_angles
+from flexavatar.formats.packed16 import unpack
 from flexavatar.head.arkit import ARKIT_NAMES
+from flexavatar.types import SH_C0
 from plugin_server import wire
 from plugin_server.splats import SplatDecoder
 from tests.bridges.conftest import Build, make
@@ -30,6 +32,24 @@ def run(program: Path, *arguments: object, stdin: str = "") -> str:
     return done.stdout
 
 
+def check_texels(halves: np.ndarray, packed: np.ndarray) -> None:
+    """A texture's rows against what Python unpacks; half floats keep 11 bits."""
+    header = wire.read_header(everything()["wire_splats_delta"])
+    expected = unpack(packed, header.scales)
+    texels = halves.reshape(-1, 16).astype(np.float32)
+    assert not texels[len(packed) :].any()
+    texels = texels[: len(packed)]
+    colors = 0.5 + SH_C0 * expected.sh[:, 0].numpy()
+    for part, got in [
+        (expected.means, texels[:, :3]),
+        (expected.opacities, texels[:, 3]),
+        (expected.quats, texels[:, 4:8]),
+        (expected.scales, texels[:, 8:11]),
+        (colors, texels[:, 12:15]),
+    ]:
+        np.testing.assert_allclose(got, part, rtol=2**-10, atol=1e-6)
+
+
 @pytest.mark.parametrize("sanitized", [False, True])
 def test_golden_set_both_ways(program: Build, tmp_path: Path, sanitized: bool) -> None:
     """C++ reads what Python wrote, and what C++ writes is byte for byte what Python would."""
@@ -43,6 +63,7 @@ def test_golden_set_both_ways(program: Build, tmp_path: Path, sanitized: bool) -
         shown = decoder.feed_packed(wire.read_header(message), message)
     assert shown is not None
     assert (tmp_path / "splats.bin").read_bytes() == shown.tobytes()
+    check_texels(np.fromfile(tmp_path / "texels.bin", np.float16), shown)
     assert (tmp_path / "names.txt").read_text().split() == [*ARKIT_NAMES]
 
 
@@ -70,6 +91,25 @@ def test_axes_agree(program: Build) -> None:
         expected = AXES @ head @ np.diag(row[10:] ** 2) @ head.T @ AXES.T * 1e4
         covariance = unreal @ np.diag(mine[10:] ** 2) @ unreal.T
         np.testing.assert_allclose(covariance, expected, atol=1e-6 * 1e4)  # cm^2: 1e-6 m^2
+
+
+def test_a_camera_in_unreal_sees_what_opencv_sees(program: Build) -> None:
+    """Forward is depth, right is +x, up is -y, in centimetres; and back to Unreal's space."""
+    random = np.random.default_rng(5)
+    lines, expected = [], []
+    for turn in Rotation.random(50, rng=random):
+        right_handed = turn.as_matrix()  # columns: forward, left, up
+        forward, left, up = right_handed.T * [[1], [1], [1]]
+        mirror = np.array([1, -1, 1])  # Unreal's y is to the right
+        forward, right, up = forward * mirror, -left * mirror, up * mirror
+        place, point = random.uniform(-50, 50, 3), random.uniform(-0.2, 0.2, 3)
+        local = 100 * AXES @ point
+        seen = np.array([right, -up, forward]) @ (local - place)
+        expected.append([*seen, *local])
+        lines.append(" ".join(f"{x:.9g}" for x in (*place, *right, *up, *forward, *point)))
+    out = run(program("core_test"), "camera", stdin="\n".join(lines)).splitlines()
+    got = np.array([[float(x) for x in line.split()] for line in out])
+    np.testing.assert_allclose(got, expected, atol=2e-4)  # float32 at 100 cm
 
 
 def test_damaged_bytes(program: Build) -> None:

@@ -2,6 +2,7 @@
 //
 //   core_test golden GOLDEN OUT   reads GOLDEN/*.bin, writes what it makes of them into OUT
 //   core_test axes                lines of "yaw pitch roll x y z w x y z sx sy sz" from stdin
+//   core_test camera              lines of "place right up forward point" from stdin
 //   core_test parts               the rest
 #include <cmath>
 #include <cstring>
@@ -14,6 +15,7 @@
 #include "FlexAvatar/Half.h"
 #include "FlexAvatar/Http.h"
 #include "FlexAvatar/Json.h"
+#include "FlexAvatar/SplatTexture.h"
 #include "FlexAvatar/Zmtp.h"
 #include "check.h"
 
@@ -75,6 +77,15 @@ void goldenSplats(const std::string& golden, const std::string& out) {
     CHECK(own.changed == (std::vector<uint8_t>{1, 0, 1}));  // the first and the last moved
     CHECK(own.packed.data() == place && own.packed != before);
     writeFile(out + "/splats.bin", own.packed);
+    SplatRows rows;
+    Bytes texels;
+    for (uint32_t chunk = 0; chunk < chunkCount(own.count); ++chunk) {
+        std::vector<uint16_t> row(size_t(ROW_TEXELS) * 4);
+        rows.write(own, chunk, row.data());
+        const uint8_t* const bytes = reinterpret_cast<const uint8_t*>(row.data());
+        texels.insert(texels.end(), bytes, bytes + ROW_BYTES);
+    }
+    writeFile(out + "/texels.bin", texels);
     CHECK(store.feed(parsed(key), problem) == Fed::Shown);
     CHECK(store.take(own) && own.packed == before);
     std::vector<uint32_t> order;
@@ -142,6 +153,29 @@ void axes() {
             for (int k = 0; k < 3; ++k) sum += HEAD_TO_UNREAL[i][k] * in[3 + k];
             CHECK(std::fabs(sum - position[i]) < 1e-9);
         }
+    }
+}
+
+// A camera in Unreal's space, and where the head's points are for it: lines of
+// "place right up forward point" -> the point for the camera, and back.
+void camera() {
+    LocalCamera own;
+    float* const numbers[] = {own.place, own.right, own.up, own.forward};
+    while (std::cin >> numbers[0][0]) {
+        for (int i = 1; i < 12; ++i) std::cin >> numbers[i / 3][i % 3];
+        float point[3], seen[3];
+        std::cin >> point[0] >> point[1] >> point[2];
+        const SplatCamera made = splatCamera(own);
+        for (int i = 0; i < 3; ++i) {
+            const float* const row = made.rows[i];
+            seen[i] = row[0] * point[0] + row[1] * point[1] + row[2] * point[2] + row[3];
+            std::printf("%.9g ", double(seen[i]));
+        }
+        for (const float* const row : {made.back[0], made.back[1], made.back[2]}) {
+            const float back = row[0] * seen[0] + row[1] * seen[1] + row[2] * seen[2] + row[3];
+            std::printf("%.9g ", double(back));
+        }
+        std::printf("\n");
     }
 }
 
@@ -315,6 +349,11 @@ void halves() {
     CHECK(halfToFloat(0x3c00) == 1.0f && halfToFloat(0xc000) == -2.0f);
     CHECK(halfToFloat(0x0001) == std::ldexp(1.0f, -24) && halfToFloat(0x8000) == 0.0f);
     CHECK(halfToFloat(0x7bff) == 65504.0f && std::isinf(halfToFloat(0x7c00)));
+    for (uint32_t half = 0; half < 0x7c00; ++half) {
+        CHECK(floatToHalf(halfToFloat(uint16_t(half))) == half);
+        CHECK(floatToHalf(-halfToFloat(uint16_t(half))) == (half | 0x8000));
+    }
+    CHECK(floatToHalf(1e9f) == 0x7c00 && floatToHalf(65519.0f) == 0x7bff);
     CHECK(arkitIndex("jawOpen") == 17 && arkitIndex("JawOpen") == 17 && arkitIndex("jaw") == -1);
 }
 
@@ -328,6 +367,8 @@ int main(int argc, char** argv) {
         goldenDrives(argv[2], argv[3]);
     } else if (what == "axes") {
         axes();
+    } else if (what == "camera") {
+        camera();
     } else if (what == "parts") {
         json(), http(), zmtp(), ping(), triple(), frames(), halves();
     } else {

@@ -19,4 +19,21 @@ inline float halfToFloat(uint16_t half) {
     return value;
 }
 
+// Rounded to the nearest; too large becomes infinite, too small 0.
+inline uint16_t floatToHalf(float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    const uint16_t sign = uint16_t(bits >> 16 & 0x8000u);
+    bits &= 0x7fffffffu;
+    if (bits >= 0x7f800000u) return uint16_t(sign | (bits > 0x7f800000u ? 0x7e00u : 0x7c00u));
+    if (bits >= 0x477ff000u) return uint16_t(sign | 0x7c00u);
+    if (bits < 0x38800000u) {  // a denormal counts in steps of 2^-24
+        float size;
+        std::memcpy(&size, &bits, sizeof size);
+        return uint16_t(sign | uint32_t(size * 16777216.0f + 0.5f));
+    }
+    const uint32_t even = bits >> 13 & 1u;
+    return uint16_t(sign | ((bits + 0xfffu + even - 0x38000000u) >> 13));
+}
+
 }  // namespace flexavatar

@@ -1,0 +1,3 @@
+// Unreal's header tool writes this file.
+#pragma once
+#define GENERATED_BODY()

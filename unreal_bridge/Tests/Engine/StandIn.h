@@ -1,0 +1,462 @@
+// As much of Unreal's public interface as the component touches, written from Epic's public API
+// reference, so that it compiles and runs without an engine. It proves that our code is consistent
+// and does what it says with what an engine would hand it; not that an engine does.
+#pragma once
+
+#include <cmath>
+#include <cstdarg>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <initializer_list>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+using int32 = int32_t;
+using int64 = long long;
+using uint8 = uint8_t;
+using uint32 = uint32_t;
+using SIZE_T = size_t;
+using TCHAR = char;
+#define TEXT(text) text
+#define TCHAR_TO_UTF8(text) (text)
+#define UTF8_TO_TCHAR(text) (text)
+#define UE_PI 3.14159265f
+#define FLEXAVATAR_API
+#define UENUM(...)
+#define USTRUCT(...)
+#define UCLASS(...)
+#define UPROPERTY(...)
+#define UFUNCTION(...)
+#define IMPLEMENT_MODULE(...)
+
+// ---- containers
+
+class FString {
+public:
+    FString() = default;
+    FString(const char* text) : text_(text) {}  // NOLINT
+    const char* operator*() const { return text_.c_str(); }
+    bool IsEmpty() const { return text_.empty(); }
+    FString operator+(const FString& other) const { return (text_ + other.text_).c_str(); }
+    __attribute__((format(printf, 1, 2))) static FString Printf(const char* format, ...) {
+        char text[512];
+        va_list arguments;
+        va_start(arguments, format);
+        std::vsnprintf(text, sizeof text, format, arguments);
+        va_end(arguments);
+        return text;
+    }
+
+private:
+    std::string text_;
+};
+
+class FName {
+public:
+    FName() = default;
+    FName(const char* text) : text_(text) {}  // NOLINT
+    FString ToString() const { return text_.c_str(); }
+    // As Unreal's: without regard to capitals.
+    bool operator==(const FName& other) const {
+        return strcasecmp(text_.c_str(), other.text_.c_str()) == 0;
+    }
+
+private:
+    std::string text_;
+};
+
+template <class T>
+class TArray : public std::vector<T> {
+public:
+    using std::vector<T>::vector;
+    int32 Num() const { return int32(this->size()); }
+    void Add(const T& value) { this->push_back(value); }
+    void Empty() { this->clear(); }
+    T* GetData() { return this->data(); }
+    const T* GetData() const { return this->data(); }
+};
+
+template <class K, class V>
+struct TPair {
+    K Key;
+    V Value;
+};
+
+template <class K, class V>
+class TMap : public TArray<TPair<K, V>> {
+public:
+    using TArray<TPair<K, V>>::TArray;
+};
+
+template <class T>
+class TSharedPtr : public std::shared_ptr<T> {
+public:
+    using std::shared_ptr<T>::shared_ptr;
+    TSharedPtr(std::shared_ptr<T> other) : std::shared_ptr<T>(std::move(other)) {}  // NOLINT
+    bool IsValid() const { return bool(*this); }
+};
+template <class T>
+std::shared_ptr<T> MakeShared() {
+    return std::make_shared<T>();
+}
+
+template <class T>
+class TObjectPtr {
+public:
+    TObjectPtr(T* object = nullptr) : object_(object) {}  // NOLINT
+    operator T*() const { return object_; }               // NOLINT
+    T* operator->() const { return object_; }
+    T& operator*() const { return *object_; }
+
+private:
+    T* object_;
+};
+
+template <class T>
+class TStrongObjectPtr {
+public:
+    void Reset(T* object = nullptr) { object_ = object; }
+    bool IsValid() const { return object_ != nullptr; }
+    T* Get() const { return object_; }
+    T* operator->() const { return object_; }
+    T& operator*() const { return *object_; }
+
+private:
+    T* object_ = nullptr;
+};
+
+struct FMath {
+    static float Clamp(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
+    template <class T>
+    static T Min(T a, T b) {
+        return a < b ? a : b;
+    }
+    static float Tan(float x) { return std::tan(x); }
+};
+
+struct FMemory {
+    static void* Malloc(SIZE_T size) { return std::malloc(size); }
+    static void Free(void* at) { std::free(at); }
+    static void Memcpy(void* to, const void* from, SIZE_T size) { std::memcpy(to, from, size); }
+    static int32 Memcmp(const void* a, const void* b, SIZE_T size) { return std::memcmp(a, b, size); }
+};
+
+struct FIntPoint {
+    int32 X, Y;
+    FIntPoint(int32 x, int32 y) : X(x), Y(y) {}
+};
+struct FVector {
+    double X, Y, Z;
+    FVector(double x, double y, double z) : X(x), Y(y), Z(z) {}
+    static const FVector ZeroVector;
+};
+inline const FVector FVector::ZeroVector{0, 0, 0};
+struct FVector2D {
+    double X, Y;
+    FVector2D(double x, double y) : X(x), Y(y) {}
+};
+struct FLinearColor {
+    float R, G, B, A;
+    FLinearColor(float r, float g, float b, float a) : R(r), G(g), B(b), A(a) {}
+};
+struct FColor {};
+struct FRotator {};
+namespace EAxis {
+enum Type { X, Y, Z };
+}
+struct FRotationMatrix {  // of no turn: cameras here look along +X
+    explicit FRotationMatrix(const FRotator&) {}
+    FVector GetUnitAxis(EAxis::Type axis) const {
+        return {double(axis == EAxis::X), double(axis == EAxis::Y), double(axis == EAxis::Z)};
+    }
+};
+struct FTransform {  // of a component at the origin
+    FVector InverseTransformPosition(const FVector& v) const { return v; }
+    FVector InverseTransformVectorNoScale(const FVector& v) const { return v; }
+};
+
+// ---- delegates
+
+template <class... Arguments>
+struct TStandInEvent {
+    std::vector<std::function<void(Arguments...)>> listeners;
+    void Broadcast(Arguments... arguments) const {
+        for (const auto& listener : listeners) listener(arguments...);
+    }
+};
+#define DECLARE_DYNAMIC_MULTICAST_DELEGATE(Name) using Name = TStandInEvent<>
+#define DECLARE_DYNAMIC_MULTICAST_DELEGATE_OneParam(Name, Type, Argument) \
+    using Name = TStandInEvent<Type>
+
+// ---- objects
+
+struct UClass {};
+struct UObject {
+    virtual ~UObject() = default;
+};
+template <class T>
+T* NewObject(UObject* = nullptr) {
+    static std::vector<std::unique_ptr<T>> kept;  // what the engine's collector would keep
+    kept.push_back(std::make_unique<T>());
+    return kept.back().get();
+}
+
+enum ETickingGroup { TG_PostUpdateWork };
+enum ELevelTick { LEVELTICK_All };
+namespace EEndPlayReason {
+enum Type { EndPlayInEditor };
+}
+struct FActorComponentTickFunction {
+    bool bCanEverTick = false;
+    ETickingGroup TickGroup = TG_PostUpdateWork;
+};
+struct UActorComponent : UObject {
+    FActorComponentTickFunction PrimaryComponentTick;
+    virtual void BeginPlay() {}
+    virtual void EndPlay(const EEndPlayReason::Type) {}
+    virtual void TickComponent(float, ELevelTick, FActorComponentTickFunction*) {}
+    void RegisterComponent() { registered = true; }
+    void DestroyComponent() { registered = false; }
+    bool registered = false;
+};
+struct USceneComponent : UActorComponent {
+    using Super = USceneComponent;
+    const FTransform& GetComponentTransform() const { return transform; }
+    void SetupAttachment(USceneComponent*) {}
+    FTransform transform;
+};
+
+// ---- textures and materials
+
+enum EPixelFormat { PF_R8G8B8A8, PF_R32_FLOAT, PF_FloatRGBA };
+enum TextureAddress { TA_Clamp };
+struct FUpdateTextureRegion2D {
+    uint32 DestX, DestY;
+    int32 SrcX, SrcY;
+    uint32 Width, Height;
+    FUpdateTextureRegion2D(uint32 dx, uint32 dy, int32 sx, int32 sy, uint32 w, uint32 h)
+        : DestX(dx), DestY(dy), SrcX(sx), SrcY(sy), Width(w), Height(h) {}
+};
+struct UTexture : UObject {};
+class UTexture2D : public UTexture {
+public:
+    bool SRGB = true;
+    TextureAddress AddressX = TA_Clamp, AddressY = TA_Clamp;
+    static UTexture2D* CreateTransient(int32 width, int32 height, EPixelFormat format) {
+        UTexture2D* made = NewObject<UTexture2D>();
+        made->width = width;
+        made->height = height;
+        made->texelBytes = format == PF_FloatRGBA ? 8 : 4;
+        made->pixels.resize(size_t(width) * size_t(height) * made->texelBytes);
+        return made;
+    }
+    int32 GetSizeX() const { return width; }
+    int32 GetSizeY() const { return height; }
+    void UpdateResource() { ready = true; }
+    void UpdateTextureRegions(int32, uint32, const FUpdateTextureRegion2D* region, uint32 pitch,
+                              uint32 bytes, uint8* from,
+                              const std::function<void(uint8*, const FUpdateTextureRegion2D*)>& done) {
+        if (!ready || bytes != texelBytes || pitch != region->Width * bytes ||
+            int32(region->DestX + region->Width) > width ||
+            int32(region->DestY + region->Height) > height) {
+            std::abort();
+        }
+        for (uint32 row = 0; row < region->Height; ++row) {
+            uint8* to = pixels.data() + size_t(region->DestY + row) * size_t(width) * bytes;
+            std::memcpy(to, from + size_t(row) * pitch, pitch);
+        }
+        ++updates;
+        rows += region->Height;
+        done(from, region);
+    }
+    int32 width = 0, height = 0;
+    uint32 texelBytes = 0;
+    bool ready = false;
+    std::vector<uint8> pixels;
+    uint64_t updates = 0, rows = 0;
+};
+
+class UMaterialInterface : public UObject {};
+class UMaterialInstanceDynamic : public UMaterialInterface {
+public:
+    static UMaterialInstanceDynamic* Create(UMaterialInterface*, UObject*) {
+        return NewObject<UMaterialInstanceDynamic>();
+    }
+    void SetTextureParameterValue(const char* name, UTexture* value) { textures[name] = value; }
+    void SetScalarParameterValue(const char* name, float value) { scalars[name] = value; }
+    void SetVectorParameterValue(const char* name, const FLinearColor& value) {
+        vectors.insert_or_assign(name, value);
+    }
+    std::map<std::string, UTexture*> textures;
+    std::map<std::string, float> scalars;
+    std::map<std::string, FLinearColor> vectors;
+};
+
+// ---- meshes
+
+namespace ECollisionEnabled {
+enum Type { NoCollision };
+}
+class UMeshComponent : public USceneComponent {
+public:
+    UMaterialInstanceDynamic* CreateDynamicMaterialInstance(int32, UMaterialInterface*) {
+        return material = NewObject<UMaterialInstanceDynamic>();
+    }
+    void SetMaterial(int32, UMaterialInterface* own) {
+        material = static_cast<UMaterialInstanceDynamic*>(own);
+    }
+    void SetCastShadow(bool) {}
+    void SetCollisionEnabled(ECollisionEnabled::Type) {}
+    UMaterialInstanceDynamic* material = nullptr;
+};
+struct FProcMeshTangent {};
+class UProceduralMeshComponent : public UMeshComponent {
+public:
+    static inline UProceduralMeshComponent* newest = nullptr;
+    void CreateMeshSection(int32, const TArray<FVector>& places, const TArray<int32>& triangles,
+                           const TArray<FVector>&, const TArray<FVector2D>& uv0,
+                           const TArray<FVector2D>& uv1, const TArray<FVector2D>&,
+                           const TArray<FVector2D>&, const TArray<FColor>&,
+                           const TArray<FProcMeshTangent>&, bool) {
+        vertices = places.Num();
+        indices = triangles.Num();
+        newest = this;
+        if (uv0.Num() != vertices || uv1.Num() != vertices) std::abort();
+    }
+    int32 vertices = 0, indices = 0;
+};
+struct UAnimInstance : UObject {
+    float GetCurveValue(const FName& name) const { return name == FName("jawOpen") ? 0.05f : 0.0f; }
+};
+class USkeletalMeshComponent : public UMeshComponent {
+public:
+    UAnimInstance* GetAnimInstance() const { return animation; }
+    UAnimInstance* animation = nullptr;
+};
+
+// ---- the player's camera, two metres in front of the face
+
+struct APlayerCameraManager : UObject {
+    FVector GetCameraLocation() const { return {-200, 0, 0}; }
+    FRotator GetCameraRotation() const { return {}; }
+    float GetFOVAngle() const { return 90; }
+};
+struct APlayerController : UObject {
+    APlayerCameraManager* PlayerCameraManager = NewObject<APlayerCameraManager>();
+    void GetViewportSize(int32& width, int32& height) const { width = 640, height = 480; }
+};
+struct UGameplayStatics {
+    static APlayerController* GetPlayerController(const UObject*, int32) {
+        static APlayerController player;
+        return &player;
+    }
+};
+
+// ---- files, modules, pictures
+
+struct FFileHelper {
+    static bool LoadFileToArray(TArray<uint8>& out, const char* name) {
+        std::ifstream file(name, std::ios::binary);
+        if (!file) return false;
+        out.assign(std::istreambuf_iterator<char>(file), {});
+        return true;
+    }
+};
+struct FPaths {
+    static FString Combine(const FString& a, const FString& b) { return a + "/" + b; }
+};
+struct IModuleInterface {
+    virtual ~IModuleInterface() = default;
+    virtual void StartupModule() {}
+    virtual void ShutdownModule() {}
+};
+struct IPlugin {
+    FString GetBaseDir() const { return "."; }
+};
+struct IPluginManager {
+    static IPluginManager& Get() {
+        static IPluginManager one;
+        return one;
+    }
+    TSharedPtr<IPlugin> FindPlugin(const FString&) { return MakeShared<IPlugin>(); }
+};
+inline void AddShaderSourceDirectoryMapping(const FString&, const FString&) {}
+
+enum class EImageFormat { JPEG };
+enum class ERGBFormat { RGBA };
+struct IImageWrapper {  // decodes nothing: a grey picture of the size that was said
+    static inline int32 pixels = 0;
+    bool SetCompressed(const void* data, int64 size) {
+        return size > 2 && static_cast<const uint8*>(data)[0] == 0xff;
+    }
+    bool GetRaw(ERGBFormat, int32, TArray<uint8>& out) {
+        out.assign(size_t(4 * pixels), 128);
+        return true;
+    }
+};
+struct IImageWrapperModule {
+    TSharedPtr<IImageWrapper> CreateImageWrapper(EImageFormat) { return MakeShared<IImageWrapper>(); }
+};
+struct FModuleManager {
+    template <class Module>
+    static Module& LoadModuleChecked(const char*) {
+        static Module one;
+        return one;
+    }
+};
+
+// ---- Live Link
+
+struct FLiveLinkSubjectName {
+    FName Name;
+};
+struct FLiveLinkBaseStaticData {
+    TArray<FName> PropertyNames;
+};
+struct FLiveLinkBaseFrameData {
+    TArray<float> PropertyValues;
+};
+template <class Data>
+struct TStandInStruct {
+    Data data;
+    template <class Wanted>
+    const Wanted* Cast() const {
+        return &data;
+    }
+};
+struct FLiveLinkSubjectFrameData {
+    TStandInStruct<FLiveLinkBaseStaticData> StaticData;
+    TStandInStruct<FLiveLinkBaseFrameData> FrameData;
+};
+struct ULiveLinkBasicRole {
+    static UClass* StaticClass() { return nullptr; }
+};
+struct ILiveLinkClient {
+    static inline const FName ModularFeatureName = "LiveLink";
+    FLiveLinkSubjectFrameData now;
+    bool EvaluateFrame_AnyThread(const FLiveLinkSubjectName& subject, UClass*,
+                                 FLiveLinkSubjectFrameData& out) {
+        out = now;
+        return subject.Name == FName("Phone");
+    }
+};
+struct IModularFeatures {
+    static IModularFeatures& Get() {
+        static IModularFeatures one;
+        return one;
+    }
+    bool IsModularFeatureAvailable(const FName&) const { return true; }
+    template <class Feature>
+    Feature& GetModularFeature(const FName&) {
+        static Feature one;
+        return one;
+    }
+};
