@@ -5,6 +5,7 @@ public class FlexAvatar : ModuleRules
 	public FlexAvatar(ReadOnlyTargetRules Target) : base(Target)
 	{
 		PCHUsage = PCHUsageMode.UseExplicitOrSharedPCHs;
+		bUseUnity = false;
 		PublicDependencyModuleNames.AddRange(new string[]
 		{
 			"Core",

@@ -5,6 +5,7 @@ public class FlexAvatarEditor : ModuleRules
 	public FlexAvatarEditor(ReadOnlyTargetRules Target) : base(Target)
 	{
 		PCHUsage = PCHUsageMode.UseExplicitOrSharedPCHs;
+		bUseUnity = false;
 		PrivateDependencyModuleNames.AddRange(new string[]
 		{
 			"AssetTools",

@@ -30,6 +30,7 @@ struct UMaterialExpressionCustom : UMaterialExpression {
 enum EMaterialSamplerType { SAMPLERTYPE_LinearColor };
 struct UMaterialExpressionTextureObjectParameter : UMaterialExpression {
     FName ParameterName;
+    TObjectPtr<UTexture> Texture;
     EMaterialSamplerType SamplerType = SAMPLERTYPE_LinearColor;
 };
 struct UMaterialExpressionTextureSampleParameter2D : UMaterialExpressionTextureObjectParameter {};
@@ -73,6 +74,9 @@ struct UMaterialEditingLibrary {
 };
 struct UFactory : UObject {};
 struct UMaterialFactoryNew : UFactory {};
+struct UTexture2DFactoryNew : UFactory {
+    int32 Width = 0, Height = 0;
+};
 struct IAssetTools {
     UObject* CreateAsset(const FString&, const FString&, UClass*, UFactory*) { return nullptr; }
 };

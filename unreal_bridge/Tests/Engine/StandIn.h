@@ -250,6 +250,8 @@ class UTexture2D : public UTexture {
 public:
     bool SRGB = true;
     TextureAddress AddressX = TA_Clamp, AddressY = TA_Clamp;
+    static UClass* StaticClass() { return nullptr; }
+    void PostEditChange() {}
     static UTexture2D* CreateTransient(int32 width, int32 height, EPixelFormat format) {
         UTexture2D* made = NewObject<UTexture2D>();
         made->width = width;

@@ -46,6 +46,7 @@ void subscribe(const SessionPlan& plan, const Session& session, ZmtpPeer& peer) 
 void Link::start(const LinkConfig& config) {
     stop();
     config_ = config;
+    if (!waker_) waker_ = std::make_unique<Waker>();
     stop_ = false;
     retry_ = Seconds(0);
     thread_ = std::thread([this] { run(); });
@@ -53,7 +54,7 @@ void Link::start(const LinkConfig& config) {
 
 void Link::stop() {
     stop_ = abandon_ = true;
-    waker_.wake();
+    if (waker_) waker_->wake();
     if (thread_.joinable()) thread_.join();
     if (creating_.joinable()) creating_.join();
     abandon_ = false;
@@ -169,8 +170,8 @@ std::string Link::stream(const Session& session) {
     };
     while (!stop_) {
         const Waiting both[] = {frames.waiting(), drives.waiting()};
-        waitFor(both, 2, &waker_, SLICE);
-        waker_.drain();
+        waitFor(both, 2, waker_.get(), SLICE);
+        waker_->drain();
         if (!drives.pump([](ByteView) {})) return drives.problem();
         if (!sendNewest(session, drives)) return drives.problem();
         if (!frames.pump(onMessage)) return frames.problem();
@@ -214,7 +215,7 @@ void Link::drive(const Signal& signal) {
         if (!firstPts_) firstPts_ = timed.ptsNs;
         lastPts_ = timed.ptsNs;
     }
-    waker_.wake();
+    if (waker_) waker_->wake();
 }
 
 bool Link::createAvatar(const LinkConfig& config, NewAvatar avatar) {

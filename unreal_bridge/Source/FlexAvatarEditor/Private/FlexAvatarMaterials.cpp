@@ -2,7 +2,9 @@
 
 #include "AssetToolsModule.h"
 #include "CoreMinimal.h"
+#include "Engine/Texture2D.h"
 #include "Factories/MaterialFactoryNew.h"
+#include "Factories/Texture2dFactoryNew.h"
 #include "IAssetTools.h"
 #include "MaterialEditingLibrary.h"
 #include "Materials/Material.h"
@@ -23,6 +25,9 @@ namespace
 {
 const TCHAR* const Folder = TEXT("/Game/FlexAvatar");
 const TCHAR* const Include = TEXT("/Plugin/FlexAvatar/Private/FlexAvatarSplatMaterial.ush");
+using FSample = UMaterialExpressionTextureSampleParameter2D;
+using FObject = UMaterialExpressionTextureObjectParameter;
+
 // Places of a sample's and a parameter's outputs: RGB, R, G, B, A, and a sample's RGBA.
 constexpr int32 OutputRed = 1, OutputAlpha = 4, OutputRgba = 5;
 
@@ -52,10 +57,29 @@ UMaterialExpressionCustom* AddCall(UMaterial* Material, const TCHAR* Code, ECust
 	return Node;
 }
 
-UMaterialExpression* AddTexture(UMaterial* Material, const TCHAR* Name, int32 Y)
+/** What the textures are before the component sets them: linear, as theirs are. */
+UTexture2D* MakeNothing()
 {
-	UMaterialExpressionTextureObjectParameter* Node = Add<UMaterialExpressionTextureObjectParameter>(Material, -900, Y);
+	IAssetTools& Tools = FModuleManager::LoadModuleChecked<FAssetToolsModule>("AssetTools").Get();
+	UTexture2DFactoryNew* Factory = NewObject<UTexture2DFactoryNew>();
+	Factory->Width = 4;
+	Factory->Height = 4;
+	UTexture2D* Texture =
+		Cast<UTexture2D>(Tools.CreateAsset(TEXT("T_FlexAvatarNothing"), Folder, UTexture2D::StaticClass(), Factory));
+	if (Texture)
+	{
+		Texture->SRGB = false;
+		Texture->PostEditChange();
+	}
+	return Texture;
+}
+
+template <class Expression>
+UMaterialExpression* AddTexture(UMaterial* Material, const TCHAR* Name, UTexture2D* Texture, int32 Y)
+{
+	Expression* Node = Add<Expression>(Material, -900, Y);
 	Node->ParameterName = Name;
+	Node->Texture = Texture;
 	Node->SamplerType = SAMPLERTYPE_LinearColor;
 	return Node;
 }
@@ -87,14 +111,6 @@ void Finish(UMaterial* Material)
 	Material->MarkPackageDirty();
 }
 
-UMaterialExpression* AddSample(UMaterial* Material, const TCHAR* Name, int32 Y)
-{
-	auto* Node = Add<UMaterialExpressionTextureSampleParameter2D>(Material, -900, Y);
-	Node->ParameterName = Name;
-	Node->SamplerType = SAMPLERTYPE_LinearColor;
-	return Node;
-}
-
 void AddInput(UMaterialExpressionCustom* Node, const TCHAR* Name, UMaterialExpression* From, int32 Output)
 {
 	FCustomInput Named;
@@ -112,7 +128,7 @@ void ShowStraight(UMaterial* Material, UMaterialExpression* Straight)
 }
 
 /** A plane that shows the picture, in front of and behind the scene: Picture, Depth, Distance. */
-void MakePicture()
+void MakePicture(UTexture2D* Nothing)
 {
 	UMaterial* Material = MakeMaterial(TEXT("M_FlexAvatarPicture"));
 	if (!Material)
@@ -126,22 +142,22 @@ void MakePicture()
 		{{TEXT("Distance"), Distance}, {TEXT("Scene"), Add<UMaterialExpressionSceneDepth>(Material, -900, 500)},
 			{TEXT("Pixel"), Add<UMaterialExpressionPixelDepth>(Material, -900, 600)}},
 		-300, 0);
-	AddInput(Straight, TEXT("Texel"), AddSample(Material, TEXT("Picture"), 0), OutputRgba);
-	AddInput(Straight, TEXT("Depth"), AddSample(Material, TEXT("Depth"), 200), OutputRed);
+	AddInput(Straight, TEXT("Texel"), AddTexture<FSample>(Material, TEXT("Picture"), Nothing, 0), OutputRgba);
+	AddInput(Straight, TEXT("Depth"), AddTexture<FSample>(Material, TEXT("Depth"), Nothing, 200), OutputRed);
 	ShowStraight(Material, Straight);
 	Finish(Material);
 }
 
 /** Gaussians: each vertex goes to its corner, each pixel gets its share. */
-void MakeSplats()
+void MakeSplats(UTexture2D* Nothing)
 {
 	UMaterial* Material = MakeMaterial(TEXT("M_FlexAvatarSplats"));
 	if (!Material)
 	{
 		return;
 	}
-	UMaterialExpression* Splats = AddTexture(Material, TEXT("Splats"), -400);
-	UMaterialExpression* Order = AddTexture(Material, TEXT("Order"), -200);
+	UMaterialExpression* Splats = AddTexture<FObject>(Material, TEXT("Splats"), Nothing, -400);
+	UMaterialExpression* Order = AddTexture<FObject>(Material, TEXT("Order"), Nothing, -200);
 	UMaterialExpression* Cell = AddCoordinate(Material, 0, 0);
 	UMaterialExpression* Corner = AddCoordinate(Material, 1, 100);
 	TArray<TPair<FName, UMaterialExpression*>> Inputs = {
@@ -178,6 +194,7 @@ void MakeSplats()
 
 void MakeFlexAvatarMaterials()
 {
-	MakePicture();
-	MakeSplats();
+	UTexture2D* Nothing = MakeNothing();
+	MakePicture(Nothing);
+	MakeSplats(Nothing);
 }

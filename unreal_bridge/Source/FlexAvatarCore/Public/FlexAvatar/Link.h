@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <memory>
 #include <thread>
 
 #include "FlexAvatar/Calls.h"
@@ -74,7 +75,7 @@ private:
 
     LinkConfig config_;
     Frames frames_;
-    Waker waker_;
+    std::unique_ptr<Waker> waker_;  // from the first start on
     std::thread thread_, creating_;
     std::atomic<bool> stop_{false}, abandon_{false}, busy_{false};
 
