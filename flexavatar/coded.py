@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from flexavatar.errors import InputError
-from flexavatar.head.binding import matrix_to_quat, quat_multiply
+from flexavatar.head.binding import LocalSplats, matrix_to_quat, quat_multiply
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.bias_sink import Person
@@ -22,10 +22,11 @@ from flexavatar.models.config import BIAS_SINK_PRESETS, BiasSinkConfig
 from flexavatar.models.dynamic import FINGERPRINT
 from flexavatar.models.maps import Canvas, at_texels, canvas_of
 from flexavatar.models.signals import flame_signal
-from flexavatar.models.sink_maps import Start, activate, driven, start_of
+from flexavatar.models.sink_maps import Start, activate, start_of
 from flexavatar.models.weights import bias_sink_with
 from flexavatar.poser import Poser, held_still
 from flexavatar.render.blend import turn_between
+from flexavatar.render.deform import Deformer
 from flexavatar.types import Camera, FlameCodes, Gaussians, check_shape, to_device
 
 NECK = 1
@@ -93,6 +94,10 @@ class CodedAnimator(Poser):
         self._decoder = copy.deepcopy(model.decoder).to(device)
         self._texels = to_device(avatar.canvas.texels, device)
         self._start = start_of(avatar.config, self.head, avatar.neutral, self._texels)
+        self._deformer: Deformer | None = None
+        if avatar.config.base == "driven" and self._start.discs is not None:
+            mesh = (avatar.neutral, self.head.faces, self._texels.binding)
+            self._deformer = Deformer(*mesh, self._start.discs)
         with torch.inference_mode():
             self._person = self._decoder.person(avatar.code)
 
@@ -102,9 +107,15 @@ class CodedAnimator(Poser):
 
     def pose(self, codes: FlameCodes) -> Posed:
         """The person with this expression, as the network needs it."""
-        mesh = self.vertices(held_still(codes))
-        start = driven(self.avatar.config, self._start, mesh, self._texels)
-        return Posed(self._person, start, self.transforms(codes)[NECK])
+        return Posed(self._person, self._driven(codes), self.transforms(codes)[NECK])
+
+    def _driven(self, codes: FlameCodes) -> Start:
+        """What `sink_maps.driven` computes, compiled on the CPU."""
+        if self._deformer is None:
+            return self._start
+        places, quats, scales = self._deformer.deform(self.vertices(held_still(codes)))
+        offsets = self._deformer.splats.offsets
+        return Start(places, LocalSplats(offsets, quats, scales))
 
     @torch.inference_mode()
     def draw(self, posed: Posed, codes: FlameCodes) -> Gaussians:

@@ -65,7 +65,7 @@ def fit_code(
     model, head = bias_sink_with(avatar.preset, avatar.weights), load_open_head()
     texels = avatar.canvas.texels
     still = start_of(avatar.config, head, avatar.neutral, texels)
-    starts = [driven(avatar.config, still, v.motion.vertices, texels) for v in placed.views]
+    starts = [driven(avatar.config, still, v.motion, texels) for v in placed.views]
     signals = [flame_signal(codes)[None] for codes in placed.codes]
 
     def decode(values: Mapping[str, Tensor], view: int) -> Gaussians:

@@ -22,9 +22,13 @@ from flexavatar.fit import FitConfig
 from flexavatar.fit_code import encoded, fit_code
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
+from flexavatar.head.binding import surface_motion
 from flexavatar.head.open_head import load_open_head
 from flexavatar.interpolate import interpolate
-from flexavatar.models.weights import FOLDER, bias_sink_path
+from flexavatar.models.maps import at_texels
+from flexavatar.models.signals import flame_signal
+from flexavatar.models.sink_maps import activate, driven, start_of
+from flexavatar.models.weights import FOLDER, bias_sink_path, bias_sink_with
 from flexavatar.morph import morpher
 from flexavatar.types import FlameCodes
 
@@ -139,6 +143,30 @@ def test_the_jaw_opens(animator: CodedAnimator, coded: CodedAvatar) -> None:
     lips = coded.canvas.texels.masks["lips"] > 0.5
     closed, opened = (animator.animate(codes(jawOpen=x)).means[lips, 1] for x in (0.0, 1.0))
     assert float((closed - opened).max()) > 0.01, "metres by which the lower lip falls"
+
+
+def test_what_is_driven_is_what_is_fitted(animator: CodedAnimator, coded: CodedAvatar) -> None:
+    """Compiled for the frame path, and in torch for fitting and training."""
+    asked = codes(eyeBlinkLeft=1.0, jawOpen=0.5)
+    head, texels = animator.head, coded.canvas.texels
+    motion = surface_motion(coded.neutral, head.pose(coded.neutral, asked).vertices, head.faces)
+    start = driven(
+        coded.config, start_of(coded.config, head, coded.neutral, texels), motion, texels
+    )
+    model = bias_sink_with(coded.preset, coded.weights)
+    with torch.no_grad():
+        maps = model.decode(coded.code, flame_signal(asked)[None])
+        wanted = activate(at_texels(maps[0], texels.chart), start)
+    shown = animator.animate(asked)
+    torch.testing.assert_close(shown.means, wanted.means, rtol=0, atol=2e-5)  # float32
+    torch.testing.assert_close(shown.scales, wanted.scales, rtol=1e-2, atol=1e-6)
+    own = start.discs
+    still = start_of(coded.config, head, coded.neutral, texels).discs
+    assert own is not None
+    assert still is not None
+    lids = texels.masks["lids"] > 0.9
+    grown = (own.scales.prod(-1) / still.scales.prod(-1))[lids]
+    assert grown.max() > 1.5, "a lid that closes unfolds"
 
 
 def test_everything_is_finite(animator: CodedAnimator) -> None:

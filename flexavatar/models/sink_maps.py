@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from flexavatar.appearance.regions import Texels, read
 from flexavatar.appearance.surface import discs
-from flexavatar.head.binding import LocalSplats, quat_multiply
+from flexavatar.head.binding import LocalSplats, SurfaceMotion, deform, quat_multiply
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.uv import position_map
 from flexavatar.models.charts import CHANNELS
@@ -56,9 +56,15 @@ def start_of(config: BiasSinkConfig, head: FlameHead, neutral: Tensor, texels: T
     return Start(places, own)
 
 
-def driven(config: BiasSinkConfig, start: Start, posed: Tensor, texels: Texels) -> Start:
-    """The same with an expression: `posed` [V, 3] is the person's mesh on a head held still."""
-    return replace(start, places=read(posed, texels.binding)) if config.base == "driven" else start
+def driven(config: BiasSinkConfig, start: Start, motion: SurfaceMotion, texels: Texels) -> Start:
+    """The same with an expression: how the person's mesh moves, on a head held still.
+
+    Discs turn and stretch with the skin, as P's do: a lid that unfolds covers the eye.
+    """
+    if config.base != "driven" or start.discs is None:
+        return start
+    places, quats, scales = deform(texels.binding, start.discs, motion)
+    return Start(places, replace(start.discs, quats=quats, scales=scales))
 
 
 def activate(raw: Tensor, start: Start) -> Gaussians:

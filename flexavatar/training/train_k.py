@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from flexavatar.appearance.regions import read
+from flexavatar.head.binding import surface_motion
 from flexavatar.models.bias_sink import BiasSink, Sink, rays
 from flexavatar.models.charts import COLOR, SCALE
 from flexavatar.models.maps import at_texels
@@ -81,8 +82,10 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
 
     def gaussians(self, raw: Tensor, ready: Ready, frame: int, start: Start) -> Gaussians:
         """Of one frame: maps before activation [14, U, U]."""
-        posed = ready.sample.neutral + ready.sample.moves[frame].float()
-        own = driven(self.config.model, start, posed, self.canvas.texels)
+        neutral = ready.sample.neutral
+        posed = neutral + ready.sample.moves[frame].float()
+        motion = surface_motion(neutral, posed, self.head.faces)
+        own = driven(self.config.model, start, motion, self.canvas.texels)
         return activate(at_texels(raw, self.canvas.texels.chart), own)
 
     def losses(self, ready: Ready, order: Order, generator: torch.Generator) -> dict[str, Tensor]:
