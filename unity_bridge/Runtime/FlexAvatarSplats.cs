@@ -32,8 +32,7 @@ namespace FlexAvatar
             if (frame == null)
                 return false;
             Upload(frame);
-            if (!_orders.TryGetValue(camera, out CameraOrder order))
-                _orders.Add(camera, order = new CameraOrder());
+            CameraOrder order = OrderOf(camera);
             Matrix4x4 modelView = camera.worldToCameraMatrix * transform.localToWorldMatrix * UnityAxes.HeadToUnity;
             Properties.SetBuffer(SplatsId, _buffer);
             Properties.SetBuffer(OrderId, order.Sorted(frame, _version, modelView));
@@ -73,6 +72,23 @@ namespace FlexAvatar
                 _buffer.SetData(frame.Splats, start, start, count);
         }
 
+        CameraOrder OrderOf(Camera camera)
+        {
+            if (_orders.TryGetValue(camera, out CameraOrder order))
+                return order;
+            var gone = new List<Camera>();
+            foreach (Camera known in _orders.Keys)
+                if (known == null) // destroyed
+                    gone.Add(known);
+            foreach (Camera known in gone)
+            {
+                _orders[known].Dispose();
+                _orders.Remove(known);
+            }
+            _orders.Add(camera, order = new CameraOrder());
+            return order;
+        }
+
         Bounds WorldBounds(in WireHeader header)
         {
             Vector3 low = UnityAxes.ToUnity(header.BoundsMin), high = UnityAxes.ToUnity(header.BoundsMax);
@@ -87,7 +103,7 @@ namespace FlexAvatar
         sealed class CameraOrder
         {
             const float SmallestTurn = 1e-4f;
-            readonly SplatSorter _sorter = new SplatSorter();
+            readonly SplatSortWorker _worker = new SplatSortWorker();
             GraphicsBuffer _order;
             Vector3 _forward;
             int _version = -1;
@@ -96,22 +112,37 @@ namespace FlexAvatar
             {
                 // a view's z points to the viewer
                 Vector3 forward = new Vector3(-modelView.m20, -modelView.m21, -modelView.m22).normalized;
-                bool fits = _order != null && _order.count == frame.Count;
+                Take();
                 bool turned = (forward - _forward).sqrMagnitude > SmallestTurn * SmallestTurn;
-                if (fits && version == _version && !turned)
-                    return _order;
-                if (!fits)
-                {
-                    Dispose();
-                    _order = new GraphicsBuffer(GraphicsBuffer.Target.Structured, frame.Count, sizeof(uint));
-                }
-                _sorter.Sort(frame.Splats, frame.Count, new Float3(forward.x, forward.y, forward.z));
-                _order.SetData(_sorter.Order, 0, 0, frame.Count);
-                (_forward, _version) = (forward, version);
+                if ((version != _version || turned) && Begin(frame, forward))
+                    (_forward, _version) = (forward, version);
+                while (_order == null || _order.count != frame.Count)
+                    if (!Take()) // the first order is waited for: some milliseconds, once
+                        Begin(frame, forward);
                 return _order;
             }
 
-            internal void Dispose() => _order?.Dispose();
+            internal void Dispose()
+            {
+                _worker.Dispose();
+                _order?.Dispose();
+            }
+
+            bool Begin(SplatFrame frame, Vector3 forward) =>
+                _worker.TryBegin(frame.Splats, frame.Count, new Float3(forward.x, forward.y, forward.z));
+
+            bool Take()
+            {
+                if (!_worker.TryTake(out int count))
+                    return false;
+                if (_order == null || _order.count != count)
+                {
+                    _order?.Dispose();
+                    _order = new GraphicsBuffer(GraphicsBuffer.Target.Structured, count, sizeof(uint));
+                }
+                _order.SetData(_worker.Order, 0, 0, count);
+                return true;
+            }
         }
     }
 }

@@ -27,6 +27,21 @@ namespace FlexAvatar.Tests
         }
 
         [Test]
+        public void TheWorkerSortsACopy()
+        {
+            var splats = new[] { new PackedSplat { XY = 0x3C00 }, new PackedSplat { XY = 0x4000 } }; // x is 1 and 2
+            using var worker = new SplatSortWorker();
+            Assert.IsFalse(worker.TryTake(out _));
+            Assert.IsTrue(worker.TryBegin(splats, 2, new Float3(1, 0, 0)));
+            (splats[0], splats[1]) = (splats[1], splats[0]);
+            int count = 0;
+            Assert.IsTrue(SpinWait.SpinUntil(() => worker.TryTake(out count), 5000));
+            Assert.AreEqual(2, count);
+            Assert.AreEqual(new uint[] { 1, 0 }, worker.Order, "the farthest first, as they were at the beginning");
+            Assert.IsTrue(worker.TryBegin(splats, 1, new Float3(1, 0, 0)));
+        }
+
+        [Test]
         public void SortsWhatIsNoNumber()
         {
             var splats = new[] { new PackedSplat { XY = 0x7E00 }, new PackedSplat { XY = 0x7C00 }, new PackedSplat { XY = 0x3C00 } };

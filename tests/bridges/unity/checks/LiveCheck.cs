@@ -36,11 +36,18 @@ namespace FlexAvatar.Checks
                 .Add("closeMs", closing.Elapsed.TotalMilliseconds).Add("state", link.State.ToString()));
         }
 
-        /// <summary>Keep an avatar on screen until standard input ends; say ten times a second how it goes.</summary>
-        internal static int Hold(string address, string avatar)
+        /// <summary>
+        /// Keep an avatar on screen until standard input ends; say ten times a second how it goes.
+        /// Size and kinds may follow: "512 Rgba8".
+        /// </summary>
+        internal static int Hold(string address, string avatar, string[] form)
         {
             var request = Request();
             request.Avatar = avatar;
+            if (form.Length > 0)
+                (request.Width, request.Height) = (int.Parse(form[0]), int.Parse(form[0]));
+            if (form.Length > 1)
+                request.Kinds = (StreamKinds)Enum.Parse(typeof(StreamKinds), form[1]);
             var link = new AvatarLink(address, "", request);
             var viewer = new Viewer(link);
             var ended = new ManualResetEventSlim();
@@ -70,12 +77,13 @@ namespace FlexAvatar.Checks
         {
             readonly AvatarLink _link;
             readonly DriveSignal _signal = new DriveSignal { Parts = DriveParts.Arkit | DriveParts.Head };
-            readonly byte[] _texture = new byte[4 * Side * Side];
+            byte[] _texture = Array.Empty<byte>();
             readonly List<double> _latencies = new List<double>();
             readonly int _jaw = ArkitNames.IndexOf("jawOpen");
             long _nextDrive;
             int _drives;
             int _red, _depths;
+            bool _pictured;
             float _height;
 
             internal Viewer(AvatarLink link) => _link = link;
@@ -123,8 +131,11 @@ namespace FlexAvatar.Checks
                 PictureFrame picture = _link.Frames.Picture.TryTake();
                 if (picture != null)
                 {
-                    Rows.CopyFlipped(picture.Payload, _texture, Side, Side);
+                    if (_texture.Length != picture.Payload.Length)
+                        _texture = new byte[picture.Payload.Length];
+                    Rows.CopyFlipped(picture.Payload, _texture, picture.Header.Width, picture.Header.Height);
                     _red = _texture[0];
+                    _pictured = true;
                     Pictures++;
                     if (!picture.Header.Repeated && picture.Header.PtsNs != 0)
                         _latencies.Add((Clock.NowNs - (long)picture.Header.PtsNs) / 1e6);
@@ -135,6 +146,8 @@ namespace FlexAvatar.Checks
                 if (splats == null)
                     return;
                 Splats++;
+                if (!splats.Header.Repeated && splats.Header.PtsNs != 0 && !_pictured)
+                    _latencies.Add((Clock.NowNs - (long)splats.Header.PtsNs) / 1e6);
                 _height = splats.Splats[0].Position.Y;
             }
 

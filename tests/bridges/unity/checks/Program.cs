@@ -19,7 +19,7 @@ namespace FlexAvatar.Checks
                 case "views": return GoldenCheck.Views(rest[0], rest[1]);
                 case "fuzz": return FuzzCheck.Run(rest[0], int.Parse(rest[1]));
                 case "live": return LiveCheck.Run(rest[0], int.Parse(rest[1]));
-                case "hold": return LiveCheck.Hold(rest[0], rest[1]);
+                case "hold": return LiveCheck.Hold(rest[0], rest[1], rest.Skip(2).ToArray());
                 case "components": return ComponentCheck.Run(rest[0], rest[1], rest[2]);
                 case "voice": return ComponentCheck.Speak(rest[0], rest[1]);
                 case "soak": return SoakCheck.Run(rest[0], int.Parse(rest[1]));
