@@ -27,13 +27,16 @@ def make(*arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+VARIANTS = {"": [], "sanitized": ["SANITIZE=1"], "windows": ["WINDOWS=1"]}
+
+
 @pytest.fixture(scope="session")
 def program() -> Build:
-    """Builds a C++ program by its name, under sanitisers if asked; gives its path."""
+    """Builds a C++ program by its name, as one of VARIANTS; gives its path."""
 
-    def build(name: str, sanitized: bool = False) -> Path:
-        path = BUILD / "sanitized" / name if sanitized else BUILD / name
-        make(*(["SANITIZE=1"] if sanitized else []), str(path))
+    def build(name: str, variant: str = "") -> Path:
+        path = BUILD / variant / (f"{name}.exe" if variant == "windows" else name)
+        make(*VARIANTS[variant], str(path))
         return path
 
     return build

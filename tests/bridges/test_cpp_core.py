@@ -20,7 +20,7 @@ from tests.bridges.conftest import Build, make
 from tests.make_golden import GOLDEN, everything
 
 PATIENCE_S = 120
-FUZZ_S = 8
+FUZZ_S = 5
 AXES = np.array([[0, 0, 1], [-1, 0, 0], [0, 1, 0]])  # head frame -> Unreal's
 
 
@@ -50,10 +50,15 @@ def check_texels(halves: np.ndarray, packed: np.ndarray) -> None:
         np.testing.assert_allclose(got, part, rtol=2**-10, atol=1e-6)
 
 
-@pytest.mark.parametrize("sanitized", [False, True])
-def test_golden_set_both_ways(program: Build, tmp_path: Path, sanitized: bool) -> None:
+@pytest.fixture(scope="module")
+def core(program: Build) -> Path:
+    """`core_test` under ASan and UBSan."""
+    return program("core_test", "sanitized")
+
+
+def test_golden_set_both_ways(core: Path, tmp_path: Path) -> None:
     """C++ reads what Python wrote, and what C++ writes is byte for byte what Python would."""
-    run(program("core_test", sanitized), "golden", GOLDEN, tmp_path)
+    run(core, "golden", GOLDEN, tmp_path)
     for name, expected in everything().items():
         assert (tmp_path / f"{name}.bin").read_bytes() == expected, name
     decoder = SplatDecoder()
@@ -67,12 +72,11 @@ def test_golden_set_both_ways(program: Build, tmp_path: Path, sanitized: bool) -
     assert (tmp_path / "names.txt").read_text().split() == [*ARKIT_NAMES]
 
 
-@pytest.mark.parametrize("sanitized", [False, True])
-def test_parts(program: Build, sanitized: bool) -> None:
-    run(program("core_test", sanitized), "parts")
+def test_parts(core: Path) -> None:
+    run(core, "parts")
 
 
-def test_axes_agree(program: Build) -> None:
+def test_axes_agree(core: Path) -> None:
     """Against the head frame's own mathematics: covariances turn as matrices do."""
     random = np.random.default_rng(3)
     rows = random.uniform(-1, 1, (200, 13))
@@ -81,7 +85,7 @@ def test_axes_agree(program: Build) -> None:
     rows[1, :3] = 1e-9
     rows[:, 10:] = np.abs(rows[:, 10:])
     text = "\n".join(" ".join(f"{x:.17g}" for x in row) for row in rows)
-    lines = run(program("core_test"), "axes", stdin=text).splitlines()
+    lines = run(core, "axes", stdin=text).splitlines()
     got = np.array([[float(x) for x in line.split()] for line in lines])
     np.testing.assert_allclose(got[:, :3], [from_angles(*row[:3]) for row in rows], atol=1e-6)
     np.testing.assert_allclose(got[:, 3:6], 100 * rows[:, 3:6] @ AXES.T, atol=1e-6)
@@ -93,7 +97,7 @@ def test_axes_agree(program: Build) -> None:
         np.testing.assert_allclose(covariance, expected, atol=1e-6 * 1e4)  # cm^2: 1e-6 m^2
 
 
-def test_a_camera_in_unreal_sees_what_opencv_sees(program: Build) -> None:
+def test_a_camera_in_unreal_sees_what_opencv_sees(core: Path) -> None:
     """Forward is depth, right is +x, up is -y, in centimetres; and back to Unreal's space."""
     random = np.random.default_rng(5)
     lines, expected = [], []
@@ -107,14 +111,14 @@ def test_a_camera_in_unreal_sees_what_opencv_sees(program: Build) -> None:
         seen = np.array([right, -up, forward]) @ (local - place)
         expected.append([*seen, *local])
         lines.append(" ".join(f"{x:.9g}" for x in (*place, *right, *up, *forward, *point)))
-    out = run(program("core_test"), "camera", stdin="\n".join(lines)).splitlines()
+    out = run(core, "camera", stdin="\n".join(lines)).splitlines()
     got = np.array([[float(x) for x in line.split()] for line in out])
     np.testing.assert_allclose(got, expected, atol=2e-4)  # float32 at 100 cm
 
 
 def test_damaged_bytes(program: Build) -> None:
     """Under ASan and UBSan, for a few seconds."""
-    rounds = int(run(program("fuzz_test", True), GOLDEN, FUZZ_S, 1).split()[0])
+    rounds = int(run(program("fuzz_test", "sanitized"), GOLDEN, FUZZ_S, 1).split()[0])
     assert rounds > 500, "too few to mean anything"
 
 

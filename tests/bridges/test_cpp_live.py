@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,8 +58,22 @@ def sessions_of(client: Client) -> set[str]:
 @contextmanager
 def client(program: Build, server: Listening, *arguments: object) -> Iterator[Client]:
     """`live_client` beside the test."""
-    command = [str(program("live_client")), str(port_of(server.http_address)), *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    port = port_of(server.http_address)
+    command = [*map(str, (program("live_client"), port, *arguments))]
+    with started(command) as running:
+        yield running
+
+
+@contextmanager
+def started(command: Sequence[str], **environment: str) -> Iterator[Client]:
+    """A client's process, read while it runs."""
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
     lines: list[str] = []
     assert process.stderr is not None
     errors = process.stderr

@@ -9,11 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
+from flexavatar.formats.packed16 import unpack
 from flexavatar.render.camera import orbit
-from flexavatar.render.reference import composite, project
+from flexavatar.render.reference import composite, project, rasterize_reference
 from flexavatar.types import Camera, Gaussians
+from plugin_server import wire
+from plugin_server.splats import SplatEncoder
 from tests.bridges.conftest import CPP, Build
+from tests.make_golden import splat_message
 from tests.service import PATIENCE_S, tiny_camera, tiny_gaussians
 
 SHADERS = CPP.parent / "Shaders" / "Private"
@@ -54,7 +59,11 @@ def shader(program: Path, gaussians: Gaussians, camera: Camera, unit: float) -> 
     rows = torch.cat((g.means, g.quats, g.scales, g.opacities[:, None]), 1).double().numpy()
     lines = [" ".join(f"{x:.9g}" for x in row) for row in ([*numbers, unit], *rows)]
     done = subprocess.run(
-        [program], input="\n".join(lines), capture_output=True, text=True, timeout=PATIENCE_S
+        [program, "project"],
+        input="\n".join(lines),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0
     return np.array([[float(x) for x in line.split()] for line in done.stdout.splitlines()])
@@ -97,6 +106,41 @@ def test_quads_are_the_ellipses(program: Build, splats: Gaussians) -> None:
         expected = float(one.opacities) * np.exp(-0.125 * mine[i, 5] ** 2)
         if expected > 2 / 255:  # below, one of the two may skip it
             assert alpha == pytest.approx(expected, rel=5e-3)
+
+
+def unreal_view(place: np.ndarray, axes: np.ndarray) -> torch.Tensor:
+    """A camera in Unreal's space (rows: right, up, forward) as our viewmat."""
+    to_unreal = np.array([[0, 0, 100], [-100, 0, 0], [0, 100, 0]])
+    seen = axes * [[1], [-1], [1]] / CENTIMETRES  # OpenCV's y is down; metres
+    view = np.eye(4)
+    view[:3, :3], view[:3, 3] = seen @ to_unreal, -seen @ place
+    return torch.tensor(view, dtype=torch.float32)
+
+
+def test_the_picture_is_ours(program: Build, tmp_path: Path) -> None:
+    """Wire, texture rows, order, projection and falloff, all as in the engine, end to end."""
+    side, focal = 96, 220.0
+    splats = tiny_gaussians(3, 600)
+    splats.sh.mul_(0.3)
+    update = SplatEncoder(600).update(splats, 7, keyframe=True)
+    message = splat_message(update, 7)
+    (tmp_path / "key.bin").write_bytes(message)
+    turn = Rotation.from_euler("z", 25, degrees=True).as_matrix()
+    axes = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]]) @ turn.T  # looks along +X, turned
+    place = -60.0 * axes[2] + [0, 0, 3]
+    numbers = " ".join(f"{x:.9g}" for x in (*place, *axes.flatten()))
+    out = tmp_path / "picture.bin"
+    command = [program("splat_test"), "draw", tmp_path / "key.bin", out, str(focal), str(side)]
+    subprocess.run(command, input=numbers, text=True, timeout=PATIENCE_S, check=True)
+    drawn = np.fromfile(out, np.float32).reshape(side, side, 4)
+    K = torch.tensor([[focal, 0, side / 2], [0, focal, side / 2], [0, 0, 1]])
+    camera = Camera(unreal_view(place, axes), K, side, side)
+    packed = np.frombuffer(wire.payload(message), np.uint8).reshape(-1, 16)
+    expected = rasterize_reference(unpack(packed, update.scales), camera).rgba.numpy()
+    assert expected[..., 3].mean() > 0.1, "there is something to see"
+    error = np.abs(drawn - expected)
+    assert error.mean() < 1e-3  # half floats
+    assert np.quantile(error, 0.999) < 0.05  # two of nearly one depth may change places
 
 
 @pytest.mark.skipif(shutil.which("glslangValidator") is None, reason="needs glslangValidator")

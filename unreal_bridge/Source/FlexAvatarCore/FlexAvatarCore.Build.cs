@@ -7,7 +7,6 @@ public class FlexAvatarCore : ModuleRules
 	{
 		PCHUsage = PCHUsageMode.NoPCHs;
 		bUseUnity = false;
-		CppStandard = CppStandardVersion.Cpp17;
 		PublicDependencyModuleNames.Add("Core");
 		if (Target.Platform == UnrealTargetPlatform.Win64)
 		{
