@@ -1,41 +1,59 @@
 """Draws with shaders in SPIR-V on whatever Vulkan there is: `python vulkan_draw.py FOLDER`.
 
 In the folder: vertex.spv, fragment.spv, plan.json (width, height, vertices, instances and the
-names of the buffers by their binding; the first is uniform). Writes picture.bin, float16 RGBA.
+names of the files by their binding: the first is uniform, others are storage, unless `textures`
+gives them a format; a name that is empty is a sampler). Writes picture.bin, float16 RGBA, and
+depth.bin, float32, as the shader left them.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import wgpu  # type: ignore[import-not-found]
 
-PIXEL_BYTES = 8
 OVER = {"src_factor": "one", "dst_factor": "one-minus-src-alpha", "operation": "add"}
 
 
-def bindings(device: Any, folder: Path, names: Sequence[str]) -> tuple[Any, Any]:
-    """Buffers of files: their layout, their group."""
-    usages = [wgpu.BufferUsage.UNIFORM, *[wgpu.BufferUsage.STORAGE] * (len(names) - 1)]
-    kinds = ["uniform", *["read-only-storage"] * (len(names) - 1)]
-    entries = [
-        {
-            "binding": i,
-            "visibility": wgpu.ShaderStage.VERTEX | wgpu.ShaderStage.FRAGMENT,
-            "buffer": {"type": kind},
-        }
-        for i, kind in enumerate(kinds)
-    ]
-    layout = device.create_bind_group_layout(entries=entries)
-    buffers = [
-        device.create_buffer_with_data(data=(folder / name).read_bytes(), usage=usage)
-        for name, usage in zip(names, usages, strict=True)
-    ]
-    bound = [{"binding": i, "resource": {"buffer": buffer}} for i, buffer in enumerate(buffers)]
+def texture_of(device: Any, plan: Mapping[str, Any], format: str, data: bytes) -> Any:
+    """A picture of the plan's size to sample from."""
+    size = (plan["width"], plan["height"], 1)
+    usage = wgpu.TextureUsage.TEXTURE_BINDING | wgpu.TextureUsage.COPY_DST
+    texture = device.create_texture(size=size, format=format, usage=usage)
+    rows = {"offset": 0, "bytes_per_row": len(data) // plan["height"]}
+    device.queue.write_texture({"texture": texture}, data, rows, size)
+    return texture.create_view()
+
+
+def resource(device: Any, folder: Path, plan: Mapping[str, Any], binding: int) -> tuple[Any, Any]:
+    """What is bound there: how it is described, and itself."""
+    name = plan["bindings"][binding]
+    if not name:
+        return {"sampler": {"type": "filtering"}}, device.create_sampler(mag_filter="linear")
+    data = (folder / name).read_bytes()
+    format = plan.get("textures", {}).get(name)
+    if format is not None:
+        kind = "unfilterable-float" if format == "r32float" else "float"
+        return {"texture": {"sample_type": kind}}, texture_of(device, plan, format, data)
+    kind = "read-only-storage" if binding else "uniform"
+    usage = wgpu.BufferUsage.STORAGE if binding else wgpu.BufferUsage.UNIFORM
+    buffer = device.create_buffer_with_data(data=data, usage=usage)
+    return {"buffer": {"type": kind}}, {"buffer": buffer}
+
+
+def bindings(device: Any, folder: Path, plan: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Everything that is bound: its layout, its group."""
+    stages = wgpu.ShaderStage.VERTEX | wgpu.ShaderStage.FRAGMENT
+    described, bound = [], []
+    for binding in range(len(plan["bindings"])):
+        kind, what = resource(device, folder, plan, binding)
+        described.append({"binding": binding, "visibility": stages, **kind})
+        bound.append({"binding": binding, "resource": what})
+    layout = device.create_bind_group_layout(entries=described)
     return layout, device.create_bind_group(layout=layout, entries=bound)
 
 
@@ -50,35 +68,53 @@ def pipeline(device: Any, folder: Path, layout: Any) -> Any:
         layout=device.create_pipeline_layout(bind_group_layouts=[layout]),
         vertex={"module": vertex, "entry_point": "Vertex", "buffers": []},
         primitive={"topology": "triangle-list", "cull_mode": "none"},
+        depth_stencil={
+            "format": "depth32float",
+            "depth_write_enabled": True,
+            "depth_compare": "always",
+        },
         fragment={"module": fragment, "entry_point": "Fragment", "targets": [target]},
     )
 
 
-def draw(folder: Path, plan: Mapping[str, Any]) -> bytes:
-    """The picture, rows from the top."""
+def draw(folder: Path, plan: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """The picture and its depth, rows from the top."""
     device = wgpu.gpu.request_adapter_sync(power_preference="low-power").request_device_sync()
     size = (plan["width"], plan["height"], 1)
     usage = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
-    texture = device.create_texture(size=size, format="rgba16float", usage=usage)
-    layout, group = bindings(device, folder, plan["buffers"])
+    picture, depth = (
+        device.create_texture(size=size, format=format, usage=usage)
+        for format in ("rgba16float", "depth32float")
+    )
+    layout, group = bindings(device, folder, plan)
     encoder = device.create_command_encoder()
-    attachment = {
-        "view": texture.create_view(),
-        "clear_value": (0, 0, 0, 0),
-        "load_op": "clear",
-        "store_op": "store",
-    }
-    render = encoder.begin_render_pass(color_attachments=[attachment])
+    cleared = {"load_op": "clear", "store_op": "store", "clear_value": (0, 0, 0, 0)}
+    render = encoder.begin_render_pass(
+        color_attachments=[{"view": picture.create_view(), **cleared}],
+        depth_stencil_attachment={
+            "view": depth.create_view(),
+            "depth_load_op": "clear",
+            "depth_store_op": "store",
+            "depth_clear_value": 1.0,
+        },
+    )
     render.set_pipeline(pipeline(device, folder, layout))
     render.set_bind_group(0, group)
     render.draw(plan["vertices"], plan["instances"])
     render.end()
     device.queue.submit([encoder.finish()])
-    rows = {"offset": 0, "bytes_per_row": PIXEL_BYTES * plan["width"]}
+    return read_back(device, picture, 8, size), read_back(device, depth, 4, size)
+
+
+def read_back(device: Any, texture: Any, pixel_bytes: int, size: tuple[int, int, int]) -> bytes:
+    """A texture's bytes."""
+    rows = {"offset": 0, "bytes_per_row": pixel_bytes * size[0]}
     source = {"texture": texture, "mip_level": 0, "origin": (0, 0, 0)}
     return bytes(device.queue.read_texture(source, rows, size))
 
 
 if __name__ == "__main__":
     where = Path(sys.argv[1])
-    (where / "picture.bin").write_bytes(draw(where, json.loads((where / "plan.json").read_text())))
+    drawn, depths = draw(where, json.loads((where / "plan.json").read_text()))
+    (where / "picture.bin").write_bytes(drawn)
+    (where / "depth.bin").write_bytes(depths)

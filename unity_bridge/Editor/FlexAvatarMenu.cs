@@ -7,22 +7,29 @@ namespace FlexAvatar.Editor
     static class FlexAvatarMenu
     {
         [MenuItem("GameObject/FlexAvatar/Head (Gaussians)", false, 10)]
-        static void MakeSplats(MenuCommand command) => Make<FlexAvatarSplats>(command, ReceiverMode.Splats);
+        static void MakeSplats(MenuCommand command) => Make<FlexAvatarSplats>(command, ReceiverMode.Splats, out _);
 
         [MenuItem("GameObject/FlexAvatar/Head (Picture)", false, 11)]
-        static void MakePicture(MenuCommand command) => Make<FlexAvatarPicture>(command, ReceiverMode.Picture);
+        static void MakePicture(MenuCommand command)
+        {
+            FlexAvatarPicture card = Make<FlexAvatarPicture>(command, ReceiverMode.Picture, out FlexAvatarDriver driver);
+            card.driver = driver;
+        }
 
-        static void Make<T>(MenuCommand command, ReceiverMode mode) where T : CameraRenderer
+        static T Make<T>(MenuCommand command, ReceiverMode mode, out FlexAvatarDriver driver) where T : CameraRenderer
         {
             var head = new GameObject("FlexAvatar Head");
             GameObjectUtility.SetParentAndAlign(head, command.context as GameObject);
             var receiver = head.AddComponent<FlexAvatarReceiver>();
             receiver.mode = mode;
-            head.AddComponent<FlexAvatarDriver>().receiver = receiver;
+            driver = head.AddComponent<FlexAvatarDriver>();
+            driver.receiver = receiver;
             head.AddComponent<FlexAvatarStats>().receiver = receiver;
-            head.AddComponent<T>().receiver = receiver;
+            var view = head.AddComponent<T>();
+            view.receiver = receiver;
             Undo.RegisterCreatedObjectUndo(head, "Create FlexAvatar Head");
             Selection.activeObject = head;
+            return view;
         }
     }
 }

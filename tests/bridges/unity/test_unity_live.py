@@ -61,6 +61,7 @@ def test_components_in_an_engine_of_stand_ins(
     assert result["picture"] == ("none none" if splats else "64x64 64x64")
     assert (result["streaming"], result["lost"]) == (1, 1)
     assert (result["open"], result.get("left", 0), result["state"]) == (1, 0, "Stopped")
+    assert result.get("misplaced", 0) < 1e-6
     if not splats:  # the camera stands to the face's left: its x is Unity's, its z is turned
         assert result["yaw"] == pytest.approx(26.565, abs=1e-3)
     assert result.get("bytesPerFrame", 0) == 0

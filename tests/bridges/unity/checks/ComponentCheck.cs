@@ -21,8 +21,15 @@ namespace FlexAvatar.Checks
             driver.receiver = receiver;
             driver.viewpoint = new Camera { gameObject = new GameObject() };
             driver.viewpoint.transform.position = new Vector3(0.5f, 0, -1);
-            CameraRenderer view = mode == "Splats"
-                ? head.AddComponent<FlexAvatarSplats>() : (CameraRenderer)head.AddComponent<FlexAvatarPicture>();
+            CameraRenderer view;
+            if (mode == "Splats")
+                view = head.AddComponent<FlexAvatarSplats>();
+            else
+            {
+                var card = head.AddComponent<FlexAvatarPicture>();
+                card.driver = driver;
+                view = card;
+            }
             view.receiver = receiver;
             int streaming = 0, lost = 0;
             receiver.onStreaming.AddListener(() => streaming++);
@@ -33,12 +40,14 @@ namespace FlexAvatar.Checks
             long perFrame = Play(receiver, driver, camera);
             string picture = Describe(receiver.Picture) + " " + Describe(receiver.Depth);
             int open = LiveLinks.Count;
+            float misplaced = Misplaced(receiver, driver, camera);
             foreach (MonoBehaviour component in new MonoBehaviour[] { view, receiver })
                 component.Tell("OnDisable");
             receiver.Tell("OnDestroy");
             return Program.Say(new JsonWriter().Add("draws", Graphics.Draws).Add("instances", Graphics.LastInstances)
                 .Add("streaming", streaming).Add("lost", lost).Add("picture", picture).Add("open", open)
-                .Add("left", LiveLinks.Count).Add("yaw", driver.Orbit.x).Add("errors", UnityEngine.Debug.Errors)
+                .Add("left", LiveLinks.Count).Add("yaw", driver.Orbit.x)
+                .Add("misplaced", misplaced).Add("errors", UnityEngine.Debug.Errors)
                 .Add("state", receiver.State.ToString()).Add("bytesPerFrame", perFrame));
         }
 
@@ -89,6 +98,28 @@ namespace FlexAvatar.Checks
                     throw new TimeoutException($"{receiver.State}: {receiver.Link?.LastError}");
             }
             return (GC.GetAllocatedBytesForCurrentThread() - allocated) / Drawn;
+        }
+
+        // a camera of Unity where the server's is: how far what it draws is from what the server sees
+        static float Misplaced(FlexAvatarReceiver receiver, FlexAvatarDriver driver, Camera camera)
+        {
+            bool splats = receiver.mode == ReceiverMode.Splats;
+            float[] view = new float[16], inUnity = new float[16];
+            Orbits.Turn(receiver.Link.Session.Viewmat, driver.Orbit.x, driver.Orbit.y, view);
+            Axes.ViewToUnity(view, inUnity);
+            camera.worldToCameraMatrix = UnityAxes.Matrix(inUnity);
+            Camera.onPreCull(camera);
+            string name = splats ? "_FlexModelView" : "_FlexCameraToView";
+            Matrix4x4 found = Graphics.LastProperties.Matrices[Shader.Names.IndexOf(name)];
+            float most = 0;
+            for (int row = 0; row < 4; row++)
+                for (int column = 0; column < 4; column++)
+                {
+                    // OpenCV's view of the head frame with y and z turned round; or nothing to move
+                    float expected = splats ? (row == 1 || row == 2 ? -1 : 1) * view[4 * row + column] : row == column ? 1 : 0;
+                    most = Math.Max(most, Math.Abs(found[row, column] - expected));
+                }
+            return most;
         }
 
         static string Describe(Texture2D texture) => texture == null ? "none" : $"{texture.width}x{texture.height}";

@@ -96,9 +96,10 @@ namespace UnityEngine
     public static class Graphics
     {
         public static int Draws, LastInstances;
+        public static MaterialPropertyBlock LastProperties;
 
         public static void RenderPrimitives(in RenderParams rparams, MeshTopology topology, int vertices, int instances) =>
-            (Draws, LastInstances) = (Draws + 1, instances);
+            (Draws, LastInstances, LastProperties) = (Draws + 1, instances, rparams.matProps);
     }
 
     public sealed class Camera : Behaviour
