@@ -45,7 +45,7 @@ def test_what_follows_is_found_to_follow(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(live, "server_process", here)
     monkeypatch.setattr(live, "over_grey", lambda rgba: rgba[..., :3] / 255)
-    monkeypatch.setattr(live, "_scores", told)
+    monkeypatch.setattr(live, "scores_in", told)
     monkeypatch.setattr(live, "SHAPES", {"jaw": ("jawOpen",), "smile": ("mouthSmileLeft",)})
     item = evaluate_live(tmp_path, "ada", "vmc", frames, LiveConfig(width=SIZE, height=SIZE))
     assert item.figures["jaw_correlation"] > 0.95

@@ -9,8 +9,9 @@ from typing import Annotated
 import tyro
 
 from flexavatar.cli.avatars import Create, Delete, Interpolate, List, Show
+from flexavatar.cli.drive import Drive
 from flexavatar.cli.evaluate import Evaluate
-from flexavatar.cli.pictures import Drive, MorphSheet, Render, Sheet
+from flexavatar.cli.pictures import MorphSheet, Render, Sheet
 from flexavatar.cli.send import Send
 from flexavatar.cli.tools import ArkitReport, Bench, Serve
 from flexavatar.cli.train import Train

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STORE = ServerConfig.store
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
-START_S = 10.0
+START_S, ANSWER_S = 10.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,30 @@ def connect(where: Where) -> Iterator[FlexAvatarClient]:
         yield client
 
 
+@contextmanager
+def connect_apart(where: Where) -> Iterator[FlexAvatarClient]:
+    """As `connect`, but a server that is started for this is a process of its own.
+
+    So it draws while this process looks.
+    """
+    from flexavatar.demo.server_process import server_process
+
+    with ExitStack() as stack:
+        address = where.server or _answering(where)
+        address = address or stack.enter_context(server_process(where.store))
+        yield stack.enter_context(_client(where, address))
+
+
+def _answering(where: Where) -> str | None:
+    """The address of a server that runs on the store, None if none does."""
+    with suppress(FlexAvatarError, OSError):
+        address = _announced_address(where.store, 0.0)
+        with _client(where, address) as client:
+            client.wait_ready(ANSWER_S)
+            return address
+    return None
+
+
 def _client(where: Where, address: str) -> FlexAvatarClient:
     from plugin_server.client import FlexAvatarClient
 
@@ -86,11 +110,11 @@ def _client_of_holder(where: Where) -> Iterator[FlexAvatarClient]:
         ) from error
 
 
-def _announced_address(store: Path) -> str:
+def _announced_address(store: Path, patience_s: float = START_S) -> str:
     """Where the holder of a store listens; waits while it starts. Raises BusyError."""
     from plugin_server.store import announced
 
-    deadline = time.monotonic() + START_S
+    deadline = time.monotonic() + patience_s
     while not (address := announced(store)):
         if time.monotonic() > deadline:
             raise BusyError(f"{store} is in use by a server that does not say where it listens")

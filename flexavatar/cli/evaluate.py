@@ -11,6 +11,7 @@ import tyro
 from flexavatar.cli.evaluate_dataset import EvaluateDataset
 from flexavatar.cli.evaluate_live import EvaluateLive
 from flexavatar.cli.evaluate_people import EvaluatePeople
+from flexavatar.cli.evaluate_video import EvaluateVideo
 from flexavatar.cli.evaluate_voice import EvaluateVoice
 from flexavatar.cli.made import Made
 from flexavatar.cli.progress import progress_bar
@@ -120,6 +121,7 @@ class Evaluate:
         | Annotated[EvaluatePeople, tyro.conf.subcommand("people", prefix_name=False)]
         | Annotated[EvaluateLive, tyro.conf.subcommand("live", prefix_name=False)]
         | Annotated[EvaluateVoice, tyro.conf.subcommand("voice", prefix_name=False)]
+        | Annotated[EvaluateVideo, tyro.conf.subcommand("video", prefix_name=False)]
         | Annotated[EvaluateDataset, tyro.conf.subcommand("dataset", prefix_name=False)]
     ]
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import tyro
 
 from flexavatar.cli.connect import DEFAULT_STORE
-from flexavatar.cli.progress import progress_bar
-from flexavatar.drive.voice_config import VoiceConfig
 from flexavatar.errors import (
     AssetError,
     AvatarNotFoundError,
@@ -24,8 +22,6 @@ from flexavatar.errors import (
 
 if TYPE_CHECKING:
     from flexavatar.avatar import AnyAvatar
-    from flexavatar.drive.performance import PerformanceFrame
-    from flexavatar.formats.sound import Recording
 
 REPLACED_TIMES = 8
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -180,54 +176,3 @@ class MorphSheet:
         for step in likeness:
             print(f"{step.share:5.3f} {step.from_a:24.3f} {step.from_b:24.3f}")
         print(self.out)
-
-
-@dataclass(frozen=True)
-class Drive:
-    """Make a video of an avatar that follows a recorded performance, or that says a recording."""
-
-    avatar: tyro.conf.Positional[str]
-    """Its name."""
-    source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
-    """A recording of Live Link Face, .csv; the performance that ships if not given."""
-    audio: Path | None = None
-    """A recording of a voice, of any kind of sound file: the avatar says it, with its sound."""
-    voice: Annotated[VoiceConfig, tyro.conf.arg(name="")] = field(default_factory=VoiceConfig)
-    out: Path = Path("out/drive.mp4")
-    """The video's file, .mp4."""
-    fps: float = 30.0
-    """Frames a second."""
-    width: int = 512
-    """Pixels, even."""
-    height: int = 512
-    """Pixels, even."""
-    store: Path = DEFAULT_STORE
-    """Folder of the avatars."""
-
-    def run(self) -> None:
-        """Read, draw every frame, write."""
-        check_suffix(self.out, (".mp4",))
-        if not 1 <= self.fps <= 240:
-            raise InputError(f"fps: expected 1..240, got {self.fps:g}")
-        from flexavatar.evaluation.film import film
-
-        frames, sound = self._performance()
-        avatar = load(self.store, self.avatar)
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        with progress_bar("filming") as report:
-            film(avatar, frames, self.out, (self.width, self.height), self.fps, report, sound)
-        print(self.out)
-
-    def _performance(self) -> tuple[list[PerformanceFrame], Recording | None]:
-        """What it does, and what is heard meanwhile."""
-        if self.audio is None:
-            from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
-
-            return read_performance(self.source or SHIPPED_PERFORMANCE), None
-        if self.source is not None:
-            raise InputError("drive: expected --from or --audio, got both")
-        from flexavatar.drive.spoken import spoken_performance
-        from flexavatar.formats.sound import read_recording
-
-        sound = read_recording(self.audio)
-        return spoken_performance(sound.pcm, sound.rate, sound.channels, self.voice), sound

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 WAIT_S = 0.1
 QUIT_KEYS = (27, ord("q"))
+NO_KEYS: Mapping[int, Callable[[], object]] = {}
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,8 @@ class View:
 
     def run(self) -> None:
         """Open the window and show the newest frame, again and again."""
-        if not re.fullmatch("[0-9a-fA-F]{6}", self.background):
-            raise InputError(f"background: expected RRGGBB, got {self.background!r}")
-        if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+        check_background(self.background)
+        if not has_screen():
             raise InputError("view: expected a screen, found neither DISPLAY nor WAYLAND_DISPLAY")
         from plugin_server.pb import flexavatar_pb2 as pb
         from plugin_server.reader import FrameReader
@@ -43,21 +44,42 @@ class View:
         with connect(self.where) as client:
             session = client.get_session(self.session)
         with closing(FrameReader(session, (pb.STREAM_KIND_RGBA8,), latest=True)) as reader:
-            self._show(reader)
+            show(reader, f"FlexAvatar: {self.session}", self.background)
 
-    def _show(self, reader: FrameReader) -> None:
-        import cv2
 
-        from flexavatar.formats.video import over_color
+def check_background(color: str) -> None:
+    """Raise InputError for what is no colour."""
+    if not re.fullmatch("[0-9a-fA-F]{6}", color):
+        raise InputError(f"background: expected RRGGBB, got {color!r}")
 
-        title, color = f"FlexAvatar: {self.session}", tuple(bytes.fromhex(self.background))
-        os.environ["QT_QPA_FONTDIR"] = "/usr/share/fonts"  # OpenCV's Qt brings none, and complains
-        cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
-        while cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1:
-            received = reader.receive(WAIT_S)
-            if received is not None and received.rgba is not None:
-                shown = over_color(received.rgba, color)
-                cv2.imshow(title, cv2.cvtColor(shown, cv2.COLOR_RGB2BGR))
-            if cv2.waitKey(1) in QUIT_KEYS:
-                break
-        cv2.destroyAllWindows()
+
+def has_screen() -> bool:
+    """Whether a window can be opened."""
+    return sys.platform != "linux" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())
+
+
+def show(
+    reader: FrameReader,
+    title: str,
+    background: str,
+    keys: Mapping[int, Callable[[], object]] = NO_KEYS,
+    over: Callable[[], bool] = lambda: False,
+) -> None:
+    """A window with the newest frame, until it is closed, q is pressed, or all is over."""
+    import cv2
+
+    from flexavatar.formats.video import over_color
+
+    color = tuple(bytes.fromhex(background))
+    os.environ["QT_QPA_FONTDIR"] = "/usr/share/fonts"  # OpenCV's Qt brings none, and complains
+    cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
+    while cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1 and not over():
+        received = reader.receive(WAIT_S)
+        if received is not None and received.rgba is not None:
+            shown = over_color(received.rgba, color)
+            cv2.imshow(title, cv2.cvtColor(shown, cv2.COLOR_RGB2BGR))
+        if (key := cv2.waitKey(1)) in QUIT_KEYS:
+            break
+        if key in keys:
+            keys[key]()
+    cv2.destroyAllWindows()

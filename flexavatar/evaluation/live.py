@@ -92,9 +92,9 @@ def evaluate_live(
     seen: list[Scores | None] = []
     for i, reply in enumerate(replies):
         progress("seeing", i / len(replies))
-        seen.append(_scores(over_grey(reply.arrival.rgba)))
-    lines = _lines([reply.sent.face.weights for reply in replies], seen)
-    figures = _correlations(lines)
+        seen.append(scores_in(over_grey(reply.arrival.rgba)))
+    lines = lines_of([reply.sent.face.weights for reply in replies], seen)
+    figures = correlations_of(lines)
     p50, p99 = np.percentile([reply.latency_ms for reply in replies], (50, 99))
     figures |= {
         "latency_p50_ms": float(p50),
@@ -103,7 +103,7 @@ def evaluate_live(
         "packets_refused": float(refused),
         "unseen": float(sum(scores is None for scores in seen)),
     }
-    chart = Picture("sent (grey) and seen (blue)", _chart(lines))
+    chart = Picture("sent (grey) and seen (blue)", chart_of(lines))
     return Item(protocol, figures, [chart, *_moments(replies, lines)])
 
 
@@ -118,10 +118,10 @@ def evaluate_directly(
     for i, frame in enumerate(frames):
         progress("drawing", i / len(frames))
         codes = replace(stage.codes(frame.weights), neck_pose=torch.tensor(frame.neck_pose))
-        seen.append(_scores(stage.shoot(codes, avatar.camera)))
-    lines = _lines([frame.weights for frame in frames], seen)
-    chart = Picture("asked (grey) and seen (blue)", _chart(lines))
-    return Item("drawn directly", _correlations(lines), [chart])
+        seen.append(scores_in(stage.shoot(codes, avatar.camera)))
+    lines = lines_of([frame.weights for frame in frames], seen)
+    chart = Picture("asked (grey) and seen (blue)", chart_of(lines))
+    return Item("drawn directly", correlations_of(lines), [chart])
 
 
 def _perform(
@@ -156,13 +156,13 @@ def _replies(sent: Sequence[Sent], arrivals: Sequence[Arrival]) -> list[Reply]:
     return [*found.values()]
 
 
-def _scores(rgb: NDArray[np.uint8]) -> Scores | None:
+def scores_in(rgb: NDArray[np.uint8]) -> Scores | None:
     """MediaPipe's, None if it sees no face."""
     faces = detect_faces(np.ascontiguousarray(rgb))
     return refine_face(rgb, faces[0]).scores if faces else None
 
 
-def _lines(sent: Sequence[Scores], seen: Sequence[Scores | None]) -> dict[str, Lines]:
+def lines_of(sent: Sequence[Scores], seen: Sequence[Scores | None]) -> dict[str, Lines]:
     """What is compared: means of both sides, NaN where no face was seen."""
     lines = {}
     for name, shapes in SHAPES.items():
@@ -172,7 +172,7 @@ def _lines(sent: Sequence[Scores], seen: Sequence[Scores | None]) -> dict[str, L
     return lines
 
 
-def _correlations(lines: Mapping[str, Lines]) -> dict[str, float]:
+def correlations_of(lines: Mapping[str, Lines]) -> dict[str, float]:
     figures = {}
     for name, (asked, seen) in lines.items():
         there = np.isfinite(seen)
@@ -180,7 +180,7 @@ def _correlations(lines: Mapping[str, Lines]) -> dict[str, float]:
     return figures
 
 
-def _chart(lines: Mapping[str, Lines]) -> NDArray[np.uint8]:
+def chart_of(lines: Mapping[str, Lines]) -> NDArray[np.uint8]:
     """The shapes' lines over time, one below the other."""
     width, height = CHART
     rows = []

@@ -66,7 +66,7 @@ class Footage:
 
 def open_footage(data: bytes) -> Footage:
     """Look through a file without decoding it. Raises ImageError saying what is wrong."""
-    with _opened(data) as (container, stream):
+    with opened(data) as (container, stream):
         _check_size(stream.width, stream.height)
         seconds, keys = _packets(container, stream)
         declared = _declared_seconds(container, stream)
@@ -89,20 +89,20 @@ def frames_of(
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Number and upright RGB [H, W, 3] of frames, in order, reduced to `longest` pixels a side."""
     wanted = set(numbers)
-    with _opened(footage.data) as (container, stream):
+    with opened(footage.data) as (container, stream):
         stream.thread_type = "AUTO"
         if footage.keyframes_only:
             stream.codec_context.skip_frame = "NONKEY"
         for number, frame in enumerate(container.decode(stream)):
             if number in wanted:
-                yield number, _upright(frame, longest)
+                yield number, upright(frame, longest)
                 wanted.remove(number)
             if not wanted:
                 return
 
 
 @contextmanager
-def _opened(data: bytes) -> Iterator[tuple[InputContainer, VideoStream]]:
+def opened(data: bytes) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The file by its own demuxer only: playlists, which name other files, are never followed."""
     try:
         with av.open(io.BytesIO(data), "r", format=container_of(data)) as container:
@@ -142,7 +142,7 @@ def _declared_seconds(container: InputContainer, stream: VideoStream) -> float:
     return (container.duration or 0) / av.time_base
 
 
-def _upright(frame: VideoFrame, longest: int) -> NDArray[np.uint8]:
+def upright(frame: VideoFrame, longest: int) -> NDArray[np.uint8]:
     """As it is meant to be seen: phones film lying and say so."""
     ratio = min(1.0, longest / max(frame.width, frame.height))
     width, height = (max(1, round(side * ratio)) for side in (frame.width, frame.height))

@@ -90,7 +90,11 @@ class VideoWriter:
 
     def write(self, rgba: np.ndarray, pts_ns: int) -> None:
         """Add premultiplied RGBA uint8 [H, W, 4], over grey. Times must rise."""
-        frame = av.VideoFrame.from_ndarray(over_grey(rgba), format="rgb24")
+        self.write_rgb(over_grey(rgba), pts_ns)
+
+    def write_rgb(self, rgb: np.ndarray, pts_ns: int) -> None:
+        """The same for a picture [H, W, 3] that covers all."""
+        frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
         frame.time_base = TIME_BASE
         frame.pts = round(pts_ns * TIME_BASE.denominator / 1e9)
         self._container.mux(self._stream.encode(frame))

@@ -137,13 +137,13 @@ def _photo(figure: Figure, rng: np.random.Generator) -> Portrait:
     shot = figure.face(natural_weights(rng)).shoot(photo_camera(rng, PHOTO_SIDE))
     rgb = as_bytes(shot.rgb + (1 - shot.cover[..., None]) * shot.wall).numpy()
     cover = as_bytes(shot.cover).numpy()
-    rgb = _worn(rgb, rng)
+    rgb = worn(rgb, rng)
     soft = float(rng.uniform(0.3, 2.0))
     cover = np.asarray(cv2.GaussianBlur(cover, (0, 0), soft), np.uint8)
     return crop_portrait(photo_from_array(rgb), detect_face(rgb), cover=cover)
 
 
-def _worn(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def worn(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Blur, noise and compression as photos have them."""
     picture = cv2.GaussianBlur(rgb, (0, 0), float(rng.uniform(0.2, 1.2))).astype(np.float32)
     picture += rng.normal(0, rng.uniform(0, 5), picture.shape).astype(np.float32)

@@ -1,0 +1,168 @@
+"""`flexavatar drive`: an avatar that follows a recording, a video, or who sits at the webcam."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from flexavatar.cli.connect import Where
+from flexavatar.cli.pictures import check_suffix, load
+from flexavatar.cli.progress import progress_bar
+from flexavatar.drive.voice_config import VoiceConfig
+from flexavatar.errors import FaceError, InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from flexavatar.drive.performance import PerformanceFrame
+    from flexavatar.drive.video import VideoDriver
+    from flexavatar.formats.moving import Film, Moment
+    from flexavatar.formats.sound import Recording
+
+Progress = Callable[[str, float], None]
+USUAL_FPS = 30.0
+
+
+@dataclass(frozen=True)
+class Drive:
+    """Let an avatar follow a recorded performance, a voice, a video, or a webcam.
+
+    Recordings become a video; a webcam drives the avatar live, in a window.
+    """
+
+    avatar: tyro.conf.Positional[str]
+    """Its name."""
+    where: tyro.conf.OmitArgPrefixes[Where]
+    source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    """A recording of Live Link Face, .csv; the performance that ships if nothing is given."""
+    audio: Path | None = None
+    """A recording of a voice, of any kind of sound file: the avatar says it, with its sound."""
+    voice: Annotated[VoiceConfig, tyro.conf.arg(name="")] = field(default_factory=VoiceConfig)
+    video: Path | None = None
+    """A video of one person, whose first two seconds are quiet; its sound is kept."""
+    webcam: str | None = None
+    """A camera's number or device: look into it quietly for two seconds, then be alive."""
+    beside: bool = False
+    """Show the video beside the avatar."""
+    out: Path = Path("out/drive.mp4")
+    """The video's file, .mp4."""
+    fps: float | None = None
+    """Frames a second; the video's own, else 30."""
+    width: int = 512
+    """Pixels, even."""
+    height: int = 512
+    """Pixels, even."""
+    background: str = "808080"
+    """Colour behind the head in the webcam's window, RRGGBB; 00ff00 to key it out."""
+
+    def run(self) -> None:
+        """Do what is asked."""
+        given = [self.source, self.audio, self.video, self.webcam]
+        if sum(one is not None for one in given) > 1:
+            raise InputError("drive: expected one of --from, --audio, --video, --webcam, got more")
+        if self.fps is not None and not 1 <= self.fps <= 240:
+            raise InputError(f"fps: expected 1..240, got {self.fps:g}")
+        if self.webcam is not None:
+            from flexavatar.cli.webcam import drive_by_webcam
+
+            size = self.width, self.height
+            drive_by_webcam(self.avatar, self.webcam, self.where, size, self.background)
+            return
+        check_suffix(self.out, (".mp4",))
+        if self.video is not None:
+            self._film_video(self.video)
+        elif self.audio is not None:
+            self._film_voice(self.audio)
+        else:
+            self._film_recording()
+        print(self.out)
+
+    def _film_recording(self) -> None:
+        from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
+
+        frames = read_performance(self.source or SHIPPED_PERFORMANCE)
+        self._film(frames, self.fps or USUAL_FPS)
+
+    def _film_voice(self, path: Path) -> None:
+        from flexavatar.drive.spoken import spoken_performance
+        from flexavatar.formats.sound import read_recording
+
+        sound = read_recording(path)
+        frames = spoken_performance(sound.pcm, sound.rate, sound.channels, self.voice)
+        self._film(frames, self.fps or USUAL_FPS, sound)
+
+    def _film_video(self, path: Path) -> None:
+        from flexavatar.formats.moving import Film
+        from flexavatar.formats.sound import read_recording
+
+        film = Film(path)
+        sound = None
+        with suppress(InputError):  # it has none
+            sound = read_recording(path)
+        with progress_bar(f"watching {path.name}") as report:
+            frames = followed(film, path.name, report)
+        beside = _Beside(film.moments(), self.height).at if self.beside else None
+        self._film(frames, self.fps or film.fps, sound, beside)
+
+    def _film(
+        self,
+        frames: list[PerformanceFrame],
+        fps: float,
+        sound: Recording | None = None,
+        beside: Callable[[int], np.ndarray] | None = None,
+    ) -> None:
+        """Draw every frame, write."""
+        from flexavatar.evaluation.film import film
+
+        avatar = load(self.where.store, self.avatar)
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        size = self.width, self.height
+        with progress_bar("filming") as report:
+            film(avatar, frames, self.out, size, fps, report, sound, beside)
+
+
+def followed(film: Film, name: str, progress: Progress) -> list[PerformanceFrame]:
+    """What the person in a film does. Raises FaceError if there is none."""
+    from flexavatar.drive.following import follow
+    from flexavatar.drive.video import VideoDriver
+
+    driver = VideoDriver()
+    calibrate(driver, film.moments())
+    faces = []
+    for i, moment in enumerate(film.moments(), 1):
+        faces.append((moment.pts_ns, driver.push(moment.rgb, moment.pts_ns)))
+        progress(f"picture {i} of {film.frames}", min(i / film.frames, 1.0))
+    if all(face is None for _, face in faces):
+        raise FaceError(f"expected a face in {name}, found none in {len(faces)} pictures")
+    return follow(faces)
+
+
+def calibrate(driver: VideoDriver, moments: Iterator[Moment]) -> None:
+    """Learn from a recording's beginning how its person looks at rest, before it is driven by."""
+    for moment in moments:
+        driver.push(moment.rgb, moment.pts_ns)
+        if driver.calibrated:
+            return
+
+
+class _Beside:
+    """A film's pictures by their time, which rises: as high as the avatar's."""
+
+    def __init__(self, moments: Iterator[Moment], height: int) -> None:
+        self._moments, self._height = moments, height
+        self._shown = self._next = next(moments)
+
+    def at(self, pts_ns: int) -> np.ndarray:
+        """The newest picture that is there: [height, W, 3]."""
+        import cv2
+
+        while self._next is not None and self._next.pts_ns <= pts_ns:
+            self._shown, self._next = self._next, next(self._moments, None)
+        rgb = self._shown.rgb
+        width = 2 * round(rgb.shape[1] * self._height / rgb.shape[0] / 2)
+        return cv2.resize(rgb, (width, self._height), interpolation=cv2.INTER_AREA)

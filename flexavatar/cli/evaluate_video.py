@@ -1,0 +1,50 @@
+"""`flexavatar evaluate video`: a webcam's pictures to frames."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from flexavatar.cli.made import Written
+from flexavatar.cli.progress import progress_bar
+
+NAME = "video"
+
+
+@dataclass(frozen=True)
+class EvaluateVideo(Written):
+    """People in videos drive an avatar as through a webcam: does it follow, and how late?"""
+
+    photo: tyro.conf.Positional[Path]
+    """The avatar is made from it."""
+    videos: tyro.conf.Positional[tuple[Path, ...]]
+    """Videos of one person each."""
+    width: int = 512
+    """Pixels."""
+    height: int = 512
+    """Pixels."""
+    quick: bool = False
+    """Make the avatar in seconds; less sharp."""
+
+    def run(self) -> None:
+        """Make the avatar, ask shapes of it, then drive it by every video."""
+        from flexavatar.avatar import load_avatar
+        from flexavatar.cli.connect import Where, connect
+        from flexavatar.evaluation.reading import evaluate_reading
+        from flexavatar.evaluation.video import ABOUT, evaluate_video
+
+        with tempfile.TemporaryDirectory() as folder:
+            store = Path(folder)
+            with progress_bar(f"making {self.photo.name}") as report:
+                with connect(Where(store)) as client:
+                    client.create_avatar([self.photo], NAME, self.quick, progress=report)
+            with progress_bar("reading shapes") as report:
+                items = [evaluate_reading(load_avatar(store / NAME), report)]
+            for video in self.videos:
+                with progress_bar(video.name) as report:
+                    size = self.width, self.height
+                    items.append(evaluate_video(store, NAME, video, size, report))
+        self.publish("video", ABOUT, items)

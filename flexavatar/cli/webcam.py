@@ -1,0 +1,38 @@
+"""Whoever sits at the webcam, live: frames go into a session, and a window shows the avatar."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from flexavatar.cli.connect import Where, connect_apart
+from flexavatar.cli.view import check_background, has_screen, show
+
+AGAIN_KEY = ord("c")
+POLL_S = 0.2
+
+
+def drive_by_webcam(
+    avatar: str, camera: str, where: Where, size: tuple[int, int], background: str
+) -> None:
+    """Until the window is closed or the camera is gone. Raises InputError and what servers say."""
+    check_background(background)
+    from flexavatar.drive.video import VideoDriver
+    from flexavatar.formats.moving import open_camera
+    from plugin_server.client_camera import WEBCAM, following
+
+    name = f"{avatar}-webcam"
+    width, height = size
+    driver = VideoDriver()
+    with open_camera(camera) as opened, connect_apart(where) as client:
+        starting = client.start_session(avatar, width, height, name=name, sources=[WEBCAM])
+        with starting as session, following(session, driver, opened.moments()) as follower:
+            print(f"session {name} on {session.info.frame_address}: look quietly into the camera")
+            if not has_screen():
+                print(f"there is no screen here: flexavatar view {name} shows it elsewhere")
+                while not follower.over.wait(POLL_S):
+                    pass
+                return
+            print("c in the window: calibrate again; q: stop")
+            with closing(session.reader(latest=True)) as reader:
+                keys = {AGAIN_KEY: driver.recalibrate}
+                show(reader, f"FlexAvatar: {avatar}", background, keys, follower.over.is_set)

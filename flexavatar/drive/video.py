@@ -1,0 +1,163 @@
+"""A person before a camera -> tracked faces, frame by frame, on one core.
+
+The first two seconds calibrate: the median of the quiet half of them is this person at rest, and
+what is sent afterwards is what differs from it. So a resting face is 0 whatever its brows are like,
+and a camera below the screen is no raised chin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from flexavatar.capture import topology
+from flexavatar.capture.landmarks import FaceLandmarks, detect_faces
+from flexavatar.drive.face_reader import Rest, Seen, load_face_reader, rest_of, see, turn_since
+from flexavatar.drive.tracked import NS, TrackedFace
+from flexavatar.head.arkit import ARKIT_INDEX
+
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class VideoConfig:
+    """How a person is followed."""
+
+    calibrate_s: float = 2.0
+    """From the first face on."""
+    look_px: int = 480
+    """Longest side of the surroundings of the face as they are looked at; twice that for all."""
+    around: float = 2.2
+    """Side of the surroundings, in the face's own."""
+    hidden_turn_deg: float = 50.0
+    """A face turned further shows half a mouth."""
+
+
+USUAL = VideoConfig()
+BUSY = [ARKIT_INDEX[name] for name in ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight")]
+"""What a person cannot help doing meanwhile: talking and blinking."""
+HARDLY = 3.0
+"""Logit of a score of 0.05, below which a mouth is shut and an eye open."""
+NARROW = 24.0
+"""Pixels; a smaller face says nothing."""
+
+
+class VideoDriver:
+    """One person. For one thread."""
+
+    def __init__(self, config: VideoConfig = USUAL) -> None:
+        """Raises AssetError if the map of landmarks to weights is not installed."""
+        self._config, self._reader = config, load_face_reader()
+        self._face: FaceLandmarks | None = None
+        self._searched = 0
+        self.recalibrate()
+
+    def recalibrate(self) -> None:
+        """Learn anew how this person looks at rest."""
+        self._quiet = _Quiet(self._reader.upright)
+        self._rest: Rest | None = None
+        self._began_ns: int | None = None
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether it is known how this person looks at rest."""
+        return self._rest is not None
+
+    @property
+    def face(self) -> FaceLandmarks | None:
+        """What was seen last, in pixels of its picture."""
+        return self._face
+
+    def push(self, rgb: Picture, pts_ns: int) -> TrackedFace | None:
+        """The face in the next picture [H, W, 3], None if none is seen. Times rise."""
+        self._face = self._find(rgb)
+        if self._face is None:
+            return None
+        rest = self._rest or self._calibrate(self._face, pts_ns)
+        seen = see(self._face, rest.points)
+        turn = turn_since(seen, rest)
+        hidden = float(np.degrees(np.linalg.norm(turn)) > self._config.hidden_turn_deg)
+        if not _inside(self._face, rgb):
+            hidden = 1.0
+        weights = self._reader.weights(seen, rest)
+        return TrackedFace(weights, turn, time_ns=pts_ns, mouth_hidden=hidden)
+
+    def _calibrate(self, face: FaceLandmarks, pts_ns: int) -> Rest:
+        """What is known so far of the person at rest; for good once the time is over."""
+        self._began_ns = pts_ns if self._began_ns is None else self._began_ns
+        rest = self._quiet.add(see(face, self._reader.upright))
+        if pts_ns - self._began_ns >= self._config.calibrate_s * NS:
+            self._rest = rest
+        return rest
+
+    def _find(self, rgb: Picture) -> FaceLandmarks | None:
+        """The face where it was, or anywhere: the widest."""
+        if self._face is not None and (found := self._look_around(rgb, self._face)) is not None:
+            return found
+        faces = _looked(rgb, np.zeros(2), 2 * self._config.look_px)
+        if not faces:
+            faces = self._look_closer(rgb)
+        return faces[0] if faces else None
+
+    def _look_closer(self, rgb: Picture) -> list[FaceLandmarks]:
+        """Far faces are not seen in the whole: a part of it, another one each time."""
+        height, width = rgb.shape[:2]
+        side = max(min(height, width) // 2, self._config.look_px // 2)
+        across, down = (range(0, max(size - side, 0) + 1, side // 2) for size in (width, height))
+        places = [(left, top) for top in down for left in across]
+        self._searched += 1
+        left, top = places[self._searched % len(places)]
+        part = rgb[top : top + side, left : left + side]
+        return _looked(part, np.array((left, top)), self._config.look_px)
+
+    def _look_around(self, rgb: Picture, face: FaceLandmarks) -> FaceLandmarks | None:
+        side = self._config.around * float(np.ptp(face.points[:, :2], axis=0).max())
+        low = np.maximum(face.centre - side / 2, 0).astype(int)
+        high = np.minimum(face.centre + side / 2, rgb.shape[1::-1]).astype(int)
+        if (high - low).min() < NARROW:
+            return None
+        crop = rgb[low[1] : high[1], low[0] : high[0]]
+        faces = _looked(crop, low, self._config.look_px)
+        return min(faces, key=lambda f: float(np.linalg.norm(f.centre - face.centre)), default=None)
+
+
+class _Quiet:
+    """A person's faces of the first seconds."""
+
+    def __init__(self, upright: NDArray[np.float64]) -> None:
+        self._upright = upright
+        self._seen: list[Seen] = []
+
+    def add(self, seen: Seen) -> Rest:
+        """The median of the quiet quarter: lips and lids at rest, and near to each other."""
+        self._seen.append(seen)
+        logits = np.array([one.logits for one in self._seen])
+        shut = logits[:, BUSY].clip(-HARDLY).sum(1)
+        quiet = np.argsort(shut)[: (len(shut) + 1) // 2]
+        far = np.abs(logits[quiet] - np.median(logits[quiet], axis=0)).sum(1)
+        nearest = quiet[np.argsort(far)[: (len(far) + 1) // 2]]
+        return rest_of([self._seen[i] for i in nearest], self._upright)
+
+
+def _looked(rgb: Picture, corner: NDArray[np.generic], longest: int) -> list[FaceLandmarks]:
+    """Faces in a picture that is shrunk first, in pixels from `corner`."""
+    ratio = min(1.0, longest / max(rgb.shape))
+    if ratio < 1:
+        small = cv2.resize(rgb, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
+        rgb = np.asarray(small, np.uint8)
+    moved = []
+    for face in detect_faces(rgb):
+        points = face.points / np.float32(ratio)
+        points[:, :2] += corner.astype(np.float32)
+        if np.ptp(points[:, 0]) >= NARROW:
+            moved.append(FaceLandmarks(points, face.scores))
+    return moved
+
+
+def _inside(face: FaceLandmarks, rgb: Picture) -> bool:
+    """Whether the mouth is in the picture."""
+    lips = face.points[[*topology.LIPS], :2]
+    return bool((lips >= 0).all() and (lips < rgb.shape[1::-1]).all())

@@ -1,0 +1,189 @@
+"""From a camera's pictures to frames: does the avatar do what the person does, and how soon?
+
+A video plays at its own pace in place of a camera; a server of its own process draws, on the other
+core; every frame that comes back is shown to MediaPipe.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flexavatar.demo.live import Arrival, NoFramesError, watched
+from flexavatar.demo.server_process import server_process
+from flexavatar.drive.tracked import NS
+from flexavatar.drive.video import VideoDriver
+from flexavatar.evaluation.live import (
+    Lines,
+    Progress,
+    Scores,
+    chart_of,
+    correlations_of,
+    lines_of,
+    scores_in,
+)
+from flexavatar.evaluation.report import Item, Picture
+from flexavatar.formats.moving import Film, Moment
+from flexavatar.formats.video import over_grey
+from plugin_server.client import FlexAvatarClient
+from plugin_server.client_camera import WEBCAM, Follower, following
+
+ABOUT = """Videos play at their own pace in place of a webcam; the person in them drives an avatar
+of somebody else through a server, while that draws. Every frame that comes back is shown to
+MediaPipe, and its scores are correlated with those that MediaPipe gives the video's own picture of
+the same time; blink and smile are the means of both sides, and a dash stands where the person
+hardly does it. The lag is the shift in time at which both agree best, of the shape that moves most;
+latency is from a picture's coming in to the decoded frame that carries its time.
+
+`shapes asked` says what is read of the avatar when single shapes and mixtures are asked of it."""
+STILL = 0.04
+"""Standard deviation of a score below which there is nothing to follow."""
+LAGS_S = np.arange(0.0, 0.5, 0.005)
+CALIBRATION_S = 2.0
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One frame, and the picture that it follows."""
+
+    arrival: Arrival
+    moment: Moment
+
+
+class Stand:
+    """A film in place of a camera: pictures at their times, without those that nobody took."""
+
+    def __init__(self, film: Film) -> None:
+        self.moments: list[Moment] = [*film.moments()]
+        self.shown: list[Moment] = []
+        """With the monotonic time at which each was handed out."""
+
+    def play(self) -> Iterator[Moment]:
+        """Once."""
+        began_ns = time.monotonic_ns()
+        times = [moment.pts_ns for moment in self.moments]
+        place = 0
+        while place < len(times):
+            time.sleep(max(0, began_ns + times[place] - time.monotonic_ns()) / NS)
+            place = bisect_right(times, time.monotonic_ns() - began_ns) - 1
+            moment = Moment(self.moments[place].rgb, began_ns + times[place])
+            self.shown.append(moment)
+            yield moment
+            place += 1
+
+
+def evaluate_video(
+    store: Path,
+    avatar: str,
+    video: Path,
+    size: tuple[int, int],
+    progress: Progress = lambda what, share: None,
+) -> Item:
+    """Drive a stored avatar by one video. Raises ImageError, NoFramesError."""
+    progress("playing", 0.0)
+    stand = Stand(Film(video))
+    follower, arrivals = _perform(store, avatar, stand, size)
+    shown = _matched(stand.shown, arrivals)
+    if not shown:
+        raise NoFramesError(f"{video.name}: no frame showed what was seen")
+    own, seen = _both(stand, shown, progress)
+    both = lines_of([own[one.moment.pts_ns] or {} for one in shown], seen)
+    figures = _moving(correlations_of(both), both)
+    latencies = [one.arrival.latency_ms for one in shown]
+    seconds = stand.moments[-1].pts_ns / NS
+    figures |= {
+        "lag_ms": _lag_ms(own, shown, seen),
+        "latency_p50_ms": float(np.percentile(latencies, 50)),
+        "latency_p99_ms": float(np.percentile(latencies, 99)),
+        "looked_fps": follower.looked / seconds,
+        "fps": len(arrivals) / seconds,
+        "unseen": float(sum(one is None for one in seen)),
+    }
+    picture = Picture("the person (grey) and the avatar (blue)", chart_of(both))
+    return Item(video.name, figures, [picture, *_moments(shown)])
+
+
+def _perform(
+    store: Path, avatar: str, stand: Stand, size: tuple[int, int]
+) -> tuple[Follower, list[Arrival]]:
+    with server_process(store) as address, FlexAvatarClient(address) as client:
+        with client.start_session(avatar, *size, sources=[WEBCAM]) as session:
+            with watched(session.reader()) as screen:
+                driver = VideoDriver()
+                driver.push(stand.moments[0].rgb, 0)  # what is loaded at first
+                driver = VideoDriver()
+                with following(session, driver, stand.play()) as follower:
+                    follower.over.wait()
+    return follower, screen.arrivals
+
+
+def _matched(moments: Sequence[Moment], arrivals: Sequence[Arrival]) -> list[Shown]:
+    """Frames that carry a picture's time, each time's first, after the calibration."""
+    by_time = {moment.pts_ns: moment for moment in moments}
+    start_ns = moments[0].pts_ns + round(CALIBRATION_S * NS)
+    found: dict[int, Shown] = {}
+    for arrival in arrivals:
+        if arrival.pts_ns in by_time and arrival.pts_ns >= start_ns:
+            found.setdefault(arrival.pts_ns, Shown(arrival, by_time[arrival.pts_ns]))
+    return [*found.values()]
+
+
+def _both(
+    stand: Stand, shown: Sequence[Shown], progress: Progress
+) -> tuple[Mapping[int, Scores | None], list[Scores | None]]:
+    """MediaPipe's scores of the video's pictures by their time, and of the avatar."""
+    own: dict[int, Scores | None] = {}
+    for i, moment in enumerate(stand.shown):
+        progress("seeing the person", 0.5 * i / len(stand.shown))
+        own[moment.pts_ns] = scores_in(moment.rgb)
+    seen: list[Scores | None] = []
+    for i, one in enumerate(shown):
+        progress("seeing the avatar", 0.5 + 0.5 * i / len(shown))
+        seen.append(scores_in(over_grey(one.arrival.rgba)))
+    return own, seen
+
+
+def _moving(figures: dict[str, float], both: Mapping[str, Lines]) -> dict[str, float]:
+    """NaN where the person hardly moves."""
+    still = {name for name, (asked, _) in both.items() if np.nanstd(asked) < STILL}
+    return {k: np.nan if k.removesuffix("_correlation") in still else v for k, v in figures.items()}
+
+
+def _lag_ms(
+    own: Mapping[int, Scores | None], shown: Sequence[Shown], seen: Sequence[Scores | None]
+) -> float:
+    """How long after the person the avatar does what moves most, as a viewer of both would say."""
+    times = np.array([*own]) / NS
+    arrived = np.array([one.arrival.arrived_ns for one in shown]) / NS
+    source = lines_of([one or {} for one in own.values()], [*own.values()])
+    target = lines_of([one or {} for one in seen], seen)
+    name = max(source, key=lambda k: float(np.nanstd(source[k][1])))
+    line, other = source[name][1], np.nan_to_num(target[name][1])
+    fits = [np.corrcoef(np.interp(arrived - lag, times, line), other)[0, 1] for lag in LAGS_S]
+    return float(1000 * LAGS_S[int(np.nanargmax(fits))])
+
+
+def _moments(shown: Sequence[Shown]) -> list[Picture]:
+    """Six instants, the person beside the avatar."""
+    pictures = []
+    for place in np.linspace(0, len(shown) - 1, 6).astype(int):
+        one = shown[place]
+        avatar = over_grey(one.arrival.rgba)
+        pictures.append(Picture(f"picture {place}", beside(one.moment.rgb, avatar)))
+    return pictures
+
+
+def beside(rgb: NDArray[np.uint8], avatar: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture, made as high as the avatar's, to its left."""
+    import cv2
+
+    height = avatar.shape[0]
+    size = round(rgb.shape[1] * height / rgb.shape[0]), height
+    shrunk = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    return np.concatenate((np.asarray(shrunk, np.uint8), avatar), 1)

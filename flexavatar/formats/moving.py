@@ -1,0 +1,135 @@
+"""Pictures one after the other with their times: of a file, and of a camera."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from numpy.typing import NDArray
+
+from flexavatar.errors import ImageError, InputError
+from flexavatar.formats.footage import open_footage, opened, upright
+
+NS = 1_000_000_000
+DEVICES = Path("/dev")
+CAMERA_OPTIONS = {"video_size": "640x480", "framerate": "30"}
+SILENT_S = 5.0
+"""A camera that sends nothing for so long is gone."""
+LONGEST_SIDE = 1_920
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One picture."""
+
+    rgb: NDArray[np.uint8]  # [H, W, 3] upright
+    pts_ns: int
+    """Of a file: since its first picture. Of a camera: the monotonic clock."""
+
+
+class Film:
+    """A video file, checked before it is read."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises ImageError for a file that is no video, has no pictures, or is cut off."""
+        try:
+            self._data = path.read_bytes()
+        except OSError as error:
+            raise ImageError(f"video: cannot read {path}: {error.strerror}") from error
+        self.frames = open_footage(self._data).frames
+
+    @property
+    def fps(self) -> float:
+        """Pictures a second."""
+        with opened(self._data) as (_, stream):
+            return float(stream.average_rate or 25)
+
+    def moments(self) -> Iterator[Moment]:
+        """All of them, in order; one without a later time than the one before is left out."""
+        first, last = None, -1
+        with opened(self._data) as (container, stream):
+            stream.thread_type = "AUTO"
+            for frame in container.decode(stream):
+                seconds = frame.time or 0.0
+                first = seconds if first is None else first
+                pts_ns = round((seconds - first) * NS)
+                if pts_ns > last:
+                    yield Moment(upright(frame, LONGEST_SIDE), pts_ns)
+                    last = pts_ns
+
+
+class Camera:
+    """The newest picture of a camera, which a thread of its own keeps reading."""
+
+    def __init__(self, container: InputContainer) -> None:
+        self._container = container
+        self._changed = threading.Condition()
+        self._newest: Moment | None = None
+        self._closing = False
+        self._thread = threading.Thread(target=self._read, name="camera", daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            for frame in self._container.decode(video=0):
+                moment = Moment(upright(frame, LONGEST_SIDE), time.monotonic_ns())
+                with self._changed:
+                    self._newest = moment
+                    self._changed.notify()
+                if self._closing:
+                    return
+        except (FFmpegError, OSError):
+            pass  # whoever waits for the next picture hears of it
+        finally:
+            self._closing = True
+
+    def moments(self) -> Iterator[Moment]:
+        """Pictures as they come; those that nobody took in time are left out.
+
+        Raises InputError once the camera sends no more.
+        """
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._newest is not None, SILENT_S)
+                moment, self._newest = self._newest, None
+            if moment is None:
+                raise InputError(f"webcam: it has sent nothing for {SILENT_S:g} s")
+            yield moment
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._closing = True
+        self._thread.join(SILENT_S)
+        if not self._thread.is_alive():
+            self._container.close()
+
+
+@contextmanager
+def open_camera(name: str) -> Iterator[Camera]:
+    """A camera by its number or its device's path. Raises InputError saying what is wrong."""
+    path = DEVICES / f"video{name}" if name.isdecimal() else Path(name)
+    try:
+        container = av.open(str(path), format="v4l2", options=CAMERA_OPTIONS)
+    except (FFmpegError, OSError, ValueError) as error:
+        raise InputError(f"webcam: {_why_not(path, error)}") from None
+    with closing(Camera(container)) as camera:
+        yield camera
+
+
+def _why_not(path: Path, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        found = ", ".join(sorted(str(p) for p in path.parent.glob("video*"))) or "none"
+        return f"no camera at {path}; found {found}"
+    if isinstance(error, PermissionError):
+        return f"{path} may not be read by you: join the group video"
+    if getattr(error, "errno", None) == 16:  # EBUSY
+        return f"{path} is in use by another program"
+    return f"{path} cannot be opened as a camera ({error})"
