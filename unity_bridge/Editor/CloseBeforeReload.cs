@@ -2,7 +2,9 @@ using UnityEditor;
 
 namespace FlexAvatar.Editor
 {
-    /// <summary>Closes all connections before scripts are reloaded and before the editor quits.</summary>
+    /// <summary>
+    /// Closes all connections before scripts are reloaded and before the editor quits.
+    /// </summary>
     [InitializeOnLoad]
     static class CloseBeforeReload
     {

@@ -17,7 +17,8 @@ namespace FlexAvatar.Editor
             for (int i = 0; _open && i < weights.arraySize && i < ArkitNames.Count; i++)
             {
                 SerializedProperty weight = weights.GetArrayElementAtIndex(i);
-                weight.floatValue = EditorGUILayout.Slider(ArkitNames.All[i], weight.floatValue, 0, 1);
+                weight.floatValue =
+                    EditorGUILayout.Slider(ArkitNames.All[i], weight.floatValue, 0, 1);
             }
             serializedObject.ApplyModifiedProperties();
         }

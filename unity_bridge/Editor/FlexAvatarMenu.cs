@@ -7,16 +7,19 @@ namespace FlexAvatar.Editor
     static class FlexAvatarMenu
     {
         [MenuItem("GameObject/FlexAvatar/Head (Gaussians)", false, 10)]
-        static void MakeSplats(MenuCommand command) => Make<FlexAvatarSplats>(command, ReceiverMode.Splats, out _);
+        static void MakeSplats(MenuCommand command) =>
+            Make<FlexAvatarSplats>(command, ReceiverMode.Splats, out _);
 
         [MenuItem("GameObject/FlexAvatar/Head (Picture)", false, 11)]
         static void MakePicture(MenuCommand command)
         {
-            FlexAvatarPicture card = Make<FlexAvatarPicture>(command, ReceiverMode.Picture, out FlexAvatarDriver driver);
+            FlexAvatarPicture card =
+                Make<FlexAvatarPicture>(command, ReceiverMode.Picture, out FlexAvatarDriver driver);
             card.driver = driver;
         }
 
-        static T Make<T>(MenuCommand command, ReceiverMode mode, out FlexAvatarDriver driver) where T : CameraRenderer
+        static T Make<T>(MenuCommand command, ReceiverMode mode, out FlexAvatarDriver driver)
+            where T : CameraRenderer
         {
             var head = new GameObject("FlexAvatar Head");
             GameObjectUtility.SetParentAndAlign(head, command.context as GameObject);

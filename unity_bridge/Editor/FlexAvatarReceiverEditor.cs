@@ -7,7 +7,10 @@ using UnityEngine;
 
 namespace FlexAvatar.Editor
 {
-    /// <summary>The receiver's Inspector: its settings, how it goes, and buttons to connect and to make an avatar.</summary>
+    /// <summary>
+    /// The receiver's Inspector: its settings, how it goes, and buttons to connect and to make an
+    /// avatar.
+    /// </summary>
     [CustomEditor(typeof(FlexAvatarReceiver))]
     public sealed class FlexAvatarReceiverEditor : UnityEditor.Editor
     {
@@ -59,7 +62,8 @@ namespace FlexAvatar.Editor
 
         void CreateFromPhoto(FlexAvatarReceiver receiver)
         {
-            string path = EditorUtility.OpenFilePanel("Photo or video of one person", "", "jpg,jpeg,png,webp,mp4,mov,webm");
+            string path = EditorUtility.OpenFilePanel(
+                "Photo or video of one person", "", "jpg,jpeg,png,webp,mp4,mov,webm");
             if (path == "")
                 return;
             byte[] photo = File.ReadAllBytes(path);
@@ -73,7 +77,8 @@ namespace FlexAvatar.Editor
             _task = Run(receiver.address, receiver.token, work);
         }
 
-        static async Task<string> Run(string address, string token, Func<ServiceClient, Task<string>> work)
+        static async Task<string> Run(
+            string address, string token, Func<ServiceClient, Task<string>> work)
         {
             try
             {
@@ -93,13 +98,15 @@ namespace FlexAvatar.Editor
             var names = new List<string>();
             foreach (AvatarInfo avatar in avatars)
                 names.Add(avatar.Name);
-            return $"FlexAvatar {info.Version} on {info.Device}, avatars: {string.Join(", ", names)}";
+            string all = string.Join(", ", names);
+            return $"FlexAvatar {info.Version} on {info.Device}, avatars: {all}";
         }
 
         static async Task<string> Create(ServiceClient service, string name, byte[] photo)
         {
             AvatarInfo made = await service.CreateAvatar(name, new[] { photo }, replace: true);
-            return $"\"{made.Name}\" has {made.Gaussians} Gaussians and took {made.CreateSeconds:0} s.";
+            string took = $"{made.CreateSeconds:0} s";
+            return $"\"{made.Name}\" has {made.Gaussians} Gaussians and took {took}.";
         }
     }
 }

@@ -3,7 +3,9 @@ using UnityEngine.Rendering;
 
 namespace FlexAvatar
 {
-    /// <summary>Draws something with a shader of this package for every camera, in any pipeline.</summary>
+    /// <summary>
+    /// Draws something with a shader of this package for every camera, in any pipeline.
+    /// </summary>
     public abstract class CameraRenderer : MonoBehaviour
     {
         public FlexAvatarReceiver receiver;
@@ -14,15 +16,20 @@ namespace FlexAvatar
 
         private protected MaterialPropertyBlock Properties { get; private set; }
 
-        /// <summary>Fill <see cref="Properties"/> for a camera; false: nothing is to be drawn.</summary>
-        private protected abstract bool Prepare(Camera camera, out int vertices, out int instances, out Bounds bounds);
+        /// <summary>
+        /// Fill <see cref="Properties"/> for a camera; false: nothing is to be drawn.
+        /// </summary>
+        private protected abstract bool Prepare(
+            Camera camera, out int vertices, out int instances, out Bounds bounds);
 
         protected virtual void OnEnable()
         {
             Shader shader = Shader.Find(ShaderName);
             if (shader == null || !shader.isSupported)
             {
-                Debug.LogError($"FlexAvatar: the shader {ShaderName} is missing, or this GPU cannot run it", this);
+                Debug.LogError(
+                    $"FlexAvatar: the shader {ShaderName} is missing, or this GPU cannot run it",
+                    this);
                 enabled = false;
                 return;
             }
@@ -46,8 +53,10 @@ namespace FlexAvatar
 
         void DrawFor(Camera camera)
         {
-            bool looks = (camera.cullingMask & 1 << gameObject.layer) != 0 && camera.cameraType != CameraType.Preview;
-            if (!looks || receiver == null || !Prepare(camera, out int vertices, out int instances, out Bounds bounds))
+            bool looks = (camera.cullingMask & 1 << gameObject.layer) != 0
+                && camera.cameraType != CameraType.Preview;
+            if (!looks || receiver == null
+                || !Prepare(camera, out int vertices, out int instances, out Bounds bounds))
                 return;
             var parameters = new RenderParams(_material)
             {

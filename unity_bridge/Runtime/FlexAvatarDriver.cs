@@ -16,7 +16,7 @@ namespace FlexAvatar
         public FlexAvatarReceiver receiver;
         [Tooltip("The 52 weights in ARKit's order, 0 to 1")]
         public float[] weights = new float[ArkitNames.Count];
-        [Tooltip("Turn of the head on its neck, degrees, as Unity's Euler angles of the face's own transform")]
+        [Tooltip("Turn of the head on its neck, degrees, in the axes of the head's object")]
         public Vector3 neck;
         [Range(0, 1)] public float morph;
         [Tooltip("Pictures only: the server looks at the head from where this camera is")]
@@ -29,7 +29,9 @@ namespace FlexAvatar
         /// <summary>How far the server's camera was turned around the head last.</summary>
         public Vector2 Orbit => new Vector2(_sent.OrbitYawDeg, _sent.OrbitPitchDeg);
 
-        /// <summary>Set one weight by ARKit's name, "jawOpen". Throws ArgumentException for another.</summary>
+        /// <summary>
+        /// Set one weight by ARKit's name, "jawOpen". Throws ArgumentException for another.
+        /// </summary>
         public void SetBlendShape(string name, float weight)
         {
             int index = ArkitNames.IndexOf(name);
@@ -83,12 +85,15 @@ namespace FlexAvatar
             }
             SessionInfo session = receiver.Link.Session;
             if (viewpoint != null && receiver.mode == ReceiverMode.Picture && session != null)
-                LookFrom(receiver.transform.InverseTransformPoint(viewpoint.transform.position), session, signal);
+                LookFrom(receiver.transform.InverseTransformPoint(viewpoint.transform.position),
+                    session, signal);
         }
 
         static void LookFrom(Vector3 place, SessionInfo session, DriveSignal signal)
         {
-            Orbits.Towards(session.Viewmat, UnityAxes.FromUnity(place), out signal.OrbitYawDeg, out signal.OrbitPitchDeg);
+            Orbits.Towards(
+                session.Viewmat, UnityAxes.FromUnity(place), out signal.OrbitYawDeg,
+                out signal.OrbitPitchDeg);
             signal.Parts |= DriveParts.Orbit;
         }
 

@@ -3,7 +3,8 @@ using UnityEngine;
 namespace FlexAvatar
 {
     /// <summary>
-    /// Lets a microphone move the mouth. The receiver needs "audio" among its sources, below "drive"
+    /// Lets a microphone move the mouth. The receiver needs "audio" among its sources, below
+    /// "drive"
     /// if this program drives the rest of the face.
     /// </summary>
     [AddComponentMenu("FlexAvatar/Microphone")]
@@ -51,7 +52,8 @@ namespace FlexAvatar
             SessionInfo session = receiver.Link?.Session;
             if (session != _session)
                 Follow(session);
-            int available = (Microphone.GetPosition(Device) - _read + _clip.samples) % _clip.samples;
+            int available =
+                (Microphone.GetPosition(Device) - _read + _clip.samples) % _clip.samples;
             for (; available >= _samples.Length; available -= _samples.Length)
             {
                 _clip.GetData(_samples, _read);

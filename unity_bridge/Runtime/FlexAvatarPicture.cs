@@ -3,7 +3,8 @@ using UnityEngine;
 namespace FlexAvatar
 {
     /// <summary>
-    /// Shows a receiver's picture as a card at this transform, where the server's camera saw it; with
+    /// Shows a receiver's picture as a card at this transform, where the server's camera saw it;
+    /// with
     /// depth, every pixel is as far away as the head is there.
     /// </summary>
     [AddComponentMenu("FlexAvatar/Picture")]
@@ -26,7 +27,8 @@ namespace FlexAvatar
 
         private protected override string ShaderName => "FlexAvatar/Picture";
 
-        private protected override bool Prepare(Camera camera, out int vertices, out int instances, out Bounds bounds)
+        private protected override bool Prepare(
+            Camera camera, out int vertices, out int instances, out Bounds bounds)
         {
             (vertices, instances) = (Vertices, 1);
             bounds = new Bounds(transform.position, Reach * transform.lossyScale);
@@ -43,7 +45,8 @@ namespace FlexAvatar
                 camera.worldToCameraMatrix * transform.localToWorldMatrix * headToCamera.inverse);
             Properties.SetVector(IntrinsicsId, new Vector4(k[0], k[4], k[2], k[5]));
             // the card stands where the head's origin is
-            Properties.SetVector(SizeId, new Vector4(picture.width, picture.height, -headToCamera.m23, 0));
+            Properties.SetVector(
+                SizeId, new Vector4(picture.width, picture.height, -headToCamera.m23, 0));
             return true;
         }
 

@@ -4,7 +4,9 @@ using UnityEngine.Events;
 
 namespace FlexAvatar
 {
-    /// <summary>What the server sends: finished pictures, or Gaussians that are drawn here.</summary>
+    /// <summary>
+    /// What the server sends: finished pictures, or Gaussians that are drawn here.
+    /// </summary>
     public enum ReceiverMode
     {
         Picture,
@@ -30,11 +32,11 @@ namespace FlexAvatar
         public ReceiverMode mode = ReceiverMode.Picture;
         [Range(16, 4096)] public int width = 512;
         [Range(16, 4096)] public int height = 512;
-        [Tooltip("Pictures only: also receive depth, so that things can be before and behind the head")]
+        [Tooltip("Pictures only: also receive depth, so that things can be before and behind it")]
         public bool depth;
         [Tooltip("0: as fast as it is driven, up to 120")]
         [Range(0, 120)] public float maxFps;
-        [Tooltip("What drives the face besides this program, e.g. live-link-face; 'drive' for this program")]
+        [Tooltip("What drives the face: 'drive' is this program, 'live-link-face' a phone")]
         public string[] sources = Array.Empty<string>();
         public UnityEvent onStreaming = new UnityEvent();
         [Tooltip("The server or the network is away; it is tried again by itself")]
@@ -54,7 +56,9 @@ namespace FlexAvatar
         public Texture2D Picture => _picture.Texture;
         /// <summary>Metres along the camera's axis, 0 where nothing is; null without.</summary>
         public Texture2D Depth => _depth.Texture;
-        /// <summary>The newest Gaussians, valid until the next SplatsChanged; null before the first.</summary>
+        /// <summary>
+        /// The newest Gaussians, valid until the next SplatsChanged; null before the first.
+        /// </summary>
         public SplatFrame Splats { get; private set; }
         /// <summary>Counts what was in <see cref="Splats"/>.</summary>
         public int SplatsVersion { get; private set; }

@@ -25,7 +25,8 @@ namespace FlexAvatar
 
         private protected override string ShaderName => "FlexAvatar/Splats";
 
-        private protected override bool Prepare(Camera camera, out int vertices, out int instances, out Bounds bounds)
+        private protected override bool Prepare(
+            Camera camera, out int vertices, out int instances, out Bounds bounds)
         {
             (vertices, instances, bounds) = (VerticesPerSplat, 0, default);
             SplatFrame frame = receiver.Splats;
@@ -33,12 +34,15 @@ namespace FlexAvatar
                 return false;
             Upload(frame);
             CameraOrder order = OrderOf(camera);
-            Matrix4x4 modelView = camera.worldToCameraMatrix * transform.localToWorldMatrix * UnityAxes.HeadToUnity;
+            Matrix4x4 modelView =
+                camera.worldToCameraMatrix * transform.localToWorldMatrix * UnityAxes.HeadToUnity;
             Properties.SetBuffer(SplatsId, _buffer);
             Properties.SetBuffer(OrderId, order.Sorted(frame, _version, modelView));
             Properties.SetMatrix(ModelViewId, modelView);
-            Properties.SetVector(ScalesId, new Vector4(frame.Header.ScaleMin, frame.Header.ScaleMax, 0, 0));
-            Properties.SetVector(ScreenId, new Vector4(camera.pixelWidth, camera.pixelHeight, 0, 0));
+            Properties.SetVector(
+                ScalesId, new Vector4(frame.Header.ScaleMin, frame.Header.ScaleMax, 0, 0));
+            Properties.SetVector(
+                ScreenId, new Vector4(camera.pixelWidth, camera.pixelHeight, 0, 0));
             instances = frame.Count;
             bounds = WorldBounds(frame.Header);
             return true;
@@ -64,7 +68,8 @@ namespace FlexAvatar
             if (_buffer == null || _buffer.count != frame.Count)
             {
                 _buffer?.Dispose();
-                _buffer = new GraphicsBuffer(GraphicsBuffer.Target.Structured, frame.Count, PackedSplat.Bytes);
+                _buffer = new GraphicsBuffer(
+                    GraphicsBuffer.Target.Structured, frame.Count, PackedSplat.Bytes);
                 _upload.Forget();
             }
             _upload.Begin(frame);
@@ -91,15 +96,19 @@ namespace FlexAvatar
 
         Bounds WorldBounds(in WireHeader header)
         {
-            Vector3 low = UnityAxes.ToUnity(header.BoundsMin), high = UnityAxes.ToUnity(header.BoundsMax);
+            Vector3 low =
+                UnityAxes.ToUnity(header.BoundsMin), high = UnityAxes.ToUnity(header.BoundsMax);
             var bounds = new Bounds(transform.TransformPoint(low), Vector3.zero);
             for (int corner = 1; corner < 8; corner++)
                 bounds.Encapsulate(transform.TransformPoint(new Vector3(
-                    (corner & 1) == 0 ? low.x : high.x, (corner & 2) == 0 ? low.y : high.y, (corner & 4) == 0 ? low.z : high.z)));
+                    (corner & 1) == 0 ? low.x : high.x, (corner & 2) == 0 ? low.y
+                        : high.y, (corner & 4) == 0 ? low.z : high.z)));
             return bounds;
         }
 
-        /// <summary>The order of the splats as one camera needs it, found again when it or they moved.</summary>
+        /// <summary>
+        /// The order of the splats as one camera needs it, found again when it or they moved.
+        /// </summary>
         sealed class CameraOrder
         {
             const float SmallestTurn = 1e-4f;
@@ -111,7 +120,8 @@ namespace FlexAvatar
             internal GraphicsBuffer Sorted(SplatFrame frame, int version, in Matrix4x4 modelView)
             {
                 // a view's z points to the viewer
-                Vector3 forward = new Vector3(-modelView.m20, -modelView.m21, -modelView.m22).normalized;
+                Vector3 forward =
+                    new Vector3(-modelView.m20, -modelView.m21, -modelView.m22).normalized;
                 Take();
                 bool turned = (forward - _forward).sqrMagnitude > SmallestTurn * SmallestTurn;
                 if ((version != _version || turned) && Begin(frame, forward))
@@ -129,7 +139,8 @@ namespace FlexAvatar
             }
 
             bool Begin(SplatFrame frame, Vector3 forward) =>
-                _worker.TryBegin(frame.Splats, frame.Count, new Float3(forward.x, forward.y, forward.z));
+                _worker.TryBegin(
+                    frame.Splats, frame.Count, new Float3(forward.x, forward.y, forward.z));
 
             bool Take()
             {
@@ -138,7 +149,8 @@ namespace FlexAvatar
                 if (_order == null || _order.count != count)
                 {
                     _order?.Dispose();
-                    _order = new GraphicsBuffer(GraphicsBuffer.Target.Structured, count, sizeof(uint));
+                    _order = new GraphicsBuffer(
+                        GraphicsBuffer.Target.Structured, count, sizeof(uint));
                 }
                 _order.SetData(_worker.Order, 0, 0, count);
                 return true;

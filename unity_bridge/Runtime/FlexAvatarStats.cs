@@ -31,13 +31,18 @@ namespace FlexAvatar
         string Describe()
         {
             _text.Clear();
-            _text.Append(receiver.avatar).Append(": ").Append(receiver.State.ToString()).Append('\n');
+            _text.Append(receiver.avatar).Append(": ").Append(receiver.State.ToString())
+                .Append('\n');
             AvatarLink link = receiver.Link;
             if (link == null)
                 return _text.ToString();
             StreamFigures f = link.Figures;
-            _text.AppendFormat("{0:0} fps, {1:0} ms from signal to frame, {2:0.0} MB/s\n", f.Fps, f.LatencyMs, f.BytesPerSecond / 1e6f);
-            _text.AppendFormat("{0} frames, {1} lost, {2} refused, {3} reconnects\n", f.Frames, f.Gaps, f.Refused, f.Reconnects);
+            _text.AppendFormat(
+                "{0:0} fps, {1:0} ms from signal to frame, {2:0.0} MB/s\n", f.Fps, f.LatencyMs,
+                f.BytesPerSecond / 1e6f);
+            _text.AppendFormat(
+                "{0} frames, {1} lost, {2} refused, {3} reconnects\n", f.Frames, f.Gaps, f.Refused,
+                f.Reconnects);
             return _text.Append(link.LastError).ToString();
         }
     }

@@ -3,7 +3,9 @@ using UnityEngine;
 
 namespace FlexAvatar
 {
-    /// <summary>A texture that frames are copied into, made anew only when their size changes.</summary>
+    /// <summary>
+    /// A texture that frames are copied into, made anew only when their size changes.
+    /// </summary>
     sealed class PictureTexture
     {
         readonly TextureFormat _format;
@@ -21,7 +23,8 @@ namespace FlexAvatar
             int row = 4 * width;
             for (int y = 0; y < height; y++) // a texture's first row is its lowest
                 NativeArray<byte>.Copy(
-                    frame.Message.Bytes, WireHeader.Bytes + y * row, pixels, (height - 1 - y) * row, row);
+                    frame.Message.Bytes, WireHeader.Bytes
+                        + y * row, pixels, (height - 1 - y) * row, row);
             Texture.Apply(false);
         }
 
@@ -40,7 +43,8 @@ namespace FlexAvatar
             {
                 name = "FlexAvatar",
                 wrapMode = TextureWrapMode.Clamp,
-                filterMode = _format == TextureFormat.RFloat ? FilterMode.Point : FilterMode.Bilinear,
+                filterMode =
+                    _format == TextureFormat.RFloat ? FilterMode.Point : FilterMode.Bilinear,
                 hideFlags = HideFlags.HideAndDontSave,
             };
         }

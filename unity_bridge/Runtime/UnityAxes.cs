@@ -5,7 +5,9 @@ namespace FlexAvatar
     /// <summary>The core's axes in Unity's types.</summary>
     public static class UnityAxes
     {
-        /// <summary>Turns z round: what a point of the head frame is multiplied with first.</summary>
+        /// <summary>
+        /// Turns z round: what a point of the head frame is multiplied with first.
+        /// </summary>
         public static readonly Matrix4x4 HeadToUnity = Matrix4x4.Scale(new Vector3(1, 1, -1));
 
         public static Vector3 ToUnity(Float3 head)
@@ -14,7 +16,8 @@ namespace FlexAvatar
             return new Vector3(unity.X, unity.Y, unity.Z);
         }
 
-        public static Float3 FromUnity(Vector3 unity) => Axes.FromUnity(new Float3(unity.x, unity.y, unity.z));
+        public static Float3 FromUnity(Vector3 unity) =>
+            Axes.FromUnity(new Float3(unity.x, unity.y, unity.z));
 
         /// <summary>A turn in Unity's axes as axis-angle in the head frame, radians.</summary>
         public static Float3 AxisAngle(Quaternion turn)

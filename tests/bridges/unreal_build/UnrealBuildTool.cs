@@ -41,18 +41,24 @@ namespace UnrealBuildTool
 
     public static class Program
     {
-        /// <summary>A line a module and platform: its name, the platform, the modules it asks for.</summary>
+        /// <summary>
+        /// A line a module and platform: its name, the platform, the modules it asks for.
+        /// </summary>
         public static void Main()
         {
-            var modules = typeof(Program).Assembly.GetTypes().Where(t => t.IsSubclassOf(typeof(ModuleRules)));
+            var modules = typeof(Program).Assembly.GetTypes()
+                .Where(t => t.IsSubclassOf(typeof(ModuleRules)));
             foreach (Type type in modules.OrderBy(t => t.Name))
-                foreach (UnrealTargetPlatform platform in new[] { UnrealTargetPlatform.Win64, UnrealTargetPlatform.Linux })
+                foreach (UnrealTargetPlatform platform in new[] { UnrealTargetPlatform.Win64,
+                    UnrealTargetPlatform.Linux })
                 {
                     var target = new ReadOnlyTargetRules { Platform = platform };
                     var module = (ModuleRules)Activator.CreateInstance(type, target);
                     string name = platform == UnrealTargetPlatform.Win64 ? "Win64" : "Linux";
-                    var asked = module.PublicDependencyModuleNames.Concat(module.PrivateDependencyModuleNames);
-                    Console.WriteLine($"{type.Name} {name} {string.Join(' ', asked)} {string.Join(' ', module.PublicSystemLibraries)}");
+                    var asked = module.PublicDependencyModuleNames.Concat(
+                        module.PrivateDependencyModuleNames);
+                    string all = string.Join(' ', asked.Concat(module.PublicSystemLibraries));
+                    Console.WriteLine($"{type.Name} {name} {all}");
                 }
         }
     }

@@ -9,9 +9,9 @@ const SETTLED_MS = 1500; // sorting happens in a worker
 
 const report = (text) => fetch("/problem", { method: "POST", body: String(text) });
 window.addEventListener("error", (event) => report(event.message));
-window.addEventListener("unhandledrejection", (event) => report(event.reason?.stack ?? event.reason));
+window.addEventListener("unhandledrejection", ({ reason }) => report(reason?.stack ?? reason));
 
-// Our camera is OpenCV's, three's looks along -z; the head frame is right-handed with y up: three's.
+// Our camera is OpenCV's, three's looks along -z; the head frame, with y up, is three's own.
 function cameraOf({ viewmat, K, width, height }) {
   const camera = new THREE.PerspectiveCamera();
   const [near, far] = [0.01, 10];
@@ -22,7 +22,8 @@ function cameraOf({ viewmat, K, width, height }) {
     0, 0, -1, 0,
   );
   camera.projectionMatrixInverse.copy(camera.projectionMatrix).invert();
-  const view = new THREE.Matrix4().makeScale(1, -1, -1).multiply(new THREE.Matrix4().set(...viewmat));
+  const view = new THREE.Matrix4().set(...viewmat);
+  view.premultiply(new THREE.Matrix4().makeScale(1, -1, -1));
   view.invert().decompose(camera.position, camera.quaternion, camera.scale);
   camera.updateMatrixWorld();
   return camera;

@@ -1,4 +1,4 @@
-// Messages of splats to Spark's packed array: see proto/wire.md. Spark has our 16 bytes as they are.
+// Messages of splats to Spark's packed array, which has our 16 bytes as they are: proto/wire.md.
 
 const HEADER_BYTES = 112;
 const CHUNK_WORDS = 256 * 4;
@@ -8,7 +8,8 @@ const SPLATS_DELTA = 5;
 export function readHeader(message) {
   const view = new DataView(message);
   const magic = String.fromCharCode(...new Uint8Array(message, 0, 4));
-  if (magic !== "FLXA" || view.getUint16(4, true) !== 1) throw new Error("not a message of version 1");
+  const version = view.getUint16(4, true);
+  if (magic !== "FLXA" || version !== 1) throw new Error("not a message of version 1");
   if (view.getUint32(64, true) !== message.byteLength - HEADER_BYTES) throw new Error("truncated");
   return {
     kind: view.getUint16(24, true),

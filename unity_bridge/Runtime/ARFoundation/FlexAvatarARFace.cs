@@ -6,7 +6,9 @@ using Shape = UnityEngine.XR.ARKit.ARKitBlendShapeLocation;
 
 namespace FlexAvatar
 {
-    /// <summary>Drives with the first face that ARFoundation tracks, on devices with ARKit.</summary>
+    /// <summary>
+    /// Drives with the first face that ARFoundation tracks, on devices with ARKit.
+    /// </summary>
     [AddComponentMenu("FlexAvatar/AR Face")]
     public sealed class FlexAvatarARFace : MonoBehaviour
     {
@@ -37,7 +39,8 @@ namespace FlexAvatar
 
         void Update()
         {
-            if (driver == null || faces == null || !(faces.subsystem is ARKitFaceSubsystem subsystem))
+            if (driver == null || faces == null
+                || !(faces.subsystem is ARKitFaceSubsystem subsystem))
                 return;
             foreach (ARFace face in faces.trackables)
             {

@@ -27,8 +27,12 @@ namespace FlexAvatar
 
         static readonly Dictionary<string, int> Places = MakePlaces();
 
-        /// <summary>The place of a name: "jawOpen", or "JawOpen" as some engines write it; -1 if there is none.</summary>
-        public static int IndexOf(string name) => Places.TryGetValue(name, out int place) ? place : -1;
+        /// <summary>
+        /// The place of a name: "jawOpen", or "JawOpen" as some engines write it; -1 if there is
+        /// none.
+        /// </summary>
+        public static int IndexOf(string name) =>
+            Places.TryGetValue(name, out int place) ? place : -1;
 
         static Dictionary<string, int> MakePlaces()
         {

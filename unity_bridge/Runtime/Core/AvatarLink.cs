@@ -8,7 +8,9 @@ namespace FlexAvatar
         Stopped,
         /// <summary>Asking the server for a session, or connecting to its frames.</summary>
         Connecting,
-        /// <summary>Something went wrong, see LastError; the next attempt follows by itself.</summary>
+        /// <summary>
+        /// Something went wrong, see LastError; the next attempt follows by itself.
+        /// </summary>
         Waiting,
         Streaming,
     }
@@ -69,7 +71,9 @@ namespace FlexAvatar
             }
         }
 
-        /// <summary>End the session and let go of all sockets and threads: typically within 0.1 s.</summary>
+        /// <summary>
+        /// End the session and let go of all sockets and threads: typically within 0.1 s.
+        /// </summary>
         public void Dispose()
         {
             _stop.Cancel();
@@ -95,7 +99,8 @@ namespace FlexAvatar
                 }
                 catch (Exception error)
                 {
-                    // a bug shows whole in LastError; the thread that would die of it is nobody's to see
+                    // a bug shows whole in LastError; the thread that would die of it is nobody's
+                    // to see
                     Pause(IsExpected(error) ? error.Message : error.ToString());
                 }
             }
@@ -103,12 +108,14 @@ namespace FlexAvatar
 
         void RunSession()
         {
-            SessionInfo session = _service.StartSession(_request, _stop.Token).GetAwaiter().GetResult();
+            SessionInfo session = _service.StartSession(_request, _stop.Token).GetAwaiter()
+                .GetResult();
             try
             {
                 if (session.Encrypted)
                     throw new ServiceException("unimplemented",
-                        "the server encrypts its frames (CURVE), which this package cannot read: let it listen on loopback and reach it through a tunnel");
+                        "the server encrypts its frames (CURVE), which this package cannot read:"
+                        + " let it listen on loopback and reach it through a tunnel");
                 OpenDrive(session);
                 _session = session;
                 Stream(session);
@@ -140,7 +147,8 @@ namespace FlexAvatar
                     _lastError = error.Message;
                 }
                 if (stream.EndReason != null)
-                    throw new ServiceException("aborted", $"the session has ended: {stream.EndReason}");
+                    throw new ServiceException(
+                        "aborted", $"the session has ended: {stream.EndReason}");
                 silent = Figures.Frames > before ? 0 : silent + 1;
                 Frames.Statistics.Reconnected();
                 Pause(_lastError);
@@ -235,7 +243,8 @@ namespace FlexAvatar
         }
 
         static bool IsExpected(Exception error) =>
-            error is ServiceException || error is OperationCanceledException || error is FormatException
+            error is ServiceException || error is OperationCanceledException
+                || error is FormatException
             || DriveSender.IsOfNetwork(error);
     }
 }

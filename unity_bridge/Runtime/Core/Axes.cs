@@ -23,8 +23,10 @@ namespace FlexAvatar
         {
             for (int row = 0; row < 4; row++)
                 for (int column = 0; column < 4; column++)
-                    unity[4 * row + column] =
-                        (row == 1 || row == 2 ? -1 : 1) * (column == 2 ? -1 : 1) * opencv[4 * row + column];
+                {
+                    bool turned = (row == 1 || row == 2) != (column == 2);
+                    unity[4 * row + column] = (turned ? -1 : 1) * opencv[4 * row + column];
+                }
         }
     }
 }

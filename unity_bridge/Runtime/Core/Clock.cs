@@ -2,7 +2,9 @@ using System.Diagnostics;
 
 namespace FlexAvatar
 {
-    /// <summary>Nanoseconds of the monotonic clock, the clock of drive signals and of latency.</summary>
+    /// <summary>
+    /// Nanoseconds of the monotonic clock, the clock of drive signals and of latency.
+    /// </summary>
     public static class Clock
     {
         static readonly double PerTick = 1e9 / Stopwatch.Frequency;
@@ -10,7 +12,9 @@ namespace FlexAvatar
         public static long NowNs => (long)(Stopwatch.GetTimestamp() * PerTick);
     }
 
-    /// <summary>Waits between attempts: doubled from the first to the longest, with some chance in it.</summary>
+    /// <summary>
+    /// Waits between attempts: doubled from the first to the longest, with some chance in it.
+    /// </summary>
     public sealed class Backoff
     {
         readonly System.Random _random = new System.Random();

@@ -36,7 +36,9 @@ namespace FlexAvatar
         /// <summary>Packets that the socket has taken.</summary>
         public long Sent => Interlocked.Read(ref _sent);
 
-        /// <summary>Show this next. Copies the signal and returns at once; for one thread.</summary>
+        /// <summary>
+        /// Show this next. Copies the signal and returns at once; for one thread.
+        /// </summary>
         public void Send(DriveSignal signal)
         {
             _signals.Writing.CopyFrom(signal);
@@ -62,7 +64,8 @@ namespace FlexAvatar
             {
                 try
                 {
-                    using var connection = ZmtpConnection.Open(_address, "PUSH", LongestAnswer, _stop.Token);
+                    using var connection =
+                        ZmtpConnection.Open(_address, "PUSH", LongestAnswer, _stop.Token);
                     backoff.Reset();
                     SendAll(connection);
                 }
@@ -79,7 +82,8 @@ namespace FlexAvatar
 
         void SendAll(ZmtpConnection connection)
         {
-            const int AnswersMs = 1000; // how often the server's commands are read while nothing is sent
+            // how often the server's commands are read while nothing is sent
+            const int AnswersMs = 1000;
             while (!_stop.IsCancellationRequested)
             {
                 _wake.WaitOne(AnswersMs);

@@ -14,7 +14,10 @@ namespace FlexAvatar
         Morph = 8,
     }
 
-    /// <summary>How the face, the head and the camera should be next. Head frame: axis-angle, radians, metres.</summary>
+    /// <summary>
+    /// How the face, the head and the camera should be next. Head frame: axis-angle, radians,
+    /// metres.
+    /// </summary>
     public sealed class DriveSignal
     {
         /// <summary>Size of a drive packet, see proto/wire.md.</summary>
@@ -22,7 +25,8 @@ namespace FlexAvatar
         const int TokenBytes = 32;
         const uint Magic = 0x44584C46; // "FLXD"
         const ushort Version = 1;
-        const DriveParts AllParts = DriveParts.Arkit | DriveParts.Head | DriveParts.Orbit | DriveParts.Morph;
+        const DriveParts AllParts =
+            DriveParts.Arkit | DriveParts.Head | DriveParts.Orbit | DriveParts.Morph;
 
         public DriveParts Parts;
         /// <summary>The signal's time on <see cref="Clock"/>; comes back in the frame.</summary>
@@ -38,14 +42,18 @@ namespace FlexAvatar
             (Parts, PtsNs) = (other.Parts, other.PtsNs);
             Array.Copy(other.Weights, Weights, Weights.Length);
             (NeckPose, GlobalOrient, Transl) = (other.NeckPose, other.GlobalOrient, other.Transl);
-            (OrbitYawDeg, OrbitPitchDeg, Morph) = (other.OrbitYawDeg, other.OrbitPitchDeg, other.Morph);
+            (OrbitYawDeg, OrbitPitchDeg, Morph) =
+                (other.OrbitYawDeg, other.OrbitPitchDeg, other.Morph);
         }
 
         /// <summary>Write a packet. `session` has 16 ASCII bytes, `token` 32.</summary>
-        public void Write(Span<byte> packet, ReadOnlySpan<byte> session, ReadOnlySpan<byte> token, uint seq)
+        public void Write(
+            Span<byte> packet, ReadOnlySpan<byte> session, ReadOnlySpan<byte> token, uint seq)
         {
             if (session.Length != 16 || token.Length != TokenBytes)
-                throw new WireException($"drive packet: expected 16 and {TokenBytes} bytes of session and token, got {session.Length} and {token.Length}");
+                throw new WireException(
+                    $"drive packet: expected 16 and {TokenBytes} bytes of session and token,"
+                    + $" got {session.Length} and {token.Length}");
             packet.Slice(0, PacketBytes).Clear();
             Put32(packet, 0, Magic);
             Put16(packet, 4, Version);
@@ -77,10 +85,13 @@ namespace FlexAvatar
         public uint Read(ReadOnlySpan<byte> packet)
         {
             if (packet.Length != PacketBytes)
-                throw new WireException($"drive packet: expected {PacketBytes} bytes, got {packet.Length}");
+                throw new WireException(
+                    $"drive packet: expected {PacketBytes} bytes, got {packet.Length}");
             int version = Get16(packet, 4), size = Get16(packet, 60);
             if (Get32(packet, 0) != Magic || version != Version || size != PacketBytes)
-                throw new WireException($"drive packet: expected FLXD {Version} with {PacketBytes} bytes, got {version} with {size}");
+                throw new WireException(
+                    $"drive packet: expected FLXD {Version} with {PacketBytes} bytes,"
+                    + $" got {version} with {size}");
             Parts = (DriveParts)Get16(packet, 6);
             if (Parts == DriveParts.None || (Parts & ~AllParts) != 0)
                 throw new WireException($"drive packet: unknown parts {(int)Parts}");
@@ -90,18 +101,25 @@ namespace FlexAvatar
             NeckPose = GetFloat3(packet, 280);
             GlobalOrient = GetFloat3(packet, 292);
             Transl = GetFloat3(packet, 304);
-            (OrbitYawDeg, OrbitPitchDeg, Morph) = (GetFloat(packet, 316), GetFloat(packet, 320), GetFloat(packet, 324));
+            (OrbitYawDeg, OrbitPitchDeg, Morph) =
+                (GetFloat(packet, 316), GetFloat(packet, 320), GetFloat(packet, 324));
             return Get32(packet, 56);
         }
 
-        static ushort Get16(ReadOnlySpan<byte> m, int at) => BinaryPrimitives.ReadUInt16LittleEndian(m.Slice(at));
-        static uint Get32(ReadOnlySpan<byte> m, int at) => BinaryPrimitives.ReadUInt32LittleEndian(m.Slice(at));
-        static float GetFloat(ReadOnlySpan<byte> m, int at) => BitConverter.Int32BitsToSingle((int)Get32(m, at));
+        static ushort Get16(ReadOnlySpan<byte> m, int at) =>
+            BinaryPrimitives.ReadUInt16LittleEndian(m.Slice(at));
+        static uint Get32(ReadOnlySpan<byte> m, int at) =>
+            BinaryPrimitives.ReadUInt32LittleEndian(m.Slice(at));
+        static float GetFloat(ReadOnlySpan<byte> m, int at) =>
+            BitConverter.Int32BitsToSingle((int)Get32(m, at));
         static Float3 GetFloat3(ReadOnlySpan<byte> m, int at) =>
             new Float3(GetFloat(m, at), GetFloat(m, at + 4), GetFloat(m, at + 8));
-        static void Put16(Span<byte> m, int at, ushort value) => BinaryPrimitives.WriteUInt16LittleEndian(m.Slice(at), value);
-        static void Put32(Span<byte> m, int at, uint value) => BinaryPrimitives.WriteUInt32LittleEndian(m.Slice(at), value);
-        static void PutFloat(Span<byte> m, int at, float value) => Put32(m, at, (uint)BitConverter.SingleToInt32Bits(value));
+        static void Put16(Span<byte> m, int at, ushort value) =>
+            BinaryPrimitives.WriteUInt16LittleEndian(m.Slice(at), value);
+        static void Put32(Span<byte> m, int at, uint value) =>
+            BinaryPrimitives.WriteUInt32LittleEndian(m.Slice(at), value);
+        static void PutFloat(Span<byte> m, int at, float value) =>
+            Put32(m, at, (uint)BitConverter.SingleToInt32Bits(value));
         static void PutFloat3(Span<byte> m, int at, Float3 value)
         {
             PutFloat(m, at, value.X);

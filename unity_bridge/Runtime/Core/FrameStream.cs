@@ -19,7 +19,9 @@ namespace FlexAvatar
         public ReadOnlySpan<byte> Payload => Message.Span.Slice(WireHeader.Bytes);
     }
 
-    /// <summary>Messages of one session to the newest picture, depth and splats, without copies of pictures.</summary>
+    /// <summary>
+    /// Messages of one session to the newest picture, depth and splats, without copies of pictures.
+    /// </summary>
     public sealed class FrameStream
     {
         readonly byte[] _topic;
@@ -44,7 +46,8 @@ namespace FlexAvatar
             switch (header.Kind)
             {
                 case MessageKind.End:
-                    EndReason = Encoding.UTF8.GetString(message.Bytes, WireHeader.Bytes, header.PayloadBytes);
+                    EndReason = Encoding.UTF8.GetString(
+                        message.Bytes, WireHeader.Bytes, header.PayloadBytes);
                     break;
                 case MessageKind.Depth:
                     Publish(_boxes.Depth, header, ref message, now);
@@ -59,7 +62,8 @@ namespace FlexAvatar
             }
         }
 
-        void Publish(Mailbox<PictureFrame> box, in WireHeader header, ref MessageBuffer message, long now)
+        void Publish(
+            Mailbox<PictureFrame> box, in WireHeader header, ref MessageBuffer message, long now)
         {
             PictureFrame frame = box.Writing;
             (frame.Message, message) = (message, frame.Message);

@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using System.Globalization;
 
 namespace FlexAvatar
 {
@@ -26,10 +25,12 @@ namespace FlexAvatar
 
         /// <summary>A member of an object.</summary>
         public Json this[string name] =>
-            _value is Dictionary<string, Json> members && members.TryGetValue(name, out Json found) ? found : Nothing;
+            _value is Dictionary<string, Json> members && members.TryGetValue(name, out Json found)
+                ? found : Nothing;
 
         /// <summary>The elements of a list; none of anything else.</summary>
-        public IReadOnlyList<Json> Items => _value as List<Json> ?? (IReadOnlyList<Json>)Array.Empty<Json>();
+        public IReadOnlyList<Json> Items =>
+            _value as List<Json> ?? (IReadOnlyList<Json>)Array.Empty<Json>();
 
         /// <summary>The members of an object.</summary>
         public IEnumerable<KeyValuePair<string, Json>> Members =>
@@ -38,11 +39,13 @@ namespace FlexAvatar
         public bool IsNothing => _value == null;
         public string Text => _value as string ?? "";
 
-        /// <summary>A number, also one that is written as text, as JSON of proto3 does with 64 bits.</summary>
+        /// <summary>
+        /// A number, also one that is written as text, as JSON of proto3 does with 64 bits.
+        /// </summary>
         public double Number => _value switch
         {
             double number => number,
-            string text when double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) => number,
+            string text => JsonReader.TryNumber(text, out double number) ? number : 0,
             _ => 0,
         };
 

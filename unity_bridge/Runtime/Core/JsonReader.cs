@@ -138,7 +138,8 @@ namespace FlexAvatar
             if (_text.Length - _at < Digits)
                 throw Unexpected();
             bool read = ushort.TryParse(
-                _text.Substring(_at, Digits), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ushort unit);
+                _text.Substring(_at, Digits), NumberStyles.AllowHexSpecifier,
+                    CultureInfo.InvariantCulture, out ushort unit);
             if (!read)
                 throw Unexpected();
             _at += Digits;
@@ -150,10 +151,12 @@ namespace FlexAvatar
             int start = _at;
             while (_at < _text.Length && "+-.0123456789eE".IndexOf(_text[_at]) >= 0)
                 _at++;
-            bool read = double.TryParse(
-                _text.Substring(start, _at - start), NumberStyles.Float, CultureInfo.InvariantCulture, out double number);
+            bool read = TryNumber(_text.Substring(start, _at - start), out double number);
             return read ? number : throw Unexpected();
         }
+
+        internal static bool TryNumber(string text, out double number) =>
+            double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out number);
 
         Json ReadWord(string word, object value)
         {

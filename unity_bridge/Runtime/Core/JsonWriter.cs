@@ -5,7 +5,9 @@ using System.Text;
 
 namespace FlexAvatar
 {
-    /// <summary>Writes one object, member by member; empty values are left out, as in proto3.</summary>
+    /// <summary>
+    /// Writes one object, member by member; empty values are left out, as in proto3.
+    /// </summary>
     public sealed class JsonWriter
     {
         readonly StringBuilder _text = new StringBuilder("{");
@@ -48,7 +50,8 @@ namespace FlexAvatar
             AddList(name, values, value => AppendText(value));
 
         public JsonWriter Add(string name, IReadOnlyList<float> values) =>
-            AddList(name, values, value => _text.Append(value.ToString("R", CultureInfo.InvariantCulture)));
+            AddList(name, values, value =>
+                _text.Append(value.ToString("R", CultureInfo.InvariantCulture)));
 
         public JsonWriter Add(string name, IReadOnlyList<JsonWriter> values) =>
             AddList(name, values, value => _text.Append(value));

@@ -13,7 +13,9 @@ namespace FlexAvatar
         /// <summary>The writer's object, its own until <see cref="Publish"/>.</summary>
         public T Writing => _writing;
 
-        /// <summary>Hand the writer's object over. True: one that nobody has read is gone.</summary>
+        /// <summary>
+        /// Hand the writer's object over. True: one that nobody has read is gone.
+        /// </summary>
         public bool Publish()
         {
             lock (_gate)
@@ -25,7 +27,9 @@ namespace FlexAvatar
             }
         }
 
-        /// <summary>The newest object, valid until the next call; null if there is nothing new.</summary>
+        /// <summary>
+        /// The newest object, valid until the next call; null if there is nothing new.
+        /// </summary>
         public T TryTake()
         {
             lock (_gate)

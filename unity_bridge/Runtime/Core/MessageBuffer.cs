@@ -16,7 +16,8 @@ namespace FlexAvatar
         public void Reserve(int size)
         {
             if (Bytes.Length < size)
-                Array.Resize(ref Bytes, Math.Max(size + size / 8, FirstBytes)); // sizes vary a little
+                // sizes vary a little
+                Array.Resize(ref Bytes, Math.Max(size + size / 8, FirstBytes));
         }
 
         public void Append(ReadOnlySpan<byte> bytes)

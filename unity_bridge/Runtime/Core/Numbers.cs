@@ -2,7 +2,9 @@ using System;
 
 namespace FlexAvatar
 {
-    /// <summary>Three numbers, without an engine's type: metres in the head frame or an engine's.</summary>
+    /// <summary>
+    /// Three numbers, without an engine's type: metres in the head frame or an engine's.
+    /// </summary>
     public struct Float3 : IEquatable<Float3>
     {
         public float X, Y, Z;

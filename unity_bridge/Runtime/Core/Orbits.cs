@@ -2,14 +2,19 @@ using System;
 
 namespace FlexAvatar
 {
-    /// <summary>Turns of the server's camera around the head's origin, as it makes them of a signal's orbit.</summary>
+    /// <summary>
+    /// Turns of the server's camera around the head's origin, as it makes them of a signal's orbit.
+    /// </summary>
     public static class Orbits
     {
-        /// <summary>The view (row-major 16, OpenCV, head frame) after a turn of the view at rest.</summary>
+        /// <summary>
+        /// The view (row-major 16, OpenCV, head frame) after a turn of the view at rest.
+        /// </summary>
         public static void Turn(float[] rest, float yawDeg, float pitchDeg, float[] view)
         {
             double yaw = yawDeg * Math.PI / 180, pitch = pitchDeg * Math.PI / 180;
-            double cy = Math.Cos(yaw), sy = Math.Sin(yaw), cp = Math.Cos(pitch), sp = Math.Sin(pitch);
+            double cy = Math.Cos(yaw), sy = Math.Sin(yaw), cp = Math.Cos(pitch),
+                sp = Math.Sin(pitch);
             for (int row = 0; row < 4; row++)
             {
                 double a = rest[4 * row], b = rest[4 * row + 1], c = rest[4 * row + 2];
@@ -21,7 +26,10 @@ namespace FlexAvatar
             }
         }
 
-        /// <summary>The turn that brings the camera into the direction of a place, head frame; for a camera that rests before the face.</summary>
+        /// <summary>
+        /// The turn that brings the camera into the direction of a place, head frame; for a camera
+        /// that rests before the face.
+        /// </summary>
         public static void Towards(float[] rest, Float3 place, out float yawDeg, out float pitchDeg)
         {
             Angles(Position(rest), out double yaw, out double pitch);
@@ -32,14 +40,16 @@ namespace FlexAvatar
 
         static Float3 Position(float[] view)
         {
-            float Of(int axis) => -(view[axis] * view[3] + view[4 + axis] * view[7] + view[8 + axis] * view[11]);
+            float Of(int axis) =>
+                -(view[axis] * view[3] + view[4 + axis] * view[7] + view[8 + axis] * view[11]);
             return new Float3(Of(0), Of(1), Of(2));
         }
 
         static void Angles(Float3 place, out double yaw, out double pitch)
         {
             yaw = Math.Atan2(place.X, place.Z);
-            pitch = Math.Atan2(place.Y, Math.Sqrt((double)place.X * place.X + (double)place.Z * place.Z));
+            pitch = Math.Atan2(
+                place.Y, Math.Sqrt((double)place.X * place.X + (double)place.Z * place.Z));
         }
     }
 }

@@ -3,7 +3,9 @@ using System.Runtime.InteropServices;
 
 namespace FlexAvatar
 {
-    /// <summary>One Gaussian in 16 bytes, as on the wire and on the GPU (little-endian machines).</summary>
+    /// <summary>
+    /// One Gaussian in 16 bytes, as on the wire and on the GPU (little-endian machines).
+    /// </summary>
     [StructLayout(LayoutKind.Sequential)]
     public struct PackedSplat
     {
@@ -20,10 +22,13 @@ namespace FlexAvatar
 
         /// <summary>Position in the head frame, metres.</summary>
         public readonly Float3 Position => new Float3(
-            Float16.ToSingle((ushort)XY), Float16.ToSingle((ushort)(XY >> 16)), Float16.ToSingle((ushort)ZAxis));
+            Float16.ToSingle((ushort)XY), Float16.ToSingle((ushort)(XY >> 16)),
+                Float16.ToSingle((ushort)ZAxis));
     }
 
-    /// <summary>One Gaussian unpacked: head frame, metres; colour and opacity 0..1, not premultiplied.</summary>
+    /// <summary>
+    /// One Gaussian unpacked: head frame, metres; colour and opacity 0..1, not premultiplied.
+    /// </summary>
     public struct Splat
     {
         public Float3 Position;
@@ -33,20 +38,25 @@ namespace FlexAvatar
         public float Opacity;
     }
 
-    /// <summary>Unpacks splats of one range of scales; keep one and call <see cref="SetRange"/>.</summary>
+    /// <summary>
+    /// Unpacks splats of one range of scales; keep one and call <see cref="SetRange"/>.
+    /// </summary>
     public sealed class SplatUnpacker
     {
         readonly float[] _scales = new float[256];
         float _min = float.NaN, _max = float.NaN;
 
-        /// <summary>Natural logarithms of the smallest and largest scale, from the header.</summary>
+        /// <summary>
+        /// Natural logarithms of the smallest and largest scale, from the header.
+        /// </summary>
         public void SetRange(float scaleMin, float scaleMax)
         {
             if (scaleMin == _min && scaleMax == _max)
                 return;
             (_min, _max) = (scaleMin, scaleMax);
             for (int v = 1; v < 256; v++)
-                _scales[v] = (float)Math.Exp(scaleMin + (v - 1) * ((double)scaleMax - scaleMin) / 254);
+                _scales[v] =
+                    (float)Math.Exp(scaleMin + (v - 1) * ((double)scaleMax - scaleMin) / 254);
         }
 
         public Splat Unpack(in PackedSplat packed) => new Splat
@@ -58,7 +68,8 @@ namespace FlexAvatar
                 _scales[(byte)(packed.ScalesAngle >> 8)],
                 _scales[(byte)(packed.ScalesAngle >> 16)]),
             Color = new Float3(
-                (byte)packed.Color / 255f, (byte)(packed.Color >> 8) / 255f, (byte)(packed.Color >> 16) / 255f),
+                (byte)packed.Color / 255f, (byte)(packed.Color >> 8) / 255f,
+                    (byte)(packed.Color >> 16) / 255f),
             Opacity = (packed.Color >> 24) / 255f,
         };
 
@@ -71,7 +82,8 @@ namespace FlexAvatar
             x -= x >= 0 ? fold : -fold;
             y -= y >= 0 ? fold : -fold;
             double half = (packed.ScalesAngle >> 24) * (Math.PI / 510);
-            float sine = (float)(Math.Sin(half) / Math.Sqrt((double)x * x + (double)y * y + (double)z * z));
+            float sine =
+                (float)(Math.Sin(half) / Math.Sqrt((double)x * x + (double)y * y + (double)z * z));
             return new Quat((float)Math.Cos(half), x * sine, y * sine, z * sine);
         }
     }

@@ -6,7 +6,8 @@ namespace FlexAvatar
     public static class Rows
     {
         /// <summary>Copy `height` rows of 4-byte pixels upside down.</summary>
-        public static void CopyFlipped(ReadOnlySpan<byte> picture, Span<byte> texture, int width, int height)
+        public static void CopyFlipped(
+            ReadOnlySpan<byte> picture, Span<byte> texture, int width, int height)
         {
             int row = 4 * width;
             for (int y = 0; y < height; y++)

@@ -17,13 +17,18 @@ namespace FlexAvatar
     /// <summary>The server refused a call, or none answers ("unavailable").</summary>
     public sealed class ServiceException : Exception
     {
-        /// <summary>Connect's code: "not_found", "invalid_argument", "unauthenticated" ...</summary>
+        /// <summary>
+        /// Connect's code: "not_found", "invalid_argument", "unauthenticated" ...
+        /// </summary>
         public string Code { get; }
 
-        public ServiceException(string code, string message, Exception inner = null) : base(message, inner) => Code = code;
+        public ServiceException(string code, string message, Exception inner = null)
+            : base(message, inner) => Code = code;
     }
 
-    /// <summary>What a session should show. Zeros and empty texts are the server's defaults.</summary>
+    /// <summary>
+    /// What a session should show. Zeros and empty texts are the server's defaults.
+    /// </summary>
     public sealed class SessionRequest
     {
         public string Avatar = "";
@@ -31,11 +36,16 @@ namespace FlexAvatar
         public StreamKinds Kinds = StreamKinds.Rgba8;
         public float MaxFps;
         public int JpegQuality, KeyframeIntervalMs;
-        /// <summary>A second avatar, which the drive signal's morph turns the first one into.</summary>
+        /// <summary>
+        /// A second avatar, which the drive signal's morph turns the first one into.
+        /// </summary>
         public string MorphTo = "";
         /// <summary>Under which others find the session.</summary>
         public string Name = "";
-        /// <summary>What drives the face, the first on top: "drive", "live-link-face" ...; none: Drive alone.</summary>
+        /// <summary>
+        /// What drives the face, the first on top: "drive", "live-link-face" ...; none: Drive
+        /// alone.
+        /// </summary>
         public string[] Sources = Array.Empty<string>();
         /// <summary>The camera's turn around the head.</summary>
         public float OrbitYawDeg, OrbitPitchDeg;
@@ -43,8 +53,10 @@ namespace FlexAvatar
         internal string ToJson()
         {
             var json = new JsonWriter()
-                .Add("avatar", Avatar).Add("width", Width).Add("height", Height).Add("kinds", KindNames())
-                .Add("maxFps", MaxFps).Add("jpegQuality", JpegQuality).Add("keyframeIntervalMs", KeyframeIntervalMs)
+                .Add("avatar", Avatar).Add("width", Width).Add("height", Height)
+                    .Add("kinds", KindNames())
+                .Add("maxFps", MaxFps).Add("jpegQuality", JpegQuality)
+                    .Add("keyframeIntervalMs", KeyframeIntervalMs)
                 .Add("morphTo", MorphTo).Add("name", Name);
             if (OrbitYawDeg != 0 || OrbitPitchDeg != 0)
                 json.Add("camera", DriveJson.Orbit(OrbitYawDeg, OrbitPitchDeg));
@@ -71,7 +83,9 @@ namespace FlexAvatar
         /// <summary>Subscribe to this: every message of the session.</summary>
         public readonly byte[] Topic;
         public readonly int Width, Height, Gaussians;
-        /// <summary>World to camera (16, OpenCV, head frame) and intrinsics (9, pixels), row-major.</summary>
+        /// <summary>
+        /// World to camera (16, OpenCV, head frame) and intrinsics (9, pixels), row-major.
+        /// </summary>
         public readonly float[] Viewmat, K;
         /// <summary>Frames are encrypted, which this package cannot read.</summary>
         public readonly bool Encrypted;
@@ -83,12 +97,15 @@ namespace FlexAvatar
             FrameAddress = json["frameAddress"].Text;
             DriveAddress = json["driveAddress"].Text;
             Topic = json["topic"].Base64;
-            (Width, Height, Gaussians) = (json["width"].Int, json["height"].Int, json["gaussians"].Int);
+            (Width, Height, Gaussians) =
+                (json["width"].Int, json["height"].Int, json["gaussians"].Int);
             Viewmat = Floats(json["camera"]["viewmat"]);
             K = Floats(json["camera"]["K"]);
             Encrypted = !json["curve"].IsNothing;
-            if (Topic.Length != WireHeader.TopicBytes || FrameAddress == "" || Viewmat.Length != 16 || K.Length != 9)
-                throw new ServiceException("internal", "StartSession: the server's answer has not the expected form");
+            if (Topic.Length != WireHeader.TopicBytes || FrameAddress == "" || Viewmat.Length != 16
+                || K.Length != 9)
+                throw new ServiceException(
+                    "internal", "StartSession: the server's answer has not the expected form");
         }
 
         /// <summary>Room for the largest message that the session can send.</summary>

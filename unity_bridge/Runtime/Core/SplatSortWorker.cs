@@ -29,7 +29,9 @@ namespace FlexAvatar
         /// <summary>The order of the last sort that was taken, the farthest first.</summary>
         public uint[] Order => _sorter.Order;
 
-        /// <summary>Sort these next, as <see cref="SplatSorter.Sort"/> does. False: it is still busy.</summary>
+        /// <summary>
+        /// Sort these next, as <see cref="SplatSorter.Sort"/> does. False: it is still busy.
+        /// </summary>
         public bool TryBegin(PackedSplat[] splats, int count, Float3 forward)
         {
             if (_state != Idle)
@@ -43,7 +45,9 @@ namespace FlexAvatar
             return true;
         }
 
-        /// <summary>Whether a new order is in <see cref="Order"/>; it stays until the next TryBegin.</summary>
+        /// <summary>
+        /// Whether a new order is in <see cref="Order"/>; it stays until the next TryBegin.
+        /// </summary>
         public bool TryTake(out int count)
         {
             count = _count;

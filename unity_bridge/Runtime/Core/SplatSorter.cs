@@ -13,10 +13,14 @@ namespace FlexAvatar
         float[] _depths = Array.Empty<float>();
         ushort[] _keys = Array.Empty<ushort>();
 
-        /// <summary>The order found last: the farthest first; at least as long as the count.</summary>
+        /// <summary>
+        /// The order found last: the farthest first; at least as long as the count.
+        /// </summary>
         public uint[] Order { get; private set; } = Array.Empty<uint>();
 
-        /// <summary>Sort by distance along `forward`, the way the camera looks, head frame.</summary>
+        /// <summary>
+        /// Sort by distance along `forward`, the way the camera looks, head frame.
+        /// </summary>
         public void Sort(PackedSplat[] splats, int count, Float3 forward)
         {
             Reserve(count);
@@ -31,7 +35,8 @@ namespace FlexAvatar
             }
             StartPlaces();
             var (keys, places, order) = (_keys, _places, Order);
-            for (int i = count - 1; i >= 0; i--) // of equal ones the first is nearest, as on the server
+            // of equal ones the first is nearest, as on the server
+            for (int i = count - 1; i >= 0; i--)
                 order[places[keys[i]]++] = (uint)i;
         }
 

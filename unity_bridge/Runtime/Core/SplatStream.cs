@@ -4,7 +4,9 @@ using System.Threading;
 
 namespace FlexAvatar
 {
-    /// <summary>One instant of the head: a keyframe with the chunks of a delta in their places.</summary>
+    /// <summary>
+    /// One instant of the head: a keyframe with the chunks of a delta in their places.
+    /// </summary>
     public sealed class SplatFrame
     {
         public WireHeader Header;
@@ -55,10 +57,13 @@ namespace FlexAvatar
         }
 
         void CopyChunk(PackedSplat[] key, int chunk) => Array.Copy(
-            key, chunk * Chunks.Splats, Splats, chunk * Chunks.Splats, Chunks.SplatsIn(chunk, Count));
+            key, chunk * Chunks.Splats, Splats, chunk * Chunks.Splats,
+                Chunks.SplatsIn(chunk, Count));
     }
 
-    /// <summary>Messages of splats of one session to frames. Allocates when their number grows.</summary>
+    /// <summary>
+    /// Messages of splats of one session to frames. Allocates when their number grows.
+    /// </summary>
     public sealed class SplatStream
     {
         PackedSplat[] _key = Array.Empty<PackedSplat>();
@@ -84,7 +89,8 @@ namespace FlexAvatar
             {
                 ReadOnlySpan<byte> bitmap = CheckDelta(header, payload);
                 into.Show(_key, _keyframe, header.Count);
-                into.Patch(bitmap, MemoryMarshal.Cast<byte, PackedSplat>(payload.Slice(bitmap.Length)));
+                into.Patch(bitmap, MemoryMarshal.Cast<byte,
+                    PackedSplat>(payload.Slice(bitmap.Length)));
             }
             into.Header = header;
             return true;
@@ -93,7 +99,8 @@ namespace FlexAvatar
         void KeepKey(in WireHeader header, ReadOnlySpan<byte> payload)
         {
             if (header.BaseSeq != header.Seq)
-                throw new WireException($"SplatsKey: expected its own seq {header.Seq} as base, got {header.BaseSeq}");
+                throw new WireException(
+                    $"SplatsKey: expected its own seq {header.Seq} as base, got {header.BaseSeq}");
             if (_key.Length < header.Count)
                 _key = new PackedSplat[header.Count];
             payload.CopyTo(MemoryMarshal.AsBytes(_key.AsSpan()));
@@ -114,12 +121,14 @@ namespace FlexAvatar
                 if (!Chunks.Has(bitmap, chunk))
                     continue;
                 if (chunk >= total)
-                    throw new WireException($"SplatsDelta: bits set beyond the last of {total} chunks");
+                    throw new WireException(
+                        $"SplatsDelta: bits set beyond the last of {total} chunks");
                 splats += Chunks.SplatsIn(chunk, header.Count);
             }
             int expected = splats * PackedSplat.Bytes, got = payload.Length - bitmap.Length;
             if (got != expected)
-                throw new WireException($"SplatsDelta: expected {expected} bytes after the bitmap, got {got}");
+                throw new WireException(
+                    $"SplatsDelta: expected {expected} bytes after the bitmap, got {got}");
             return bitmap;
         }
     }
@@ -167,7 +176,8 @@ namespace FlexAvatar
         {
             bool differs = _frame.Differs(chunk), held = Chunks.Has(_held, chunk);
             byte bit = (byte)(1 << (chunk & 7));
-            _held[chunk >> 3] = (byte)(differs ? _held[chunk >> 3] | bit : _held[chunk >> 3] & ~bit);
+            _held[chunk >> 3] =
+                (byte)(differs ? _held[chunk >> 3] | bit : _held[chunk >> 3] & ~bit);
             return _everything || differs || held;
         }
     }

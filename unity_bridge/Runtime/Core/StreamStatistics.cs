@@ -7,7 +7,10 @@ namespace FlexAvatar
     {
         /// <summary>Frames a second, over the last second.</summary>
         public float Fps;
-        /// <summary>From the drive signal's time to the frame's arrival here, smoothed; 0 while nothing is driven.</summary>
+        /// <summary>
+        /// From the drive signal's time to the frame's arrival here, smoothed; 0 while nothing is
+        /// driven.
+        /// </summary>
         public float LatencyMs;
         public long Frames;
         /// <summary>Frames of the server that never came.</summary>
@@ -50,7 +53,8 @@ namespace FlexAvatar
             lock (_gate)
             {
                 // a delta follows a keyframe as any frame its predecessor
-                int kind = header.Kind == MessageKind.SplatsDelta ? (int)MessageKind.SplatsKey : (int)header.Kind;
+                int kind = header.Kind == MessageKind.SplatsDelta ? (int)MessageKind.SplatsKey
+                    : (int)header.Kind;
                 if (_seen[kind])
                     _figures.Gaps += Math.Max(0, (int)(header.Seq - _lastSeq[kind]) - 1);
                 (_seen[kind], _lastSeq[kind]) = (true, header.Seq);
@@ -85,9 +89,11 @@ namespace FlexAvatar
         {
             float latency = (now - (long)header.PtsNs) / 1e6f;
             if (!header.Repeated && header.PtsNs != 0 && latency >= 0 && latency < LongestLatencyMs)
-                _figures.LatencyMs += (latency - _figures.LatencyMs) * (_figures.LatencyMs == 0 ? 1 : Smoothing);
+                _figures.LatencyMs += (latency - _figures.LatencyMs) * (
+                    _figures.LatencyMs == 0 ? 1 : Smoothing);
             if (_windowStart == 0)
-                (_windowStart, _windowFrames, _windowBytes) = (now, _figures.Frames, _figures.Bytes);
+                (_windowStart, _windowFrames, _windowBytes) =
+                    (now, _figures.Frames, _figures.Bytes);
             long passed = now - _windowStart;
             if (passed < Window)
                 return;

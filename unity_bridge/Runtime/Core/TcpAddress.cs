@@ -9,8 +9,10 @@ namespace FlexAvatar
         {
             const string Scheme = "tcp://";
             int colon = address.LastIndexOf(':');
-            bool named = address.StartsWith(Scheme, StringComparison.Ordinal) && colon > Scheme.Length;
-            if (!named || !int.TryParse(address.Substring(colon + 1), out int port) || port < 1 || port > 65535)
+            bool named =
+                address.StartsWith(Scheme, StringComparison.Ordinal) && colon > Scheme.Length;
+            if (!named || !int.TryParse(address.Substring(colon + 1), out int port) || port < 1
+                || port > 65535)
                 throw new FormatException($"expected tcp://host:port, got {address}");
             return (address.Substring(Scheme.Length, colon - Scheme.Length).Trim('[', ']'), port);
         }

@@ -5,7 +5,8 @@ using System.Threading;
 namespace FlexAvatar
 {
     /// <summary>
-    /// Sends a voice as it is spoken: the server opens the mouth of a session that has "audio" among
+    /// Sends a voice as it is spoken: the server opens the mouth of a session that has "audio"
+    /// among
     /// its sources. Calls go out from a thread of its own, twenty a second.
     /// </summary>
     public sealed class VoiceSender : IDisposable
@@ -51,7 +52,8 @@ namespace FlexAvatar
                 for (int i = 0; i < room; i++, _bytes += 2)
                 {
                     float sample = Math.Max(-1f, Math.Min(1f, samples[i]));
-                    BinaryPrimitives.WriteInt16LittleEndian(_waiting.AsSpan(_bytes), (short)(sample * short.MaxValue));
+                    BinaryPrimitives.WriteInt16LittleEndian(
+                        _waiting.AsSpan(_bytes), (short)(sample * short.MaxValue));
                 }
             }
             _wake.Set();
@@ -78,7 +80,8 @@ namespace FlexAvatar
                 try
                 {
                     string chunk = Convert.ToBase64String(_chunk, 0, length);
-                    _service.DriveAudioOnce(Header(), (ulong)_sent, chunk, _stop.Token).GetAwaiter().GetResult();
+                    _service.DriveAudioOnce(Header(), (ulong)_sent, chunk, _stop.Token).GetAwaiter()
+                        .GetResult();
                     Interlocked.Add(ref _sent, length / 2);
                     _lastError = "";
                 }

@@ -54,13 +54,15 @@ namespace FlexAvatar
         public Float3 BoundsMin, BoundsMax;
 
         public readonly bool IsPicture => Kind >= MessageKind.Rgba8 && Kind <= MessageKind.Depth;
-        public readonly bool IsSplats => Kind == MessageKind.SplatsKey || Kind == MessageKind.SplatsDelta;
+        public readonly bool IsSplats =>
+            Kind == MessageKind.SplatsKey || Kind == MessageKind.SplatsDelta;
 
         /// <summary>The header of a whole message, checked. Throws WireException.</summary>
         public static WireHeader Read(ReadOnlySpan<byte> message)
         {
             if (message.Length < Bytes)
-                throw new WireException($"message: expected {Bytes} bytes or more, got {message.Length}");
+                throw new WireException(
+                    $"message: expected {Bytes} bytes or more, got {message.Length}");
             CheckStart(message);
             var header = ReadFields(message);
             header.CheckSizes(message.Length - Bytes);
@@ -94,7 +96,8 @@ namespace FlexAvatar
 
         /// <summary>Whether the message starts with this topic of 24 bytes.</summary>
         public readonly bool IsOf(ReadOnlySpan<byte> topic) =>
-            topic.Length == TopicBytes && Get64(topic, 8) == SessionLow && Get64(topic, 16) == SessionHigh;
+            topic.Length == TopicBytes && Get64(topic, 8) == SessionLow
+                && Get64(topic, 16) == SessionHigh;
 
         static void CheckStart(ReadOnlySpan<byte> message)
         {
@@ -103,7 +106,9 @@ namespace FlexAvatar
             int version = BinaryPrimitives.ReadUInt16LittleEndian(message.Slice(4));
             uint size = Get32(message, 68);
             if (version != Version || size != Bytes)
-                throw new WireException($"message: expected version {Version} with a header of {Bytes}, got {version} with {size}");
+                throw new WireException(
+                    $"message: expected version {Version} with a header of {Bytes},"
+                    + $" got {version} with {size}");
             for (int i = 8; i < TopicBytes; i++)
                 if (!IsHexDigit(message[i]))
                     throw new WireException("message: expected 16 hex digits as session");
@@ -135,21 +140,24 @@ namespace FlexAvatar
         readonly void CheckSizes(int got)
         {
             if (PayloadBytes != got)
-                throw new WireException($"{Kind}: expected {PayloadBytes} payload bytes, got {got}");
+                throw new WireException(
+                    $"{Kind}: expected {PayloadBytes} payload bytes, got {got}");
             if (IsPicture && !(InRange(Width, MaxSide) && InRange(Height, MaxSide)))
                 throw new WireException($"{Kind}: impossible size {Width}x{Height}");
             if (IsSplats)
                 CheckSplats();
             SizeRange(out long smallest, out long largest);
             if (got < smallest || got > largest)
-                throw new WireException($"{Kind}: expected {smallest} to {largest} payload bytes, got {got}");
+                throw new WireException(
+                    $"{Kind}: expected {smallest} to {largest} payload bytes, got {got}");
         }
 
         readonly void CheckSplats()
         {
             if (!InRange(Count, MaxSplats))
                 throw new WireException($"{Kind}: impossible number of splats {Count}");
-            bool near = IsNear(ScaleMin) && IsNear(ScaleMax) && IsNear(BoundsMin) && IsNear(BoundsMax);
+            bool near = IsNear(ScaleMin) && IsNear(ScaleMax) && IsNear(BoundsMin)
+                && IsNear(BoundsMax);
             if (!near)
                 throw new WireException($"{Kind}: impossible bounds");
             if (ScaleMax <= ScaleMin)
@@ -165,7 +173,8 @@ namespace FlexAvatar
                 MessageKind.End => (0, MaxReason),
                 MessageKind.Jpeg => (1, pixels + JpegOverhead),
                 MessageKind.SplatsKey => (splats, splats),
-                MessageKind.SplatsDelta => (Chunks.BitmapBytes(Count), Chunks.BitmapBytes(Count) + splats),
+                MessageKind.SplatsDelta =>
+                    (Chunks.BitmapBytes(Count), Chunks.BitmapBytes(Count) + splats),
                 _ => (pixels, pixels),
             };
         }
@@ -176,16 +185,23 @@ namespace FlexAvatar
         static bool IsNear(Float3 value) => IsNear(value.X) && IsNear(value.Y) && IsNear(value.Z);
         static bool IsHexDigit(byte c) => (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
 
-        static uint Get32(ReadOnlySpan<byte> m, int at) => BinaryPrimitives.ReadUInt32LittleEndian(m.Slice(at));
-        static ulong Get64(ReadOnlySpan<byte> m, int at) => BinaryPrimitives.ReadUInt64LittleEndian(m.Slice(at));
+        static uint Get32(ReadOnlySpan<byte> m, int at) =>
+            BinaryPrimitives.ReadUInt32LittleEndian(m.Slice(at));
+        static ulong Get64(ReadOnlySpan<byte> m, int at) =>
+            BinaryPrimitives.ReadUInt64LittleEndian(m.Slice(at));
         // what is beyond int is beyond every limit as well
-        static int GetSize(ReadOnlySpan<byte> m, int at) => (int)Math.Min(Get32(m, at), int.MaxValue);
-        static float GetFloat(ReadOnlySpan<byte> m, int at) => BitConverter.Int32BitsToSingle((int)Get32(m, at));
+        static int GetSize(ReadOnlySpan<byte> m, int at) =>
+            (int)Math.Min(Get32(m, at), int.MaxValue);
+        static float GetFloat(ReadOnlySpan<byte> m, int at) =>
+            BitConverter.Int32BitsToSingle((int)Get32(m, at));
         static Float3 GetFloat3(ReadOnlySpan<byte> m, int at) =>
             new Float3(GetFloat(m, at), GetFloat(m, at + 4), GetFloat(m, at + 8));
-        static void Put32(Span<byte> m, int at, uint value) => BinaryPrimitives.WriteUInt32LittleEndian(m.Slice(at), value);
-        static void Put64(Span<byte> m, int at, ulong value) => BinaryPrimitives.WriteUInt64LittleEndian(m.Slice(at), value);
-        static void PutFloat(Span<byte> m, int at, float value) => Put32(m, at, (uint)BitConverter.SingleToInt32Bits(value));
+        static void Put32(Span<byte> m, int at, uint value) =>
+            BinaryPrimitives.WriteUInt32LittleEndian(m.Slice(at), value);
+        static void Put64(Span<byte> m, int at, ulong value) =>
+            BinaryPrimitives.WriteUInt64LittleEndian(m.Slice(at), value);
+        static void PutFloat(Span<byte> m, int at, float value) =>
+            Put32(m, at, (uint)BitConverter.SingleToInt32Bits(value));
         static void PutFloat3(Span<byte> m, int at, Float3 value)
         {
             PutFloat(m, at, value.X);

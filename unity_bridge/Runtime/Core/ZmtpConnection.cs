@@ -76,12 +76,15 @@ namespace FlexAvatar
         }
 
         /// <summary>Ask for messages that start with these bytes.</summary>
-        public void Subscribe(ReadOnlySpan<byte> topic) => SendAll(ZmtpFrames.Subscribe(topic, _minor));
+        public void Subscribe(ReadOnlySpan<byte> topic) =>
+            SendAll(ZmtpFrames.Subscribe(topic, _minor));
 
         /// <summary>Ask the peer for a sign of life; it shows in <see cref="HeardNs"/>.</summary>
         public void Ping() => SendAll(PingFrame);
 
-        /// <summary>Send one message of one part. Throws SocketException, TimeoutException.</summary>
+        /// <summary>
+        /// Send one message of one part. Throws SocketException, TimeoutException.
+        /// </summary>
         public void Send(byte[] message, int length)
         {
             int head = ZmtpFrames.WriteHead(_head, 0, length);
@@ -148,7 +151,8 @@ namespace FlexAvatar
 
         static Socket Connect(IPEndPoint end, CancellationToken cancel)
         {
-            var socket = new Socket(end.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+            var socket = new Socket(
+                end.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
             try
             {
                 long deadline = Clock.NowNs + HandshakeMs * 1_000_000L;
@@ -326,7 +330,8 @@ namespace FlexAvatar
                 _cancel.ThrowIfCancellationRequested();
                 if (_socket.Poll(SliceMs * 1000, SelectMode.SelectWrite))
                 {
-                    sent += _socket.Send(bytes, sent, length - sent, SocketFlags.None, out SocketError error);
+                    sent += _socket.Send(
+                        bytes, sent, length - sent, SocketFlags.None, out SocketError error);
                     if (error != SocketError.Success && error != SocketError.WouldBlock)
                         throw new SocketException((int)error);
                 }

@@ -41,7 +41,8 @@ namespace FlexAvatar
             var mechanism = greeting.Slice(12, 20);
             int end = mechanism.IndexOf((byte)0);
             if (!mechanism.Slice(0, Math.Max(end, 0)).SequenceEqual(Mechanism))
-                throw new ZmtpException("the peer wants an encrypted connection (CURVE), which is not supported");
+                throw new ZmtpException(
+                    "the peer wants an encrypted connection (CURVE), which is not supported");
             return greeting[10] == 3 ? greeting[11] : 1;
         }
 

@@ -26,7 +26,9 @@ float4 ToClip(float2 pixel, float distance)
 
 PictureVertex Vertex(uint vertex : SV_VertexID)
 {
-    const float2 corners[6] = { float2(0, 0), float2(1, 0), float2(1, 1), float2(0, 0), float2(1, 1), float2(0, 1) };
+    const float2 corners[6] = {
+        float2(0, 0), float2(1, 0), float2(1, 1), float2(0, 0), float2(1, 1), float2(0, 1)
+    };
     PictureVertex result;
     result.pixel = corners[vertex % 6] * _FlexSize.xy;
     result.position = ToClip(result.pixel, _FlexSize.z);

@@ -59,7 +59,8 @@ FlexSplat FlexUnpack(uint4 p)
 {
     FlexSplat splat;
     splat.position = float3(f16tof32(p.y & 0xFFFF), f16tof32(p.y >> 16), f16tof32(p.z & 0xFFFF));
-    float3 scale = float3(FlexScale(p.w & 255), FlexScale((p.w >> 8) & 255), FlexScale((p.w >> 16) & 255));
+    float3 scale = float3(
+        FlexScale(p.w & 255), FlexScale((p.w >> 8) & 255), FlexScale((p.w >> 16) & 255));
     float3x3 turn = FlexRotation(FlexQuaternion(p.z, p.w));
     splat.axes = float3x3(turn[0] * scale, turn[1] * scale, turn[2] * scale);
     splat.color = float4(p.x & 255, (p.x >> 8) & 255, (p.x >> 16) & 255, p.x >> 24) / 255.0;
@@ -85,7 +86,9 @@ FlexVertex FlexMakeVertex(uint vertex, uint instance, float4x4 projection)
     float xx = dot(a, a) + FLEX_EPS2D, xy = dot(a, b), yy = dot(b, b) + FLEX_EPS2D;
     float det = xx * yy - xy * xy;
     float2 reach = sqrt(2 * log(splat.color.a / FLEX_ALPHA_MIN)) * sqrt(float2(xx, yy));
-    const float2 corners[6] = { float2(-1, -1), float2(1, -1), float2(1, 1), float2(-1, -1), float2(1, 1), float2(-1, 1) };
+    const float2 corners[6] = {
+        float2(-1, -1), float2(1, -1), float2(1, 1), float2(-1, -1), float2(1, 1), float2(-1, 1)
+    };
     result.offset = corners[vertex % 6] * reach;
     result.position = clip + float4(result.offset * 2 / _FlexScreen.xy * clip.w, 0, 0);
     result.conic = float3(yy, -xy, xx) / det;

@@ -33,7 +33,8 @@ namespace FlexAvatar.Samples
         void Update()
         {
             float time = Time.time;
-            _driver.SetBlendShape("jawOpen", 0.2f + 0.2f * Mathf.Sin(9 * time) * Mathf.Sin(2 * time));
+            _driver.SetBlendShape(
+                "jawOpen", 0.2f + 0.2f * Mathf.Sin(9 * time) * Mathf.Sin(2 * time));
             _driver.SetBlendShape("mouthSmileLeft", 0.5f + 0.5f * Mathf.Sin(time));
             _driver.SetBlendShape("mouthSmileRight", 0.5f + 0.5f * Mathf.Sin(time));
             float blink = Mathf.Repeat(time, 3) < 0.15f ? 1 : 0;

@@ -18,8 +18,10 @@ namespace FlexAvatar.Tests
             const float Step = 1f / 65535; // depths closer than this share a place
             for (int i = 1; i < splats.Length; i++)
             {
-                float before = splats[sorter.Order[i - 1]].Position.Z, after = splats[sorter.Order[i]].Position.Z;
-                Assert.LessOrEqual(before, after + Step, "looking along -z, the smallest z is the farthest");
+                float before = splats[sorter.Order[i - 1]].Position.Z,
+                    after = splats[sorter.Order[i]].Position.Z;
+                Assert.LessOrEqual(
+                    before, after + Step, "looking along -z, the smallest z is the farthest");
             }
             Array.Sort(sorter.Order);
             for (uint i = 0; i < splats.Length; i++)
@@ -29,7 +31,8 @@ namespace FlexAvatar.Tests
         [Test]
         public void TheWorkerSortsACopy()
         {
-            var splats = new[] { new PackedSplat { XY = 0x3C00 }, new PackedSplat { XY = 0x4000 } }; // x is 1 and 2
+            // x is 1 and 2
+            var splats = new[] { new PackedSplat { XY = 0x3C00 }, new PackedSplat { XY = 0x4000 } };
             using var worker = new SplatSortWorker();
             Assert.IsFalse(worker.TryTake(out _));
             Assert.IsTrue(worker.TryBegin(splats, 2, new Float3(1, 0, 0)));
@@ -37,14 +40,18 @@ namespace FlexAvatar.Tests
             int count = 0;
             Assert.IsTrue(SpinWait.SpinUntil(() => worker.TryTake(out count), 5000));
             Assert.AreEqual(2, count);
-            Assert.AreEqual(new uint[] { 1, 0 }, worker.Order, "the farthest first, as they were at the beginning");
+            Assert.AreEqual(
+                new uint[] { 1, 0 }, worker.Order,
+                "the farthest first, as they were at the beginning");
             Assert.IsTrue(worker.TryBegin(splats, 1, new Float3(1, 0, 0)));
         }
 
         [Test]
         public void SortsWhatIsNoNumber()
         {
-            var splats = new[] { new PackedSplat { XY = 0x7E00 }, new PackedSplat { XY = 0x7C00 }, new PackedSplat { XY = 0x3C00 } };
+            var splats =
+                new[] { new PackedSplat { XY = 0x7E00 }, new PackedSplat { XY = 0x7C00 },
+                new PackedSplat { XY = 0x3C00 } };
             var sorter = new SplatSorter();
             sorter.Sort(splats, 3, new Float3(1, 0, 0));
             Assert.AreEqual(2, sorter.Order[0]);
@@ -71,7 +78,8 @@ namespace FlexAvatar.Tests
         [Test]
         public void JsonIsReadAndWritten()
         {
-            string text = new JsonWriter().Add("name", "a\"\\\n").Add("share", 0.5).Add("off", false)
+            string text = new JsonWriter().Add("name", "a\"\\\n").Add("share", 0.5)
+                .Add("off", false)
                 .Add64("pts", 12345678901234567).Add("list", new[] { 1f, -2.5f }).ToString();
             Json json = Json.Parse(text);
             Assert.AreEqual("a\"\\\n", json["name"].Text);
@@ -83,18 +91,22 @@ namespace FlexAvatar.Tests
         }
 
         [Test]
-        public void BrokenJsonIsRefused([Values("", "{", "[1,]", "{\"a\":}", "\"\\q\"", "1 2", "nul", "\"\n\"")] string text) =>
+        public void BrokenJsonIsRefused(
+            [Values("", "{", "[1,]", "{\"a\":}", "\"\\q\"", "1 2", "nul", "\"\n\"")] string text) =>
             Assert.Throws<JsonException>(() => Json.Parse(text));
 
         [Test]
-        public void DeepJsonIsRefused() => Assert.Throws<JsonException>(() => Json.Parse(new string('[', 100000)));
+        public void DeepJsonIsRefused() =>
+            Assert.Throws<JsonException>(() => Json.Parse(new string('[', 100000)));
 
         [Test]
         public void BackoffGrowsToItsLongest()
         {
             var backoff = new Backoff(100, 1000);
             for (int step = 100; step < 2000; step = Math.Min(2 * step, 2000))
-                Assert.That(backoff.NextMs(), Is.InRange(3 * Math.Min(step, 1000) / 4, Math.Min(step, 1000)));
+                Assert.That(
+                    backoff.NextMs(),
+                    Is.InRange(3 * Math.Min(step, 1000) / 4, Math.Min(step, 1000)));
             backoff.Reset();
             Assert.LessOrEqual(backoff.NextMs(), 100);
         }
@@ -104,7 +116,8 @@ namespace FlexAvatar.Tests
         {
             Assert.AreEqual(("::1", 5556), TcpAddress.Parse("tcp://[::1]:5556"));
             Assert.AreEqual(("localhost", 1), TcpAddress.Parse("tcp://localhost:1"));
-            foreach (string wrong in new[] { "", "tcp://", "tcp://host", "ipc://a:1", "tcp://host:0", "tcp://host:70000" })
+            foreach (string wrong in new[] { "", "tcp://", "tcp://host", "ipc://a:1",
+                "tcp://host:0", "tcp://host:70000" })
                 Assert.Throws<FormatException>(() => TcpAddress.Parse(wrong));
         }
 
@@ -119,8 +132,10 @@ namespace FlexAvatar.Tests
         [Test]
         public void ALinkWithoutAServerWaitsAndCloses()
         {
-            var link = new AvatarLink("http://127.0.0.1:9", "", new SessionRequest { Avatar = "me" });
-            Assert.IsTrue(SpinWait.SpinUntil(() => link.State == LinkState.Waiting, 5000), link.LastError);
+            var link = new AvatarLink(
+                "http://127.0.0.1:9", "", new SessionRequest { Avatar = "me" });
+            Assert.IsTrue(
+                SpinWait.SpinUntil(() => link.State == LinkState.Waiting, 5000), link.LastError);
             StringAssert.Contains("no server answers", link.LastError);
             link.Drive(new DriveSignal { Parts = DriveParts.Arkit });
             link.Dispose();
@@ -129,6 +144,7 @@ namespace FlexAvatar.Tests
 
         [Test]
         public void AnAddressThatIsNoneIsRefusedAtOnce() =>
-            Assert.Throws<ServiceException>(() => new AvatarLink("127.0.0.1:50052", "", new SessionRequest()));
+            Assert.Throws<ServiceException>(
+                () => new AvatarLink("127.0.0.1:50052", "", new SessionRequest()));
     }
 }

@@ -63,8 +63,10 @@ namespace FlexAvatar.Tests
         {
             var stream = new SplatStream();
             var frame = new SplatFrame();
-            Assert.IsFalse(stream.Feed(Splats(MessageKind.SplatsDelta, 300, 2, 1), new byte[16], frame));
-            Assert.IsTrue(stream.Feed(Splats(MessageKind.SplatsKey, 300, 1, 1), new byte[4800], frame));
+            Assert.IsFalse(
+                stream.Feed(Splats(MessageKind.SplatsDelta, 300, 2, 1), new byte[16], frame));
+            Assert.IsTrue(
+                stream.Feed(Splats(MessageKind.SplatsKey, 300, 1, 1), new byte[4800], frame));
             PackedSplat[] buffer = frame.Splats;
             var delta = new byte[16 + 44 * 16]; // the second chunk is short
             delta[0] = 2;
@@ -72,8 +74,10 @@ namespace FlexAvatar.Tests
             Assert.IsTrue(stream.Feed(Splats(MessageKind.SplatsDelta, 300, 2, 1), delta, frame));
             Assert.AreSame(buffer, frame.Splats);
             Assert.AreEqual(99, frame.Splats[256].Color);
-            Assert.IsTrue(stream.Feed(Splats(MessageKind.SplatsDelta, 300, 3, 1), new byte[16], frame));
-            Assert.AreEqual(0, frame.Splats[256].Color, "a delta is of the keyframe, not of the last delta");
+            Assert.IsTrue(
+                stream.Feed(Splats(MessageKind.SplatsDelta, 300, 3, 1), new byte[16], frame));
+            Assert.AreEqual(
+                0, frame.Splats[256].Color, "a delta is of the keyframe, not of the last delta");
         }
 
         [Test]
@@ -84,7 +88,8 @@ namespace FlexAvatar.Tests
             var delta = new byte[16];
             delta[0] = 4;
             Assert.Throws<WireException>(
-                () => stream.Feed(Splats(MessageKind.SplatsDelta, 300, 2, 1), delta, new SplatFrame()));
+                () => stream.Feed(
+                    Splats(MessageKind.SplatsDelta, 300, 2, 1), delta, new SplatFrame()));
         }
 
         [Test]
@@ -97,7 +102,8 @@ namespace FlexAvatar.Tests
             stream.Feed(Splats(MessageKind.SplatsDelta, 1000, 2, 1), Delta(1), other);
             Assert.AreEqual((256, 256, 1), Uploaded(upload, other));
             stream.Feed(Splats(MessageKind.SplatsDelta, 1000, 3, 1), Delta(2), one);
-            Assert.AreEqual((256, 512, 1), Uploaded(upload, one), "chunk 1 goes back, chunk 2 comes");
+            Assert.AreEqual(
+                (256, 512, 1), Uploaded(upload, one), "chunk 1 goes back, chunk 2 comes");
             Assert.AreEqual((512, 256, 1), Uploaded(upload, one));
             upload.Forget();
             Assert.AreEqual((0, 1000, 1), Uploaded(upload, one));

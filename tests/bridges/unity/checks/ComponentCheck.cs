@@ -5,7 +5,9 @@ using UnityEngine;
 
 namespace FlexAvatar.Checks
 {
-    /// <summary>The components in an engine of stand-ins: its messages are called, what they do is counted.</summary>
+    /// <summary>
+    /// The components in an engine of stand-ins: its messages are called, what they do is counted.
+    /// </summary>
     static class ComponentCheck
     {
         const double PatienceS = 20;
@@ -44,26 +46,32 @@ namespace FlexAvatar.Checks
             foreach (MonoBehaviour component in new MonoBehaviour[] { view, receiver })
                 component.Tell("OnDisable");
             receiver.Tell("OnDestroy");
-            return Program.Say(new JsonWriter().Add("draws", Graphics.Draws).Add("instances", Graphics.LastInstances)
-                .Add("streaming", streaming).Add("lost", lost).Add("picture", picture).Add("open", open)
+            return Program.Say(new JsonWriter()
+                .Add("draws", Graphics.Draws).Add("instances", Graphics.LastInstances)
+                .Add("streaming", streaming).Add("lost", lost).Add("picture", picture)
+                    .Add("open", open)
                 .Add("left", LiveLinks.Count).Add("yaw", driver.Orbit.x)
                 .Add("misplaced", misplaced).Add("errors", UnityEngine.Debug.Errors)
                 .Add("state", receiver.State.ToString()).Add("bytesPerFrame", perFrame));
         }
 
-        /// <summary>A microphone's component with a tone, in real time: how far the mouth opened.</summary>
+        /// <summary>
+        /// A microphone's component with a tone, in real time: how far the mouth opened.
+        /// </summary>
         internal static int Speak(string address, string avatar)
         {
             var head = new GameObject("head");
             var receiver = head.AddComponent<FlexAvatarReceiver>();
-            (receiver.address, receiver.avatar, receiver.width, receiver.height) = (address, avatar, 64, 64);
+            (receiver.address, receiver.avatar, receiver.width, receiver.height) =
+                (address, avatar, 64, 64);
             receiver.sources = new[] { "audio" };
             var microphone = head.AddComponent<FlexAvatarMicrophone>();
             microphone.receiver = receiver;
             receiver.Tell("OnEnable");
             microphone.Tell("OnEnable");
             int widest = 0;
-            receiver.PictureChanged += () => widest = Math.Max(widest, receiver.Picture.GetRawTextureData<byte>()[0]);
+            receiver.PictureChanged += () =>
+                widest = Math.Max(widest, receiver.Picture.GetRawTextureData<byte>()[0]);
             var watch = Stopwatch.StartNew();
             while (widest < 100 && watch.Elapsed.TotalSeconds < PatienceS)
             {
@@ -75,7 +83,8 @@ namespace FlexAvatar.Checks
             string error = microphone.LastError;
             microphone.Tell("OnDisable");
             receiver.Tell("OnDisable");
-            return Program.Say(new JsonWriter().Add("widest", widest).Add("error", error).Add("left", LiveLinks.Count));
+            return Program.Say(new JsonWriter()
+                .Add("widest", widest).Add("error", error).Add("left", LiveLinks.Count));
         }
 
         // frames of the engine until much was drawn; bytes that this thread allocates a frame
@@ -100,7 +109,8 @@ namespace FlexAvatar.Checks
             return (GC.GetAllocatedBytesForCurrentThread() - allocated) / Drawn;
         }
 
-        // a camera of Unity where the server's is: how far what it draws is from what the server sees
+        // a camera of Unity where the server's is: how far what it draws is from what the server
+        // sees
         static float Misplaced(FlexAvatarReceiver receiver, FlexAvatarDriver driver, Camera camera)
         {
             bool splats = receiver.mode == ReceiverMode.Splats;
@@ -116,12 +126,14 @@ namespace FlexAvatar.Checks
                 for (int column = 0; column < 4; column++)
                 {
                     // OpenCV's view of the head frame with y and z turned round; or nothing to move
-                    float expected = splats ? (row == 1 || row == 2 ? -1 : 1) * view[4 * row + column] : row == column ? 1 : 0;
+                    float turned = (row == 1 || row == 2 ? -1 : 1) * view[4 * row + column];
+                    float expected = splats ? turned : row == column ? 1 : 0;
                     most = Math.Max(most, Math.Abs(found[row, column] - expected));
                 }
             return most;
         }
 
-        static string Describe(Texture2D texture) => texture == null ? "none" : $"{texture.width}x{texture.height}";
+        static string Describe(Texture2D texture) =>
+            texture == null ? "none" : $"{texture.width}x{texture.height}";
     }
 }

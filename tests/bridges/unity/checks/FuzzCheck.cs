@@ -9,7 +9,10 @@ using System.Threading.Tasks;
 
 namespace FlexAvatar.Checks
 {
-    /// <summary>Messages, streams of bytes and texts that lie: nothing but the package's own errors may come.</summary>
+    /// <summary>
+    /// Messages, streams of bytes and texts that lie: nothing but the package's own errors may
+    /// come.
+    /// </summary>
     static class FuzzCheck
     {
         const int Connections = 150;
@@ -17,7 +20,8 @@ namespace FlexAvatar.Checks
         internal static int Run(string golden, int rounds)
         {
             var random = new Random(5);
-            byte[][] messages = Directory.GetFiles(golden, "*.bin").OrderBy(f => f).Select(File.ReadAllBytes).ToArray();
+            byte[][] messages = Directory.GetFiles(golden, "*.bin").OrderBy(f => f)
+                .Select(File.ReadAllBytes).ToArray();
             long before = GC.GetTotalMemory(true);
             int refused = Enumerable.Range(0, rounds).Count(_ => !Survives(messages, random));
             int texts = Enumerable.Range(0, rounds).Count(_ => !IsJson(random));
@@ -62,7 +66,8 @@ namespace FlexAvatar.Checks
                 return bytes;
             if (chance == 3)
                 return bytes.AsSpan(0, random.Next(bytes.Length)).ToArray();
-            int reach = random.Next(10) < 7 ? Math.Min(WireHeader.Bytes + 20, bytes.Length) : bytes.Length;
+            int reach = random.Next(10) < 7 ? Math.Min(WireHeader.Bytes + 20, bytes.Length)
+                : bytes.Length;
             for (int i = random.Next(1, 6); i > 0; i--)
                 bytes[random.Next(reach)] = (byte)random.Next(256);
             return bytes;
@@ -70,14 +75,18 @@ namespace FlexAvatar.Checks
 
         static bool IsJson(Random random)
         {
-            const string Good = "{\"sessionId\":\"0123\",\"kinds\":[\"A\",2,-3.5e2,true,null,{}],\"topic\":\"Rkx\\u0041QQ==\"}";
+            const string Good =
+                "{\"sessionId\":\"0123\",\"kinds\":[\"A\",2,-3.5e2,true,null,{}],"
+                + "\"topic\":\"Rkx\\u0041QQ==\"}";
             char[] text = Good.ToCharArray();
             for (int i = random.Next(1, 5); i > 0; i--)
                 text[random.Next(text.Length)] = (char)random.Next(1, 128);
             try
             {
-                Json json = Json.Parse(new string(text, 0, random.Next(text.Length / 2, text.Length + 1)));
-                _ = json["topic"].Base64.Length + json["kinds"].Items.Count + json["sessionId"].Number;
+                Json json = Json.Parse(
+                    new string(text, 0, random.Next(text.Length / 2, text.Length + 1)));
+                _ = json["topic"].Base64.Length + json["kinds"].Items.Count
+                    + json["sessionId"].Number;
                 return true;
             }
             catch (JsonException)
@@ -96,13 +105,16 @@ namespace FlexAvatar.Checks
             try
             {
                 using var connection = ZmtpConnection.Open(
-                    $"tcp://127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}", "SUB", 1 << 16, CancellationToken.None);
+                    $"tcp://127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}", "SUB", 1 << 16,
+                        CancellationToken.None);
                 var message = new MessageBuffer();
                 while (true)
-                    if (connection.Receive(message, 1000) == Arrival.Message && message.Bytes.Length > 1 << 17)
+                    if (connection.Receive(message, 1000) == Arrival.Message
+                        && message.Bytes.Length > 1 << 17)
                         throw new InvalidOperationException("memory beyond the largest message");
             }
-            catch (Exception error) when (error is SocketException || error is ZmtpException || error is TimeoutException)
+            catch (Exception error) when (
+                error is SocketException || error is ZmtpException || error is TimeoutException)
             {
                 return error is SocketException;
             }

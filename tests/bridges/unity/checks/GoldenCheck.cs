@@ -4,7 +4,9 @@ using System.Runtime.InteropServices;
 
 namespace FlexAvatar.Checks
 {
-    /// <summary>Reads messages of files into what the package shows, and writes them back from that.</summary>
+    /// <summary>
+    /// Reads messages of files into what the package shows, and writes them back from that.
+    /// </summary>
     static class GoldenCheck
     {
         internal static int Run(string folder, string output)
@@ -12,7 +14,8 @@ namespace FlexAvatar.Checks
             var boxes = new FrameMailboxes();
             FrameStream stream = null;
             PackedSplat[] key = null;
-            foreach (string name in new[] { "rgba8", "jpeg", "depth", "splats_key", "splats_delta", "end" })
+            foreach (string name in new[] { "rgba8", "jpeg", "depth", "splats_key", "splats_delta",
+                "end" })
             {
                 byte[] bytes = File.ReadAllBytes(Path.Combine(folder, $"wire_{name}.bin"));
                 stream ??= new FrameStream(bytes.AsSpan(0, WireHeader.TopicBytes).ToArray(), boxes);
@@ -25,7 +28,8 @@ namespace FlexAvatar.Checks
                 File.WriteAllBytes(Path.Combine(output, $"wire_{name}.bin"), back);
             }
             foreach (string name in new[] { "weights", "view", "all" })
-                CopyDrive(Path.Combine(folder, $"drive_{name}.bin"), Path.Combine(output, $"drive_{name}.bin"));
+                CopyDrive(Path.Combine(folder, $"drive_{name}.bin"),
+                    Path.Combine(output, $"drive_{name}.bin"));
             return Program.Say(new JsonWriter().Add("figures", boxes.Statistics.Figures.Frames));
         }
 
@@ -77,7 +81,10 @@ namespace FlexAvatar.Checks
             File.WriteAllBytes(to, back);
         }
 
-        /// <summary>A keyframe to 14 floats a splat, in Unity's axes: position, wxyz, scale, colour, opacity.</summary>
+        /// <summary>
+        /// A keyframe to 14 floats a splat, in Unity's axes: position, wxyz, scale, colour,
+        /// opacity.
+        /// </summary>
         internal static int Unpack(string file, string output)
         {
             byte[] bytes = File.ReadAllBytes(file);
@@ -102,7 +109,9 @@ namespace FlexAvatar.Checks
             return 0;
         }
 
-        /// <summary>A keyframe's splats from behind, for a camera that looks along -z of the head frame.</summary>
+        /// <summary>
+        /// A keyframe's splats from behind, for a camera that looks along -z of the head frame.
+        /// </summary>
         internal static int Order(string file, string output)
         {
             byte[] bytes = File.ReadAllBytes(file);
@@ -110,7 +119,8 @@ namespace FlexAvatar.Checks
             new SplatStream().Feed(WireHeader.Read(bytes), bytes.AsSpan(WireHeader.Bytes), frame);
             var sorter = new SplatSorter();
             sorter.Sort(frame.Splats, frame.Count, new Float3(0, 0, -1));
-            File.WriteAllBytes(output, MemoryMarshal.AsBytes(sorter.Order.AsSpan(0, frame.Count)).ToArray());
+            File.WriteAllBytes(
+                output, MemoryMarshal.AsBytes(sorter.Order.AsSpan(0, frame.Count)).ToArray());
             return 0;
         }
 

@@ -20,7 +20,8 @@ namespace FlexAvatar.Checks
             using (var service = new ServiceClient(address))
             {
                 AvatarInfo made = service.CreateAvatar(
-                    "unity", new[] { Encoding.ASCII.GetBytes("a photo of nobody") }, quick: true).Result;
+                    "unity", new[] { Encoding.ASCII.GetBytes("a photo of nobody") },
+                        quick: true).Result;
                 ServerInfo info = service.GetServerInfo().Result;
                 Debug.Assert(made.Name == "unity" && info.WireVersion == WireHeader.Version);
             }
@@ -33,7 +34,8 @@ namespace FlexAvatar.Checks
             var closing = Stopwatch.StartNew();
             link.Dispose();
             return Program.Say(viewer.Report(figures)
-                .Add("closeMs", closing.Elapsed.TotalMilliseconds).Add("state", link.State.ToString()));
+                .Add("closeMs", closing.Elapsed.TotalMilliseconds)
+                    .Add("state", link.State.ToString()));
         }
 
         /// <summary>
@@ -51,17 +53,21 @@ namespace FlexAvatar.Checks
             var link = new AvatarLink(address, "", request);
             var viewer = new Viewer(link);
             var ended = new ManualResetEventSlim();
-            new Thread(() => { Console.In.ReadToEnd(); ended.Set(); }) { IsBackground = true }.Start();
+            new Thread(() =>
+                { Console.In.ReadToEnd(); ended.Set(); }) { IsBackground = true }.Start();
             while (!ended.IsSet)
             {
                 long until = Clock.NowNs + 100_000_000;
                 while (Clock.NowNs < until)
                     viewer.Step();
-                Program.Say(viewer.Report(link.Figures).Add("state", link.State.ToString()).Add("error", link.LastError));
+                Program.Say(viewer.Report(link.Figures)
+                    .Add("state", link.State.ToString()).Add("error", link.LastError));
             }
             var closing = Stopwatch.StartNew();
             link.Dispose();
-            return Program.Say(new JsonWriter().Add("closeMs", closing.Elapsed.TotalMilliseconds).Add("state", link.State.ToString()));
+            return Program.Say(new JsonWriter()
+                .Add("closeMs", closing.Elapsed.TotalMilliseconds)
+                .Add("state", link.State.ToString()));
         }
 
         static SessionRequest Request() => new SessionRequest
@@ -72,11 +78,14 @@ namespace FlexAvatar.Checks
             Kinds = StreamKinds.Rgba8 | StreamKinds.Depth | StreamKinds.Splats,
         };
 
-        /// <summary>What a component does in Update: drive, take the newest, fill a texture.</summary>
+        /// <summary>
+        /// What a component does in Update: drive, take the newest, fill a texture.
+        /// </summary>
         sealed class Viewer
         {
             readonly AvatarLink _link;
-            readonly DriveSignal _signal = new DriveSignal { Parts = DriveParts.Arkit | DriveParts.Head };
+            readonly DriveSignal _signal =
+                new DriveSignal { Parts = DriveParts.Arkit | DriveParts.Head };
             byte[] _texture = Array.Empty<byte>();
             readonly List<double> _latencies = new List<double>();
             readonly int _jaw = ArkitNames.IndexOf("jawOpen");
@@ -133,7 +142,8 @@ namespace FlexAvatar.Checks
                 {
                     if (_texture.Length != picture.Payload.Length)
                         _texture = new byte[picture.Payload.Length];
-                    Rows.CopyFlipped(picture.Payload, _texture, picture.Header.Width, picture.Header.Height);
+                    Rows.CopyFlipped(
+                        picture.Payload, _texture, picture.Header.Width, picture.Header.Height);
                     _red = _texture[0];
                     _pictured = true;
                     Pictures++;
@@ -154,10 +164,13 @@ namespace FlexAvatar.Checks
             internal JsonWriter Report(StreamFigures figures)
             {
                 double[] sorted = _latencies.OrderBy(x => x).ToArray();
-                double At(double share) => sorted.Length == 0 ? 0 : sorted[(int)(share * (sorted.Length - 1))];
-                return new JsonWriter().Add("pictures", Pictures).Add("splats", Splats).Add("depths", _depths)
+                double At(double share) =>
+                    sorted.Length == 0 ? 0 : sorted[(int)(share * (sorted.Length - 1))];
+                return new JsonWriter().Add("pictures", Pictures).Add("splats", Splats)
+                    .Add("depths", _depths)
                     .Add("red", _red).Add("height", _height).Add("drives", _drives)
-                    .Add("gaps", figures.Gaps).Add("refused", figures.Refused).Add("reconnects", figures.Reconnects)
+                    .Add("gaps", figures.Gaps).Add("refused", figures.Refused)
+                        .Add("reconnects", figures.Reconnects)
                     .Add("frames", figures.Frames).Add("fps", figures.Fps)
                     .Add("p50Ms", At(0.5)).Add("p99Ms", At(0.99));
             }

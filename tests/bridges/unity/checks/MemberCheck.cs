@@ -6,7 +6,10 @@ using System.Reflection.PortableExecutable;
 
 namespace FlexAvatar.Checks
 {
-    /// <summary>Which members of .NET an assembly uses: "Namespace.Type.Member/parameters", sorted, a line each.</summary>
+    /// <summary>
+    /// Which members of .NET an assembly uses: "Namespace.Type.Member/parameters", sorted, a line
+    /// each.
+    /// </summary>
     static class MemberCheck
     {
         internal static int Run(string assembly)
@@ -56,7 +59,9 @@ namespace FlexAvatar.Checks
         {
             string name = reader.GetString(type.Name);
             if (type.ResolutionScope.Kind == HandleKind.TypeReference)
-                return FullName(reader, reader.GetTypeReference((TypeReferenceHandle)type.ResolutionScope)) + "+" + name;
+                return FullName(
+                    reader, reader.GetTypeReference((TypeReferenceHandle)type.ResolutionScope))
+                    + "+" + name;
             return $"{reader.GetString(type.Namespace)}.{name}";
         }
     }

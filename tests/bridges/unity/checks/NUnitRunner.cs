@@ -16,7 +16,8 @@ namespace FlexAvatar.Checks
             runner.Load(Assembly.LoadFrom(assembly), new Dictionary<string, object>());
             ITestResult result = runner.Run(TestListener.NULL, TestFilter.Empty);
             Print(result);
-            Program.Say(new JsonWriter().Add("passed", result.PassCount).Add("failed", result.FailCount)
+            Program.Say(
+                new JsonWriter().Add("passed", result.PassCount).Add("failed", result.FailCount)
                 .Add("skipped", result.SkipCount + result.InconclusiveCount));
             return result.FailCount == 0 && result.PassCount > 0 ? 0 : 1;
         }
@@ -24,7 +25,8 @@ namespace FlexAvatar.Checks
         static void Print(ITestResult result)
         {
             if (!result.HasChildren && result.ResultState.Status == TestStatus.Failed)
-                Console.Error.WriteLine($"{result.FullName}: {result.Message}\n{result.StackTrace}");
+                Console.Error.WriteLine(
+                    $"{result.FullName}: {result.Message}\n{result.StackTrace}");
             foreach (ITestResult child in result.Children)
                 Print(child);
         }

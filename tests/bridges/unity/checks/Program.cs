@@ -3,7 +3,9 @@ using System.Linq;
 
 namespace FlexAvatar.Checks
 {
-    /// <summary>The package's core as a program, for the tests in Python: prints JSON, one object a line.</summary>
+    /// <summary>
+    /// The package's core as a program, for the tests in Python: prints JSON, one object a line.
+    /// </summary>
     public static class Program
     {
         public static int Main(string[] arguments)

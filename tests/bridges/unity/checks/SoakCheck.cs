@@ -18,7 +18,8 @@ namespace FlexAvatar.Checks
             var topic = new byte[WireHeader.TopicBytes];
             Encoding.ASCII.GetBytes("FLXA\u0001").CopyTo(topic, 0);
             Encoding.ASCII.GetBytes(Session).CopyTo(topic, 8);
-            using var connection = ZmtpConnection.Open(address, "SUB", 1 << 22, CancellationToken.None);
+            using var connection =
+                ZmtpConnection.Open(address, "SUB", 1 << 22, CancellationToken.None);
             connection.Subscribe(topic);
             var engine = new Engine(topic);
             engine.Take(connection, frames / 10); // compiled, buffers grown
@@ -29,18 +30,24 @@ namespace FlexAvatar.Checks
             allocated = GC.GetTotalAllocatedBytes(true) - allocated;
             return Program.Say(new JsonWriter().Add("frames", frames).Add("collections", collected)
                 .Add("allocatedPerFrame", (double)allocated / frames)
-                .Add("grownBytes", GC.GetTotalMemory(true) - memory).Add("uploaded", engine.Uploaded));
+                .Add("grownBytes", GC.GetTotalMemory(true) - memory)
+                    .Add("uploaded", engine.Uploaded));
         }
 
-        /// <summary>Milliseconds of the work that Unity's thread does with so many splats.</summary>
+        /// <summary>
+        /// Milliseconds of the work that Unity's thread does with so many splats.
+        /// </summary>
         internal static int Speed(int count)
         {
             var random = new Random(1);
             var splats = new PackedSplat[count];
             for (int i = 0; i < count; i++)
-                splats[i] = new PackedSplat { XY = (uint)random.Next() & 0x3BFF3BFF, ZAxis = (uint)random.Next() & 0xFFFF3BFF };
+                splats[i] = new PackedSplat { XY = (uint)random.Next() & 0x3BFF3BFF,
+                    ZAxis = (uint)random.Next() & 0xFFFF3BFF };
             var sorter = new SplatSorter();
-            return Program.Say(new JsonWriter().Add("sortMs", Best(() => sorter.Sort(splats, count, new Float3(0.1f, 0.2f, -0.9f)))));
+            var forward = new Float3(0.1f, 0.2f, -0.9f);
+            double best = Best(() => sorter.Sort(splats, count, forward));
+            return Program.Say(new JsonWriter().Add("sortMs", best));
         }
 
         static double Best(Action work)
@@ -99,7 +106,8 @@ namespace FlexAvatar.Checks
                     Uploaded += count;
                 }
                 var held = MemoryMarshal.AsBytes(_gpu.AsSpan());
-                if (!held.SequenceEqual(MemoryMarshal.AsBytes(splats.Splats.AsSpan(0, splats.Count))))
+                if (!held.SequenceEqual(
+                    MemoryMarshal.AsBytes(splats.Splats.AsSpan(0, splats.Count))))
                     throw new InvalidOperationException("the upload missed something");
                 _sorter.Sort(_gpu, splats.Count, new Float3(0, 0, -1));
             }

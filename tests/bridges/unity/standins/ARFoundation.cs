@@ -1,4 +1,5 @@
-// Stand-ins for the little of ARFoundation and its ARKit plug-in that the package uses, see Objects.cs.
+// Stand-ins for the little of ARFoundation and its ARKit plug-in that the package uses, see
+// Objects.cs.
 
 using System.Collections.Generic;
 using Unity.Collections;

@@ -12,7 +12,8 @@ namespace UnityEditor
         public virtual void OnInspectorGUI() { }
         public virtual bool RequiresConstantRepaint() => false;
         public bool DrawDefaultInspector() => false;
-        protected static void DrawPropertiesExcluding(SerializedObject what, params string[] names) { }
+        protected static void DrawPropertiesExcluding(
+            SerializedObject what, params string[] names) { }
     }
 
     public sealed class SerializedObject

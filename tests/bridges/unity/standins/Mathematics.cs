@@ -11,7 +11,8 @@ namespace UnityEngine
         public static float Sin(float value) => (float)Math.Sin(value);
         public static float Sqrt(float value) => (float)Math.Sqrt(value);
         public static float Atan2(float y, float x) => (float)Math.Atan2(y, x);
-        public static float Repeat(float value, float length) => value - (float)Math.Floor(value / length) * length;
+        public static float Repeat(float value, float length) =>
+            value - (float)Math.Floor(value / length) * length;
         public static int Max(int a, int b) => Math.Max(a, b);
     }
 
@@ -29,15 +30,18 @@ namespace UnityEngine
         public static Vector3 zero => default;
         public float sqrMagnitude => x * x + y * y + z * z;
         public Vector3 normalized => this * (1 / Mathf.Sqrt(sqrMagnitude));
-        public static Vector3 operator -(Vector3 a, Vector3 b) => new Vector3(a.x - b.x, a.y - b.y, a.z - b.z);
-        public static Vector3 operator *(Vector3 a, float b) => new Vector3(a.x * b, a.y * b, a.z * b);
+        public static Vector3 operator -(Vector3 a, Vector3 b) =>
+            new Vector3(a.x - b.x, a.y - b.y, a.z - b.z);
+        public static Vector3 operator *(Vector3 a, float b) =>
+            new Vector3(a.x * b, a.y * b, a.z * b);
         public static Vector3 operator *(float b, Vector3 a) => a * b;
     }
 
     public struct Vector4
     {
         public float x, y, z, w;
-        public Vector4(float x, float y, float z, float w) => (this.x, this.y, this.z, this.w) = (x, y, z, w);
+        public Vector4(float x, float y, float z, float w) =>
+            (this.x, this.y, this.z, this.w) = (x, y, z, w);
     }
 
     public struct Quaternion
@@ -49,7 +53,8 @@ namespace UnityEngine
         {
             float Half(float angle) => angle / Mathf.Rad2Deg / 2;
             var (x, y, z) = (Half(degrees.x), Half(degrees.y), Half(degrees.z));
-            return About(0, Mathf.Sin(y), 0, y) * About(Mathf.Sin(x), 0, 0, x) * About(0, 0, Mathf.Sin(z), z);
+            return About(0, Mathf.Sin(y), 0, y) * About(Mathf.Sin(x), 0, 0, x)
+                * About(0, 0, Mathf.Sin(z), z);
         }
 
         static Quaternion About(float x, float y, float z, float half) =>
@@ -83,7 +88,8 @@ namespace UnityEngine
         static Span<float> Cells(ref Matrix4x4 matrix) =>
             System.Runtime.InteropServices.MemoryMarshal.CreateSpan(ref matrix.m00, 16);
 
-        public static Matrix4x4 Scale(Vector3 by) => new Matrix4x4 { m00 = by.x, m11 = by.y, m22 = by.z, m33 = 1 };
+        public static Matrix4x4 Scale(Vector3 by) =>
+            new Matrix4x4 { m00 = by.x, m11 = by.y, m22 = by.z, m33 = 1 };
 
         public static Matrix4x4 operator *(Matrix4x4 a, Matrix4x4 b)
         {

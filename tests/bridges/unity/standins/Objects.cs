@@ -38,7 +38,8 @@ namespace UnityEngine
 
         public Action Message(string message)
         {
-            const BindingFlags Any = BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic;
+            const BindingFlags Any =
+                BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic;
             for (Type type = GetType(); type != typeof(MonoBehaviour); type = type.BaseType)
                 if (type.GetMethod(message, Any | BindingFlags.DeclaredOnly) is MethodInfo method)
                     return (Action)method.CreateDelegate(typeof(Action), this);
@@ -84,7 +85,8 @@ namespace UnityEngine
         public Vector3 position;
         public Vector3 lossyScale => new Vector3(1, 1, 1);
         public Vector3 TransformPoint(Vector3 point) => localToWorldMatrix.MultiplyPoint(point);
-        public Vector3 InverseTransformPoint(Vector3 point) => localToWorldMatrix.inverse.MultiplyPoint(point);
+        public Vector3 InverseTransformPoint(Vector3 point) =>
+            localToWorldMatrix.inverse.MultiplyPoint(point);
         public void LookAt(Vector3 point) { }
     }
 
@@ -98,7 +100,8 @@ namespace UnityEngine
     public static class Debug
     {
         public static readonly List<string> Errors = new List<string>();
-        public static void LogError(object message, Object context) => Errors.Add(message.ToString());
+        public static void LogError(object message, Object context) =>
+            Errors.Add(message.ToString());
     }
 
     public static class Application
@@ -109,7 +112,8 @@ namespace UnityEngine
     public static class Microphone
     {
         public static int Position;
-        public static AudioClip Start(string device, bool loop, int seconds, int rate) => new AudioClip(seconds * rate);
+        public static AudioClip Start(string device, bool loop, int seconds, int rate) =>
+            new AudioClip(seconds * rate);
         public static int GetPosition(string device) => Position % (2 * 16000);
         public static void End(string device) { }
     }

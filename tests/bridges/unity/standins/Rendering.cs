@@ -33,7 +33,8 @@ namespace UnityEngine
             _pixels = new byte[4 * width * height];
         }
 
-        public NativeArray<T> GetRawTextureData<T>() where T : struct => new NativeArray<T>((T[])(object)_pixels);
+        public NativeArray<T> GetRawTextureData<T>() where T : struct =>
+            new NativeArray<T>((T[])(object)_pixels);
         public void Apply(bool updateMipmaps) => Applied++;
     }
 
@@ -71,11 +72,13 @@ namespace UnityEngine
         public readonly int count;
         readonly int _stride;
 
-        public GraphicsBuffer(Target target, int count, int stride) => (this.count, _stride) = (count, stride);
+        public GraphicsBuffer(Target target, int count, int stride) =>
+            (this.count, _stride) = (count, stride);
 
         public void SetData<T>(T[] data, int start, int to, int length) where T : struct
         {
-            if (Marshal.SizeOf<T>() != _stride || start + length > data.Length || to + length > count)
+            if (Marshal.SizeOf<T>() != _stride || start + length > data.Length || to
+                + length > count)
                 throw new ArgumentException("SetData: beyond the buffer");
         }
 
@@ -98,7 +101,8 @@ namespace UnityEngine
         public static int Draws, LastInstances;
         public static MaterialPropertyBlock LastProperties;
 
-        public static void RenderPrimitives(in RenderParams rparams, MeshTopology topology, int vertices, int instances) =>
+        public static void RenderPrimitives(
+            in RenderParams rparams, MeshTopology topology, int vertices, int instances) =>
             (Draws, LastInstances, LastProperties) = (Draws + 1, instances, rparams.matProps);
     }
 
@@ -122,7 +126,11 @@ namespace UnityEngine.Rendering
 
     public static class RenderPipelineManager
     {
-        public static event Action<ScriptableRenderContext, Camera> beginCameraRendering { add { } remove { } }
+        public static event Action<ScriptableRenderContext, Camera> beginCameraRendering
+        {
+            add { }
+            remove { }
+        }
     }
 }
 
