@@ -14,10 +14,18 @@ from typing import Any
 
 import pytest
 
+from flexavatar.render.camera import orbit
 from tests.bridges.dotnet import environment, needs_dotnet
 from tests.bridges.unity.conftest import RunChecks, checks_command
 from tests.bridges.unity.tiny_server import Place, free_ports
-from tests.service import PHOTO, TinyEngine, eventually, local_config, server_and_client
+from tests.service import (
+    PHOTO,
+    TinyEngine,
+    eventually,
+    local_config,
+    server_and_client,
+    tiny_camera,
+)
 
 pytestmark = needs_dotnet
 FRAMES = 300
@@ -45,6 +53,22 @@ def test_three_hundred_frames_without_a_gap(
     assert result["p50Ms"] < 50  # 60 a second leave 17 ms; machines of tests are busy
     assert result["closeMs"] < 1000
     assert result["state"] == "Stopped"
+
+
+def test_calls_over_http(run_checks: RunChecks, tmp_path: Path) -> None:
+    with server_and_client(local_config(tmp_path), TinyEngine()) as (client, listening):
+        result = json.loads(run_checks("calls", listening.http_address))
+        assert client.info().sessions == 0
+    assert result["gaussians"] == 600
+    assert result["wire"] == 1
+    assert result["size"] == "32x48"
+    assert (result["avatars"], result.get("left", 0)) == (1, 0)
+    expected = orbit(tiny_camera(), 20).viewmat.flatten().tolist()
+    assert result["view"] == pytest.approx(expected, abs=1e-6)
+    assert result["refused"] == "invalid_argument"
+    assert result["gone"] == "not_found"
+    assert result["bad"] == "invalid_argument"
+    assert result["nameless"] == "invalid_argument"
 
 
 @pytest.mark.parametrize("mode", ["Picture", "Splats"])

@@ -180,7 +180,9 @@ namespace FlexAvatar
             return json;
         }
 
-        static float[] List(Float3 value) => new[] { value.X, value.Y, value.Z };
+        // zeros are left out, which is what they mean: sessions with sources take no more than the neck
+        static float[] List(Float3 value) =>
+            value.Equals(default) ? Array.Empty<float>() : new[] { value.X, value.Y, value.Z };
 
         static JsonWriter Weights(float[] weights)
         {

@@ -2,7 +2,6 @@ using System;
 using System.Collections.Generic;
 using System.Diagnostics;
 using System.Linq;
-using System.Text;
 using System.Threading;
 
 namespace FlexAvatar.Checks
@@ -18,13 +17,7 @@ namespace FlexAvatar.Checks
         internal static int Run(string address, int frames)
         {
             using (var service = new ServiceClient(address))
-            {
-                AvatarInfo made = service.CreateAvatar(
-                    "unity", new[] { Encoding.ASCII.GetBytes("a photo of nobody") },
-                        quick: true).Result;
-                ServerInfo info = service.GetServerInfo().Result;
-                Debug.Assert(made.Name == "unity" && info.WireVersion == WireHeader.Version);
-            }
+                service.CreateAvatar("unity", new[] { new byte[] { 1 } }, quick: true).Wait();
             var link = new AvatarLink(address, "", Request());
             var viewer = new Viewer(link);
             viewer.Until(() => viewer.Pictures >= 30); // compiled, connected, settled

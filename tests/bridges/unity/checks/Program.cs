@@ -20,6 +20,7 @@ namespace FlexAvatar.Checks
                 case "members": return MemberCheck.Run(rest[0]);
                 case "views": return GoldenCheck.Views(rest[0], rest[1]);
                 case "fuzz": return FuzzCheck.Run(rest[0], int.Parse(rest[1]));
+                case "calls": return CallsCheck.Run(rest[0]);
                 case "live": return LiveCheck.Run(rest[0], int.Parse(rest[1]));
                 case "hold": return LiveCheck.Hold(rest[0], rest[1], rest.Skip(2).ToArray());
                 case "components": return ComponentCheck.Run(rest[0], rest[1], rest[2]);
