@@ -5,11 +5,6 @@
 
 #define LOCTEXT(key, text) text
 
-template <class T>
-T* Cast(UObject* object) {
-    return static_cast<T*>(object);
-}
-
 struct UMaterialExpression : UObject {
     static UClass* StaticClass() { return nullptr; }
 };

@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,7 @@ using int32 = int32_t;
 using int64 = long long;
 using uint8 = uint8_t;
 using uint32 = uint32_t;
+using uint64 = unsigned long long;
 using SIZE_T = size_t;
 using TCHAR = char;
 #define TEXT(text) text
@@ -167,7 +169,10 @@ struct FLinearColor {
     float R, G, B, A;
     FLinearColor(float r, float g, float b, float a) : R(r), G(g), B(b), A(a) {}
 };
-struct FColor {};
+struct FColor {
+    static const FColor White;
+};
+inline const FColor FColor::White;
 struct FRotator {};
 namespace EAxis {
 enum Type { X, Y, Z };
@@ -201,7 +206,15 @@ struct TStandInEvent {
 struct UClass {};
 struct UObject {
     virtual ~UObject() = default;
+    virtual bool isMesh() const { return false; }
+    uint32 GetUniqueID() const { return 7; }
 };
+class UMeshComponent;
+template <class T>
+T* Cast(UObject* object) {
+    const bool fits = !std::is_same<T, UMeshComponent>::value || (object && object->isMesh());
+    return fits ? static_cast<T*>(object) : nullptr;
+}
 template <class T>
 T* NewObject(UObject* = nullptr) {
     static std::vector<std::unique_ptr<T>> kept;  // what the engine's collector would keep
@@ -230,7 +243,9 @@ struct UActorComponent : UObject {
 struct USceneComponent : UActorComponent {
     using Super = USceneComponent;
     const FTransform& GetComponentTransform() const { return transform; }
-    void SetupAttachment(USceneComponent*) {}
+    void SetupAttachment(USceneComponent* parent) { parent->children.push_back(this); }
+    const TArray<TObjectPtr<USceneComponent>>& GetAttachChildren() const { return children; }
+    TArray<TObjectPtr<USceneComponent>> children;
     FTransform transform;
 };
 
@@ -309,6 +324,7 @@ enum Type { NoCollision };
 }
 class UMeshComponent : public USceneComponent {
 public:
+    bool isMesh() const override { return true; }
     UMaterialInstanceDynamic* CreateDynamicMaterialInstance(int32, UMaterialInterface*) {
         return material = NewObject<UMaterialInstanceDynamic>();
     }
@@ -361,6 +377,13 @@ struct UGameplayStatics {
         return &player;
     }
 };
+
+struct UEngine {
+    void AddOnScreenDebugMessage(uint64, float, const FColor&, const FString& text) { said = *text; }
+    std::string said;
+};
+inline UEngine theEngine;
+inline UEngine* GEngine = &theEngine;
 
 // ---- files, modules, pictures
 

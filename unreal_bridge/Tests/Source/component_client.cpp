@@ -62,7 +62,10 @@ void picture(int port) {
     Stage stage(port);
     UMeshComponent screen;
     UMaterialInterface material;
-    stage.avatar.Screen = &screen;
+    USceneComponent other;
+    other.SetupAttachment(&stage.avatar);
+    screen.SetupAttachment(&stage.avatar);  // found by itself
+    stage.avatar.bShowStats = true;
     stage.avatar.Material = &material;
     stage.avatar.BeginPlay();
     stage.until([&] { return stage.frames > 0; });
@@ -85,6 +88,7 @@ void picture(int port) {
     stage.until([&] { return stage.avatar.GetStats().Frames > 5; });
     CHECK(stage.avatar.GetStats().bConnected && stage.avatar.GetStats().Refused == 0);
     CHECK(std::string(*stage.avatar.GetStatsText()).find("ada: live") == 0);
+    CHECK(GEngine->said.find("ada: live") == 0);
     stage.avatar.EndPlay(EEndPlayReason::EndPlayInEditor);
     CHECK(stage.disconnected == 1 && !stage.avatar.GetStats().bConnected);
     stage.avatar.Connect();  // once more: a session of its own

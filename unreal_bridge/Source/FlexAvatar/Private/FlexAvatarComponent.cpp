@@ -3,6 +3,7 @@
 #include "Animation/AnimInstance.h"
 #include "Components/MeshComponent.h"
 #include "Components/SkeletalMeshComponent.h"
+#include "Engine/Engine.h"
 #include "Engine/Texture2D.h"
 #include "FlexAvatar/Axes.h"
 #include "FlexAvatarConnection.h"
@@ -167,6 +168,11 @@ void UFlexAvatarComponent::TickComponent(float DeltaTime, ELevelTick TickType, F
 		TakeFrames();
 	}
 	TakeEvents();
+	if (bShowStats && GEngine)
+	{
+		const uint64 Key = GetUniqueID();  // one line each, written over
+		GEngine->AddOnScreenDebugMessage(Key, 1.0f, FColor::White, GetStatsText());
+	}
 }
 
 void UFlexAvatarComponent::DriveFromSources()
@@ -234,18 +240,39 @@ void UFlexAvatarComponent::TakeFrames()
 		return;
 	}
 	ShowDepth(Taken, Depth);
-	if (Screen && Material && Picture != Before)
+	if (Picture != Before)
 	{
-		UMaterialInstanceDynamic* Own = Screen->CreateDynamicMaterialInstance(0, Material);
-		Own->SetTextureParameterValue(TEXT("Picture"), Picture);
-		if (Depth)
-		{
-			Own->SetTextureParameterValue(TEXT("Depth"), Depth);
-		}
-		const Session Seen = Connection->Link.session();
-		Own->SetScalarParameterValue(TEXT("Distance"), static_cast<float>(Seen.viewmat[11]));
+		ShowOnScreen();
 	}
 	OnFrame.Broadcast(Taken.header.seq);
+}
+
+void UFlexAvatarComponent::FindScreen()
+{
+	for (USceneComponent* Child : GetAttachChildren())
+	{
+		if (!Screen)
+		{
+			Screen = Cast<UMeshComponent>(Child);
+		}
+	}
+}
+
+void UFlexAvatarComponent::ShowOnScreen()
+{
+	FindScreen();
+	if (!Screen || !Material)
+	{
+		return;
+	}
+	UMaterialInstanceDynamic* Own = Screen->CreateDynamicMaterialInstance(0, Material);
+	Own->SetTextureParameterValue(TEXT("Picture"), Picture);
+	if (Depth)
+	{
+		Own->SetTextureParameterValue(TEXT("Depth"), Depth);
+	}
+	const Session Seen = Connection->Link.session();
+	Own->SetScalarParameterValue(TEXT("Distance"), static_cast<float>(Seen.viewmat[11]));
 }
 
 FFlexAvatarStats UFlexAvatarComponent::GetStats() const

@@ -111,9 +111,13 @@ public:
 	/** What shows it: FlexAvatar's materials from the menu Tools, or your own with their parameters. */
 	UPROPERTY(EditAnywhere, BlueprintReadWrite, Category = "FlexAvatar")
 	TObjectPtr<UMaterialInterface> Material;
-	/** Picture mode: the mesh that gets the material; none for those who use the texture itself. */
+	/** Picture mode: the mesh that gets the material; unless set, a mesh that is attached to this. */
 	UPROPERTY(EditAnywhere, BlueprintReadWrite, Category = "FlexAvatar")
 	TObjectPtr<UMeshComponent> Screen;
+
+	/** Writes GetStatsText on the screen. */
+	UPROPERTY(EditAnywhere, BlueprintReadWrite, Category = "FlexAvatar")
+	bool bShowStats = false;
 
 	UPROPERTY(EditAnywhere, BlueprintReadWrite, Category = "FlexAvatar|Drive")
 	EFlexAvatarDrive DriveFrom = EFlexAvatarDrive::Blueprint;
@@ -186,6 +190,8 @@ private:
 	void DriveFromSources();
 	void TakeEvents();
 	void TakeFrames();
+	void FindScreen();
+	void ShowOnScreen();
 
 	TSharedPtr<FFlexAvatarConnection> Connection;
 };
