@@ -41,6 +41,7 @@ namespace FlexAvatar
         MessageBuffer _message = new MessageBuffer();
         volatile SessionInfo _session;
         volatile string _lastError = "";
+        int _disposed;
         volatile int _state = (int)LinkState.Connecting;
 
         /// <summary>Start. Throws ServiceException if the address is none.</summary>
@@ -76,6 +77,8 @@ namespace FlexAvatar
         /// </summary>
         public void Dispose()
         {
+            if (Interlocked.Exchange(ref _disposed, 1) != 0)
+                return;
             _stop.Cancel();
             if (!_thread.Join(JoinMs))
                 return; // it ends by itself; what it uses must stay

@@ -140,6 +140,8 @@ namespace FlexAvatar.Tests
             link.Drive(new DriveSignal { Parts = DriveParts.Arkit });
             link.Dispose();
             Assert.AreEqual(LinkState.Stopped, link.State);
+            link.Dispose(); // by its component, after everything was closed
+            link.Drive(new DriveSignal { Parts = DriveParts.Arkit });
         }
 
         [Test]

@@ -43,6 +43,7 @@ namespace FlexAvatar.Checks
             string picture = Describe(receiver.Picture) + " " + Describe(receiver.Depth);
             int open = LiveLinks.Count;
             float misplaced = Misplaced(receiver, driver, camera);
+            LiveLinks.CloseAll(); // the editor is about to reload scripts
             foreach (MonoBehaviour component in new MonoBehaviour[] { view, receiver })
                 component.Tell("OnDisable");
             receiver.Tell("OnDestroy");
