@@ -25,6 +25,10 @@ namespace
 {
 const TCHAR* const Folder = TEXT("/Game/FlexAvatar");
 const TCHAR* const Include = TEXT("/Plugin/FlexAvatar/Private/FlexAvatarSplatMaterial.ush");
+// What the component sets every tick.
+const TCHAR* const Parameters[] = {
+	TEXT("Row0"), TEXT("Row1"), TEXT("Row2"), TEXT("Back0"), TEXT("Back1"), TEXT("Back2"), TEXT("Lens")};
+
 using FSample = UMaterialExpressionTextureSampleParameter2D;
 using FObject = UMaterialExpressionTextureObjectParameter;
 
@@ -163,11 +167,12 @@ void MakeSplats(UTexture2D* Nothing)
 	TArray<TPair<FName, UMaterialExpression*>> Inputs = {
 		{TEXT("Splats"), Splats}, {TEXT("Order"), Order}, {TEXT("Cell"), Cell}, {TEXT("Corner"), Corner}};
 	int32 Y = 200;
-	for (const TCHAR* Name : {TEXT("Row0"), TEXT("Row1"), TEXT("Row2"), TEXT("Back0"), TEXT("Back1"), TEXT("Back2"), TEXT("Lens")})
+	for (const TCHAR* Name : Parameters)
 	{
 		auto* Parameter = Add<UMaterialExpressionVectorParameter>(Material, -900, Y += 100);
 		Parameter->ParameterName = Name;
-		auto* All = AddCall(Material, TEXT("return float4(Color, Alpha);"), CMOT_Float4, {{TEXT("Color"), Parameter}}, -600, Y);
+		auto* All = AddCall(
+			Material, TEXT("return float4(Color, Alpha);"), CMOT_Float4, {{TEXT("Color"), Parameter}}, -600, Y);
 		AddInput(All, TEXT("Alpha"), Parameter, OutputAlpha);
 		Inputs.Add({Name, All});
 	}
