@@ -15,13 +15,19 @@ import torch
 from flexavatar.drive.articulation import ARTICULATORS, arkit_of
 from flexavatar.drive.hearing import BEFORE, RATE, STEP, Ear
 from flexavatar.drive.listener import Listener
-from flexavatar.errors import AssetError
+from flexavatar.errors import AssetError, InputError
 from flexavatar.evaluation.lips import SHUT_MM, lip_gaps
+from flexavatar.head.arkit import ARKIT_NAMES
+from flexavatar.head.arkit_fit import load_arkit_basis
+from flexavatar.head.arkit_report import aperture, drive
+from flexavatar.head.open_head import load_open_head
 from flexavatar.models.voice_net import DELAY, VoiceNet, VoiceNetConfig
 from flexavatar.training import train_voice as training
 from flexavatar.training.speech import pool as pools
 from flexavatar.training.speech.clips import CLIP_S, STEPS, Clips, features_of
 from flexavatar.training.speech.coarticulate import mouth_of
+from flexavatar.training.speech.espeak import espeak
+from flexavatar.training.speech.hibari_voice import hibari
 from flexavatar.training.speech.phones import (
     KINDS,
     Phone,
@@ -29,7 +35,8 @@ from flexavatar.training.speech.phones import (
     kinds_of_ipa,
 )
 from flexavatar.training.speech.pool import Part, read_utterances, write_utterances
-from flexavatar.training.speech.speakers import Speaker, Utterance, espeak, flite, hibari
+from flexavatar.training.speech.recordings import pieces, read_recordings
+from flexavatar.training.speech.speakers import Speaker, Utterance, flite
 
 JAW, SHUT, TUCK, ROUND = (ARTICULATORS.index(name) for name in ("jaw", "shut", "tuck", "round"))
 ROUNDING = 1e-5
@@ -74,6 +81,15 @@ def test_lips_shut_for_the_whole_of_a_closure_and_open_between() -> None:
             assert gaps[inside].max() <= SHUT_MM
         elif phone.kind == "aa":
             assert gaps[inside].max() > 5  # mm
+
+
+def test_lips_alone_are_as_far_apart_as_the_whole_heads() -> None:
+    head = load_open_head()
+    rows = torch.rand(6, 52, generator=torch.Generator().manual_seed(0)) * 0.4
+    posed = drive(head, load_arkit_basis(head), rows).double().numpy()
+    whole = [max(aperture(head, one, "", "{}_lip").gap_mm, 0.0) for one in posed]
+    faces = [dict(zip(ARKIT_NAMES, row, strict=True)) for row in rows.tolist()]
+    np.testing.assert_allclose(lip_gaps(faces), whole, atol=1e-3)  # mm, of single floats
 
 
 def test_rounding_comes_before_its_vowel() -> None:
@@ -183,3 +199,22 @@ def test_synthesisers_say_where_their_closures_are(needs: str, make: Callable[[]
     for phone in vowels:  # loud where a vowel is said to be
         part = said.sound[round(phone.start * RATE) : round(phone.end * RATE)]
         assert np.sqrt(np.square(part).mean()) > 0.5 * level
+
+
+def test_recordings_are_cut_at_pauses() -> None:
+    pause = Phone("sil", 2.0, 2.4)
+    said = (Phone("aa", 0.1, 2.0), pause, Phone("p", 2.4, 2.5), Phone("aa", 2.5, 4.5))
+    sound = np.arange(5 * RATE, dtype=np.float32)
+    first, second = pieces(Utterance(sound, said))
+    assert first.phones == said[:1]
+    assert second.phones[0].kind == "p"
+    assert second.phones[0].start == pytest.approx(0.2)
+    np.testing.assert_array_equal(np.concatenate((first.sound, second.sound)), sound)
+
+
+def test_recordings_without_texts_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected sound files"):
+        read_recordings(tmp_path)
+    (tmp_path / "a.txt").write_text("a")
+    with pytest.raises(InputError, match="one sound file beside"):
+        read_recordings(tmp_path)

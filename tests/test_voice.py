@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from flexavatar.drive.spoken import spoken_performance
 from flexavatar.drive.voice import RATES, VoiceConfig, VoiceDriver, VoiceFrame
 from flexavatar.errors import DriveError
+from flexavatar.evaluation.lips import SHUT_MM, lip_gaps
+from flexavatar.formats.sound import read_recording
 from flexavatar.head.arkit import ARKIT_NAMES
 
 ROUNDING = 1e-5
@@ -87,3 +93,65 @@ def test_weights_are_arkits_and_within_range(emotion) -> None:
         assert frame.weights.keys() <= {*ARKIT_NAMES}
         assert all(0 <= weight <= 1 for weight in frame.weights.values())  # NaN is not
         assert frame.weights["mouthClose"] <= frame.weights["jawOpen"]
+
+
+@pytest.fixture(scope="module")
+def speech(shared_data: Path) -> Path:
+    """Ten seconds of LibriSpeech."""
+    path = shared_data / "speech/librispeech_116-288045-0000.flac"
+    if not path.exists():
+        pytest.skip(f"no recorded speech: {path} is missing")
+    return path
+
+
+def said(path: Path, rate: int, channels: int = 1) -> NDArray[np.float64]:
+    """Jaw and lips over four seconds of a recording: [T, 2]."""
+    recording = read_recording(path, rate)
+    mono = np.frombuffer(recording.until(0, 4), "<i2").reshape(-1, recording.channels)[:, :1]
+    frames = heard(np.repeat(mono, channels, 1).tobytes(), rate, channels)
+    return np.array([(f.weights["jawOpen"], f.weights["mouthStretchLeft"]) for f in frames])
+
+
+@pytest.mark.parametrize("rate", [8000, 24_000, 44_100, 48_000])
+def test_a_voice_moves_the_mouth_alike_at_any_rate(speech: Path, rate: int) -> None:
+    usual, other = said(speech, 16_000), said(speech, rate, 2)
+    assert len(usual) == len(other)
+    likeness = 0.85 if rate == 8000 else 0.97  # a telephone's band says less of s and i
+    for a, b in zip(usual.T, other.T, strict=True):
+        assert np.corrcoef(a, b)[0, 1] > likeness
+
+
+def test_the_shipped_network_hears_a_reader(speech: Path) -> None:
+    """Silence, then "As I approached the city, I heard bells": b shuts the lips."""
+    recording = read_recording(speech)
+    frames = heard(recording.until(0, 3.1), recording.rate)
+    times = np.array([frame.sample / recording.rate for frame in frames])
+    gaps = lip_gaps([frame.weights for frame in frames])
+    assert gaps[times < 0.35].max() <= SHUT_MM
+    assert gaps[(times > 0.65) & (times < 0.85)].max() > 4  # mm: "I"
+    assert gaps[(times > 2.28) & (times < 2.43)].min() <= SHUT_MM  # "b"
+    assert gaps[(times > 1.5) & (times < 1.7)].max() < gaps[(times > 0.65) & (times < 0.8)].max()
+
+
+@pytest.mark.parametrize("loud_db", [-90, -50, -30, -12])
+def test_noise_keeps_the_mouth_shut(loud_db: float) -> None:
+    chance = np.random.default_rng(0)
+    pcm = (32767 * 10 ** (loud_db / 20) * chance.normal(size=32_000)).clip(-32768, 32767)
+    frames = heard(pcm.astype("<i2").tobytes(), 16_000)
+    shut = np.mean(lip_gaps([frame.weights for frame in frames]) <= SHUT_MM)
+    assert shut > 0.9
+
+
+def test_silence_keeps_the_mouth_shut() -> None:
+    frames = heard(bytes(64_000), 16_000)
+    assert max(max(frame.weights.values()) for frame in frames) < 0.05
+
+
+def test_a_voice_makes_a_performance() -> None:
+    pcm = noise(1.0, 16_000)
+    frames = spoken_performance(pcm, 16_000, 1, VoiceConfig(emotion="happy"), seed=3)
+    assert [f.pts_ns for f in frames] == sorted({f.pts_ns for f in frames})
+    assert frames[0].pts_ns == 0
+    assert frames[-1].pts_ns >= 1e9
+    assert max(f.weights["mouthSmileLeft"] for f in frames) > 0.2
+    assert frames == spoken_performance(pcm, 16_000, 1, VoiceConfig(emotion="happy"), seed=3)

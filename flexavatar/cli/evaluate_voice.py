@@ -14,6 +14,7 @@ from flexavatar.errors import InputError
 
 if TYPE_CHECKING:
     from flexavatar.evaluation.report import Item
+    from flexavatar.training.speech.speakers import Utterance
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,10 @@ class EvaluateVoice(Written):
     """
 
     recordings: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Recordings of English speech, of any kind of sound file."""
+    """Recordings of English speech: sound files of any kind, or folders of sound files of one
+    voice, each with what is said in it as .txt."""
     texts: tuple[str, ...] = ()
-    """What is said in each; "" or nothing: what a recogniser hears."""
+    """What is said in each that is no folder; "" or nothing: what a recogniser hears."""
     synthesised: bool = True
     """Let held-out synthesisers speak too."""
 
@@ -36,20 +38,27 @@ class EvaluateVoice(Written):
         if len(self.texts) > len(self.recordings):
             raise InputError(f"texts: expected one a recording, got {len(self.texts)}")
         from flexavatar.evaluation.voice import ABOUT, nobody_items, spoken_item
-        from flexavatar.formats.sound import read_sound
-        from flexavatar.training.speech.align import aligned
         from flexavatar.training.speech.pool import HELD_OUT_SPEAKERS, held_out
+        from flexavatar.training.speech.recordings import read_recordings
 
         texts = (*self.texts, *[""] * len(self.recordings))
         items: list[Item] = []
         with progress_bar("listening") as report:
             for recording, text in zip(self.recordings, texts, strict=False):
                 report(recording.name, 0.1)
-                utterance = aligned(read_sound(recording), text)
-                items.append(spoken_item(recording.name, [utterance]))
+                whole = recording.is_dir()
+                said = read_recordings(recording) if whole else [_aligned(recording, text)]
+                items.append(spoken_item(recording.name, said))
             for i, speaker in enumerate(HELD_OUT_SPEAKERS if self.synthesised else ()):
                 report(speaker.name, 0.2 + 0.6 * i / len(HELD_OUT_SPEAKERS))
                 items.append(spoken_item(speaker.name, [*held_out(speaker)]))
             report("nobody", 0.9)
             items += nobody_items()
         self.publish("voice", ABOUT, items)
+
+
+def _aligned(recording: Path, text: str) -> Utterance:
+    from flexavatar.formats.sound import read_sound
+    from flexavatar.training.speech.align import aligned
+
+    return aligned(read_sound(recording), text)

@@ -15,7 +15,7 @@ ARTICULATORS = ("jaw", "shut", "tuck", "round", "funnel", "spread", "upper", "lo
 funnel (sh); corners apart (i); upper lip up; lower lip down; tongue forward (th, l). Each 0..1."""
 JAW, SHUT = 0, 1
 
-SHUT_FROM, SHUT_AT = 0.2, 0.55
+SHUT_FROM, SHUT_AT = 0.15, 0.45
 """Lips begin to shut and are shut: two lips that nearly meet do meet."""
 
 
@@ -25,10 +25,10 @@ def _both(name: str, weight: float) -> dict[str, float]:
 
 SHAPES: Mapping[str, Mapping[str, float]] = {
     "jaw": {"jawOpen": 0.52},
-    "tuck": {"mouthRollLower": 0.5} | _both("mouthUpperUp", 0.16),
+    "tuck": {"mouthRollLower": 0.75} | _both("mouthUpperUp", 0.22),
     "round": {"mouthPucker": 0.85},
     "funnel": {"mouthFunnel": 0.7},
-    "spread": _both("mouthStretch", 0.34) | _both("mouthDimple", 0.14) | _both("mouthSmile", 0.1),
+    "spread": _both("mouthStretch", 0.42) | _both("mouthDimple", 0.16) | _both("mouthSmile", 0.16),
     "upper": _both("mouthUpperUp", 0.4),
     "lower": _both("mouthLowerDown", 0.55),
     "tongue": {"tongueOut": 0.12},

@@ -90,6 +90,7 @@ FIGURES: Mapping[str, Figure] = {
     "closures_asked": Figure("", "", "p, b and m that were said"),
     "open_vowels": Figure("share", "higher", "vowels in whose middle the lips are apart"),
     "openness": Figure("−1..1", "higher", "gap of the lips over time, shown and asked"),
+    "jaw": Figure("−1..1", "higher", "jawOpen over time, shown and asked"),
     "vowel_height": Figure("−1..1", "higher", "gap in the middle of vowels, shown and asked"),
     "still": Figure("share", "higher", "frames with the lips shut where nobody speaks"),
     "cpu": Figure("of a core", "lower", "from sound to weights"),

@@ -28,10 +28,10 @@ from flexavatar.training.speech.speakers import Utterance
 ABOUT = f"""Voices drive the mouth of the open head, and the gap between its lips is measured in
 millimetres; lips are shut at {SHUT_MM} mm. `closures` is the share of p, b and m at which they
 shut within 40 ms of the phone, `open_vowels` the share of vowels in whose middle they are apart: a
-mouth that never opens has all closures and no vowels. `openness` correlates the gap over time with
-the one that the phones ask for through the dominance functions that training uses, `vowel_height`
-the gap in the middle of vowels with the one that the vowel's kind asks for. The same with `loud_`
-is a jaw that opens with loudness alone.
+mouth that never opens has all closures and no vowels. `openness` and `jaw` correlate the gap and
+jawOpen over time with those that the phones ask for through the dominance functions that training
+uses, `vowel_height` the gap in the middle of vowels with the one that the vowel's kind asks for.
+The same with `loud_` is a jaw that opens with loudness alone.
 
 Synthesised voices are ones that training never heard, and all but two speak languages that it never
 heard. In recordings a recogniser has found the phones, and its errors count as ours. `still` is the
@@ -53,6 +53,7 @@ class Shown:
 
     times: Array  # [T] seconds
     gaps: Array  # [T] mm
+    jaws: Array  # [T] jawOpen
     seconds: float
     """Of one core that it took."""
 
@@ -68,7 +69,8 @@ def show(sound: Sound, listener: Maker = Listener) -> Shown:
     frames += driver.finish()
     spent = time.process_time() - began
     times = np.array([frame.sample / RATE for frame in frames])
-    return Shown(times, lip_gaps([frame.weights for frame in frames]), spent)
+    jaws = np.array([frame.weights["jawOpen"] for frame in frames])
+    return Shown(times, lip_gaps([frame.weights for frame in frames]), jaws, spent)
 
 
 def spoken_item(name: str, utterances: Sequence[Utterance]) -> Item:
@@ -110,8 +112,8 @@ class _Found:
 
     closures: list[bool]
     open_vowels: list[bool]
-    asked: Array  # [T] mm while somebody speaks
-    shown: Array
+    asked: Array  # [T, 2] mm and jawOpen while somebody speaks
+    shown: Array  # [T, 2]
     vowels_asked: list[float]
     vowels_shown: list[float]
     seconds: float
@@ -119,7 +121,7 @@ class _Found:
 
 def _figures(utterance: Utterance, shown: Shown) -> _Found:
     times, gaps = shown.times, shown.gaps
-    asked = asked_gaps(utterance.phones, times)
+    asked = _asked(utterance.phones, times)
     spoken = [p for p in utterance.phones if p.kind != SILENCE]
     during = (times >= spoken[0].start) & (times <= spoken[-1].end)
     closures = [
@@ -134,16 +136,17 @@ def _figures(utterance: Utterance, shown: Shown) -> _Found:
         closures,
         [bool(gap > SHUT_MM) for gap in middles],
         asked[during],
-        gaps[during],
+        np.stack((gaps, shown.jaws), 1)[during],
         wanted,
         middles.tolist(),
         shown.seconds,
     )
 
 
-def asked_gaps(phones: Sequence[Phone], times: Array) -> Array:
-    """What the phones ask for, in mm: [T]."""
-    return lip_gaps([arkit_of(row) for row in mouth_of(phones, times)])
+def _asked(phones: Sequence[Phone], times: Array) -> Array:
+    """The gap in mm and jawOpen that the phones ask for: [T, 2]."""
+    faces = [arkit_of(row) for row in mouth_of(phones, times)]
+    return np.stack((lip_gaps(faces), [face["jawOpen"] for face in faces]), 1)
 
 
 def _kind_gaps(kinds: Sequence[str]) -> list[float]:
@@ -164,7 +167,8 @@ def _joined(found: Sequence[_Found]) -> dict[str, float]:
         "closures": float(np.mean(closures)),
         "closures_asked": float(len(closures)),
         "open_vowels": float(np.mean(vowels)),
-        "openness": float(np.corrcoef(asked, shown)[0, 1]),
+        "openness": float(np.corrcoef(asked[:, 0], shown[:, 0])[0, 1]),
+        "jaw": float(np.corrcoef(asked[:, 1], shown[:, 1])[0, 1]),
         "vowel_height": float(np.corrcoef(heights, middles)[0, 1]),
     }
 
@@ -178,7 +182,7 @@ def _chart(utterance: Utterance, shown: Shown) -> NDArray[np.uint8]:
         if phone.kind == BILABIAL:
             ends = (round(phone.start * across), 0), (round(phone.end * across), height)
             cv2.rectangle(picture, *ends, (255, 225, 200), -1)
-    asked = asked_gaps(utterance.phones, shown.times)
+    asked = _asked(utterance.phones, shown.times)[:, 0]
     for line, color in ((asked, (150, 150, 150)), (shown.gaps, (30, 90, 220))):
         points = np.stack((shown.times * across, height - 4 - line / 20 * (height - 8)), 1)
         cv2.polylines(picture, [points.round().astype(np.int32)], False, color, 1, cv2.LINE_AA)

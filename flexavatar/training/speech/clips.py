@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from flexavatar.drive.articulation import ARTICULATORS
-from flexavatar.drive.hearing import BEFORE, FEATURES, RATE, STEP, Level, Sound, mel_frames
+from flexavatar.drive.hearing import BEFORE, FEATURES, MELS, RATE, STEP, Level, Sound, mel_frames
 from flexavatar.models.voice_net import DELAY
 from flexavatar.training.speech import augment
 from flexavatar.training.speech.coarticulate import kinds_at, louder, mouth_of
@@ -24,6 +24,8 @@ RECORDED = 0.2
 """Share of recordings in clips in which somebody speaks."""
 NO_SPEECH = 0.1
 """Share of clips in which nobody speaks."""
+THROATS = 0.06
+"""Spread of the logarithm by which formants lie higher or lower, whatever the pitch."""
 EFFORT_DB, EFFORT_S = 26.0, 0.12
 """Decibels over the utterance's loudness that a doubled movement has, and how slowly it follows."""
 EFFORT = (0.65, 1.35)
@@ -67,7 +69,7 @@ class Clips:
         sound = sound * np.float32(strength)
         effort = effort_of(sound, STEPS)
         heard = augment.disturbed(sound, chance, self._behind)
-        return clip_of(heard, phones, effort)
+        return clip_of(heard, phones, effort, float(np.exp(chance.normal(0, THROATS))))
 
     def _spoken(self, chance: augment.Chance) -> tuple[Sound, list[Phone]]:
         """Utterances of one voice with pauses between them, faster or slower, higher or lower."""
@@ -131,10 +133,12 @@ class Clips:
         return made / np.float32(np.sqrt(augment.power(made)))
 
 
-def clip_of(sound: Sound, phones: Sequence[Phone], effort: NDArray[np.float64]) -> Clip:
+def clip_of(
+    sound: Sound, phones: Sequence[Phone], effort: NDArray[np.float64], throat: float = 1.0
+) -> Clip:
     """Sound, its phones, and how loud a voice is at each step [T] -> a clip of T steps."""
     times = np.arange(len(effort)) * STEP / RATE
-    features = features_of(sound, len(effort))
+    features = features_of(sound, len(effort), throat)
     mouth = np.zeros((len(effort), len(ARTICULATORS)))
     kinds = np.zeros(len(effort), np.int64)
     if phones:
@@ -145,9 +149,15 @@ def clip_of(sound: Sound, phones: Sequence[Phone], effort: NDArray[np.float64]) 
     return Clip(features, mouth[late].astype(np.float32), kinds[late])
 
 
-def features_of(sound: Sound, steps: int) -> NDArray[np.float32]:
-    """What the network is told of each step: [steps, FEATURES]."""
-    return Level().heard(_frames(sound, steps)).reshape(steps, FEATURES)
+def features_of(sound: Sound, steps: int, throat: float = 1.0) -> NDArray[np.float32]:
+    """What the network is told of each step: [steps, FEATURES]; from a shorter throat over 1."""
+    frames = _frames(sound, steps)
+    if throat != 1.0:
+        at = np.clip(np.arange(MELS) / throat, 0, MELS - 1)
+        low = np.minimum(at.astype(np.int64), MELS - 2)
+        share = (at - low).astype(np.float32)
+        frames[:, :MELS] = (1 - share) * frames[:, low] + share * frames[:, low + 1]
+    return Level().heard(frames).reshape(steps, FEATURES)
 
 
 def _frames(sound: Sound, steps: int) -> Sound:

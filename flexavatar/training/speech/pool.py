@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexavatar.errors import AssetError
+from flexavatar.training.speech.espeak import espeak
+from flexavatar.training.speech.hibari_voice import hibari
 from flexavatar.training.speech.phones import KIND_INDEX, KINDS, Phone
-from flexavatar.training.speech.speakers import Speaker, Utterance, espeak, festival, flite, hibari
+from flexavatar.training.speech.speakers import Speaker, Utterance, festival, flite
 from flexavatar.training.speech.texts import ENGLISH, HELD_OUT, OTHERS, nonsense, salad
 
 Progress = Callable[[str, float], None]
@@ -58,7 +60,7 @@ def parts() -> list[Part]:
 HELD_OUT_SPEAKERS = (
     flite("awb"),
     espeak("en-us", "+Andrea"),
-    espeak("fr-fr", "+klatt4"),
+    espeak("fr", "+klatt4"),
     espeak("hu", "+f4"),
     festival("lp_diphone", "it"),
     festival("czech_ph", "cs"),

@@ -26,18 +26,22 @@ def fill_recordings(folder: Path, path: Path) -> list[Utterance]:
     package pocketsphinx.
     """
     if not path.exists():
-        texts = sorted(folder.glob("*.txt"))
-        sounds = [_sound_of(text) for text in texts]
-        if not sounds:
-            raise InputError(f"recordings: expected sound files, each with a .txt, in {folder}")
-        said = [
-            piece
-            for text, sound in zip(texts, sounds, strict=True)
-            for piece in pieces(aligned(read_sound(sound), text.read_text(encoding="utf-8")))
-        ]
+        said = [piece for whole in read_recordings(folder) for piece in pieces(whole)]
         path.parent.mkdir(parents=True, exist_ok=True)
         write_utterances(path, said)
     return read_utterances(path)
+
+
+def read_recordings(folder: Path) -> list[Utterance]:
+    """Sound files, each with what is said in it as .txt beside it. Raises as `fill_recordings`."""
+    texts = sorted(folder.glob("*.txt"))
+    if not texts:
+        raise InputError(f"recordings: expected sound files, each with a .txt, in {folder}")
+    sounds = [_sound_of(text) for text in texts]
+    return [
+        aligned(read_sound(sound), text.read_text(encoding="utf-8"))
+        for text, sound in zip(texts, sounds, strict=True)
+    ]
 
 
 def _sound_of(text: Path) -> Path:

@@ -143,7 +143,7 @@ HELD_OUT: Mapping[str, Sequence[str]] = {
         "The weather was wonderful, so we walked through the woods.",
         "I'd rather have a bowl of soup than a plate of chips.",
     ),
-    "fr-fr": (
+    "fr": (
         "Bonjour, je voudrais un peu de pain et une bouteille d'eau, s'il vous plaît.",
         "Ma mère habite une petite maison blanche au bord de la mer.",
         "Le boulanger prépare beaucoup de bonnes baguettes chaque matin.",
