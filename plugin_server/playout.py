@@ -34,6 +34,7 @@ class Playout:
 
     def __init__(self, rate: int, live: bool = False) -> None:
         self._rate, self._live = rate, live
+        self._enough_s = LIVE_START_S if live else START_S
         self._frames: deque[VoiceFrame] = deque()
         self._known = 0
         self._added_s = float("-inf")
@@ -96,22 +97,22 @@ class Playout:
         return self._shown
 
     def _may_run(self, now_s: float) -> bool:
-        enough_s = LIVE_START_S if self._live else START_S
         waited = self.complete or now_s - self._added_s >= PATIENCE_S
-        return not self.drained and (waited or self.queued_s >= enough_s)
+        return not self.drained and (waited or self.queued_s >= self._enough_s)
 
     def _run(self, now_s: float) -> None:
         self._anchor = now_s, self.position
         if self.started_s is None:
             self.started_s = now_s
         if self._starved and self._stopped_s is not None:
+            self._enough_s = min(2 * self._enough_s, START_S)  # it comes unevenly
             self.gaps.count += 1
             self.gaps.seconds += now_s - self._stopped_s
 
     def _skip(self, now_s: float) -> None:
         """Leave out what keeps a live sound behind."""
         if self._live and self.queued_s > LATEST_S:
-            newest = self._known - LIVE_START_S * self._rate
+            newest = self._known - self._enough_s * self._rate
             self.skipped += round(newest - self.position)
             self.position, self._anchor = newest, (now_s, newest)
 

@@ -16,6 +16,8 @@ def drive_by_webcam(
 ) -> None:
     """Until the window is closed or the camera is gone. Raises InputError and what servers say."""
     check_background(background)
+    import cv2  # noqa: F401  # before PyAV, whose libraries would keep its windows from opening
+
     from flexavatar.drive.video import VideoDriver
     from flexavatar.formats.moving import open_camera
     from plugin_server.client_camera import WEBCAM, following

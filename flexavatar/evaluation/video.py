@@ -38,8 +38,8 @@ ABOUT = """Videos play at their own pace in place of a webcam; the person in the
 of somebody else through a server, while that draws. Every frame that comes back is shown to
 MediaPipe, and its scores are correlated with those that MediaPipe gives the video's own picture of
 the same time; blink and smile are the means of both sides, and a dash stands where the person
-hardly does it. The lag is the shift in time at which both agree best, of the shape that moves most;
-latency is from a picture's coming in to the decoded frame that carries its time.
+hardly does it. The lag is the shift in time at which both agree best, of the shape that agrees
+most; latency is from a picture's coming in to the decoded frame that carries its time.
 
 `shapes asked` says what is read of the avatar when single shapes and mixtures are asked of it."""
 STILL = 0.04
@@ -158,15 +158,24 @@ def _moving(figures: dict[str, float], both: Mapping[str, Lines]) -> dict[str, f
 def _lag_ms(
     own: Mapping[int, Scores | None], shown: Sequence[Shown], seen: Sequence[Scores | None]
 ) -> float:
-    """How long after the person the avatar does what moves most, as a viewer of both would say."""
+    """How long after the person the avatar does the same, as a viewer of both would say it.
+
+    NaN if nothing moves.
+    """
     times = np.array([*own]) / NS
     arrived = np.array([one.arrival.arrived_ns for one in shown]) / NS
     source = lines_of([one or {} for one in own.values()], [*own.values()])
     target = lines_of([one or {} for one in seen], seen)
-    name = max(source, key=lambda k: float(np.nanstd(source[k][1])))
-    line, other = source[name][1], np.nan_to_num(target[name][1])
-    fits = [np.corrcoef(np.interp(arrived - lag, times, line), other)[0, 1] for lag in LAGS_S]
-    return float(1000 * LAGS_S[int(np.nanargmax(fits))])
+    fits = []
+    for name, (_, line) in source.items():
+        there = np.isfinite(target[name][1])
+        if np.nanstd(line) >= STILL and there.any():
+            known = np.isfinite(line)
+            shifted = [np.interp(arrived - lag, times[known], line[known]) for lag in LAGS_S]
+            fits.append([np.corrcoef(row[there], target[name][1][there])[0, 1] for row in shifted])
+    if not fits:
+        return float("nan")
+    return float(1000 * LAGS_S[int(np.argmax(max(fits, key=max)))])
 
 
 def _moments(shown: Sequence[Shown]) -> list[Picture]:
