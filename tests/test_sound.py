@@ -8,9 +8,13 @@ import av
 import numpy as np
 import pytest
 
+from flexavatar.drive.spoken import spoken_performance
+from flexavatar.drive.voice_config import VoiceConfig
 from flexavatar.errors import InputError
+from flexavatar.evaluation.film import film
 from flexavatar.formats.sound import read_recording, read_sound
-from flexavatar.formats.video import VideoWriter
+from flexavatar.formats.video import VideoWriter, count_frames
+from tests.test_engine import plain_avatar
 
 HZ = 440.0
 LOSSY_FRAMES = 4096
@@ -88,3 +92,14 @@ def test_a_video_keeps_its_sound_in_time(tmp_path: Path) -> None:
     heard = np.frombuffer(recording.pcm, "<i2").reshape(-1, 2)[:, 0].astype(float)
     began = np.flatnonzero(np.abs(heard) > 2000)[0] / recording.rate
     assert began == pytest.approx(0.5, abs=0.03)  # an AAC frame lasts 23 ms
+
+
+def test_an_avatar_says_a_recording(tmp_path: Path) -> None:
+    write(tmp_path / "a.wav", 22_050, 1, "pcm_s16le")
+    sound = read_recording(tmp_path / "a.wav")
+    frames = spoken_performance(sound.pcm, sound.rate, sound.channels, VoiceConfig())
+    film(plain_avatar(), frames, tmp_path / "said.mp4", (64, 64), 30.0, sound=sound)
+    said = read_recording(tmp_path / "said.mp4")
+    assert said.rate == sound.rate
+    assert abs(said.seconds - sound.seconds) < LOSSY_FRAMES / said.rate
+    assert count_frames(tmp_path / "said.mp4") >= 0.5 * 30

@@ -44,8 +44,8 @@ Command = (
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Parse and carry out one command -> exit status: 0, 1 for the user's errors, 2 for usage."""
-    command = tyro.cli(Command, prog="flexavatar", description=DESCRIPTION, args=arguments)  # type: ignore[arg-type]
-    try:
+    try:  # settings that cannot be are refused while they are parsed
+        command = tyro.cli(Command, prog="flexavatar", description=DESCRIPTION, args=arguments)  # type: ignore[arg-type]
         command.run()
     except FlexAvatarError as error:
         print(f"error: {error}", file=sys.stderr)
