@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -150,6 +150,12 @@ class Scene:
             self.now_ns += FRAME_NS
         return tracked
 
+    def pictures(self, faces: Sequence[FaceLandmarks]) -> Iterator[np.ndarray]:
+        """One of each."""
+        for one in faces:
+            self.faces = [one]
+            yield PICTURE
+
 
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
@@ -192,6 +198,20 @@ def test_calibrating_anew(scene: Scene) -> None:
     tracked = scene.show(smiles, seconds=2.2)
     assert tracked is not None
     assert tracked.weights["mouthSmileLeft"] < 0.01
+
+
+def test_a_recording_may_begin_with_a_grin(scene: Scene) -> None:
+    grin = {"mouthSmileLeft": 1.0, "mouthSmileRight": 1.0, "jawOpen": 0.4}
+    scores = {"mouthSmileLeft": 0.9, "mouthSmileRight": 0.9, "jawOpen": 0.3}
+    looked_through = [*(10 * [face(grin, scores)]), *(4 * [face()]), *(6 * [face(grin, scores)])]
+    scene.driver.calibrate_on(scene.pictures(looked_through))
+    assert scene.driver.calibrated
+    tracked = scene.show(face(grin, scores))
+    assert tracked is not None
+    assert tracked.weights["mouthSmileLeft"] > 0.3
+    tracked = scene.show(face())
+    assert tracked is not None
+    assert max(tracked.weights.values()) < 0.05
 
 
 def test_nobody_is_none_and_the_same_person_goes_on(scene: Scene) -> None:

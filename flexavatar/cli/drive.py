@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
     import numpy as np
 
     from flexavatar.drive.performance import PerformanceFrame
-    from flexavatar.drive.video import VideoDriver
     from flexavatar.formats.moving import Film, Moment
     from flexavatar.formats.sound import Recording
 
 Progress = Callable[[str, float], None]
 USUAL_FPS = 30.0
+LOOKED_THROUGH = 60
+"""Pictures from all over a film among which its person at rest is looked for."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Drive:
     """A recording of a voice, of any kind of sound file: the avatar says it, with its sound."""
     voice: Annotated[VoiceConfig, tyro.conf.arg(name="")] = field(default_factory=VoiceConfig)
     video: Path | None = None
-    """A video of one person, whose first two seconds are quiet; its sound is kept."""
+    """A video of one person, who is at rest somewhere in it; its sound is kept."""
     webcam: str | None = None
     """A camera's number or device: look into it quietly for two seconds, then be alive."""
     beside: bool = False
@@ -131,8 +133,8 @@ def followed(film: Film, name: str, progress: Progress) -> list[PerformanceFrame
     from flexavatar.drive.following import follow
     from flexavatar.drive.video import VideoDriver
 
-    driver = VideoDriver()
-    calibrate(driver, film.moments())
+    driver, apart = VideoDriver(), max(1, film.frames // LOOKED_THROUGH)
+    driver.calibrate_on(moment.rgb for moment in islice(film.moments(), 0, None, apart))
     faces = []
     for i, moment in enumerate(film.moments(), 1):
         faces.append((moment.pts_ns, driver.push(moment.rgb, moment.pts_ns)))
@@ -140,14 +142,6 @@ def followed(film: Film, name: str, progress: Progress) -> list[PerformanceFrame
     if all(face is None for _, face in faces):
         raise FaceError(f"expected a face in {name}, found none in {len(faces)} pictures")
     return follow(faces)
-
-
-def calibrate(driver: VideoDriver, moments: Iterator[Moment]) -> None:
-    """Learn from a recording's beginning how its person looks at rest, before it is driven by."""
-    for moment in moments:
-        driver.push(moment.rgb, moment.pts_ns)
-        if driver.calibrated:
-            return
 
 
 class _Beside:

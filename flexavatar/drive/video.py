@@ -2,11 +2,13 @@
 
 The first two seconds calibrate: the median of the quiet half of them is this person at rest, and
 what is sent afterwards is what differs from it. So a resting face is 0 whatever its brows are like,
-and a camera below the screen is no raised chin.
+and a camera below the screen is no raised chin. A recording is looked through first, since it may
+begin with a grin.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -39,6 +41,9 @@ class VideoConfig:
 USUAL = VideoConfig()
 BUSY = [ARKIT_INDEX[name] for name in ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight")]
 """What a person cannot help doing meanwhile: talking and blinking."""
+DONE = [i for name, i in ARKIT_INDEX.items() if not name.startswith("eyeLook")]
+STILL, LEAST_STILL = 0.1, 3
+"""Share of a recording's pictures that show its person at rest, and their least number."""
 HARDLY = 3.0
 """Logit of a score of 0.05, below which a mouth is shut and an eye open."""
 NARROW = 24.0
@@ -60,6 +65,16 @@ class VideoDriver:
         self._quiet = _Quiet(self._reader.upright)
         self._rest: Rest | None = None
         self._began_ns: int | None = None
+
+    def calibrate_on(self, pictures: Iterable[Picture]) -> None:
+        """Take as rest where, of pictures [H, W, 3] from all over a recording, least is done."""
+        found = [face for rgb in pictures if (face := self._find(rgb)) is not None]
+        if not found:
+            return
+        seen = [see(face, self._reader.upright) for face in found]
+        stillest = np.argsort([one.logits[DONE].clip(-HARDLY).sum() for one in seen])
+        least = stillest[: max(LEAST_STILL, round(STILL * len(seen)))]
+        self._rest = rest_of([seen[i] for i in least], self._reader.upright)
 
     @property
     def calibrated(self) -> bool:
