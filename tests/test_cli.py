@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from flexavatar.cli import USER_ERROR, connect, run
+from flexavatar.cli import TERMINATED, USER_ERROR, connect, run
 from flexavatar.cli.avatars import name_of
 from flexavatar.cli.connect import Where
 from flexavatar.cli.pictures import parse_expression
@@ -239,3 +240,31 @@ def test_expression_is_read_by_name() -> None:
 )
 def test_names_are_made_of_file_names(file: str, name: str) -> None:
     assert name_of(Path(file)) == name
+
+
+SERVES_AND_WAITS = """
+import sys, time
+from pathlib import Path
+import flexavatar.cli as cli
+from flexavatar.demo.server_process import server_process
+
+def wait():
+    with server_process(Path(sys.argv[1])) as address:
+        print(address, flush=True)
+        time.sleep(60)
+
+cli.run = wait
+cli.main()
+"""
+
+
+def test_a_command_that_is_told_to_end_ends_its_server(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SERVES_AND_WAITS, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        host, _, port = process.stdout.readline().strip().rpartition(":")
+        socket.create_connection((host, int(port)), 5).close()
+        process.terminate()
+        assert process.wait(30) == TERMINATED
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -19,7 +20,7 @@ from flexavatar.cli.view import View
 from flexavatar.errors import FlexAvatarError
 
 USER_ERROR = 1
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 DESCRIPTION = "Turn photos of one person into a 3D Gaussian head and drive it in real time."
 
 Command = (
@@ -59,5 +60,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def main() -> None:
-    """Entry point of the installed command."""
+    """Entry point of the installed command. Told to end, it ends what it has started first."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
     sys.exit(run())
