@@ -46,12 +46,12 @@ def test_drive_as_a_source_is_smoothed_and_followed_by_idling(tmp_path: Path) ->
         sources = [pb.Source(name="drive", gains={"jawOpen": 0.5})]
         with client.start_session("ada", 64, 48, name="mine", sources=sources) as session:
             with watching(client, "mine") as reader:
-                for number in range(1, 40):
+                driven, number = seen_of(must_receive(reader)), 0
+                while driven.pts_ns < 30 or number < 40:
+                    number += 1
                     pose = pb.HeadPose(neck_pose=[0, 0.5, 0])
                     session.drive({"jawOpen": 0.8}, pts_ns=number, head=pose)
                     time.sleep(1 / 60)
-                driven = seen_of(must_receive(reader))
-                while driven.pts_ns < 30:
                     driven = seen_of(must_receive(reader))
                 assert driven.told[0] == pytest.approx(0.4, abs=0.02)
                 assert driven.yaw == pytest.approx(0.5, abs=0.03)
