@@ -26,10 +26,11 @@ import numpy as np
 import zmq
 
 from plugin_server import wire
-from plugin_server.client import ClientSession, FlexAvatarClient
+from plugin_server.client import FlexAvatarClient
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.wire import Kind
 from tests.bridges.npm import WEB_TOOLS, fetch_web
+from tests.bridges.pictures import LAST_PTS_NS, drive_smile, last_picture, psnr_db
 
 HERE = Path(__file__).parent
 TYPES = {".html": "text/html", ".js": "text/javascript"}
@@ -39,9 +40,6 @@ CHROMIUM = (
     " --disable-quic --no-first-run --disable-background-networking --disable-component-update"
     " --disable-sync --mute-audio --window-size=640,640"
 ).split()
-SMILE = {"jawOpen": 0.3, "mouthSmileLeft": 0.9, "mouthSmileRight": 0.9}
-SIGNALS = 45
-LAST_PTS_NS = 1_000_000
 
 
 @dataclass
@@ -68,6 +66,11 @@ class Stream:
             self.newest = message
             self.last = header.pts_ns >= LAST_PTS_NS
             self.changed.notify_all()
+
+    def wait(self) -> None:
+        """A moment, or until something changes."""
+        with self.changed:
+            self.changed.wait(timeout=0.2)
 
     def after(self, key_seq: int, seq: int) -> bytes:
         """What a page that has these needs, each with its length before it."""
@@ -202,18 +205,6 @@ def chromium(url: str) -> Iterator[None]:
                 process.terminate()
 
 
-def drive(session: ClientSession, stream: Stream) -> None:
-    """Signals as fast as the page draws, the last of them with LAST_PTS_NS."""
-    for step in range(1, SIGNALS + 1):
-        share = step / SIGNALS
-        weights = {name: share * weight for name, weight in SMILE.items()}
-        pts_ns = LAST_PTS_NS if step == SIGNALS else step
-        session.drive_once(weights, pts_ns=pts_ns)
-        with stream.changed:
-            stream.changed.wait(timeout=0.2)
-        threading.Event().wait(1 / 30)
-
-
 @dataclass(frozen=True)
 class Shot:
     """What Spark and the server drew at the same instant."""
@@ -235,25 +226,15 @@ def shoot(client: FlexAvatarClient, avatar: str) -> Shot:
             chromium(url),
         ):
             session.drive_once({}, pts_ns=0)
-            drive(session, stream)
+            drive_smile(session, stream.wait)
             with stream.changed:
                 done = stream.changed.wait_for(lambda: stream.picture or stream.problem, PATIENCE_S)
             assert done, "the page drew nothing in time"
             assert not stream.problem, f"the page says: {stream.problem}"
-            while (frame := reader.receive(5.0)) is None or frame.header.pts_ns != LAST_PTS_NS:
-                pass
-            assert frame.rgba is not None
-            server = frame.rgba[..., :3].copy()
+            server = last_picture(reader)
     spark = cv2.imdecode(np.frombuffer(stream.picture, np.uint8), cv2.IMREAD_COLOR)
     assert spark is not None
     return Shot(cv2.cvtColor(spark, cv2.COLOR_BGR2RGB), server, stream.drawn)
-
-
-def psnr_db(shot: Shot) -> float:
-    """How alike they are where the server drew something."""
-    covered = shot.server.max(-1) > 0
-    error = (shot.spark[covered].astype(float) - shot.server[covered]) ** 2
-    return float(10 * np.log10(255**2 / error.mean()))
 
 
 def main(address: str, avatar: str, out: str) -> None:
@@ -262,7 +243,7 @@ def main(address: str, avatar: str, out: str) -> None:
     with FlexAvatarClient(address) as client:
         shot = shoot(client, avatar)
     cv2.imwrite(out, cv2.cvtColor(np.hstack((shot.server, shot.spark)), cv2.COLOR_RGB2BGR))
-    print(f"{psnr_db(shot):.1f} dB over the head, {shot.drawn} frames drawn")
+    print(f"{psnr_db(shot.spark, shot.server):.1f} dB over the head, {shot.drawn} frames drawn")
 
 
 if __name__ == "__main__":
