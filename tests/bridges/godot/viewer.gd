@@ -21,7 +21,7 @@ var _drawn = 0
 
 func _ready():
 	var file = File.new()
-	assert(file.open(OS.get_environment("FLEXAVATAR_SESSION"), File.READ) == OK)
+	file.open(OS.get_environment("FLEXAVATAR_SESSION"), File.READ)
 	_session = parse_json(file.get_as_text())
 	OS.window_size = Vector2(_session.width, _session.height)
 	get_viewport().keep_3d_linear = true  # colours of photos are as displayed, and blended so
@@ -55,7 +55,7 @@ func _save():
 	yield(VisualServer, "frame_post_draw")
 	var picture = get_viewport().get_texture().get_data()
 	picture.flip_y()
-	assert(picture.save_png(_session.picture) == OK)
+	picture.save_png(_session.picture)
 	print(to_json({"drawn": _drawn, "keys": _stream.keys, "deltas": _stream.deltas}))
 	get_tree().quit()
 
