@@ -103,7 +103,7 @@ def test_a_pause_is_counted_and_nothing_is_lost(tmp_path: Path) -> None:
         with session.drive_audio(RATE) as voice:
             voice.write(sound(RATE, (0.4, 0.5)))
             seen = watch(reader, 1.2)
-            assert seen[-1][1].told[0] == 0.0  # closed, and alive
+            assert seen[-1][1].told[0] < 0.02  # closed, and alive
             voice.write(sound(RATE, (0.4, 0.5)))
         assert voice.report.rendered_samples == voice.report.accepted_samples == 0.8 * RATE
         assert voice.report.gaps == 1
