@@ -119,7 +119,8 @@ def surface_of(
     seen, own, texels = Evidence(told.colors, known), found.splats, canvas.texels
     points, _ = surface_points(placed.neutral, texels, head.faces)
     grain = hair_grain(seen, texels, points, hair)
-    share = (entrusted(canvas) * (1 - SURE * painted.seen).clamp(0, 1))[:, None]
+    unsure = (1 - SURE * painted.seen).clamp(0, 1)
+    share = (entrusted(canvas) * unsure * (1 - hair.scalp))[:, None]
 
     def blended(said: Tensor, other: Tensor) -> Tensor:
         return torch.lerp(other, said, share)
