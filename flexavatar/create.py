@@ -168,7 +168,7 @@ def begin(
     told = tell(portraits, placed, looked.evidence, head, model)
     found = predict(told, placed, head, model)
     painted = build_surface(placed.views, looked, texels, head, placed.neutral)
-    surface = surface_of(found, told, placed, head, canvas, looked.hair, painted)
+    surface = surface_of(found, canvas, looked.hair, painted)
     splats = first_guess(placed, texels, head, config.spacing_px, surface)
     changes = tuple(splats.of_texels(change, texels) for change in found.changes)
     return Start(splats, Learned(model, told, found.code, changes))

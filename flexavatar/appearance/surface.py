@@ -138,14 +138,6 @@ def _complete(
     return _papered(filled, Evidence(colors, known), texels, points, hair).clamp(0, 1)
 
 
-def hair_grain(evidence: Evidence, texels: Texels, points: Tensor, hair: Hair) -> Tensor:
-    """What strands add to the hair's tone, where no photo shows any: [T, 3], 0 elsewhere."""
-    flat = hair.tone.expand_as(points)
-    grain = _papered(flat, evidence, texels, points, hair) - flat
-    papered = grain.abs().amax(-1, keepdim=True) > 0
-    return torch.where(papered, grain - grain.sum(0) / papered.sum().clamp_min(1), 0.0)
-
-
 def _lid_tone(evidence: Evidence, lids: Tensor, height: Tensor) -> Tensor:
     """Skin just under an eye, which shares its lids' light but has no brow nor lashes: [3].
 

@@ -12,13 +12,12 @@ from flexavatar.appearance.evidence import (
     LID,
     Evidence,
     View,
-    surface_points,
     trusted_lids,
 )
 from flexavatar.appearance.hair import Hair
 from flexavatar.appearance.place import Placed
 from flexavatar.appearance.regions import Zone
-from flexavatar.appearance.surface import Surface, discs, hair_grain
+from flexavatar.appearance.surface import Surface, discs
 from flexavatar.capture.portrait import Portrait
 from flexavatar.head.binding import LocalSplats
 from flexavatar.head.flame import FlameHead
@@ -101,24 +100,14 @@ def entrusted(canvas: Canvas) -> Tensor:
     return (texels.zones == int(Zone.SKIN)) & (folds < LID)
 
 
-def surface_of(
-    found: Prediction,
-    told: Told,
-    placed: Placed,
-    head: FlameHead,
-    canvas: Canvas,
-    hair: Hair,
-    painted: Surface,
-) -> Surface:
+def surface_of(found: Prediction, canvas: Canvas, hair: Hair, painted: Surface) -> Surface:
     """The texels as fitting takes them: what is seen is `painted`, the rest is the model's.
 
-    Unseen hair has the grain of what is seen: a network that minimises errors says the tone of
-    hair that it does not see, not its strands.
+    Unseen hair stays as painted, with the grain of what is seen: a network that minimises errors
+    says the tone of hair that it does not see, not its strands, and a tone beside strands is a
+    bald patch.
     """
-    known = torch.maximum(told.weight, 0.5 * told.weight[canvas.mirror])
-    seen, own, texels = Evidence(told.colors, known), found.splats, canvas.texels
-    points, _ = surface_points(placed.neutral, texels, head.faces)
-    grain = hair_grain(seen, texels, points, hair)
+    own = found.splats
     unsure = (1 - SURE * painted.seen).clamp(0, 1)
     share = (entrusted(canvas) * unsure * (1 - hair.scalp))[:, None]
 
@@ -129,7 +118,7 @@ def surface_of(
     return Surface(
         LocalSplats(*(blended(said, other) for said, other in pairs)),
         blended(own.opacities[:, None], painted.opacities[:, None])[:, 0],
-        blended((own.colors + grain).clamp(0, 1), painted.colors),
+        blended(own.colors, painted.colors),
         painted.seen,
     )
 
