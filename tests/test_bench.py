@@ -37,7 +37,8 @@ def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def once(stage: str, fn: Callable[[], object], **sizes: object) -> Row:
         return measure(stage, fn, **{**sizes, "runs": 1, "warm_up": 0})  # type: ignore[arg-type]
 
-    shutil.copy(bias_sink_path("tiny"), tmp_path)
+    for weights in bias_sink_path("tiny").parent.glob("*.safetensors"):
+        shutil.copy(weights, tmp_path)
     fingerprint = install_network(monkeypatch, tmp_path, noise=0.05)
     for module in (rasterize, splats, portrait, expression, encode):
         monkeypatch.setattr(module, "measure", once)
