@@ -103,13 +103,14 @@ def entrusted(canvas: Canvas) -> Tensor:
 def surface_of(found: Prediction, canvas: Canvas, hair: Hair, painted: Surface) -> Surface:
     """The texels as fitting takes them: what is seen is `painted`, the rest is the model's.
 
-    Unseen hair stays as painted, with the grain of what is seen: a network that minimises errors
-    says the tone of hair that it does not see, not its strands, and a tone beside strands is a
-    bald patch.
+    Of unseen hair the model says where it is, and its colours stay as painted, with the grain of
+    what is seen: a network that minimises errors says a tone without strands, which beside strands
+    is a bald patch.
     """
     own = found.splats
     unsure = (1 - SURE * painted.seen).clamp(0, 1)
-    share = (entrusted(canvas) * unsure * (1 - hair.scalp))[:, None]
+    share = (entrusted(canvas) * unsure)[:, None]
+    tinted = share * (1 - hair.scalp)[:, None]
 
     def blended(said: Tensor, other: Tensor) -> Tensor:
         return torch.lerp(other, said, share)
@@ -118,7 +119,7 @@ def surface_of(found: Prediction, canvas: Canvas, hair: Hair, painted: Surface) 
     return Surface(
         LocalSplats(*(blended(said, other) for said, other in pairs)),
         blended(own.opacities[:, None], painted.opacities[:, None])[:, 0],
-        blended(own.colors, painted.colors),
+        torch.lerp(painted.colors, own.colors, tinted),
         painted.seen,
     )
 
