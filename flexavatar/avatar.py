@@ -19,14 +19,15 @@ from flexavatar.head.binding import Binding, LocalSplats
 from flexavatar.head.eyelids import lid_openings, lids_shown
 from flexavatar.head.flame import FlameHead
 from flexavatar.models.changing import Changing, ChangingDeformer
+from flexavatar.models.charts import CHANNELS
 from flexavatar.models.dynamic import Dynamic, Expressor
 from flexavatar.models.weights import bias_sink_with, query_lrm_with
 from flexavatar.poser import Poser, held_still
 from flexavatar.render.deform import Deformer
 from flexavatar.types import Camera, FlameCodes, Gaussians, check_shape
 
-FORMAT = 4
-READABLE = (1, 2, 3, 4)
+FORMAT = 5
+READABLE = (1, 2, 3, 4, 5)
 """Format 1 knew nothing of lids, format 2 of splats that change with the expression, format 3 of
 avatars that are a code."""
 WEIGHTS = "avatar.safetensors"
@@ -195,7 +196,8 @@ def _of_splats(avatar: Avatar) -> tuple[dict[str, Tensor], dict[str, Any]]:
         }
         if dynamic.amounts is not None:
             tensors["dynamic.amounts"] = dynamic.amounts
-        about["dynamic"] = {"preset": dynamic.preset, "weights": dynamic.weights}
+        names = ("preset", "weights", "channels")
+        about["dynamic"] = {name: getattr(dynamic, name) for name in names}
     return tensors, about
 
 
@@ -266,4 +268,5 @@ def _dynamic(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> Dyna
         preset=str(manifest["preset"]),
         weights=str(manifest["weights"]),
         amounts=tensors.get("dynamic.amounts"),
+        channels=tuple(manifest.get("channels", CHANNELS)),
     )

@@ -25,6 +25,7 @@ from flexavatar.fit import FitConfig
 from flexavatar.fit_code import encoded, fit_code
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
+from flexavatar.models.charts import LOOKS
 from flexavatar.models.dynamic import Dynamic
 from flexavatar.models.maps import canvas_of, reached
 from flexavatar.models.predict import Told, entrusted, predict, surface_of, tell
@@ -215,7 +216,7 @@ def _avatar(splats: Splats, placed: Placed, code: AvatarCode | None) -> Avatar:
     canvas = canvas_of(load_open_head(), model.config)
     mine = (reached(canvas) & entrusted(canvas))[:, None].float()
     moving = (splats.of_texels(mine, canvas.texels)[:, 0] > 0).nonzero().squeeze(1)
-    dynamic = Dynamic(code.identity[0], moving, splats.cells[moving], PRESET, weights)
+    dynamic = Dynamic(code.identity[0], moving, splats.cells[moving], PRESET, weights, None, LOOKS)
     return Avatar(placed.neutral, *own, *first, splats.lids, "query_lrm", dynamic)
 
 

@@ -47,7 +47,8 @@ class Pair:
 def pair(a: Avatar, b: Avatar) -> Pair:
     """The splats of both on both heads: first what both have, then `a`'s own, then `b`'s.
 
-    Raises InputError or AssetError unless both are of one rig and change by the same weights.
+    Raises InputError or AssetError unless both are of one rig and change by the same weights, in
+    the same of their numbers.
     """
     _check(a, b)
     at_a, at_b = (_places(avatar.binding) for avatar in (a, b))
@@ -69,7 +70,8 @@ def check_one_rig(a: AnyAvatar, b: AnyAvatar) -> None:
 
 def _check(a: Avatar, b: Avatar) -> None:
     check_one_rig(a, b)
-    weights = {f"{x.preset} {x.weights[:12]}" for x in (a.dynamic, b.dynamic) if x}
+    both = [x for x in (a.dynamic, b.dynamic) if x]
+    weights = {f"{x.preset} {x.weights[:12]} ({', '.join(x.channels)})" for x in both}
     if len(weights) > 1:
         raise InputError(
             f"avatars: expected two that change by the same weights, got {' and '.join(weights)}"

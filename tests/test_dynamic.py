@@ -107,6 +107,24 @@ def test_fast_path_agrees_with_the_model(avatar_with: Callable[[float], Avatar])
         assert (getattr(plain, name) - ours).abs().max() > 100 * tolerance, name
 
 
+def test_only_the_named_numbers_change(avatar_with: Callable[[float], Avatar]) -> None:
+    avatar = avatar_with(0.05)
+    assert avatar.dynamic is not None
+    some = replace(avatar, dynamic=replace(avatar.dynamic, channels=("color", "opacity")))
+    with torch.inference_mode():
+        whole, part, plain = (
+            Animator(x).animate(expression(**GRIN))
+            for x in (avatar, some, replace(avatar, dynamic=None))
+        )
+    for name in ("means", "quats", "scales"):  # float32 of another loop than the plain one's
+        torch.testing.assert_close(getattr(part, name), getattr(plain, name), rtol=0, atol=1e-6)
+    for name in ("sh", "opacities"):
+        torch.testing.assert_close(getattr(part, name), getattr(whole, name), rtol=0, atol=1e-5)
+        assert (getattr(part, name) - getattr(plain, name)).abs().max() > 0.01, name
+    with pytest.raises(InputError, match=r"channels: expected some of position.*'colour'"):
+        replace(avatar.dynamic, channels=("colour",))
+
+
 @pytest.mark.parametrize("widths", [(8, 16, 56), (24, 40), (40,)])
 def test_compiled_network_agrees_with_torch(widths: tuple[int, ...]) -> None:
     """Every kind of layer, of sizes that no group of pixels divides, over 24 x 40 texels."""
@@ -199,6 +217,7 @@ def test_file_round_trip(avatar: Avatar, tmp_path: Path) -> None:
     assert torch.equal(loaded.splats, avatar.dynamic.splats)
     assert torch.equal(loaded.cells, avatar.dynamic.cells)
     assert (loaded.preset, loaded.weights) == (PRESET, avatar.dynamic.weights)
+    assert loaded.channels == avatar.dynamic.channels
 
 
 @pytest.mark.parametrize("number", [1, 2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from flexavatar.errors import InputError, ShapeError
 from flexavatar.head.open_head import load_open_head
-from flexavatar.models.charts import MAP_CHANNELS
+from flexavatar.models.charts import CHANNELS, MAP_CHANNELS, channel_mask
 from flexavatar.models.compiled import (
     CompiledUNet,
     bordered,
@@ -41,13 +42,16 @@ class Dynamic:
     weights: str
     """Fingerprint (SHA-256 in hex) of the weights that `identity` belongs to."""
     amounts: Tensor | None = None  # [D] 0..1 how much of its change each takes; None: all of it
+    channels: tuple[str, ...] = tuple(CHANNELS)
+    """Of a Gaussian's numbers, by their names in CHANNELS, those that change."""
 
     def __post_init__(self) -> None:
-        """Raises InputError for an unknown preset or no fingerprint, ShapeError for sizes."""
+        """Raises InputError for unknown names or no fingerprint, ShapeError for sizes."""
         if self.preset not in PRESETS:
             raise InputError(f"preset: expected one of {', '.join(PRESETS)}, got {self.preset!r}")
         if not FINGERPRINT.fullmatch(self.weights):
             raise InputError(f"weights: expected a SHA-256 in hex, got {self.weights[:80]!r}")
+        channel_mask(self.channels)
         config = PRESETS[self.preset]
         check_shape("identity", self.identity, config.identity, *(config.drive_side,) * 2)
         check_shape("splats", self.splats, None)
@@ -102,7 +106,7 @@ class Expressor:
         unet = copy.deepcopy(model.unet).to(device, torch.float32)
         with torch.inference_mode():
             person = unet.of_person(dynamic.identity[None].float())
-        self._network = texel_wise(unet)
+        self._network = texel_wise(_saying(unet, dynamic.channels))
         self.person = bordered(person[0])
         """The network's first layer, as far as it depends on the person: bordered [.., .., w]."""
         with torch.inference_mode():
@@ -152,6 +156,15 @@ class Expressor:
             shares = shares * dynamic.amounts.cpu()[:, None]
         device = dynamic.identity.device
         return Taps(places.to(device), shares.to(device), count)
+
+
+def _saying(unet: DynamicUNet, channels: Collection[str]) -> DynamicUNet:
+    """The network, changed in place to say nothing of other channels than these."""
+    told = channel_mask(channels).to(unet.out.weight).repeat_interleave(unet.fold**2)
+    unet.out.weight.data *= told[:, None, None, None]
+    if unet.out.bias is not None:
+        unet.out.bias.data *= told
+    return unet
 
 
 def texel_wise(unet: DynamicUNet) -> DynamicUNet:

@@ -21,7 +21,7 @@ from flexavatar.appearance.surface import Surface, discs
 from flexavatar.capture.portrait import Portrait
 from flexavatar.head.binding import LocalSplats
 from flexavatar.head.flame import FlameHead
-from flexavatar.models.charts import ChartEvidence
+from flexavatar.models.charts import LOOKS, ChartEvidence, channel_mask
 from flexavatar.models.inputs import network_images
 from flexavatar.models.maps import (
     Canvas,
@@ -103,14 +103,15 @@ def entrusted(canvas: Canvas) -> Tensor:
 def surface_of(found: Prediction, canvas: Canvas, hair: Hair, painted: Surface) -> Surface:
     """The texels as fitting takes them: what is seen is `painted`, the rest is the model's.
 
-    Of unseen hair the model says where it is, and its colours stay as painted, with the grain of
-    what is seen: a network that minimises errors says a tone without strands, which beside strands
-    is a bald patch.
+    Of unseen hair and clothes the model says where they are, and their colours stay as painted,
+    with the grain of what is seen: a network that minimises errors says a tone without strands,
+    which beside strands is a bald patch, and one tone for all that people wear.
     """
     own = found.splats
     unsure = (1 - SURE * painted.seen).clamp(0, 1)
     share = (entrusted(canvas) * unsure)[:, None]
-    tinted = share * (1 - hair.scalp)[:, None]
+    covered = torch.maximum(hair.scalp, canvas.texels.masks["shoulders"])
+    tinted = share * (1 - covered)[:, None]
 
     def blended(said: Tensor, other: Tensor) -> Tensor:
         return torch.lerp(other, said, share)
@@ -127,8 +128,8 @@ def surface_of(found: Prediction, canvas: Canvas, hair: Hair, painted: Surface) 
 def changes_of(
     code: AvatarCode, views: Sequence[View], neutral: Tensor, canvas: Canvas, model: QueryLrm
 ) -> tuple[Tensor, ...]:
-    """dG at the texels for each photo's expression: [T, 14] each."""
+    """Of dG, LOOKS, at the texels for each photo's expression: [T, 14] each."""
     drives = [drive_map(view.motion.vertices - neutral, canvas) for view in views]
     large = enlarged(model.dynamic(code, torch.stack(drives)), canvas)
-    mine = entrusted(canvas)[:, None]
+    mine = entrusted(canvas)[:, None] * channel_mask(LOOKS)
     return tuple(at_texels(change, canvas.texels.chart) * mine for change in large)
