@@ -119,7 +119,7 @@ def test_damaged_avatar_files_are_refused(avatar: Avatar, tmp_path: Path) -> Non
         load_avatar(tmp_path)
     weights.write_bytes(whole)
     (tmp_path / "manifest.json").write_text('{"format": 99}')
-    with pytest.raises(AssetError, match="expected format 1 or 2 or 3 or 4, got 99"):
+    with pytest.raises(AssetError, match="expected format 1 or 2 or 3 or 4 or 5, got 99"):
         load_avatar(tmp_path)
 
 

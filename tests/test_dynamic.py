@@ -228,6 +228,19 @@ def test_older_files_are_read(avatar: Avatar, tmp_path: Path, number: int) -> No
     assert load_avatar(tmp_path).dynamic is None
 
 
+def test_all_numbers_changed_before_files_named_them(avatar: Avatar, tmp_path: Path) -> None:
+    assert avatar.dynamic is not None
+    some = replace(avatar, dynamic=replace(avatar.dynamic, channels=("color",)))
+    save_avatar(some, tmp_path)
+    assert (loaded := load_avatar(tmp_path).dynamic) is not None
+    assert loaded.channels == ("color",)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    del manifest["dynamic"]["channels"]
+    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "format": 4}))
+    assert (loaded := load_avatar(tmp_path).dynamic) is not None
+    assert loaded.channels == ("position", "opacity", "scale", "color", "rotation")
+
+
 def test_other_weights_are_refused(
     avatar: Avatar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

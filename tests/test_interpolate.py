@@ -193,9 +193,12 @@ def test_two_that_have_nothing_between_them(fingerprint: str) -> None:
         interpolate(small, small, 0.5)
     ada, bob = person(1, fingerprint), person(2, fingerprint)
     assert bob.dynamic is not None
-    bob = replace(bob, dynamic=replace(bob.dynamic, weights="0" * 64))
+    foreign = replace(bob, dynamic=replace(bob.dynamic, weights="0" * 64))
     with pytest.raises(InputError, match=r"change by the same weights, got .*tiny 000000000000"):
-        interpolate(ada, bob, 0.5)
+        interpolate(ada, foreign, 0.5)
+    partly = replace(bob, dynamic=replace(bob.dynamic, channels=("color",)))
+    with pytest.raises(InputError, match=r"same weights.*\(color\)"):
+        interpolate(ada, partly, 0.5)
 
 
 # ---- instants
