@@ -1,5 +1,5 @@
 using System;
-using System.Buffers.Binary;
+using static FlexAvatar.LittleEndian;
 
 namespace FlexAvatar
 {
@@ -62,7 +62,7 @@ namespace FlexAvatar
             token.CopyTo(packet.Slice(24));
             Put32(packet, 56, seq);
             Put16(packet, 60, PacketBytes);
-            BinaryPrimitives.WriteUInt64LittleEndian(packet.Slice(64), PtsNs);
+            Put64(packet, 64, PtsNs);
             if ((Parts & DriveParts.Arkit) != 0)
                 for (int i = 0; i < Weights.Length; i++)
                     PutFloat(packet, 72 + 4 * i, Weights[i]);
@@ -95,7 +95,7 @@ namespace FlexAvatar
             Parts = (DriveParts)Get16(packet, 6);
             if (Parts == DriveParts.None || (Parts & ~AllParts) != 0)
                 throw new WireException($"drive packet: unknown parts {(int)Parts}");
-            PtsNs = BinaryPrimitives.ReadUInt64LittleEndian(packet.Slice(64));
+            PtsNs = Get64(packet, 64);
             for (int i = 0; i < Weights.Length; i++)
                 Weights[i] = GetFloat(packet, 72 + 4 * i);
             NeckPose = GetFloat3(packet, 280);
@@ -104,27 +104,6 @@ namespace FlexAvatar
             (OrbitYawDeg, OrbitPitchDeg, Morph) =
                 (GetFloat(packet, 316), GetFloat(packet, 320), GetFloat(packet, 324));
             return Get32(packet, 56);
-        }
-
-        static ushort Get16(ReadOnlySpan<byte> m, int at) =>
-            BinaryPrimitives.ReadUInt16LittleEndian(m.Slice(at));
-        static uint Get32(ReadOnlySpan<byte> m, int at) =>
-            BinaryPrimitives.ReadUInt32LittleEndian(m.Slice(at));
-        static float GetFloat(ReadOnlySpan<byte> m, int at) =>
-            BitConverter.Int32BitsToSingle((int)Get32(m, at));
-        static Float3 GetFloat3(ReadOnlySpan<byte> m, int at) =>
-            new Float3(GetFloat(m, at), GetFloat(m, at + 4), GetFloat(m, at + 8));
-        static void Put16(Span<byte> m, int at, ushort value) =>
-            BinaryPrimitives.WriteUInt16LittleEndian(m.Slice(at), value);
-        static void Put32(Span<byte> m, int at, uint value) =>
-            BinaryPrimitives.WriteUInt32LittleEndian(m.Slice(at), value);
-        static void PutFloat(Span<byte> m, int at, float value) =>
-            Put32(m, at, (uint)BitConverter.SingleToInt32Bits(value));
-        static void PutFloat3(Span<byte> m, int at, Float3 value)
-        {
-            PutFloat(m, at, value.X);
-            PutFloat(m, at + 4, value.Y);
-            PutFloat(m, at + 8, value.Z);
         }
     }
 }

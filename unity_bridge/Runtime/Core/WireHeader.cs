@@ -1,5 +1,5 @@
 using System;
-using System.Buffers.Binary;
+using static FlexAvatar.LittleEndian;
 
 namespace FlexAvatar
 {
@@ -74,10 +74,10 @@ namespace FlexAvatar
         {
             message.Slice(0, Bytes).Clear();
             Put32(message, 0, Magic);
-            BinaryPrimitives.WriteUInt16LittleEndian(message.Slice(4), Version);
+            Put16(message, 4, Version);
             Put64(message, 8, SessionLow);
             Put64(message, 16, SessionHigh);
-            BinaryPrimitives.WriteUInt16LittleEndian(message.Slice(24), (ushort)Kind);
+            Put16(message, 24, (ushort)Kind);
             message[26] = Repeated ? (byte)1 : (byte)0;
             Put32(message, 28, Seq);
             Put64(message, 32, PtsNs);
@@ -103,7 +103,7 @@ namespace FlexAvatar
         {
             if (Get32(message, 0) != Magic)
                 throw new WireException("message: expected to start with FLXA");
-            int version = BinaryPrimitives.ReadUInt16LittleEndian(message.Slice(4));
+            int version = Get16(message, 4);
             uint size = Get32(message, 68);
             if (version != Version || size != Bytes)
                 throw new WireException(
@@ -112,7 +112,7 @@ namespace FlexAvatar
             for (int i = 8; i < TopicBytes; i++)
                 if (!IsHexDigit(message[i]))
                     throw new WireException("message: expected 16 hex digits as session");
-            int kind = BinaryPrimitives.ReadUInt16LittleEndian(message.Slice(24));
+            int kind = Get16(message, 24);
             if (kind > (int)MessageKind.SplatsDelta)
                 throw new WireException($"message: unknown kind {kind}");
         }
@@ -121,7 +121,7 @@ namespace FlexAvatar
         {
             SessionLow = Get64(message, 8),
             SessionHigh = Get64(message, 16),
-            Kind = (MessageKind)BinaryPrimitives.ReadUInt16LittleEndian(message.Slice(24)),
+            Kind = (MessageKind)Get16(message, 24),
             Repeated = (message[26] & 1) != 0,
             Seq = Get32(message, 28),
             PtsNs = Get64(message, 32),
@@ -185,28 +185,8 @@ namespace FlexAvatar
         static bool IsNear(Float3 value) => IsNear(value.X) && IsNear(value.Y) && IsNear(value.Z);
         static bool IsHexDigit(byte c) => (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
 
-        static uint Get32(ReadOnlySpan<byte> m, int at) =>
-            BinaryPrimitives.ReadUInt32LittleEndian(m.Slice(at));
-        static ulong Get64(ReadOnlySpan<byte> m, int at) =>
-            BinaryPrimitives.ReadUInt64LittleEndian(m.Slice(at));
         // what is beyond int is beyond every limit as well
         static int GetSize(ReadOnlySpan<byte> m, int at) =>
             (int)Math.Min(Get32(m, at), int.MaxValue);
-        static float GetFloat(ReadOnlySpan<byte> m, int at) =>
-            BitConverter.Int32BitsToSingle((int)Get32(m, at));
-        static Float3 GetFloat3(ReadOnlySpan<byte> m, int at) =>
-            new Float3(GetFloat(m, at), GetFloat(m, at + 4), GetFloat(m, at + 8));
-        static void Put32(Span<byte> m, int at, uint value) =>
-            BinaryPrimitives.WriteUInt32LittleEndian(m.Slice(at), value);
-        static void Put64(Span<byte> m, int at, ulong value) =>
-            BinaryPrimitives.WriteUInt64LittleEndian(m.Slice(at), value);
-        static void PutFloat(Span<byte> m, int at, float value) =>
-            Put32(m, at, (uint)BitConverter.SingleToInt32Bits(value));
-        static void PutFloat3(Span<byte> m, int at, Float3 value)
-        {
-            PutFloat(m, at, value.X);
-            PutFloat(m, at + 4, value.Y);
-            PutFloat(m, at + 8, value.Z);
-        }
     }
 }
