@@ -133,7 +133,9 @@ def test_late_packets_are_not_shown(tmp_path: Path) -> None:
         with sending_udp(addresses["live-link-face"]) as send:
             for jaw, time_s in ((0.1, 9.0), (0.9, 8.9), (0.2, 9.1), (0.3, 1.0), (0.9, 0.9)):
                 send(packet(jaw, time_s))
-            eventually(lambda: client.info().gateways[0].frames == 3)
+            send(b"the last")
+            eventually(lambda: client.info().gateways[0].refused == 1)
+            assert client.info().gateways[0].frames == 3
 
 
 # ---- who is heard
