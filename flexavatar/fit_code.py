@@ -14,12 +14,13 @@ from torch import Tensor
 
 from flexavatar.appearance.evidence import gather
 from flexavatar.appearance.place import Placed
-from flexavatar.appearance.refine import target_of
+from flexavatar.appearance.refine import shown, target_of
 from flexavatar.capture.portrait import Portrait
 from flexavatar.coded import CodedAvatar
 from flexavatar.fit import FitConfig, Parameter, fit
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.bias_sink import rays
+from flexavatar.models.charts import COLOR
 from flexavatar.models.config import BIAS_SINK_PRESETS
 from flexavatar.models.inputs import network_images
 from flexavatar.models.maps import at_texels, canvas_of, chart_evidence
@@ -27,13 +28,16 @@ from flexavatar.models.signals import flame_signal
 from flexavatar.models.sink_maps import activate, driven, query_places, start_of
 from flexavatar.models.weights import bias_sink_with, load_bias_sink
 from flexavatar.render.camera import scaled
-from flexavatar.types import Gaussians
+from flexavatar.types import FlameCodes, Gaussians
 
 RATE = 1e-2
 """Adam's, as the released model has it."""
 HOLD = 0.05
-"""Weight of staying near the network's own code: what no photo shows has gradients near zero, and
-Adam would turn their noise into rainbows."""
+"""Weight of staying near the network's own code."""
+HIDDEN = 0.03
+"""Weight of the colours of what no photo shows, which stay as the network has them (ours): their
+gradients are near zero, and Adam would turn their noise into rainbows. Hidden places stay free: the
+hair's outline needs them."""
 
 
 @torch.no_grad()
@@ -76,8 +80,22 @@ def fit_code(
     targets = [target_of(view, view.sits_with(views[0])) for view in views]
     parameters = {"code": Parameter(avatar.code, RATE)}
 
+    def colors(code: Tensor) -> Tensor:
+        return at_texels(model.decode(code, at_rest)[0, COLOR], texels.chart)
+
+    @torch.no_grad()
+    def at_first(view: int) -> Gaussians:
+        return decode({"code": avatar.code}, view)
+
+    hidden = ~shown(map(at_first, range(len(views))), [view.camera for view in views])
+    at_rest = flame_signal(FlameCodes.zeros(len(avatar.codes.correctives)))[None]
+    with torch.no_grad():
+        own = colors(avatar.code)
+
     def regularise(now: Mapping[str, Tensor]) -> Tensor:
-        return HOLD * (now["code"] - avatar.code).square().mean()
+        moved = (colors(now["code"]) - own).square().sum(-1)
+        held = HOLD * (now["code"] - avatar.code).square().mean()
+        return held + HIDDEN * (hidden * moved).mean()
 
     fitted = fit(decode, parameters, targets, config, regularise, progress)
     return replace(avatar, code=fitted["code"])

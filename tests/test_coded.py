@@ -12,7 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from flexavatar import fit_code as fitting
 from flexavatar.appearance.place import Placed
+from flexavatar.appearance.regions import read
 from flexavatar.avatar import MANIFEST, WEIGHTS, Avatar, animator_of, load_avatar, save_avatar
 from flexavatar.capture.portrait import Portrait
 from flexavatar.coded import CodedAnimator, CodedAvatar
@@ -70,6 +72,24 @@ def test_fitting_the_code_comes_closer(
     fitted = fit_code(coded, placed, FitConfig(steps=12))
     assert input_psnr_db(fitted, portrait) > input_psnr_db(coded, portrait) + 0.4
     torch.testing.assert_close(coded.code, before, rtol=0, atol=0)
+
+
+def test_fitting_leaves_the_colours_of_what_is_hidden(
+    coded: CodedAvatar, placed: Placed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back = HEAD.masks["scalp"][coded.canvas.texels.binding.vertex_ids].amin(1) > 0.5
+    back &= (
+        read(HEAD.template, coded.canvas.texels.binding)[:, 2] < -0.03
+    )
+
+    def moved() -> float:
+        fitted = fit_code(coded, placed, FitConfig(steps=12))
+        one, other = (animator_of(x).animate(codes()).sh[back] for x in (coded, fitted))
+        return float((one - other).square().mean())
+
+    held = moved()
+    monkeypatch.setattr(fitting, "HIDDEN", 0.0)
+    assert held < 0.6 * moved()
 
 
 def test_what_is_saved_is_what_is_loaded(coded: CodedAvatar, tmp_path: Path) -> None:

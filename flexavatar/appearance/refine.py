@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from flexavatar.appearance.assemble import Splats
 from flexavatar.appearance.evidence import View
+from flexavatar.errors import InputError
 from flexavatar.fit import FitConfig, Parameter, Target, fit
 from flexavatar.head.binding import (
     STRETCH_LIMITS,
@@ -23,12 +24,12 @@ from flexavatar.head.binding import (
 from flexavatar.head.eyelids import lids_shown
 from flexavatar.models.maps import TexelSplats, changed
 from flexavatar.render.rasterize import rasterize
-from flexavatar.types import SH_C0, Gaussians
+from flexavatar.types import SH_C0, Camera, Gaussians
 
 RATES = {"colors": 0.01, "opacities": 0.04, "scales": 0.015, "offsets": 1e-4, "quats": 0.01}
 """Adam's learning rates; offsets in metres."""
 SHOWN_PIXELS = 0.25
-"""A Gaussian is fitted if it makes up at least this much of one photo."""
+"""A Gaussian is shown, and fitted, if it makes up at least this much of one photo."""
 GROW, SHRINK = 0.6, 1.6
 """How far the logarithm of a size may move: a splat that grows more is a blur from the side."""
 DRIFT = 3e-3
@@ -110,18 +111,27 @@ def values_of(local: LocalSplats, opacities: Tensor, colors: Tensor) -> dict[str
 def _shown(
     values: Mapping[str, Tensor], views: Sequence[View], carried: Sequence[Carried]
 ) -> Tensor:
-    """1 for Gaussians that a photo really shows: [G].
+    """1 for Gaussians that a photo really shows: [G]."""
+    drawn = (posed(values, own) for own in carried)
+    return shown(drawn, [view.camera for view in views]).float()
+
+
+def shown(drawn: Iterable[Gaussians], cameras: Sequence[Camera]) -> Tensor:
+    """Which of the same Gaussians a camera really shows, posed anew for each: [G] bool.
 
     The gradient of the summed picture with respect to a colour is how much of it is seen. What is
     hidden gets gradients near zero, and Adam would turn their noise into rainbows.
     """
-    seen = torch.zeros(len(values["colors"]))
-    for view, own in zip(views, carried, strict=True):
-        colors = values["colors"].clone().requires_grad_()
-        picture = rasterize(posed({**values, "colors": colors}, own), view.camera).rgba
-        (share,) = torch.autograd.grad(picture[..., 0].sum(), colors)
-        seen = torch.maximum(seen, share[:, 0])
-    return (seen > SHOWN_PIXELS).float()
+    seen: Tensor | None = None
+    for gaussians, camera in zip(drawn, cameras, strict=True):
+        sh = gaussians.sh.detach().clone().requires_grad_()
+        picture = rasterize(replace(gaussians, sh=sh), camera).rgba
+        (share,) = torch.autograd.grad(picture[..., 0].sum(), sh)
+        pixels = share[:, 0, 0] / SH_C0
+        seen = pixels if seen is None else torch.maximum(seen, pixels)
+    if seen is None:
+        raise InputError("shown: expected at least one camera, got none")
+    return seen > SHOWN_PIXELS
 
 
 def target_of(view: View, whole: bool) -> Target:
