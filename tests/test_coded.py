@@ -78,9 +78,7 @@ def test_fitting_leaves_the_colours_of_what_is_hidden(
     coded: CodedAvatar, placed: Placed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     back = HEAD.masks["scalp"][coded.canvas.texels.binding.vertex_ids].amin(1) > 0.5
-    back &= (
-        read(HEAD.template, coded.canvas.texels.binding)[:, 2] < -0.03
-    )
+    back &= read(HEAD.template, coded.canvas.texels.binding)[:, 2] < -0.03
 
     def moved() -> float:
         fitted = fit_code(coded, placed, FitConfig(steps=12))
