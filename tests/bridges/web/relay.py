@@ -35,6 +35,7 @@ from tests.bridges.pictures import LAST_PTS_NS, drive_smile, last_picture, psnr_
 HERE = Path(__file__).parent
 TYPES = {".html": "text/html", ".js": "text/javascript"}
 PATIENCE_S = 90.0
+MOMENT_S = 0.5
 CHROMIUM = (
     "--headless=new --no-sandbox --disable-gpu --use-angle=swiftshader --enable-unsafe-swiftshader"
     " --disable-quic --no-first-run --disable-background-networking --disable-component-update"
@@ -52,6 +53,7 @@ class Stream:
     last: bool = False  # what is driven has come to rest
     picture: bytes = b""
     drawn: int = 0
+    asked: int = 0  # how often the page came for messages
     problem: str = ""
     changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -68,13 +70,17 @@ class Stream:
             self.changed.notify_all()
 
     def wait(self) -> None:
-        """A moment, or until something changes."""
+        """Until the page asks again: at first for as long as a browser takes, then a moment."""
         with self.changed:
-            self.changed.wait(timeout=0.2)
+            before = self.asked
+            patience = MOMENT_S if before else PATIENCE_S
+            self.changed.wait_for(lambda: self.asked > before or self.problem, patience)
 
     def after(self, key_seq: int, seq: int) -> bytes:
         """What a page that has these needs, each with its length before it."""
         with self.changed:
+            self.asked += 1
+            self.changed.notify_all()
             messages = [self.key] if self.key and _seq(self.key) != key_seq else []
             if self.newest not in (b"", self.key) and _seq(self.newest) != seq:
                 messages.append(self.newest)
