@@ -4,19 +4,66 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
 
+import cv2
 import numpy as np
 
 from flexavatar.render.rasterize import rasterize
 from flexavatar.types import Camera, Gaussians
-from plugin_server.client import ClientSession
+from plugin_server.client import ClientSession, FlexAvatarClient
 from plugin_server.reader import FrameReader
-from tests.service import TinyAvatar, TinyEngine, TinyPuppet, must_receive
+from tests.service import (
+    PHOTO,
+    TinyAvatar,
+    TinyEngine,
+    TinyPuppet,
+    local_config,
+    must_receive,
+    server_and_client,
+)
 
 SMILE = {"jawOpen": 0.3, "mouthSmileLeft": 0.9, "mouthSmileRight": 0.9}
 SIGNALS = 45
 LAST_PTS_NS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What an engine and the server drew at the same instant."""
+
+    engine: np.ndarray  # [H, W, 3] uint8, over black
+    server: np.ndarray
+    drawn: int  # frames that the engine drew
+
+    @property
+    def likeness_db(self) -> float:
+        """How alike the two are where the server drew something."""
+        covered = self.server.max(-1) > 0
+        error = (self.engine[covered].astype(float) - self.server[covered]) ** 2
+        return float(10 * np.log10(255**2 / error.mean()))
+
+    def write(self, out: str) -> None:
+        """Both pictures side by side; says how alike they are."""
+        beside = np.hstack((self.server, self.engine))
+        cv2.imwrite(out, cv2.cvtColor(beside, cv2.COLOR_RGB2BGR))
+        print(f"{self.likeness_db:.1f} dB over the head, {self.drawn} frames drawn")
+
+
+S = TypeVar("S", bound=Shot)
+
+
+def shot_of_ball(folder: Path, shoot: Callable[[FlexAvatarClient, str], S]) -> S:
+    """What `shoot` takes of a tiny avatar, which a server keeps in this folder."""
+    with server_and_client(local_config(folder), DrawingEngine()) as (client, _):
+        client.create_avatar([PHOTO], name="ball")
+        shot = shoot(client, "ball")
+    print(f"the engine against the server: {shot.likeness_db:.1f} dB, {shot.drawn} frames drawn")
+    assert shot.drawn >= 3
+    assert (shot.server.max(-1) > 0).mean() > 0.05
+    return shot
 
 
 class DrawingEngine(TinyEngine):
@@ -47,10 +94,3 @@ def last_picture(reader: FrameReader) -> np.ndarray:
         pass
     assert frame.rgba is not None
     return frame.rgba[..., :3].copy()
-
-
-def psnr_db(picture: np.ndarray, server: np.ndarray) -> float:
-    """How alike pictures [H, W, 3] uint8 over black are where the server drew something."""
-    covered = server.max(-1) > 0
-    error = (picture[covered].astype(float) - server[covered]) ** 2
-    return float(10 * np.log10(255**2 / error.mean()))

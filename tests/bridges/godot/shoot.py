@@ -22,7 +22,7 @@ import numpy as np
 
 from plugin_server.client import ClientSession, FlexAvatarClient
 from plugin_server.pb import flexavatar_pb2 as pb
-from tests.bridges.pictures import LAST_PTS_NS, drive_smile, last_picture, psnr_db
+from tests.bridges.pictures import LAST_PTS_NS, Shot, drive_smile, last_picture
 
 PROJECT = Path(__file__).parent
 GODOT = ["godot3", "--path", str(PROJECT), "--video-driver", "GLES3", "--audio-driver", "Dummy"]
@@ -30,13 +30,10 @@ PATIENCE_S = 40.0
 
 
 @dataclass(frozen=True)
-class Shot:
-    """What Godot and the server drew at the same instant."""
+class GodotShot(Shot):
+    """With what arrived on the way."""
 
-    godot: np.ndarray  # [H, W, 3] uint8, over black
-    server: np.ndarray
-    drawn: int  # frames that Godot drew
-    keys: int  # messages that it read
+    keys: int
     deltas: int
 
 
@@ -99,7 +96,7 @@ def film(session: ClientSession, folder: Path) -> tuple[np.ndarray, dict[str, in
     return cv2.cvtColor(drawn, cv2.COLOR_BGR2RGB), json.loads(said[-1])
 
 
-def shoot(client: FlexAvatarClient, avatar: str) -> Shot:
+def shoot(client: FlexAvatarClient, avatar: str) -> GodotShot:
     """Drive an avatar, draw the stream with Godot; both pictures in the end."""
     kinds = (pb.STREAM_KIND_SPLATS, pb.STREAM_KIND_RGBA8)
     with (
@@ -109,15 +106,13 @@ def shoot(client: FlexAvatarClient, avatar: str) -> Shot:
     ):
         session.drive_once({}, pts_ns=0)
         picture, counted = film(session, Path(folder))
-        return Shot(picture, last_picture(reader), **counted)
+        return GodotShot(picture, last_picture(reader), **counted)
 
 
 def main(address: str, avatar: str, out: str) -> None:
     """Write both pictures side by side, and say how alike they are."""
     with FlexAvatarClient(address) as client:
-        shot = shoot(client, avatar)
-    cv2.imwrite(out, cv2.cvtColor(np.hstack((shot.server, shot.godot)), cv2.COLOR_RGB2BGR))
-    print(f"{psnr_db(shot.godot, shot.server):.1f} dB over the head, {shot.drawn} frames drawn")
+        shoot(client, avatar).write(out)
 
 
 if __name__ == "__main__":

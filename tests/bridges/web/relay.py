@@ -30,7 +30,7 @@ from plugin_server.client import FlexAvatarClient
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.wire import Kind
 from tests.bridges.npm import WEB_TOOLS, fetch_web
-from tests.bridges.pictures import LAST_PTS_NS, drive_smile, last_picture, psnr_db
+from tests.bridges.pictures import LAST_PTS_NS, Shot, drive_smile, last_picture
 
 HERE = Path(__file__).parent
 TYPES = {".html": "text/html", ".js": "text/javascript"}
@@ -211,15 +211,6 @@ def chromium(url: str) -> Iterator[None]:
                 process.terminate()
 
 
-@dataclass(frozen=True)
-class Shot:
-    """What Spark and the server drew at the same instant."""
-
-    spark: np.ndarray  # [H, W, 3] uint8, over black
-    server: np.ndarray
-    drawn: int  # frames that the page drew
-
-
 def shoot(client: FlexAvatarClient, avatar: str) -> Shot:
     """Drive an avatar, draw the stream with Spark in a browser; both pictures in the end."""
     kinds = (pb.STREAM_KIND_SPLATS, pb.STREAM_KIND_RGBA8)
@@ -247,9 +238,7 @@ def main(address: str, avatar: str, out: str) -> None:
     """Write both pictures side by side, and say how alike they are."""
     fetch_web()
     with FlexAvatarClient(address) as client:
-        shot = shoot(client, avatar)
-    cv2.imwrite(out, cv2.cvtColor(np.hstack((shot.server, shot.spark)), cv2.COLOR_RGB2BGR))
-    print(f"{psnr_db(shot.spark, shot.server):.1f} dB over the head, {shot.drawn} frames drawn")
+        shoot(client, avatar).write(out)
 
 
 if __name__ == "__main__":
