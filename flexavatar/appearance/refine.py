@@ -12,7 +12,6 @@ from torch import Tensor
 
 from flexavatar.appearance.assemble import Splats
 from flexavatar.appearance.evidence import View
-from flexavatar.errors import InputError
 from flexavatar.fit import FitConfig, Parameter, Target, fit
 from flexavatar.head.binding import (
     STRETCH_LIMITS,
@@ -122,16 +121,13 @@ def shown(drawn: Iterable[Gaussians], cameras: Sequence[Camera]) -> Tensor:
     The gradient of the summed picture with respect to a colour is how much of it is seen. What is
     hidden gets gradients near zero, and Adam would turn their noise into rainbows.
     """
-    seen: Tensor | None = None
+    shares: list[Tensor] = []
     for gaussians, camera in zip(drawn, cameras, strict=True):
         sh = gaussians.sh.detach().clone().requires_grad_()
         picture = rasterize(replace(gaussians, sh=sh), camera).rgba
         (share,) = torch.autograd.grad(picture[..., 0].sum(), sh)
-        pixels = share[:, 0, 0] / SH_C0
-        seen = pixels if seen is None else torch.maximum(seen, pixels)
-    if seen is None:
-        raise InputError("shown: expected at least one camera, got none")
-    return seen > SHOWN_PIXELS
+        shares.append(share[:, 0, 0] / SH_C0)
+    return torch.stack(shares).amax(0) > SHOWN_PIXELS
 
 
 def target_of(view: View, whole: bool) -> Target:
