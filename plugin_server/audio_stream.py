@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from grpc.aio import ServicerContext
 
-from flexavatar.drive.voice import VoiceConfig
+from flexavatar.drive.voice.driver import VoiceConfig
 from flexavatar.errors import ConflictError, DriveError, InputError
-from plugin_server.audio_messages import audio_message, check_chunk, speech_plan, voice_style
 from plugin_server.drive_stream import only_stream, until_end
 from plugin_server.live import AUDIO
+from plugin_server.messages.audio import audio_message, check_chunk, speech_plan, voice_style
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.session import Driven, Session
 from plugin_server.speech import Speech

@@ -13,9 +13,9 @@ import zmq.asyncio
 
 from flexavatar.errors import FlexAvatarError, InputError
 from plugin_server.config import ServerConfig
-from plugin_server.drive_packet import DrivePacket, drive_request, unpack_drive
 from plugin_server.drive_stream import accept
 from plugin_server.gateways.hub import Hub, Status, Voice
+from plugin_server.messages.drive_packet import DrivePacket, drive_request, unpack_drive
 from plugin_server.publisher import Publisher
 from plugin_server.sessions import Sessions
 from plugin_server.wire import WireError

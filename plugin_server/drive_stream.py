@@ -12,8 +12,8 @@ from grpc.aio import ServicerContext
 
 from flexavatar.errors import ConflictError, DriveError, SessionNotFoundError
 from plugin_server.live import DRIVE
-from plugin_server.live_messages import tracked_face
-from plugin_server.messages import camera_from, drive_codes, morph_share
+from plugin_server.messages.sessions import camera_from, drive_codes, morph_share
+from plugin_server.messages.sources import tracked_face
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.session import Session
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from flexavatar.drive.head_angles import Angles
 from flexavatar.drive.mixer import VOICE, MixedFace, Mixer, MixerConfig, Source
 from flexavatar.drive.tracked import TrackedFace
-from flexavatar.drive.turns import Angles
 from flexavatar.errors import DriveError, SessionNotFoundError
 from plugin_server.gateways.hub import Hub, Voice
 from plugin_server.session import Session

@@ -10,17 +10,17 @@ from typing import cast
 import numpy as np
 import torch
 
-from flexavatar.avatar import AnyAvatar, animator_of, load_avatar, save_avatar
+from flexavatar.avatar.avatar import AnyAvatar, animator_of, load_avatar, save_avatar
+from flexavatar.avatar.bias_sink_avatar import CodedMorpher
+from flexavatar.avatar.interpolate import interpolate
+from flexavatar.avatar.morph import Morpher, morpher
 from flexavatar.capture.sources import read_portraits
-from flexavatar.coded import CodedMorpher
-from flexavatar.create import MODELS, READING_SHARE, CreateConfig, Model, avatar_of
+from flexavatar.create.create import MODELS, READING_SHARE, CreateConfig, Model, avatar_of
+from flexavatar.create.likeness import input_psnr_db
 from flexavatar.errors import InputError
-from flexavatar.evaluation.metrics import input_psnr_db
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.open_head import load_open_head
-from flexavatar.interpolate import interpolate
-from flexavatar.morph import Morpher, morpher
 from flexavatar.render.rasterize import rasterize, rasterize_rgba8
 from flexavatar.types import Camera, FlameCodes, Gaussians, to_device
 from plugin_server.engine import Progress, Recipe

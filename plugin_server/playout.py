@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flexavatar.drive.motion import smoothstep
-from flexavatar.drive.voice import VoiceFrame
+from flexavatar.drive.voice.driver import VoiceFrame
 
 START_S, LIVE_START_S = 0.1, 0.04
 """Sound that is known before it is shown, so that pieces may come a little late."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import signal
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -23,7 +26,7 @@ from plugin_server.engine import Engine
 from plugin_server.frameloop import FrameLoop
 from plugin_server.gateways.hub import Hub
 from plugin_server.gateways.opening import open_gateways
-from plugin_server.live_messages import show_request
+from plugin_server.messages.sources import show_request
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import add_FlexAvatarServicer_to_server
 from plugin_server.publisher import Publisher
@@ -35,6 +38,8 @@ from plugin_server.store import Store
 SERVICE = pb.DESCRIPTOR.services_by_name["FlexAvatar"].full_name
 GRACE_S = 2.0
 START_S = 60.0
+SWITCH_S = 0.001
+"""Python's threads take turns this often: the event loop must not hold up a frame for 5 ms."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,27 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Listeni
         store.announce(address)
         gateways = [f"{status.source} on {status.address}" for status in hub.statuses]
         yield Listening(address, http_address, publisher.address, drive.status.address, gateways)
+
+
+def run(config: ServerConfig) -> None:
+    """Serve until interrupted. Raises what `serving` raises."""
+    logging.basicConfig(level=logging.INFO)
+    sys.setswitchinterval(SWITCH_S)
+    asyncio.run(_serve(config))
+
+
+async def _serve(config: ServerConfig) -> None:
+    stopping = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stopping.set)
+    async with serving(config, _model_engine(config)) as listening:
+        print(f"gRPC on {listening.address}, frames on {listening.frame_address}", flush=True)
+        print(f"HTTP on {listening.http_address}, drive packets on {listening.drive_address}")
+        print(f"avatars in {config.store}", flush=True)
+        for gateway in listening.gateways:
+            print(gateway, flush=True)
+        await stopping.wait()
+    print("stopped", flush=True)
 
 
 @contextmanager

@@ -20,8 +20,7 @@ from plugin_server.drive_stream import accept, drive_until_end, only_stream, rep
 from plugin_server.engine import Engine, Puppet
 from plugin_server.gateways.hub import Hub, Status
 from plugin_server.live import DRIVE, Lives
-from plugin_server.live_messages import gateway_message, sources_from
-from plugin_server.messages import (
+from plugin_server.messages.sessions import (
     avatar_message,
     camera_from,
     camera_message,
@@ -31,6 +30,8 @@ from plugin_server.messages import (
     recipe_from,
     stream_plan,
 )
+from plugin_server.messages.sources import gateway_message, sources_from
+from plugin_server.messages.upload import check_photos, read_header, read_photos
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarServicer
 from plugin_server.publisher import Publisher
@@ -38,7 +39,6 @@ from plugin_server.security import KeyPair
 from plugin_server.sessions import Owned, Sessions
 from plugin_server.status import reports_errors
 from plugin_server.store import Store
-from plugin_server.upload import check_photos, read_header, read_photos
 
 PROGRESS_S = 0.25
 

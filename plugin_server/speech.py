@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from flexavatar.drive.tracked import NS, TrackedFace
-from flexavatar.drive.voice import SAMPLE_BYTES, VoiceConfig, VoiceDriver, VoiceFrame
+from flexavatar.drive.voice.driver import SAMPLE_BYTES, VoiceConfig, VoiceDriver, VoiceFrame
 from flexavatar.errors import BusyError
 from plugin_server.playout import Playout
 

@@ -11,20 +11,20 @@ import pytest
 import torch
 from hypothesis import settings
 
-from flexavatar.appearance.evidence import View
-from flexavatar.appearance.place import Placed, place
-from flexavatar.avatar import Avatar
+from flexavatar.avatar.avatar import Avatar
+from flexavatar.avatar.poser import head_of
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
 from flexavatar.capture.rig import load_track_rig
 from flexavatar.capture.track import track
-from flexavatar.create import CreateConfig, create_avatar
+from flexavatar.create.create import CreateConfig, create_avatar
+from flexavatar.create.evidence import View
+from flexavatar.create.posed_views import Placed, place
 from flexavatar.head.binding import surface_motion
 from flexavatar.head.eyelids import lid_openings
 from flexavatar.head.open_head import load_open_head
-from flexavatar.poser import head_of
 from flexavatar.training.pool import HELD_OUT, fill_pool
-from plugin_server.client import ClientSession, FlexAvatarClient
+from plugin_server.client.client import ClientSession, FlexAvatarClient
 from plugin_server.config import ServerConfig
 from tests.service import PHOTO, TinyEngine, local_config, server_and_client
 

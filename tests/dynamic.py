@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from flexavatar.avatar import Avatar
+from flexavatar.avatar.avatar import Avatar
+from flexavatar.avatar.dynamic import Dynamic
+from flexavatar.avatar.maps import Canvas, canvas_of
 from flexavatar.head.binding import LocalSplats
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.uv import texel_frames
 from flexavatar.models import weights
 from flexavatar.models.config import PRESETS
-from flexavatar.models.dynamic import Dynamic
-from flexavatar.models.maps import Canvas, canvas_of
 from flexavatar.models.query_lrm import QueryLrm
 from tests.test_engine import plain_avatar
 

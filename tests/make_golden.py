@@ -11,7 +11,7 @@ import torch
 
 from flexavatar.types import Gaussians
 from plugin_server import wire
-from plugin_server.drive_packet import DrivePacket, Parts, pack_drive
+from plugin_server.messages.drive_packet import DrivePacket, Parts, pack_drive
 from plugin_server.splats import SplatEncoder, SplatUpdate
 from plugin_server.wire import Flags, Header, Kind
 from tests.service import tiny_gaussians

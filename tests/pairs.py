@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flexavatar.avatar import Avatar
+from flexavatar.avatar.avatar import Avatar
+from flexavatar.avatar.dynamic import Dynamic
+from flexavatar.avatar.pairing import CHART
 from flexavatar.head.binding import Binding, LocalSplats
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.uv import texel_binding, texel_frames
 from flexavatar.models.config import PRESETS
-from flexavatar.models.dynamic import Dynamic
-from flexavatar.pairing import CHART
 from flexavatar.render.camera import look_from
 from tests.test_engine import plain_avatar
 

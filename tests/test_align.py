@@ -12,11 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from flexavatar import create
-from flexavatar.appearance.evidence import View
-from flexavatar.appearance.refine import target_of
-from flexavatar.avatar import Animator, Avatar
-from flexavatar.capture.align import AlignConfig, Draw, align, drawn_by
+from flexavatar.avatar.avatar import Animator, Avatar
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
@@ -31,7 +27,11 @@ from flexavatar.capture.track import (
     moved,
     track,
 )
-from flexavatar.create import CreateConfig, avatar_of
+from flexavatar.create import create
+from flexavatar.create.align import AlignConfig, Draw, align, drawn_by
+from flexavatar.create.create import CreateConfig, avatar_of
+from flexavatar.create.evidence import View
+from flexavatar.create.fit_splats import target_of
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.head.binding import SurfaceMotion
 from flexavatar.render.backdrop import GREY

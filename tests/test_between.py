@@ -10,7 +10,7 @@ import pytest
 from grpc import StatusCode
 
 from flexavatar.errors import ConflictError, InputError
-from plugin_server.client import FlexAvatarClient
+from plugin_server.client.client import FlexAvatarClient
 from plugin_server.config import ServerConfig
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub

@@ -10,18 +10,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from flexavatar.avatar.maps import at_texels, canvas_of
+from flexavatar.avatar.sink_maps import activate, query_places, start_of
 from flexavatar.errors import AssetError, InputError, ShapeError
 from flexavatar.head.arkit import arkit_vector_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models import weights
 from flexavatar.models.bias_sink import RAYS, BiasSink, rays, waves
-from flexavatar.models.charts import COLOR, MAP_CHANNELS, ChartEvidence
+from flexavatar.models.channels import COLOR, MAP_CHANNELS, ChartEvidence
 from flexavatar.models.config import BIAS_SINK_PAPER, BIAS_SINK_TINY, BiasSinkConfig, Signal
-from flexavatar.models.maps import at_texels, canvas_of
 from flexavatar.models.mmdit import MmditBlock
 from flexavatar.models.signals import CORRECTIVES, SIZES, flame_signal, signal_of, six
-from flexavatar.models.sink_maps import activate, query_places, start_of
 from flexavatar.models.upsample import Upsampler
 from flexavatar.render.camera import project, unproject
 from flexavatar.types import SH_C0, Camera, FlameCodes

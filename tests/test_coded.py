@@ -12,26 +12,33 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from flexavatar import fit_code as fitting
-from flexavatar.appearance.place import Placed
-from flexavatar.appearance.regions import read
-from flexavatar.avatar import MANIFEST, WEIGHTS, Avatar, animator_of, load_avatar, save_avatar
+from flexavatar.avatar.avatar import (
+    MANIFEST,
+    WEIGHTS,
+    Avatar,
+    animator_of,
+    load_avatar,
+    save_avatar,
+)
+from flexavatar.avatar.bias_sink_avatar import CodedAnimator, CodedAvatar
+from flexavatar.avatar.interpolate import interpolate
+from flexavatar.avatar.maps import at_texels
+from flexavatar.avatar.morph import morpher
+from flexavatar.avatar.sink_maps import activate, driven, start_of
 from flexavatar.capture.portrait import Portrait
-from flexavatar.coded import CodedAnimator, CodedAvatar
+from flexavatar.create import fit_code as fitting
+from flexavatar.create.fit import FitConfig
+from flexavatar.create.fit_code import encoded, fit_code
+from flexavatar.create.likeness import input_psnr_db
+from flexavatar.create.posed_views import Placed
 from flexavatar.errors import AssetError, InputError, ShapeError
-from flexavatar.evaluation.metrics import input_psnr_db
-from flexavatar.fit import FitConfig
-from flexavatar.fit_code import encoded, fit_code
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import surface_motion
 from flexavatar.head.open_head import load_open_head
-from flexavatar.interpolate import interpolate
-from flexavatar.models.maps import at_texels
+from flexavatar.head.texels import read
 from flexavatar.models.signals import flame_signal
-from flexavatar.models.sink_maps import activate, driven, start_of
 from flexavatar.models.weights import FOLDER, bias_sink_path, bias_sink_with
-from flexavatar.morph import morpher
 from flexavatar.types import FlameCodes
 
 HEAD = load_open_head()

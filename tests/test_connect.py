@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from flexavatar.errors import InputError
+from plugin_server.client.reader import FrameReader
 from plugin_server.config import ServerConfig
 from plugin_server.pb import flexavatar_pb2 as pb
-from plugin_server.reader import FrameReader
 from plugin_server.server import Listening, running_server
 from tests.service import PATIENCE_S, PHOTO, TinyEngine, local_config, must_receive, wait_for_pts
 from tests.test_security import certificate, token_file  # noqa: F401 - fixtures

@@ -12,14 +12,14 @@ import torch
 from flexavatar.errors import AssetError, InputError, ShapeError
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
-from flexavatar.head.correspondence import SUFFIX, Correspondence, correspondence_of
-from flexavatar.head.drive_through import DriveThrough
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.load import load_rig
 from flexavatar.head.mesh_tools import Fill
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.surface import Surface, closest_bary, fit_similarity
-from flexavatar.head.transfer import transfer_fields
+from flexavatar.rigs.correspondence import SUFFIX, Correspondence, correspondence_of
+from flexavatar.rigs.drive_through import DriveThrough
+from flexavatar.rigs.load import load_rig
+from flexavatar.rigs.transfer import transfer_fields
 from flexavatar.types import EXPRESSION_SIZE, FlameCodes
 
 
@@ -279,7 +279,7 @@ def test_damaged_or_foreign_cache_is_not_used(
         calls.append(1)
         return found
 
-    monkeypatch.setattr("flexavatar.head.correspondence.find_correspondence", fake)
+    monkeypatch.setattr("flexavatar.rigs.correspondence.find_correspondence", fake)
     kept = twin.path.with_name(twin.path.name + SUFFIX).read_bytes()
     path = tmp_path / "rig.npz"
     for content in (kept[: len(kept) // 2], b"", b"no archive"):

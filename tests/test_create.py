@@ -10,22 +10,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from flexavatar.avatar import Animator, Avatar, load_avatar, save_avatar
+from flexavatar.avatar.avatar import Animator, Avatar, load_avatar, save_avatar
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
-from flexavatar.create import CreateConfig, create_avatar
+from flexavatar.create.create import CreateConfig, create_avatar
+from flexavatar.create.likeness import input_psnr_db
 from flexavatar.errors import AssetError, FaceError, ImageError, InputError
-from flexavatar.evaluation.metrics import input_psnr_db
 from flexavatar.evaluation.sheet import EXPRESSIONS
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import deform, surface_motion
-from flexavatar.head.correspondence import correspondence_of
-from flexavatar.head.drive_through import DriveThrough
-from flexavatar.head.load import load_rig
 from flexavatar.head.open_head import load_open_head
 from flexavatar.render.camera import orbit, project
 from flexavatar.render.rasterize import rasterize
+from flexavatar.rigs.correspondence import correspondence_of
+from flexavatar.rigs.drive_through import DriveThrough
+from flexavatar.rigs.load import load_rig
 from flexavatar.types import FlameCodes
 
 

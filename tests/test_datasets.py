@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flexavatar.cli import run
-from flexavatar.create import CreateConfig
+from flexavatar.create.create import CreateConfig
 from flexavatar.errors import FaceError, ImageError, InputError
 from flexavatar.evaluation.datasets import ava256, choice, nersemble, protocol, vfhq
 from flexavatar.evaluation.datasets.protocol import DatasetConfig, evaluate_dataset, published

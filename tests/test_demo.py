@@ -12,8 +12,6 @@ import pytest
 from PIL import Image
 
 from flexavatar.demo.__main__ import DemoConfig, measured, run, write_video
-from flexavatar.demo.live import Arrival, perform_live
-from flexavatar.demo.server_process import ServerStartError, server_process
 from flexavatar.drive.performance import (
     NS,
     SHIPPED_PERFORMANCE,
@@ -22,6 +20,8 @@ from flexavatar.drive.performance import (
     write_performance,
 )
 from flexavatar.evaluation.sheet import COLUMNS, LABEL_HEIGHT, TILE
+from plugin_server.client.live import Arrival, perform_live
+from plugin_server.client.server_process import ServerStartError, server_process
 from plugin_server.pb import flexavatar_pb2 as pb
 from tests.service import PHOTO, TinyEngine, local_config, server_and_client
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from flexavatar.errors import BusyError, ConflictError, DriveError, InputError, SessionNotFoundError
-from plugin_server.client import ClientSession, FlexAvatarClient
+from plugin_server.client.client import ClientSession, FlexAvatarClient
+from plugin_server.client.reader import FrameReader
 from plugin_server.config import ServerConfig
 from plugin_server.pb import flexavatar_pb2 as pb
-from plugin_server.reader import FrameReader
 from tests.live import Seen, TellingEngine, seen_of
 from tests.service import PHOTO, eventually, local_config, must_receive, server_and_client
 from tests.voices import plain_voice, sound

@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 import zmq
 
-from plugin_server.client import ClientSession, FlexAvatarClient
-from plugin_server.drive_packet import (
+from plugin_server.client.client import ClientSession, FlexAvatarClient
+from plugin_server.client.drive_sender import DriveSender
+from plugin_server.client.reader import FrameReader
+from plugin_server.drive_socket import Counted
+from plugin_server.messages.drive_packet import (
     PACKET_BYTES,
     DrivePacket,
     Parts,
@@ -20,10 +23,7 @@ from plugin_server.drive_packet import (
     pack_drive,
     unpack_drive,
 )
-from plugin_server.drive_sender import DriveSender
-from plugin_server.drive_socket import Counted
 from plugin_server.pb import flexavatar_pb2 as pb
-from plugin_server.reader import FrameReader
 from plugin_server.server import running_server
 from plugin_server.wire import WireError
 from tests.make_golden import GOLDEN, drive_packets

@@ -13,16 +13,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from flexavatar.avatar import Animator, Avatar, load_avatar, save_avatar
+from flexavatar.avatar.avatar import Animator, Avatar, load_avatar, save_avatar
+from flexavatar.avatar.compiled import CompiledUNet, bordered, can_compile
+from flexavatar.avatar.dynamic import texel_wise
+from flexavatar.avatar.maps import TexelSplats, changed, drive_map, enlarged
 from flexavatar.errors import AssetError, InputError, ShapeError
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import LocalSplats, deform, surface_motion
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models import weights
-from flexavatar.models.compiled import CompiledUNet, bordered, can_compile
-from flexavatar.models.dynamic import texel_wise
-from flexavatar.models.maps import TexelSplats, changed, drive_map, enlarged
 from flexavatar.models.query_lrm import DynamicUNet, QueryLrm
 from flexavatar.render import native
 from flexavatar.types import SH_C0, FlameCodes, Gaussians

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from flexavatar.avatar import Avatar
+from flexavatar.avatar.avatar import Avatar
 from flexavatar.errors import FaceError, ImageError, InputError
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import Binding, LocalSplats
 from flexavatar.head.open_head import load_open_head
 from flexavatar.types import Camera, FlameCodes
-from plugin_server.client import FlexAvatarClient
+from plugin_server.client.client import FlexAvatarClient
+from plugin_server.client.reader import FrameReader, Received
 from plugin_server.config import ServerConfig
 from plugin_server.model_engine import ModelEngine
 from plugin_server.pb import flexavatar_pb2 as pb
-from plugin_server.reader import FrameReader, Received
 from plugin_server.server import running_server
 from plugin_server.store import AvatarRecord, Store
 from plugin_server.wire import Kind

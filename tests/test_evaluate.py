@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from flexavatar import cli
+from flexavatar.capture.cropped_frame import Sight, see, see_frames
 from flexavatar.capture.photo import photo_from_array, read_photo
-from flexavatar.create import CreateConfig
+from flexavatar.create.create import CreateConfig
 from flexavatar.errors import FaceError, ImageError, InputError
 from flexavatar.evaluation.codes import Actor, apd_deg, draw, follow, make_actor, pose_of
 from flexavatar.evaluation.compare import compare
@@ -19,7 +20,6 @@ from flexavatar.evaluation.cross import evaluate_cross, read_driver, transferred
 from flexavatar.evaluation.expressions import evaluate_expressions
 from flexavatar.evaluation.reenact import evaluate_self
 from flexavatar.evaluation.report import Item
-from flexavatar.evaluation.sight import Sight, see, see_frames
 from flexavatar.evaluation.views import doubling, evaluate_views
 from flexavatar.formats.video import VideoWriter, count_frames, read_frames
 from flexavatar.head.arkit import ARKIT_NAMES

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from flexavatar.cli import run
-from flexavatar.demo.live import Arrival, NoFramesError
 from flexavatar.drive.performance import (
     NS,
     SHIPPED_PERFORMANCE,
@@ -23,7 +22,8 @@ from flexavatar.evaluation import live
 from flexavatar.evaluation.live import LiveConfig, evaluate_live
 from flexavatar.evaluation.report import Item
 from plugin_server import server
-from plugin_server.gateways.sending import Sent, of_time
+from plugin_server.client.live import Arrival, NoFramesError
+from plugin_server.client.phones import Sent, of_time
 from tests.live import SIZE, TOLD, TellingEngine, clip, live_server
 from tests.service import PHOTO
 
@@ -92,7 +92,7 @@ def test_evaluate_command(
     """Each protocol after the avatar itself, in one report."""
     (tmp_path / "me.jpg").write_bytes(PHOTO)
     monkeypatch.setattr(server, "_model_engine", lambda config: TellingEngine())
-    monkeypatch.setattr("flexavatar.avatar.load_avatar", lambda folder: folder.name)
+    monkeypatch.setattr("flexavatar.avatar.avatar.load_avatar", lambda folder: folder.name)
     drawn = Item("drawn directly", {"jaw_correlation": 0.9})
     monkeypatch.setattr(live, "evaluate_directly", lambda *_: drawn)
     asked: list[LiveConfig] = []

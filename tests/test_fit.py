@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flexavatar.appearance import fill
-from flexavatar.appearance.loose import facing_quats
-from flexavatar.fit import FitConfig, Parameter, Target, fit, ssim_map
+from flexavatar.create import fill
+from flexavatar.create.fit import FitConfig, Parameter, Target, fit, ssim_map
+from flexavatar.create.off_mesh import facing_quats
 from flexavatar.head.binding import quat_to_matrix
 from flexavatar.types import SH_C0, Camera, Gaussians
 

@@ -26,6 +26,8 @@ from flexavatar.errors import (
     AvatarNotFoundError,
     InputError,
 )
+from plugin_server.client.phones import Network, of_time, send_performance
+from plugin_server.client.reader import FrameReader
 from plugin_server.gateways.config import (
     PORT_OPTIONS,
     GatewayConfig,
@@ -34,10 +36,8 @@ from plugin_server.gateways.config import (
     guard_of,
 )
 from plugin_server.gateways.hub import Hub, Voice
-from plugin_server.gateways.sending import Network, of_time, send_performance
 from plugin_server.gateways.udp import VmcGateway
 from plugin_server.live import HOLD_S, Slot
-from plugin_server.reader import FrameReader
 from plugin_server.server import running_server
 from tests import packets
 from tests.live import TOLD, Seen, TellingEngine, clip, live_server, seen_of, sending_udp, watching

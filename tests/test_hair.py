@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from flexavatar.appearance.evidence import View
-from flexavatar.appearance.hair import CENTRE, LEAST_SPREAD, Hair, haired, measure_hair
-from flexavatar.appearance.regions import Texels, make_texels, read
-from flexavatar.appearance.surface import FOREIGN, HAIRY, Surface, build_surface, look
-from flexavatar.avatar import Animator, Avatar
+from flexavatar.avatar.avatar import Animator, Avatar
 from flexavatar.capture import topology
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
+from flexavatar.create.evidence import View
+from flexavatar.create.hair import CENTRE, LEAST_SPREAD, Hair, measure_hair
+from flexavatar.create.skin import FOREIGN, HAIRY, Surface, build_surface, look
 from flexavatar.head.flame import FlameHead
+from flexavatar.head.hairline import haired
 from flexavatar.head.open_head import load_open_head
+from flexavatar.head.texels import Texels, make_texels, read
 from flexavatar.render.camera import orbit, project, scaled
 from flexavatar.render.rasterize import rasterize
 

@@ -14,19 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from flexavatar.avatar import Animator, Avatar, load_avatar, save_avatar
+from flexavatar.avatar.avatar import Animator, Avatar, load_avatar, save_avatar
+from flexavatar.avatar.dynamic import Expressor
+from flexavatar.avatar.dynamic_between import ExpressorBetween
+from flexavatar.avatar.interpolate import interpolate
+from flexavatar.avatar.morph import morpher
+from flexavatar.avatar.pairing import pair
 from flexavatar.errors import AssetError, InputError
-from flexavatar.evaluation.between import morph_sheet
+from flexavatar.evaluation.morph_sheet import morph_sheet
 from flexavatar.evaluation.sheet import TILE
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import quat_to_matrix
 from flexavatar.head.open_head import load_open_head
-from flexavatar.interpolate import interpolate
-from flexavatar.models.dynamic import Expressor
-from flexavatar.models.dynamic_between import ExpressorBetween
-from flexavatar.morph import morpher
-from flexavatar.pairing import pair
 from flexavatar.render import native
 from flexavatar.render.blend import blend
 from flexavatar.render.camera import project

@@ -16,23 +16,23 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from flexavatar.appearance.evidence import View, lid_folds, zone_map
-from flexavatar.appearance.openings import LASH_DARK, lash_color, lash_lines
-from flexavatar.appearance.regions import Zone
-from flexavatar.avatar import Animator, Avatar, load_avatar, save_avatar
+from flexavatar.avatar.avatar import Animator, Avatar, load_avatar, save_avatar
 from flexavatar.capture import topology
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
+from flexavatar.create.evidence import View, lid_folds, zone_map
+from flexavatar.create.lashes_and_teeth import LASH_DARK, lash_color, lash_lines
 from flexavatar.errors import AssetError, ShapeError
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import deform, surface_motion
-from flexavatar.head.correspondence import correspondence_of
-from flexavatar.head.drive_through import DriveThrough
 from flexavatar.head.eyelids import lid_openings, lids_shown
-from flexavatar.head.load import load_rig
 from flexavatar.head.open_head import load_open_head
+from flexavatar.head.texels import Zone
+from flexavatar.rigs.correspondence import correspondence_of
+from flexavatar.rigs.drive_through import DriveThrough
+from flexavatar.rigs.load import load_rig
 from flexavatar.types import FlameCodes
 
 SHUT_BOTH = {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}

@@ -16,10 +16,10 @@ from scipy.sparse import csc_matrix
 from flexavatar.errors import AssetError
 from flexavatar.head.arkit import ARKIT_INDEX, arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
-from flexavatar.head.chart import _covered, unwrap
-from flexavatar.head.ict import ict_names
-from flexavatar.head.load import read_rig
-from flexavatar.head.safe_pickle import as_array, read_pickle
+from flexavatar.rigs.chart import _covered, unwrap
+from flexavatar.rigs.ict import ict_names
+from flexavatar.rigs.load import read_rig
+from flexavatar.rigs.safe_pickle import as_array, read_pickle
 from flexavatar.types import FlameCodes
 
 Arrays = dict[str, object]

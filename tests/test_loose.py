@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from flexavatar.appearance.loose import DISC, STEEPEST, laid_out
+from flexavatar.create.off_mesh import DISC, STEEPEST, laid_out
 from flexavatar.head.binding import quat_to_matrix
 from flexavatar.types import Camera
 

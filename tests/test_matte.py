@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from flexavatar.capture import matte as matting
+from flexavatar.capture.inpaint import nearest_fill, push_pull
 from flexavatar.capture.matte import CERTAIN, NET_SIDE, foreground_colors, person_matte
 from flexavatar.capture.photo import photo_from_array
 from flexavatar.capture.portrait import make_portrait
-from flexavatar.capture.spread import nearest_fill, push_pull
 from flexavatar.formats.video import read_frames
 
 Matte = NDArray[np.float32]

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from flexavatar.drive.head_angles import Vector
 from flexavatar.drive.idle import Idle
 from flexavatar.drive.mixer import MixedFace, Mixer, MixerConfig, Source
 from flexavatar.drive.motion import LID_CLOSING_S
 from flexavatar.drive.one_euro import TurnFilter, WeightFilter
-from flexavatar.drive.order import Order
+from flexavatar.drive.packet_order import Order
 from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
 from flexavatar.drive.tracked import NS, TrackedFace
-from flexavatar.drive.turns import Vector
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
 

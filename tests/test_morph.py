@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from flexavatar.avatar.pairing import pair
 from flexavatar.errors import AvatarNotFoundError, DriveError, SessionNotFoundError
-from flexavatar.pairing import pair
-from plugin_server.client import ClientSession, FlexAvatarClient
+from plugin_server.client.client import ClientSession, FlexAvatarClient
 from plugin_server.model_engine import ModelEngine
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.server import running_server

@@ -15,6 +15,7 @@ from flexavatar.render.camera import look_from
 from flexavatar.training.people.cameras import FRAMED_M, MIDDLE, around_camera, photo_camera
 from flexavatar.training.people.expressions import ANCHORS, natural_weights, random_weights
 from flexavatar.training.people.figure import Figure
+from flexavatar.training.people.picture import photograph
 from flexavatar.training.people.traits import draw_traits
 
 TEXELS = 128
@@ -39,7 +40,7 @@ def test_a_face_has_a_chart_and_pictures(figure: Figure):
     assert chart.min() >= 0
     assert chart.max() <= 1
     for draw in (photo_camera, around_camera):
-        shot = face.shoot(draw(np.random.default_rng(0), 64))
+        shot = photograph(face, draw(np.random.default_rng(0), 64))
         assert shot.rgb.shape == (64, 64, 3)
         assert shot.cover.shape == (64, 64)
         assert 0.2 < shot.cover.mean() < 0.95
@@ -112,8 +113,8 @@ def test_mediapipe_finds_their_faces(wear: str):
     chosen = [traits for covered, traits in worn if covered == (wear == "worn")][:4]
     found = 0
     for traits in chosen:
-        picture = (
-            Figure(traits, 192).face({}).shoot(look_from(0, 0, 192, MIDDLE, FRAMED_M)).composed()
-        )
+        picture = photograph(
+            Figure(traits, 192).face({}), look_from(0, 0, 192, MIDDLE, FRAMED_M)
+        ).composed()
         found += bool(detect_faces(to_bytes(picture.numpy())))
     assert found == 4

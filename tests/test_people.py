@@ -12,20 +12,21 @@ import torch
 from flexavatar.capture.identity import HUMAN_SCORE, human_score
 from flexavatar.capture.landmarks import detect_face
 from flexavatar.cli import run
-from flexavatar.create import CreateConfig
+from flexavatar.create.create import CreateConfig
 from flexavatar.errors import AssetError, InputError
 from flexavatar.evaluation.people import protocol, views
 from flexavatar.evaluation.people.body import Model
 from flexavatar.evaluation.people.noise import fractal_noise, value_noise
 from flexavatar.evaluation.people.paint import Painter
-from flexavatar.evaluation.people.person import Lamp, Light, Person, draw_person
+from flexavatar.evaluation.people.person import Person, draw_person
 from flexavatar.evaluation.people.rig import EYE, FACE_SKIN, MOUTH, IctRig, load_ict
 from flexavatar.evaluation.people.score import head_region, true_picture, view_figures
 from flexavatar.evaluation.people.trace import Scene, radiance
 from flexavatar.evaluation.people.views import View, look_from, photo_cameras
-from flexavatar.head.ict import EYE_SHELLS, LOWER_TEETH
 from flexavatar.head.surface import Similarity, seen_from
 from flexavatar.render.camera import position, project
+from flexavatar.render.light import Lamp, Light
+from flexavatar.rigs.ict import EYE_SHELLS, LOWER_TEETH
 
 SIDE = 128
 

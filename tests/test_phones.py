@@ -20,8 +20,8 @@ from flexavatar.drive.performance import (
 )
 from flexavatar.drive.protocols import ifacialmocap, vtube_studio
 from flexavatar.drive.tracked import NS, TrackedFace
+from plugin_server.client.phones import Network, repeated
 from plugin_server.gateways.metahuman import is_open
-from plugin_server.gateways.sending import Network, repeated
 from tests import packets
 from tests.live import live_server
 from tests.service import PATIENCE_S, eventually

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from flexavatar.avatar import MANIFEST, WEIGHTS, Avatar, save_avatar
+from flexavatar.avatar.avatar import MANIFEST, WEIGHTS, Avatar, save_avatar
 from flexavatar.cli import USER_ERROR, pictures, run
 from flexavatar.errors import ConflictError
 from tests.test_engine import plain_avatar
@@ -123,6 +123,8 @@ def test_one_that_is_replaced_in_the_middle_is_read_again(
 def test_one_that_is_replaced_over_and_over_is_given_up(
     store: Path, avatar: Avatar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flexavatar.avatar.load_avatar", lambda folder: folder.touch() or avatar)
+    monkeypatch.setattr(
+        "flexavatar.avatar.avatar.load_avatar", lambda folder: folder.touch() or avatar
+    )
     with pytest.raises(ConflictError, match="replaced over and over"):
         pictures.load(store, "ada")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flexavatar.drive.voice import VoiceFrame
+from flexavatar.drive.voice.driver import VoiceFrame
 from plugin_server.playout import CLOSE_S, LATEST_S, LIVE_START_S, PATIENCE_S, START_S, Playout
 
 RATE = 16_000

@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from flexavatar.appearance.evidence import gather
-from flexavatar.appearance.place import Placed
-from flexavatar.appearance.refine import carry, posed, values_of
-from flexavatar.avatar import Animator
+from flexavatar.avatar.avatar import Animator
+from flexavatar.avatar.maps import Canvas, canvas_of, reached
 from flexavatar.capture.portrait import Portrait
-from flexavatar.create import CreateConfig, Learned, Start, avatar_of, begin
+from flexavatar.create.create import CreateConfig, Learned, Start, avatar_of, begin
+from flexavatar.create.evidence import gather
+from flexavatar.create.fit import FitConfig
+from flexavatar.create.fit_network import refine_encoder
+from flexavatar.create.fit_splats import carry, posed, values_of
+from flexavatar.create.posed_views import Placed
+from flexavatar.create.predict import changes_of, entrusted, tell
 from flexavatar.errors import InputError
-from flexavatar.fit import FitConfig
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.config import TINY
-from flexavatar.models.maps import Canvas, canvas_of, reached
-from flexavatar.models.predict import changes_of, entrusted, tell
-from flexavatar.models.refine import refine_encoder
 from flexavatar.models.weights import FOLDER, load_query_lrm, query_lrm_path
 from flexavatar.render.rasterize import rasterize
 from tests.dynamic import install_network

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from flexavatar.drive.head_angles import Angles, from_angles, from_unity, to_angles, to_unity
 from flexavatar.drive.names import arkit_name, pascal_case, snake_side
 from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
 from flexavatar.drive.protocols import fmv3, ifacialmocap, live_link_face, vmc, vtube_studio
 from flexavatar.drive.protocols.fmv3 import Fmv3Reader
 from flexavatar.drive.protocols.vmc import VmcReader
 from flexavatar.drive.tracked import TrackedFace
-from flexavatar.drive.turns import Angles, from_angles, from_unity, to_angles, to_unity
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES, GAZE_PITCH
 from tests import packets

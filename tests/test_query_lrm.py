@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from flexavatar.avatar.maps import canvas_of, changed, coefficients, drive_map, enlarged
 from flexavatar.errors import ShapeError
 from flexavatar.head.open_head import load_open_head
-from flexavatar.models.charts import MAP_CHANNELS, ChartEvidence
+from flexavatar.models.channels import MAP_CHANNELS, ChartEvidence
 from flexavatar.models.config import PAPER, TINY, QueryLrmConfig
-from flexavatar.models.maps import canvas_of, changed, coefficients, drive_map, enlarged
 from flexavatar.models.query_lrm import (
     COEFFICIENTS,
     AvatarCode,
@@ -169,8 +169,8 @@ def test_gradients_of_model_and_maps() -> None:
 
 
 def test_no_change_is_no_change_at_all() -> None:
+    from flexavatar.avatar.maps import TexelSplats
     from flexavatar.head.binding import LocalSplats
-    from flexavatar.models.maps import TexelSplats
 
     generator = torch.Generator().manual_seed(2)
     quats = torch.nn.functional.normalize(torch.randn(9, 4, generator=generator), dim=-1)

@@ -27,7 +27,7 @@ from flexavatar.errors import (
     InputError,
 )
 from plugin_server import generate
-from plugin_server.client import FlexAvatarClient, ServerUnavailableError
+from plugin_server.client.client import FlexAvatarClient, ServerUnavailableError
 from plugin_server.config import ServerConfig
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub

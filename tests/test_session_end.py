@@ -14,12 +14,12 @@ import pytest
 from flexavatar.errors import (
     SessionNotFoundError,
 )
-from plugin_server.client import ClientSession, FlexAvatarClient
+from plugin_server.client.client import ClientSession, FlexAvatarClient
+from plugin_server.client.reader import FrameReader
 from plugin_server.config import ServerConfig
 from plugin_server.frames import FrameWriter, StreamPlan
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.publisher import Publisher
-from plugin_server.reader import FrameReader
 from plugin_server.session import Session
 from plugin_server.wire import Kind
 from tests.service import (

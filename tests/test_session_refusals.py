@@ -21,7 +21,7 @@ from flexavatar.errors import (
     SessionNotFoundError,
 )
 from plugin_server import service
-from plugin_server.client import ClientSession, FlexAvatarClient
+from plugin_server.client.client import ClientSession, FlexAvatarClient
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub
 from plugin_server.status import OwnerError

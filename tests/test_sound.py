@@ -8,11 +8,12 @@ import av
 import numpy as np
 import pytest
 
-from flexavatar.drive.spoken import spoken_performance
-from flexavatar.drive.voice_config import VoiceConfig
+from flexavatar.drive.voice.config import VoiceConfig
+from flexavatar.drive.voice.features import read_sound
+from flexavatar.drive.voice.performance import spoken_performance
 from flexavatar.errors import InputError
 from flexavatar.evaluation.film import film
-from flexavatar.formats.sound import read_recording, read_sound
+from flexavatar.formats.sound import read_recording
 from flexavatar.formats.video import VideoWriter, count_frames
 from tests.test_engine import plain_avatar
 

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 import torch
 
-from flexavatar.drive.articulation import ARTICULATORS, arkit_of
-from flexavatar.drive.hearing import BEFORE, RATE, STEP, Ear
-from flexavatar.drive.listener import Listener
+from flexavatar.drive.voice.articulation import ARTICULATORS, arkit_of
+from flexavatar.drive.voice.features import BEFORE, RATE, STEP, Ear
+from flexavatar.drive.voice.network import Listener
+from flexavatar.drive.voice.torch_network import DELAY, VoiceNet, VoiceNetConfig
 from flexavatar.errors import AssetError, InputError
 from flexavatar.evaluation.lips import SHUT_MM, lip_gaps
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.arkit_report import aperture, drive
 from flexavatar.head.open_head import load_open_head
-from flexavatar.models.voice_net import DELAY, VoiceNet, VoiceNetConfig
 from flexavatar.training import train_voice as training
 from flexavatar.training.speech import pool as pools
 from flexavatar.training.speech.clips import CLIP_S, STEPS, Clips, features_of

@@ -9,10 +9,10 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from flexavatar.appearance.sway import head_share, sway_binding
 from flexavatar.head.binding import LocalSplats, deform, surface_motion
 from flexavatar.head.flame import joint_transforms
 from flexavatar.head.open_head import load_open_head
+from flexavatar.head.sway import head_share, sway_binding
 from flexavatar.types import FlameCodes
 
 HEAD = load_open_head()

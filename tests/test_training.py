@@ -11,16 +11,16 @@ import torch
 
 from flexavatar.errors import AssetError, InputError
 from flexavatar.head.open_head import load_open_head
-from flexavatar.models.charts import COLOR
-from flexavatar.training.balance import anchor_weights, frame_weights
+from flexavatar.models.channels import COLOR
 from flexavatar.training.config import TrainQueryLrm
+from flexavatar.training.frame_sampling import anchor_weights, frame_weights
 from flexavatar.training.loader import Loader, orders
 from flexavatar.training.loop import LOG, rate_at, train
 from flexavatar.training.pool import fill_pool, path_of, people_in
 from flexavatar.training.samples import BYTE, KINDS, NAMES, load_sample, make_sample, save_sample
 from flexavatar.training.state import trained
 from flexavatar.training.train_p import QueryLrmTrainer
-from flexavatar.training.watch import MEAN, Watch, tried_on
+from flexavatar.training.validation import MEAN, Watch, tried_on
 from tests.conftest import SEEDS
 
 SHORT = TrainQueryLrm(steps=4, save_every=2, frames=2, warm_up=2)

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from flexavatar.create.likeness import psnr_db
 from flexavatar.errors import FaceError, InputError
-from flexavatar.evaluation.metrics import psnr_db
 from flexavatar.head.arkit import ARKIT_INDEX
 from flexavatar.render.backdrop import draw_on_grey, premultiplied_on_grey
 from flexavatar.training import clips
 from flexavatar.training.config import FRAMES, TrainBiasSink
 from flexavatar.training.loader import Order
 from flexavatar.training.samples import BYTE, load_sample
+from flexavatar.training.targets import true_picture
 from flexavatar.training.train_k import BiasSinkTrainer
-from flexavatar.training.truth import true_picture
 
 SHORT = TrainBiasSink(steps=1, repeats=3)
 

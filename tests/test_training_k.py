@@ -20,7 +20,7 @@ from flexavatar.training.pool import HELD_OUT, path_of
 from flexavatar.training.samples import BYTE
 from flexavatar.training.state import trained
 from flexavatar.training.train_k import FACING, BiasSinkTrainer
-from flexavatar.training.watch import Watch
+from flexavatar.training.validation import Watch
 from tests.conftest import SEEDS
 
 SHORT = TrainBiasSink(steps=2, save_every=1, frames=2, warm_up=2)

@@ -17,10 +17,10 @@ from flexavatar.capture.rig import load_track_rig
 from flexavatar.demo import SHIPPED_PORTRAIT
 from flexavatar.drive import face_reader, video
 from flexavatar.drive.face_reader import features, load_face_reader, rest_of, see, turn_since
-from flexavatar.drive.following import follow
+from flexavatar.drive.head_angles import from_angles
 from flexavatar.drive.tracked import NS, TrackedFace
-from flexavatar.drive.turns import from_angles
 from flexavatar.drive.video import VideoConfig, VideoDriver
+from flexavatar.drive.video_performance import follow
 from flexavatar.errors import AssetError
 from flexavatar.head.arkit import ARKIT_INDEX, ARKIT_NAMES
 

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from flexavatar.drive.head_angles import to_angles
 from flexavatar.drive.protocols.osc import Message, read_messages, write_message
 from flexavatar.drive.protocols.vmc import VmcReader
-from flexavatar.drive.turns import to_angles
 from flexavatar.errors import DriveError
 from tests import packets
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from flexavatar.drive.spoken import spoken_performance
-from flexavatar.drive.voice import RATES, VoiceConfig, VoiceDriver, VoiceFrame
+from flexavatar.drive.voice.driver import RATES, VoiceConfig, VoiceDriver, VoiceFrame
+from flexavatar.drive.voice.performance import spoken_performance
 from flexavatar.errors import DriveError
 from flexavatar.evaluation.lips import SHUT_MM, lip_gaps
 from flexavatar.formats.sound import read_recording

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from flexavatar.avatar import save_avatar
+from flexavatar.avatar.avatar import save_avatar
 from flexavatar.capture.photo import read_photo
 from flexavatar.cli import USER_ERROR, run, webcam
 from flexavatar.demo import SHIPPED_PORTRAIT
@@ -24,8 +24,8 @@ from flexavatar.evaluation.video import Stand
 from flexavatar.formats import moving
 from flexavatar.formats.moving import Film, Moment
 from flexavatar.formats.video import VideoWriter
-from plugin_server.client import FlexAvatarClient
-from plugin_server.client_camera import WEBCAM, following
+from plugin_server.client.camera import WEBCAM, following
+from plugin_server.client.client import FlexAvatarClient
 from tests.live import live_server, seen_of, watching
 from tests.service import must_receive
 from tests.test_engine import plain_avatar

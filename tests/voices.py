@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flexavatar.drive.voice import VoiceConfig, VoiceDriver, VoiceFrame
+from flexavatar.drive.voice.driver import VoiceConfig, VoiceDriver, VoiceFrame
 from plugin_server import speech
 
 FRAMES_A_SECOND = 50

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import torch
 
-from flexavatar.appearance.evidence import gather
-from flexavatar.appearance.place import place
+from flexavatar.avatar.maps import canvas_of
 from flexavatar.bench.measure import Row, measure
 from flexavatar.capture.portrait import PORTRAIT_SIDE
 from flexavatar.capture.rig import load_track_rig
 from flexavatar.capture.sources import read_portraits
 from flexavatar.capture.track import track
-from flexavatar.create import PRESET
+from flexavatar.create.create import PRESET
+from flexavatar.create.evidence import gather
+from flexavatar.create.posed_views import place
+from flexavatar.create.predict import Told, predict, tell
 from flexavatar.demo import SHIPPED_PORTRAIT
 from flexavatar.head.open_head import load_open_head
-from flexavatar.models.maps import canvas_of
-from flexavatar.models.predict import Told, predict, tell
 from flexavatar.models.weights import load_query_lrm
 
 RUNS = 10

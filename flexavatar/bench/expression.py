@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import torch
 
-from flexavatar.avatar import Animator
+from flexavatar.avatar.avatar import Animator
+from flexavatar.avatar.dynamic import Expressor
 from flexavatar.bench.measure import Row, measure
 from flexavatar.bench.portrait import RUNS, driven_stages, portrait_avatar
-from flexavatar.models.dynamic import Expressor
 from flexavatar.render import native
 
 

@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from flexavatar.avatar import AnyAvatar, Avatar
+from flexavatar.avatar.avatar import AnyAvatar, Avatar
 from flexavatar.bench.measure import Row, measure, percentiles
-from flexavatar.create import CreateConfig, create_avatar
+from flexavatar.create.create import CreateConfig, create_avatar
 from flexavatar.demo import SHIPPED_PORTRAIT
-from flexavatar.demo.live import perform_live
-from flexavatar.demo.server_process import server_process
 from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
 from flexavatar.render import native
 from flexavatar.render.camera import scaled
 from flexavatar.types import Gaussians
-from plugin_server.client import FlexAvatarClient
+from plugin_server.client.client import FlexAvatarClient
+from plugin_server.client.live import perform_live
+from plugin_server.client.server_process import server_process
 from plugin_server.model_engine import ModelEngine
 
 SIDE = 512

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from flexavatar.bench.measure import Row, measure
-from flexavatar.drive.voice import VoiceDriver
+from flexavatar.drive.voice.driver import VoiceDriver
 
 RATE, CHANNELS = 48_000, 2
 LOUD = 3000

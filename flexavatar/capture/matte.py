@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flexavatar.capture.spread import nearest_fill
+from flexavatar.capture.inpaint import nearest_fill
 from flexavatar.errors import AssetError
 
 NET_SIDE = 256

@@ -12,6 +12,10 @@ from flexavatar.capture.landmarks import FaceLandmarks, detect_face
 from flexavatar.capture.matte import foreground_colors, largest_part, person_matte
 from flexavatar.capture.photo import Photo
 
+INSIDE = 0.5
+"""A pixel is the person's where the matte is above this."""
+
+
 PORTRAIT_SIDE = 512
 CROP_SHARE = 2.5
 """Side of the crop in face heights: hair above, collar and some shoulder below."""

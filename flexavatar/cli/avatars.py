@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from flexavatar.cli.connect import Where, connect
-from flexavatar.cli.progress import progress_bar
-from plugin_server.photos import read_photo_files
+from flexavatar.progress import progress_bar
+from plugin_server.client.photos import read_photo_files
 
 if TYPE_CHECKING:
     from plugin_server.pb import flexavatar_pb2 as pb
@@ -29,7 +29,7 @@ def name_of(photo: Path) -> str:
 
 def describe(avatar: pb.Avatar) -> str:
     """One line about an avatar."""
-    from plugin_server.model_names import model_name
+    from plugin_server.messages.models import model_name
 
     made = datetime.fromtimestamp(avatar.created_unix_ms / 1000).strftime("%Y-%m-%d %H:%M")
     files = "1 file" if avatar.photos == 1 else f"{avatar.photos} files"

@@ -13,7 +13,7 @@ from flexavatar.errors import BusyError, ConflictError, FlexAvatarError
 from plugin_server.config import ServerConfig, read_token
 
 if TYPE_CHECKING:
-    from plugin_server.client import FlexAvatarClient
+    from plugin_server.client.client import FlexAvatarClient
 
 DEFAULT_STORE = ServerConfig.store
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
@@ -69,7 +69,7 @@ def connect_apart(where: Where) -> Iterator[FlexAvatarClient]:
 
     So it draws while this process looks.
     """
-    from flexavatar.demo.server_process import server_process
+    from plugin_server.client.server_process import server_process
 
     with ExitStack() as stack:
         address = where.server or _answering(where)
@@ -88,7 +88,7 @@ def _answering(where: Where) -> str | None:
 
 
 def _client(where: Where, address: str) -> FlexAvatarClient:
-    from plugin_server.client import FlexAvatarClient
+    from plugin_server.client.client import FlexAvatarClient
 
     root = None if where.root_certificate is None else where.root_certificate.read_bytes()
     return FlexAvatarClient(address, read_token(where.token_file), root)

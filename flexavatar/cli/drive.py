@@ -13,9 +13,9 @@ import tyro
 
 from flexavatar.cli.connect import Where
 from flexavatar.cli.pictures import check_suffix, load
-from flexavatar.cli.progress import progress_bar
-from flexavatar.drive.voice_config import VoiceConfig
+from flexavatar.drive.voice.config import VoiceConfig
 from flexavatar.errors import FaceError, InputError
+from flexavatar.progress import progress_bar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,7 +91,7 @@ class Drive:
         self._film(frames, self.fps or USUAL_FPS)
 
     def _film_voice(self, path: Path) -> None:
-        from flexavatar.drive.spoken import spoken_performance
+        from flexavatar.drive.voice.performance import spoken_performance
         from flexavatar.formats.sound import read_recording
 
         sound = read_recording(path)
@@ -130,8 +130,8 @@ class Drive:
 
 def followed(film: Film, name: str, progress: Progress) -> list[PerformanceFrame]:
     """What the person in a film does. Raises FaceError if there is none."""
-    from flexavatar.drive.following import follow
     from flexavatar.drive.video import VideoDriver
+    from flexavatar.drive.video_performance import follow
 
     driver, apart = VideoDriver(), max(1, film.frames // LOOKED_THROUGH)
     driver.calibrate_on(moment.rgb for moment in islice(film.moments(), 0, None, apart))

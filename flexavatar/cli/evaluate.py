@@ -10,11 +10,11 @@ import tyro
 
 from flexavatar.cli.evaluate_dataset import EvaluateDataset
 from flexavatar.cli.evaluate_live import EvaluateLive
+from flexavatar.cli.evaluate_options import Made
 from flexavatar.cli.evaluate_people import EvaluatePeople
 from flexavatar.cli.evaluate_video import EvaluateVideo
 from flexavatar.cli.evaluate_voice import EvaluateVoice
-from flexavatar.cli.made import Made
-from flexavatar.cli.progress import progress_bar
+from flexavatar.progress import progress_bar
 
 if TYPE_CHECKING:
     from flexavatar.evaluation.report import Item
@@ -97,7 +97,7 @@ class EvaluateExpressions(Made):
 
     def run(self) -> None:
         """Score every photo's avatar."""
-        from flexavatar.create import create_avatar
+        from flexavatar.create.create import create_avatar
         from flexavatar.evaluation.expressions import ABOUT, evaluate_expressions
 
         items: list[Item] = []

@@ -8,8 +8,8 @@ from typing import Literal
 
 import tyro
 
-from flexavatar.cli.made import Made
-from flexavatar.cli.progress import progress_bar
+from flexavatar.cli.evaluate_options import Made
+from flexavatar.progress import progress_bar
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from flexavatar.cli.made import Written
-from flexavatar.cli.progress import progress_bar
+from flexavatar.cli.evaluate_options import Written
+from flexavatar.progress import progress_bar
 from plugin_server.gateways.config import ProtocolName
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class EvaluateLive(Written):
 
     def run(self) -> None:
         """Make the avatar, then drive it through every protocol."""
-        from flexavatar.avatar import load_avatar
+        from flexavatar.avatar.avatar import load_avatar
         from flexavatar.cli.connect import Where, connect
         from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
         from flexavatar.evaluation.live import ABOUT, LiveConfig, evaluate_directly, evaluate_live

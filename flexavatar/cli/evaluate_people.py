@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from flexavatar.cli.made import Made
-from flexavatar.cli.progress import progress_bar
+from flexavatar.cli.evaluate_options import Made
 from flexavatar.errors import AssetError, InputError
+from flexavatar.progress import progress_bar
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import tyro
 
-from flexavatar.cli.made import Written
-from flexavatar.cli.progress import progress_bar
+from flexavatar.cli.evaluate_options import Written
+from flexavatar.progress import progress_bar
 
 NAME = "video"
 
@@ -31,7 +31,7 @@ class EvaluateVideo(Written):
 
     def run(self) -> None:
         """Make the avatar, ask shapes of it, then drive it by every video."""
-        from flexavatar.avatar import load_avatar
+        from flexavatar.avatar.avatar import load_avatar
         from flexavatar.cli.connect import Where, connect
         from flexavatar.evaluation.reading import evaluate_reading
         from flexavatar.evaluation.video import ABOUT, evaluate_video

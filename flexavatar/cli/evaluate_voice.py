@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from flexavatar.cli.made import Written
-from flexavatar.cli.progress import progress_bar
+from flexavatar.cli.evaluate_options import Written
 from flexavatar.errors import InputError
+from flexavatar.progress import progress_bar
 
 if TYPE_CHECKING:
     from flexavatar.evaluation.report import Item
@@ -58,7 +58,7 @@ class EvaluateVoice(Written):
 
 
 def _aligned(recording: Path, text: str) -> Utterance:
-    from flexavatar.formats.sound import read_sound
+    from flexavatar.drive.voice.features import read_sound
     from flexavatar.training.speech.align import aligned
 
     return aligned(read_sound(recording), text)

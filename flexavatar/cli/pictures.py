@@ -21,7 +21,7 @@ from flexavatar.errors import (
 )
 
 if TYPE_CHECKING:
-    from flexavatar.avatar import AnyAvatar
+    from flexavatar.avatar.avatar import AnyAvatar
 
 REPLACED_TIMES = 8
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -32,7 +32,7 @@ def load(store: Path, name: str) -> AnyAvatar:
 
     Raises AvatarNotFoundError, AssetError, ConflictError, InputError.
     """
-    from flexavatar.avatar import load_avatar
+    from flexavatar.avatar.avatar import load_avatar
     from plugin_server.store import check_name
 
     folder = store / check_name(name)
@@ -166,7 +166,7 @@ class MorphSheet:
         """Load, draw, write."""
         check_suffix(self.out, PICTURE_SUFFIXES)
         a, b = (load(self.store, name) for name in (self.a, self.b))
-        from flexavatar.evaluation.between import morph_sheet
+        from flexavatar.evaluation.morph_sheet import morph_sheet
         from flexavatar.formats.picture import write_picture
 
         self.out.parent.mkdir(parents=True, exist_ok=True)

@@ -43,7 +43,7 @@ class Send:
                 f" got {self.fps:g}, {self.lose:g} and {self.repeat}"
             )
         from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
-        from plugin_server.gateways.sending import Network, repeated, send_performance
+        from plugin_server.client.phones import Network, repeated, send_performance
 
         frames = repeated(read_performance(self.source or SHIPPED_PERFORMANCE), self.repeat)
         network = Network(self.lose, self.reorder, self.seed)

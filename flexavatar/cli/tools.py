@@ -26,7 +26,7 @@ class Serve:
 
     def run(self) -> None:
         """Serve."""
-        from plugin_server.serve import run
+        from plugin_server.server import run
 
         run(self.config)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from flexavatar.cli.progress import progress_bar
 from flexavatar.errors import AssetError
+from flexavatar.progress import progress_bar
 from flexavatar.training.config import TrainBiasSink, TrainQueryLrm
 from flexavatar.training.voice_config import TrainVoiceNet
 
@@ -46,7 +46,7 @@ class _Run(ABC):
             raise AssetError('train: expected the package embreex: pip install "flexavatar[train]"')
         from flexavatar.training.loop import checked_device, train
         from flexavatar.training.pool import HELD_OUT, fill_pool
-        from flexavatar.training.watch import Watch
+        from flexavatar.training.validation import Watch
 
         config = self.settings
         checked_device(config.device)

@@ -20,7 +20,7 @@ def drive_by_webcam(
 
     from flexavatar.drive.video import VideoDriver
     from flexavatar.formats.moving import open_camera
-    from plugin_server.client_camera import WEBCAM, following
+    from plugin_server.client.camera import WEBCAM, following
 
     name = f"{avatar}-webcam"
     width, height = size

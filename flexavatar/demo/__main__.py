@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from flexavatar.cli.progress import progress_bar
 from flexavatar.demo import SHIPPED_PORTRAIT
-from flexavatar.demo.live import Arrival, perform_live
-from flexavatar.demo.server_process import server_process
 from flexavatar.drive.performance import NS, SHIPPED_PERFORMANCE, read_performance
 from flexavatar.errors import FlexAvatarError
 from flexavatar.formats.video import VideoWriter
-from plugin_server.client import FlexAvatarClient
+from flexavatar.progress import progress_bar
+from plugin_server.client.client import FlexAvatarClient
+from plugin_server.client.live import Arrival, perform_live
+from plugin_server.client.server_process import server_process
 from plugin_server.pb import flexavatar_pb2 as pb
 
 NAME = "portrait"
@@ -103,10 +103,10 @@ def write_video(path: Path, arrivals: Sequence[Arrival], start_ns: int) -> None:
 
 def write_sheet(path: Path, folder: Path, photo: Path) -> float:
     """The stored avatar from all sides; returns how close its input view is to the photo, in dB."""
-    from flexavatar.avatar import load_avatar
+    from flexavatar.avatar.avatar import load_avatar
     from flexavatar.capture.photo import read_photo
     from flexavatar.capture.portrait import make_portrait
-    from flexavatar.evaluation.metrics import input_psnr_db
+    from flexavatar.create.likeness import input_psnr_db
     from flexavatar.evaluation.sheet import contact_sheet
     from flexavatar.formats.picture import to_bytes, write_picture
 

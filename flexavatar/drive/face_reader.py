@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 
 from flexavatar.capture import topology
 from flexavatar.capture.landmarks import FaceLandmarks
-from flexavatar.drive.turns import Vector
+from flexavatar.drive.head_angles import Vector
 from flexavatar.errors import AssetError
 from flexavatar.head.arkit import ARKIT_NAMES, SIDES
 

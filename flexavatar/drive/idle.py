@@ -12,9 +12,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from flexavatar.drive.head_angles import Vector, from_angles
 from flexavatar.drive.motion import BLINK_PULLS, lids_down, saccade_s, smoothstep
 from flexavatar.drive.tracked import looks_of
-from flexavatar.drive.turns import Vector, from_angles
 from flexavatar.head.arkit import SIDES
 
 BLINK_SLOT_S, BLINK_SPREAD_S = 4.0, 3.4

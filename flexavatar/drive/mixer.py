@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from flexavatar.drive.head_angles import Angles, Vector
 from flexavatar.drive.idle import Idle
 from flexavatar.drive.motion import smoothstep
 from flexavatar.drive.mouth import Mouth
 from flexavatar.drive.one_euro import AS_IT_IS, HEAD, WEIGHTS, Smoothing, TurnFilter, WeightFilter
 from flexavatar.drive.tracked import NS, TrackedFace
-from flexavatar.drive.turns import Angles, Vector
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_INDEX, ARKIT_NAMES
 

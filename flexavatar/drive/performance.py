@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
+from flexavatar.drive.head_angles import Angles, Vector, from_angles
 from flexavatar.drive.names import pascal_case
-from flexavatar.drive.turns import Angles, Vector, from_angles
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from flexavatar.drive.turns import Vector
+from flexavatar.drive.head_angles import Vector
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import GAZE_PITCH, GAZE_YAW, SIDES
 

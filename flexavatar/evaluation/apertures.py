@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexavatar.capture.landmarks import FaceLandmarks
-from flexavatar.evaluation.sheet import CLOSED_JAW, GAZE_DOWN, GAZE_LEFT, GAZE_RIGHT, GAZE_UP, pair
-from flexavatar.evaluation.watch import Reading, Watch
+from flexavatar.drive.expressions import GAZE_DOWN, GAZE_LEFT, GAZE_RIGHT, GAZE_UP, pair
+from flexavatar.evaluation.readback import Reading, Watch
+from flexavatar.evaluation.sheet import CLOSED_JAW
 
 EYES = ((33, 133, 159, 145, 468), (263, 362, 386, 374, 473))
 """Right and left: outer corner, inner corner, upper lid, lower lid, centre of the iris."""

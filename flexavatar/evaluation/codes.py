@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from flexavatar.avatar import AnyAnimator, animator_of
-from flexavatar.capture.align import align, drawn_by
+from flexavatar.avatar.avatar import AnyAnimator, animator_of
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.rig import load_track_rig, photo_codes
 from flexavatar.capture.sources import Source, read_portraits
 from flexavatar.capture.track import PhotoPose, track
-from flexavatar.create import READING_SHARE, CreateConfig, Progress, avatar_of
+from flexavatar.create.align import align, drawn_by
+from flexavatar.create.create import READING_SHARE, CreateConfig, Progress, avatar_of
 from flexavatar.render.backdrop import Shown, draw_on_grey
 from flexavatar.types import Camera, FlameCodes
 

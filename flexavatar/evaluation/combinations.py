@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from flexavatar.drive.expressions import BROWS_UP, GAZE_LEFT, pair
+from flexavatar.evaluation.readback import Reading, Watch, Weights
 from flexavatar.evaluation.report import Picture
-from flexavatar.evaluation.sheet import BROWS_UP, GAZE_LEFT, pair
-from flexavatar.evaluation.watch import Reading, Watch, Weights
 
 SMILE = pair("mouthSmile")
 BLINK = pair("eyeBlink")

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from flexavatar.capture.cropped_frame import FACE, Sight, find_face
 from flexavatar.capture.identity import describe
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.portrait import Portrait
+from flexavatar.create.fit import ssim_map
+from flexavatar.create.likeness import psnr_db
 from flexavatar.evaluation.codes import Actor, Drive, aed, apd_deg, gaze_deg, pose_in
-from flexavatar.evaluation.metrics import psnr_db
 from flexavatar.evaluation.perceptual import haarpsi_distance
 from flexavatar.evaluation.report import Picture
-from flexavatar.evaluation.sight import FACE, Sight, find_face
-from flexavatar.fit import ssim_map
 from flexavatar.formats.picture import to_bytes
 from flexavatar.render.backdrop import Shown, on_grey
 

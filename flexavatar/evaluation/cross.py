@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from flexavatar.capture.cropped_frame import find_face, see, see_frames
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.rig import load_track_rig
 from flexavatar.capture.track import PhotoPose, track
-from flexavatar.create import CreateConfig, Progress
+from flexavatar.create.create import CreateConfig, Progress
 from flexavatar.errors import FaceError
 from flexavatar.evaluation.codes import Actor, Drive, draw, drive_of, make_actor, pose_of
 from flexavatar.evaluation.compare import face_figures, strip
 from flexavatar.evaluation.figures import total_figures
-from flexavatar.evaluation.reenact import EVALUATED, PICTURED, evenly
+from flexavatar.evaluation.reenact import EVALUATED, PICTURED
 from flexavatar.evaluation.report import Item, Picture
-from flexavatar.evaluation.sight import find_face, see, see_frames
-from flexavatar.formats.video import count_frames
+from flexavatar.formats.video import count_frames, evenly
 from flexavatar.render.backdrop import Shown
 
 ABOUT = """An avatar of each photo, driven by the same video: expression, gaze and head rotation are

@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from flexavatar.avatar import AnyAvatar
+from flexavatar.avatar.avatar import AnyAvatar
 from flexavatar.evaluation.apertures import aperture_figures
 from flexavatar.evaluation.combinations import COMBINATIONS, combinations
+from flexavatar.evaluation.readback import Reading, Watch
 from flexavatar.evaluation.report import Item, Picture
-from flexavatar.evaluation.watch import Reading, Watch
 from flexavatar.head.arkit import ARKIT_NAMES, mirrored_name
 
 ABOUT = """Every ARKit shape is asked of an avatar alone, at 0, 0.25, 0.5, 0.75 and 1, drawn in the

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from flexavatar.avatar import AnyAvatar
+from flexavatar.avatar.avatar import AnyAvatar
 from flexavatar.drive.performance import PerformanceFrame, at_rate
 from flexavatar.evaluation.sheet import Stage
 from flexavatar.formats.sound import Recording

@@ -16,19 +16,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flexavatar.avatar import AnyAvatar
+from flexavatar.avatar.avatar import AnyAvatar
 from flexavatar.capture.landmarks import detect_faces, refine_face
-from flexavatar.demo.live import DRAIN_S, WARM_UP_S, Arrival, NoFramesError, watched
-from flexavatar.demo.server_process import server_process
 from flexavatar.drive.performance import NS, PerformanceFrame
 from flexavatar.evaluation.report import Item, Picture
 from flexavatar.evaluation.sheet import Stage
 from flexavatar.formats.video import over_grey
-from plugin_server.client import FlexAvatarClient
+from plugin_server.client.client import FlexAvatarClient
+from plugin_server.client.live import DRAIN_S, WARM_UP_S, Arrival, NoFramesError, watched
+from plugin_server.client.phones import Network, Sent, of_time, send_performance
+from plugin_server.client.reader import FrameReader
+from plugin_server.client.server_process import server_process
 from plugin_server.gateways.config import PORT_OPTIONS, ProtocolName
-from plugin_server.gateways.sending import Network, Sent, of_time, send_performance
 from plugin_server.pb import flexavatar_pb2 as pb
-from plugin_server.reader import FrameReader
 
 ABOUT = """A recorded performance is sent to a server's gateway as the app would send it, packet by
 packet, some of them lost. Every frame that comes back is shown to MediaPipe, and its scores are

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from flexavatar.avatar import AnyAvatar
+from flexavatar.avatar.avatar import AnyAvatar
 from flexavatar.capture.landmarks import FaceLandmarks, detect_faces
 from flexavatar.drive.face_reader import load_face_reader, rest_of, see
 from flexavatar.errors import FaceError

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
-from flexavatar.create import CreateConfig, Progress
+from flexavatar.capture.cropped_frame import Sight, crop_to_crop, find_face, see_frames
+from flexavatar.create.create import CreateConfig, Progress
 from flexavatar.errors import FaceError, InputError
 from flexavatar.evaluation.codes import Actor, actor_of, draw, follow
 from flexavatar.evaluation.compare import (
@@ -21,9 +20,8 @@ from flexavatar.evaluation.compare import (
 )
 from flexavatar.evaluation.figures import total_figures
 from flexavatar.evaluation.report import Item, Picture
-from flexavatar.evaluation.sight import Sight, crop_to_crop, find_face, see_frames
 from flexavatar.evaluation.temporal import RUN, Instant, temporal_figures
-from flexavatar.formats.video import count_frames
+from flexavatar.formats.video import count_frames, evenly
 
 ABOUT = """An avatar from the first frame of a video, or from some of its first half, driven by our
 tracker (identity held) through 40 evenly spaced frames of the rest, each pose then aligned with the
@@ -72,11 +70,6 @@ def evaluate_self(
     )  # fmt: skip
     run = _run(video, actor, start, count, lambda what, share: progress(what, 0.9 + 0.1 * share))
     return Item(video.name, total_figures(rows) | temporal_figures(run), shots)
-
-
-def evenly(first: int, last: int, count: int) -> list[int]:
-    """At most `count` different numbers from first to last, both among them."""
-    return sorted({int(n) for n in np.linspace(first, max(first, last), count).round()})
 
 
 def _compared(

@@ -10,9 +10,10 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from flexavatar.avatar import AnyAnimator, AnyAvatar, animator_of
+from flexavatar.avatar.avatar import AnyAnimator, AnyAvatar, animator_of
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import make_portrait
+from flexavatar.drive.expressions import BROWS_UP, GAZE_DOWN, GAZE_LEFT, GAZE_RIGHT, GAZE_UP, pair
 from flexavatar.formats.picture import to_bytes
 from flexavatar.formats.video import BACKGROUND, over_grey
 from flexavatar.head.arkit import ArkitBasis, arkit_to_flame
@@ -37,16 +38,6 @@ VIEWS: Mapping[str, float] = {
 """Label -> degrees that the camera goes round the head; positive is to the character's left."""
 
 
-def pair(name: str, weight: float = 1.0) -> dict[str, float]:
-    """Both sides of an ARKit shape."""
-    return {f"{name}Left": weight, f"{name}Right": weight}
-
-
-GAZE_LEFT = {"eyeLookOutLeft": 1.0, "eyeLookInRight": 1.0}
-GAZE_RIGHT = {"eyeLookInLeft": 1.0, "eyeLookOutRight": 1.0}
-GAZE_UP = pair("eyeLookUp")
-GAZE_DOWN = pair("eyeLookDown")
-BROWS_UP = {"browInnerUp": 1.0} | pair("browOuterUp")
 SMILE = pair("mouthSmile", 0.9) | pair("cheekSquint", 0.5)
 CLOSED_JAW = {"jawOpen": 1.0, "mouthClose": 1.0}
 

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from flexavatar.capture.cropped_frame import FACE, Sight, crop_to_crop
 from flexavatar.capture.landmarks import FaceLandmarks
-from flexavatar.evaluation.sight import FACE, Sight, crop_to_crop
 from flexavatar.formats.picture import to_bytes
 from flexavatar.render.backdrop import Shown
 

@@ -15,8 +15,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flexavatar.demo.live import Arrival, NoFramesError, watched
-from flexavatar.demo.server_process import server_process
 from flexavatar.drive.tracked import NS
 from flexavatar.drive.video import VideoDriver
 from flexavatar.evaluation.live import (
@@ -31,8 +29,10 @@ from flexavatar.evaluation.live import (
 from flexavatar.evaluation.report import Item, Picture
 from flexavatar.formats.moving import Film, Moment
 from flexavatar.formats.video import over_grey
-from plugin_server.client import FlexAvatarClient
-from plugin_server.client_camera import WEBCAM, Follower, following
+from plugin_server.client.camera import WEBCAM, Follower, following
+from plugin_server.client.client import FlexAvatarClient
+from plugin_server.client.live import Arrival, NoFramesError, watched
+from plugin_server.client.server_process import server_process
 
 ABOUT = """Videos play at their own pace in place of a webcam; the person in them drives an avatar
 of somebody else through a server, while that draws. Every frame that comes back is shown to

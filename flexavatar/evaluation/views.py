@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flexavatar.capture.cropped_frame import Sight, see
 from flexavatar.capture.photo import read_photo
-from flexavatar.create import CreateConfig, Progress
+from flexavatar.create.create import CreateConfig, Progress
 from flexavatar.errors import InputError
 from flexavatar.evaluation.codes import draw, follow, make_actor
 from flexavatar.evaluation.compare import (
@@ -18,7 +19,6 @@ from flexavatar.evaluation.compare import (
     strip,
 )
 from flexavatar.evaluation.report import Item, Picture
-from flexavatar.evaluation.sight import Sight, see
 
 ABOUT = """Photos of one person: one is held out, and avatars are made from 1, 2, 4 and more of the
 others, in the order given, up to all of them. Each is tracked in the held photo with its

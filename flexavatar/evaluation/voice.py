@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flexavatar.drive.articulation import arkit_of
-from flexavatar.drive.hearing import RATE, STEP, Sound
-from flexavatar.drive.listener import Listener, LoudListener
-from flexavatar.drive.voice import VoiceDriver
+from flexavatar.drive.voice.articulation import arkit_of
+from flexavatar.drive.voice.driver import VoiceDriver
+from flexavatar.drive.voice.features import RATE, STEP, Sound
+from flexavatar.drive.voice.network import Listener, LoudListener
 from flexavatar.evaluation.lips import SHUT_MM, lip_gaps
 from flexavatar.evaluation.report import Item, Picture
 from flexavatar.training.speech.augment import knocks, music, noise

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
-import numpy as np
 from av.error import FFmpegError
-from numpy.typing import NDArray
 
 from flexavatar.errors import InputError
 
@@ -65,11 +63,3 @@ def read_recording(path: Path, rate: int | None = None) -> Recording:
     if not data:
         raise InputError(f"sound: {path} has no sound")
     return Recording(bytes(data), rate, channels)
-
-
-def read_sound(path: Path) -> NDArray[np.float32]:
-    """The same as samples at 16 kHz, -1..1: [S], the mean of its channels. Raises InputError."""
-    from flexavatar.drive.hearing import RATE, sound_of
-
-    recording = read_recording(path, RATE)
-    return sound_of(recording.pcm, recording.channels)

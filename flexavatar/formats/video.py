@@ -130,3 +130,8 @@ class VideoWriter:
 
 def _layout(channels: int) -> str:
     return "mono" if channels == 1 else "stereo"
+
+
+def evenly(first: int, last: int, count: int) -> list[int]:
+    """At most `count` different numbers from first to last, both among them."""
+    return sorted({int(n) for n in np.linspace(first, max(first, last), count).round()})

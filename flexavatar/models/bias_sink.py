@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flexavatar.models.blocks import silent
-from flexavatar.models.charts import BASE, COLOR, MAP_CHANNELS, TOLD, ChartEvidence
+from flexavatar.models.blocks import Network, silent
+from flexavatar.models.channels import BASE, COLOR, MAP_CHANNELS, TOLD, ChartEvidence
 from flexavatar.models.config import BiasSinkConfig
 from flexavatar.models.encoders import DINOV2, Dino, PatchEncoder, distinct
 from flexavatar.models.mmdit import stack, through
@@ -206,7 +206,7 @@ class Decoder(nn.Module):
         return tokens.transpose(1, 2).unflatten(-1, (side, side))
 
 
-class BiasSink(nn.Module):
+class BiasSink(Network):
     """The whole of K but rendering."""
 
     def __init__(self, config: BiasSinkConfig, encoder_weights: Path | None = None) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
+
+
+class Network(nn.Module):
+    """A whole network, which knows the frozen dataclass that it was made for."""
+
+    config: Any
 
 
 class Attention(nn.Module):

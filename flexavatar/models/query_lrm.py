@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flexavatar.models.blocks import Attention, ConvBlock, Down, TokenBlock, Up, silent
-from flexavatar.models.charts import COLOR, MAP_CHANNELS, TOLD, ChartEvidence
+from flexavatar.models.blocks import Attention, ConvBlock, Down, Network, TokenBlock, Up, silent
+from flexavatar.models.channels import COLOR, MAP_CHANNELS, TOLD, ChartEvidence
 from flexavatar.models.config import QueryLrmConfig
 from flexavatar.models.encoders import distinct, make_encoder
 from flexavatar.types import check_shape
@@ -133,7 +133,7 @@ class DynamicUNet(nn.Module):
         return functional.pixel_shuffle(self.out(functional.silu(x)), self.fold)
 
 
-class QueryLrm(nn.Module):
+class QueryLrm(Network):
     """The whole of P but rendering. Any number of images, in any order, repeated or not."""
 
     def __init__(self, config: QueryLrmConfig, encoder_weights: Path | None = None) -> None:

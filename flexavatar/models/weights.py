@@ -17,12 +17,12 @@ from torch import nn
 
 from flexavatar.errors import AssetError
 from flexavatar.models.bias_sink import BiasSink
+from flexavatar.models.blocks import Network
 from flexavatar.models.config import BIAS_SINK_PRESETS, PRESETS
 from flexavatar.models.query_lrm import QueryLrm
-from flexavatar.models.voice_net import VoiceNet, VoiceNetConfig
 
 FOLDER = Path(__file__).parents[1] / "assets" / "models"
-M = TypeVar("M", QueryLrm, BiasSink, VoiceNet)
+M = TypeVar("M", bound=Network)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,6 @@ class Kind(Generic[M]):
 
 QUERY_LRM = Kind("query_lrm", PRESETS, QueryLrm)
 BIAS_SINK = Kind("bias_sink", BIAS_SINK_PRESETS, BiasSink)
-VOICE = Kind("voice", {"tiny": VoiceNetConfig()}, VoiceNet)
 
 query_lrm_path, bias_sink_path = QUERY_LRM.path, BIAS_SINK.path
 save_query_lrm, save_bias_sink = QUERY_LRM.save, BIAS_SINK.save

@@ -12,19 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flexavatar.appearance.place import place
+from flexavatar.avatar.poser import head_of
+from flexavatar.capture.cropped_frame import see_frames
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.rig import load_track_rig, photo_codes
 from flexavatar.capture.track import PhotoPose, Track, track
+from flexavatar.create.posed_views import place
 from flexavatar.drive.tracked import looks_of
 from flexavatar.errors import FaceError, InputError
-from flexavatar.evaluation.reenact import evenly
-from flexavatar.evaluation.sight import see_frames
-from flexavatar.formats.video import count_frames
+from flexavatar.formats.video import count_frames, evenly
 from flexavatar.head.arkit import ARKIT_INDEX
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.config import TINY, Charted
-from flexavatar.poser import head_of
 from flexavatar.render.camera import scaled
 from flexavatar.training.config import FRAMES
 from flexavatar.training.samples import NAMES, Sample, as_bytes, save_sample, stacked, told

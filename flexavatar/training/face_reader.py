@@ -20,12 +20,13 @@ from safetensors.numpy import save_file
 
 from flexavatar.capture.landmarks import FaceLandmarks, detect_faces
 from flexavatar.capture.rig import load_track_rig
+from flexavatar.drive.expressions import pair
 from flexavatar.drive.face_reader import BRIDGE, OUTER_CORNERS, features, rest_of, see
-from flexavatar.evaluation.sheet import pair
 from flexavatar.head.arkit import ARKIT_NAMES, SIDES
 from flexavatar.training.people.cameras import photo_camera
 from flexavatar.training.people.expressions import ANCHORS, natural_weights, random_weights
 from flexavatar.training.people.figure import Figure
+from flexavatar.training.people.picture import photograph
 from flexavatar.training.people.traits import draw_traits
 from flexavatar.training.samples import worn
 
@@ -75,12 +76,12 @@ def _single(rng: np.random.Generator) -> Mapping[str, float]:
     return weights
 
 
-def photograph(seed: int, rng: np.random.Generator) -> Person | None:
+def person_of_seed(seed: int, rng: np.random.Generator) -> Person | None:
     """The person of a seed, None if MediaPipe does not see them at rest."""
     figure = Figure(draw_traits(seed), CHART_PX)
 
     def look(weights: Mapping[str, float]) -> FaceLandmarks | None:
-        shot = figure.face(weights).shoot(photo_camera(rng, SIDE))
+        shot = photograph(figure.face(weights), photo_camera(rng, SIDE))
         picture = (shot.composed().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
         return next(iter(detect_faces(worn(picture, rng))), None)
 
@@ -164,7 +165,7 @@ def main(out: Path, people: int = 130, progress: Callable[[str], None] = print) 
     rng = np.random.default_rng(FIRST_SEED)
     made: list[Person] = []
     for seed in range(FIRST_SEED, FIRST_SEED + people):
-        if (person := photograph(seed, rng)) is not None:
+        if (person := person_of_seed(seed, rng)) is not None:
             made.append(person)
         progress(f"{len(made)} people")
     tensors, found = learn(made)

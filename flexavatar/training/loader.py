@@ -11,15 +11,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from flexavatar.appearance.regions import read
-from flexavatar.appearance.surface import discs
+from flexavatar.avatar.maps import Canvas, picture
+from flexavatar.create.chart_evidence import DECIMETRE
 from flexavatar.errors import InputError
 from flexavatar.head.arkit import arkit_vector_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import LocalSplats
 from flexavatar.head.flame import FlameHead
-from flexavatar.models.charts import ChartEvidence
-from flexavatar.models.maps import DECIMETRE, Canvas, picture
+from flexavatar.head.texels import discs, read
+from flexavatar.models.channels import ChartEvidence
 from flexavatar.training.samples import BYTE, Sample, load_sample
 from flexavatar.types import FlameCodes, to_device
 

@@ -15,22 +15,22 @@ from safetensors import safe_open
 from torch import Tensor
 from torch.nn import functional
 
-from flexavatar.appearance.regions import read
+from flexavatar.avatar.maps import Canvas, canvas_of
 from flexavatar.errors import InputError
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
+from flexavatar.head.texels import read
 from flexavatar.models.bias_sink import BiasSink
-from flexavatar.models.maps import Canvas, canvas_of
 from flexavatar.models.query_lrm import QueryLrm
 from flexavatar.models.weights import Kind
-from flexavatar.training.balance import frame_weights
 from flexavatar.training.config import Schedule, TrainConfig
+from flexavatar.training.frame_sampling import frame_weights
 from flexavatar.training.loader import Loader, Order, Ready, orders
 from flexavatar.training.losses import Picture, coarsened, picture_losses, weighted
 from flexavatar.training.pool import people_in
 from flexavatar.training.samples import BYTE, Sample
 from flexavatar.training.state import Average, append_line, load_state, save_state, trained
-from flexavatar.training.truth import true_picture
+from flexavatar.training.targets import true_picture
 from flexavatar.types import FlameCodes, Gaussians, to_device
 
 Progress = Callable[[str, float], None]

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from flexavatar.fit import ssim_map
+from flexavatar.avatar.maps import REACH, TexelSplats
+from flexavatar.create.fit import ssim_map
 from flexavatar.head.binding import Binding, SurfaceMotion, deform
-from flexavatar.models.charts import CHANNELS, COLOR
-from flexavatar.models.maps import REACH, TexelSplats
+from flexavatar.models.channels import CHANNELS, COLOR
 from flexavatar.render.rasterize import rasterize
 from flexavatar.training.config import LossConfig
 from flexavatar.types import SH_C0, Camera, Gaussians

@@ -18,27 +18,28 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from flexavatar.appearance.evidence import gather
-from flexavatar.appearance.place import Placed, place
+from flexavatar.avatar.maps import Canvas, canvas_of
+from flexavatar.avatar.poser import head_of
 from flexavatar.capture.landmarks import detect_face
 from flexavatar.capture.photo import photo_from_array
 from flexavatar.capture.portrait import Portrait, crop_portrait
 from flexavatar.capture.rig import load_track_rig
 from flexavatar.capture.track import track
+from flexavatar.create.chart_evidence import chart_evidence
+from flexavatar.create.evidence import gather
+from flexavatar.create.network_images import network_images
+from flexavatar.create.posed_views import Placed, place
 from flexavatar.errors import InputError
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.surface import Similarity, fit_similarity, seen_from
 from flexavatar.models.config import TINY, Charted
-from flexavatar.models.inputs import network_images
-from flexavatar.models.maps import Canvas, canvas_of, chart_evidence
-from flexavatar.poser import head_of
 from flexavatar.render.camera import scaled
 from flexavatar.training.losses import coarsened
 from flexavatar.training.people.cameras import around_camera, photo_camera
 from flexavatar.training.people.expressions import ANCHORS, natural_weights, random_weights
-from flexavatar.training.people.face import Shot
 from flexavatar.training.people.figure import Figure
+from flexavatar.training.people.picture import photograph
 from flexavatar.training.people.traits import draw_traits
 
 PHOTO_SIDE = 512
@@ -134,7 +135,7 @@ def told(portraits: Sequence[Portrait], placed: Placed, config: Charted) -> dict
 
 def _photo(figure: Figure, rng: np.random.Generator) -> Portrait:
     """An ordinary picture, with a lens's and a file's faults."""
-    shot = figure.face(natural_weights(rng)).shoot(photo_camera(rng, PHOTO_SIDE))
+    shot = photograph(figure.face(natural_weights(rng)), photo_camera(rng, PHOTO_SIDE))
     rgb = as_bytes(shot.rgb + (1 - shot.cover[..., None]) * shot.wall).numpy()
     cover = as_bytes(shot.cover).numpy()
     rgb = worn(rgb, rng)
@@ -171,7 +172,7 @@ def _frames(
         weights = _weights(kind, rng)
         face, codes = figure.face(weights), figure.codes(weights)
         camera = (around_camera if rng.uniform() < AROUND else photo_camera)(rng, config.image_side)
-        shot: Shot = face.shoot(camera)
+        shot = photograph(face, camera)
         mine = seen_from(lies, camera)
         moved = head.pose(placed.neutral, codes).vertices - placed.neutral
         charts.append(as_bytes(_coarse(face.chart(), canvas)))

@@ -14,13 +14,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from flexavatar.appearance.regions import read
+from flexavatar.avatar.maps import at_texels
+from flexavatar.avatar.sink_maps import Start, activate, based_on, driven, query_places
 from flexavatar.head.binding import surface_motion
+from flexavatar.head.texels import read
 from flexavatar.models.bias_sink import BiasSink, Sink, rays
-from flexavatar.models.charts import COLOR, SCALE
-from flexavatar.models.maps import at_texels
+from flexavatar.models.channels import COLOR, SCALE
 from flexavatar.models.signals import CORRECTIVES, SIZES, signal_of
-from flexavatar.models.sink_maps import Start, activate, based_on, driven, query_places
 from flexavatar.models.weights import BIAS_SINK
 from flexavatar.training.config import TrainBiasSink
 from flexavatar.training.loader import Order, Ready

@@ -9,9 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from flexavatar.head.binding import surface_motion
-from flexavatar.models.charts import COLOR
-from flexavatar.models.maps import (
+from flexavatar.avatar.maps import (
     Canvas,
     activate,
     at_texels,
@@ -20,6 +18,8 @@ from flexavatar.models.maps import (
     drive_map,
     enlarged,
 )
+from flexavatar.head.binding import surface_motion
+from flexavatar.models.channels import COLOR
 from flexavatar.models.query_lrm import AvatarCode, QueryLrm
 from flexavatar.models.weights import QUERY_LRM
 from flexavatar.training.config import TrainQueryLrm

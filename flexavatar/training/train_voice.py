@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from flexavatar.drive.articulation import ARTICULATORS
-from flexavatar.models.voice_net import VoiceNet, VoiceNetConfig
-from flexavatar.models.weights import VOICE
+from flexavatar.drive.voice.articulation import ARTICULATORS
+from flexavatar.drive.voice.torch_network import VOICE, VoiceNet, VoiceNetConfig
 from flexavatar.training.loop import LOG, STATE, rate_at
 from flexavatar.training.speech.clips import Clip, Clips
 from flexavatar.training.speech.coarticulate import MEETING

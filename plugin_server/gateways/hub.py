@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from flexavatar.drive.order import Order
+from flexavatar.drive.packet_order import Order
 from flexavatar.drive.tracked import TrackedFace
 
 logger = logging.getLogger(__name__)

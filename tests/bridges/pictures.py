@@ -13,8 +13,8 @@ import numpy as np
 
 from flexavatar.render.rasterize import rasterize
 from flexavatar.types import Camera, Gaussians
-from plugin_server.client import ClientSession, FlexAvatarClient
-from plugin_server.reader import FrameReader
+from plugin_server.client.client import ClientSession, FlexAvatarClient
+from plugin_server.client.reader import FrameReader
 from tests.service import (
     PHOTO,
     TinyAvatar,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from flexavatar.drive.turns import from_angles
+from flexavatar.drive.head_angles import from_angles
 from flexavatar.formats.packed16 import unpack
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.types import SH_C0

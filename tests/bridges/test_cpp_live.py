@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from plugin_server import messages
 from plugin_server.config import ServerConfig
+from plugin_server.messages import sessions
 from plugin_server.server import Listening, running_server
 from tests.bridges.conftest import BUILD, Build
 from tests.service import TinyEngine, eventually, local_config
@@ -135,7 +135,7 @@ def test_memory_is_flat(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(messages, "HIGHEST_FPS", 10_000)  # so that it does not take a minute
+    monkeypatch.setattr(sessions, "HIGHEST_FPS", 10_000)  # so that it does not take a minute
     with client(program, server, "ada", "cps", 10_000, 0, 16, 10_000) as running:
         found = running.result()
     assert found["pictures"] >= 10_000

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from flexavatar.drive.head_angles import from_angles, to_angles
 from flexavatar.drive.names import arkit_name
 from flexavatar.drive.tracked import TrackedFace, checked, finite, gaze_of, with_gaze
-from flexavatar.drive.turns import from_angles, to_angles
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import math
 
+from flexavatar.drive.head_angles import Angles, from_angles, to_angles
 from flexavatar.drive.names import arkit_name, snake_side
 from flexavatar.drive.tracked import TrackedFace, checked, finite, gaze_of, with_gaze
-from flexavatar.drive.turns import Angles, from_angles, to_angles
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
 

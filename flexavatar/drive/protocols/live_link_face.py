@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import struct
 
+from flexavatar.drive.head_angles import from_angles, to_angles
 from flexavatar.drive.performance import FRAME_RATE
 from flexavatar.drive.tracked import (
     NS,
@@ -23,7 +24,6 @@ from flexavatar.drive.tracked import (
     gaze_of,
     nanoseconds,
 )
-from flexavatar.drive.turns import from_angles, to_angles
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from flexavatar.drive.head_angles import from_angles, from_unity, to_angles, to_unity
 from flexavatar.drive.names import arkit_name, from_presets, pascal_case, preset_name
 from flexavatar.drive.protocols.osc import (
     Argument,
@@ -34,7 +35,6 @@ from flexavatar.drive.tracked import (
     nanoseconds,
     with_gaze,
 )
-from flexavatar.drive.turns import from_angles, from_unity, to_angles, to_unity
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
 

@@ -16,9 +16,9 @@ import json
 import math
 from typing import Any, NoReturn
 
+from flexavatar.drive.head_angles import Angles, from_angles, to_angles
 from flexavatar.drive.names import arkit_name, pascal_case
 from flexavatar.drive.tracked import TrackedFace, checked, finite, gaze_of, nanoseconds, with_gaze
-from flexavatar.drive.turns import Angles, from_angles, to_angles
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
 

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from flexavatar.create import CreateConfig
+from flexavatar.create.create import CreateConfig
 from flexavatar.errors import InputError
 from flexavatar.evaluation.cross import evaluate_cross, read_driver
 from flexavatar.evaluation.datasets import ava256, nersemble, vfhq

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from flexavatar.evaluation.people.hair import above_hairline, azimuth
 from flexavatar.evaluation.people.noise import fractal_noise, value_noise
-from flexavatar.evaluation.people.person import Color, Look
+from flexavatar.evaluation.people.person import Look
 from flexavatar.evaluation.people.rig import (
     EYE,
     FACE_SKIN,
@@ -23,7 +23,8 @@ from flexavatar.evaluation.people.rig import (
     Array,
     IctRig,
 )
-from flexavatar.head.ict import EYE_SHELLS
+from flexavatar.render.light import Color
+from flexavatar.rigs.ict import EYE_SHELLS
 
 PALE = np.array((0.74, 0.50, 0.39))
 ABSORBED = np.array((1.85, 2.3, 2.45))

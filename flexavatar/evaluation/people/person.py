@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexavatar.evaluation.people.rig import IctRig
-
-Color = tuple[float, float, float]
-"""Linear light, 0..1."""
+from flexavatar.render.light import Color, Lamp, Light
 
 IDENTITY_STD = 1.1
 """Of the 100 identity modes, which have unit variance over the people that ICT scanned."""
@@ -52,26 +50,6 @@ class Look:
     """Metres that the collar is shifted up."""
     seed: int
     """Of all noise."""
-
-
-@dataclass(frozen=True)
-class Lamp:
-    """A soft light far away."""
-
-    direction: tuple[float, float, float]
-    """Unit vector towards it: +x is the person's left, +y up, +z ahead."""
-    color: Color
-    tightness: float
-    """Of the lobe exp(tightness * (cos - 1)); large is a small lamp."""
-
-
-@dataclass(frozen=True)
-class Light:
-    """All light there is; it stays with the person while cameras go round."""
-
-    sky: Color
-    ground: Color
-    lamps: tuple[Lamp, ...]
 
 
 @dataclass(frozen=True)

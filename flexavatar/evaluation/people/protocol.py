@@ -6,16 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flexavatar.create import CreateConfig, create_avatar
+from flexavatar.create.create import CreateConfig, create_avatar
 from flexavatar.errors import InputError
 from flexavatar.evaluation.people.person import draw_person
 from flexavatar.evaluation.people.rig import IctRig, load_ict
 from flexavatar.evaluation.people.score import Contest, score
 from flexavatar.evaluation.people.views import PHOTO_ANGLES, SIDE, Truth, photograph
 from flexavatar.evaluation.report import Item, Picture
-from flexavatar.head.correspondence import Correspondence, correspondence_of
-from flexavatar.head.load import read_rig
 from flexavatar.head.open_head import load_open_head
+from flexavatar.rigs.correspondence import Correspondence, correspondence_of
+from flexavatar.rigs.load import read_rig
 
 Progress = Callable[[str, float], None]
 

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from flexavatar.errors import AssetError
 from flexavatar.head.arkit import ARKIT_NAMES, GAZE_PITCH, GAZE_YAW
-from flexavatar.head.ict import (
+from flexavatar.rigs.ict import (
     CENTIMETRE,
     EYE_SHELLS,
     EYES,

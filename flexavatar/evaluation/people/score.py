@@ -17,21 +17,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flexavatar.avatar import AnyAvatar
+from flexavatar.avatar.avatar import AnyAvatar
+from flexavatar.capture.cropped_frame import find_face
 from flexavatar.capture.identity import describe
+from flexavatar.create.fit import ssim_map
+from flexavatar.create.likeness import psnr_db
 from flexavatar.evaluation.compare import landmark_distance_px, strip
 from flexavatar.evaluation.figures import mean_figures
-from flexavatar.evaluation.metrics import psnr_db
 from flexavatar.evaluation.people.views import Truth, View
 from flexavatar.evaluation.report import Picture
 from flexavatar.evaluation.sheet import Stage
-from flexavatar.evaluation.sight import find_face
-from flexavatar.fit import ssim_map
 from flexavatar.formats.picture import to_bytes
-from flexavatar.head.correspondence import Correspondence
 from flexavatar.head.mesh_tools import vertex_normals
 from flexavatar.head.surface import Similarity, fit_similarity, seen_from
 from flexavatar.render.backdrop import Shown, draw_on_grey, premultiplied_on_grey
+from flexavatar.rigs.correspondence import Correspondence
 
 MARGIN_SHARE = 0.025
 """Of the picture's side: how far around the true head what sticks out counts as an error."""

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from flexavatar.evaluation.people.body import Body
 from flexavatar.evaluation.people.paint import Painter
-from flexavatar.evaluation.people.person import Light, Person
+from flexavatar.evaluation.people.person import Person
 from flexavatar.evaluation.people.rig import FACE_SKIN, Array
 from flexavatar.head.mesh_tools import neighbour_mean, vertex_normals
+from flexavatar.render.light import Light
 from flexavatar.types import Camera
 
 GATHER = 72

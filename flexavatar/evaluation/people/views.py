@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from flexavatar.drive.expressions import BROWS_UP, GAZE_LEFT, pair
 from flexavatar.evaluation.people.body import Model
 from flexavatar.evaluation.people.paint import Painter
 from flexavatar.evaluation.people.person import Person
 from flexavatar.evaluation.people.rig import Array, IctRig
 from flexavatar.evaluation.people.trace import Scene, Shot
-from flexavatar.evaluation.sheet import BROWS_UP, GAZE_LEFT, SMILE, pair
+from flexavatar.evaluation.sheet import SMILE
 from flexavatar.render import camera as cameras
 from flexavatar.types import Camera
 

@@ -18,6 +18,7 @@ from flexavatar.render.camera import look_from
 from flexavatar.training.people.cameras import FRAMED_M, MIDDLE
 from flexavatar.training.people.expressions import ANCHORS
 from flexavatar.training.people.figure import Figure
+from flexavatar.training.people.picture import photograph
 from flexavatar.training.people.traits import draw_traits
 
 FACES: tuple[tuple[Mapping[str, float], float], ...] = (
@@ -45,7 +46,7 @@ def row(seed: int, side: int) -> NDArray[np.uint8]:
     """One person in all columns: [side, side * columns, 3]."""
     figure = Figure(draw_traits(seed))
     tiles = [
-        figure.face(weights).shoot(look_from(yaw, 0, side, MIDDLE, FRAMED_M)).composed()
+        photograph(figure.face(weights), look_from(yaw, 0, side, MIDDLE, FRAMED_M)).composed()
         for weights, yaw in FACES
     ]
     return to_bytes(torch.cat(tiles, 1).numpy())

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from flexavatar.appearance.hair import ears_proper
-from flexavatar.appearance.regions import make_texels, read
 from flexavatar.head.flame import FlameHead
+from flexavatar.head.hairline import ears_proper
 from flexavatar.head.mesh_tools import components
 from flexavatar.head.open_head import load_open_head
+from flexavatar.head.texels import make_texels, read
 from flexavatar.head.uv import texel_frames
 from flexavatar.training.people.noise import Array, Field, f32
 

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from flexavatar.drive.expressions import BROWS_UP, GAZE_DOWN, GAZE_LEFT, GAZE_RIGHT, GAZE_UP, pair
 from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
-from flexavatar.evaluation.sheet import BROWS_UP, GAZE_DOWN, GAZE_LEFT, GAZE_RIGHT, GAZE_UP, pair
 from flexavatar.head.arkit import ARKIT_NAMES, mirrored_name
 
 Weights = Mapping[str, float]

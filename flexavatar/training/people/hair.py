@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from flexavatar.appearance.hair import ears_proper
+from flexavatar.head.hairline import ears_proper
 from flexavatar.head.open_head import load_open_head
 from flexavatar.training.people.canvas import Array, smooth
 from flexavatar.training.people.noise import f32, fractal, noise

@@ -11,9 +11,9 @@ from embreex.rtcore_scene import EmbreeScene
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags_array
 
-from flexavatar.evaluation.people.person import Light
 from flexavatar.head.mesh_tools import adjacency
 from flexavatar.head.open_head import load_open_head
+from flexavatar.render.light import Light
 from flexavatar.training.people.develop import GREY
 from flexavatar.training.people.noise import Array, Field, f32
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from flexavatar.evaluation.people.person import Color, Lamp, Light
+from flexavatar.render.light import Color, Lamp, Light
 
 HAIR_TONES: tuple[Color, ...] = (
     (0.010, 0.008, 0.007), (0.016, 0.011, 0.009), (0.030, 0.017, 0.011), (0.055, 0.030, 0.016),

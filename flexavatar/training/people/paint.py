@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flexavatar.evaluation.people.person import Color
+from flexavatar.render.light import Color
 from flexavatar.training.people.canvas import Canvas
 from flexavatar.training.people.noise import Array, Field, f32
 

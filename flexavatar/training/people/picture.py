@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -11,17 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flexavatar.evaluation.people.person import Light
 from flexavatar.render.camera import position, scaled
+from flexavatar.render.light import Light
 from flexavatar.render.mesh import render_mesh
 from flexavatar.training.people.canvas import Array
 from flexavatar.training.people.extras import make_extras
+from flexavatar.training.people.figure import Face
 from flexavatar.training.people.noise import f32
 from flexavatar.training.people.wall import draw_wall
 from flexavatar.types import Camera
-
-if TYPE_CHECKING:
-    from flexavatar.training.people.face import Face
 
 Index = NDArray[np.int64]
 GRID = 2

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flexavatar.evaluation.people.person import Color, Light
+from flexavatar.render.light import Color, Light
 from flexavatar.training.people.looks import (
     Beard,
     Brows,

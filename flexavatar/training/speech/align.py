@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flexavatar.drive.hearing import RATE, Sound
+from flexavatar.drive.voice.features import RATE, Sound
 from flexavatar.errors import AssetError, InputError
 from flexavatar.training.speech.phones import kinds_of_arpabet, phones_of
 from flexavatar.training.speech.speakers import Utterance

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.signal import fftconvolve, lfilter
 
-from flexavatar.drive.hearing import RATE, Sound
+from flexavatar.drive.voice.features import RATE, Sound
 
 Chance = np.random.Generator
 

@@ -9,9 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from flexavatar.drive.articulation import ARTICULATORS
-from flexavatar.drive.hearing import BEFORE, FEATURES, MELS, RATE, STEP, Level, Sound, mel_frames
-from flexavatar.models.voice_net import DELAY
+from flexavatar.drive.voice.articulation import ARTICULATORS
+from flexavatar.drive.voice.features import (
+    BEFORE,
+    FEATURES,
+    MELS,
+    RATE,
+    STEP,
+    Level,
+    Sound,
+    mel_frames,
+)
+from flexavatar.drive.voice.torch_network import DELAY
 from flexavatar.training.speech import augment
 from flexavatar.training.speech.coarticulate import kinds_at, louder, mouth_of
 from flexavatar.training.speech.phones import SILENCE, Phone

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from flexavatar.drive.articulation import ARTICULATORS
 from flexavatar.drive.motion import smoothstep
+from flexavatar.drive.voice.articulation import ARTICULATORS
 from flexavatar.training.speech.phones import KIND_INDEX, KINDS, Phone
 
 Array = NDArray[np.float64]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flexavatar.drive.hearing import Resampler, Sound
+from flexavatar.drive.voice.features import Resampler, Sound
 from flexavatar.errors import AssetError
 from flexavatar.training.speech.loudness import FRAME_S, QUIET, loudness, mean_of
 from flexavatar.training.speech.phones import SILENCE, Phone, kinds_of_ipa, phones_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flexavatar.drive.hearing import RATE, Sound
+from flexavatar.drive.voice.features import RATE, Sound
 
 QUIET = 0.004
 """Amplitude under which a synthesiser is silent: about -48 dB."""

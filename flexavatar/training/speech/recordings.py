@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from flexavatar.drive.hearing import RATE
+from flexavatar.drive.voice.features import RATE, read_sound
 from flexavatar.errors import InputError
-from flexavatar.formats.sound import read_sound
 from flexavatar.training.speech.align import aligned
 from flexavatar.training.speech.phones import SILENCE, Phone
 from flexavatar.training.speech.pool import read_utterances, write_utterances

@@ -10,9 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flexavatar.drive.hearing import Sound
+from flexavatar.drive.voice.features import Sound, read_sound
 from flexavatar.errors import AssetError
-from flexavatar.formats.sound import read_sound
 from flexavatar.training.speech.phones import (
     SILENCE,
     Phone,

@@ -26,7 +26,7 @@ import numpy as np
 import zmq
 
 from plugin_server import wire
-from plugin_server.client import FlexAvatarClient
+from plugin_server.client.client import FlexAvatarClient
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.wire import Kind
 from tests.bridges.npm import WEB_TOOLS, fetch_web

@@ -1,0 +1,185 @@
+"""An avatar's expression-dependent change, P's dynamic UNet, as a function of one frame."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from flexavatar.avatar.compiled import CompiledUNet, bordered, can_compile, regrouped, unbordered
+from flexavatar.avatar.maps import Canvas, canvas_of
+from flexavatar.errors import InputError, ShapeError
+from flexavatar.head.open_head import load_open_head
+from flexavatar.models.channels import CHANNELS, MAP_CHANNELS, channel_mask
+from flexavatar.models.config import PRESETS
+from flexavatar.models.query_lrm import DRIVE_UNIT, DynamicUNet
+from flexavatar.models.weights import query_lrm_with
+from flexavatar.render.sample import Sampler
+from flexavatar.types import check_shape, to_device
+
+FINGERPRINT = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Dynamic:
+    """What a learned model needs to change an avatar with its expression."""
+
+    identity: Tensor  # [C, W, W] F_id
+    splats: Tensor  # [D] int64, rising: which of the avatar's Gaussians change
+    cells: Tensor  # [D] int64: row * U + col of each in the static chart of side U
+    preset: str
+    """Key of `models.config.PRESETS`."""
+    weights: str
+    """Fingerprint (SHA-256 in hex) of the weights that `identity` belongs to."""
+    amounts: Tensor | None = None  # [D] 0..1 how much of its change each takes; None: all of it
+    channels: tuple[str, ...] = tuple(CHANNELS)
+    """Of a Gaussian's numbers, by their names in CHANNELS, those that change."""
+
+    def __post_init__(self) -> None:
+        """Raises InputError for unknown names or no fingerprint, ShapeError for sizes."""
+        if self.preset not in PRESETS:
+            raise InputError(f"preset: expected one of {', '.join(PRESETS)}, got {self.preset!r}")
+        if not FINGERPRINT.fullmatch(self.weights):
+            raise InputError(f"weights: expected a SHA-256 in hex, got {self.weights[:80]!r}")
+        channel_mask(self.channels)
+        config = PRESETS[self.preset]
+        check_shape("identity", self.identity, config.identity, *(config.drive_side,) * 2)
+        check_shape("splats", self.splats, None)
+        check_shape("cells", self.cells, len(self.splats))
+        if self.amounts is not None:
+            check_shape("amounts", self.amounts, len(self.splats))
+        if not _within(self.cells, config.chart**2):
+            raise ShapeError(f"cells: expected texels of a chart of side {config.chart}")
+        if bool((self.splats.diff() <= 0).any()):
+            raise ShapeError("splats: expected rising numbers")
+
+    def fits(self, count: int) -> bool:
+        """Whether an avatar of `count` Gaussians has all that change."""
+        return _within(self.splats, count)
+
+
+def _within(ids: Tensor, count: int) -> bool:
+    return not ids.numel() or (0 <= int(ids.min()) and int(ids.max()) < count)
+
+
+@dataclass(frozen=True)
+class Taps:
+    """Where each changing Gaussian reads dG: bilinearly, under M_dyn."""
+
+    rows: Tensor  # [D, 4] int64 into an Expressor's result
+    shares: Tensor  # [D, 4]
+    count: int
+    """Rows of the result."""
+
+    def read(self, change: Tensor) -> Tensor:
+        """An Expressor's result [R, 14] at the Gaussians: [D, 14]."""
+        return torch.einsum("dkc,dk->dc", change[self.rows], self.shares)
+
+
+class Expressor:
+    """The UNet with all done beforehand that depends on the person alone.
+
+    Between it and those who read, maps lie texel by texel in the order in which the UNet works:
+    folded cell by cell with a border of one cell, and within each the texels that its channels
+    hold: R rows in all.
+    """
+
+    def __init__(self, dynamic: Dynamic) -> None:
+        """It works where `dynamic` is, on the open head's chart.
+
+        Raises AssetError where the weights are missing or are not those of `dynamic`.
+        """
+        model = query_lrm_with(dynamic.preset, dynamic.weights)
+        self._side, self._fold = model.config.drive_side, model.config.fold
+        head = load_open_head()
+        canvas, device = canvas_of(head, model.config), dynamic.identity.device
+        unet = copy.deepcopy(model.unet).to(device, torch.float32)
+        with torch.inference_mode():
+            person = unet.of_person(dynamic.identity[None].float())
+        self._network = texel_wise(_saying(unet, dynamic.channels))
+        self.person = bordered(person[0])
+        """The network's first layer, as far as it depends on the person: bordered [.., .., w]."""
+        with torch.inference_mode():
+            self.less = -bordered(self._network.at_rest(person)[0])
+        """What is added, so that a face at rest does not change: bordered [.., .., C]."""
+        compiled = device.type == "cpu" and can_compile(unet)
+        self._compiled = CompiledUNet(unet, self.person, self.less) if compiled else None
+        count = (self._side + 2 * self._fold) ** 2
+        order = self._order(canvas.coarse.rows, canvas.coarse.cols).to(device)
+        binding = to_device(canvas.coarse.binding, device)
+        self._sampler = Sampler(len(head.template), binding, order, count, gain=1 / DRIVE_UNIT)
+        self.taps = self._taps(dynamic, canvas, count)
+
+    def drive_map(self, moves: Tensor | None) -> Tensor:
+        """`maps.drive_map`, a row a texel: [V, 3] metres -> [R, 3].
+
+        Valid until this thread's next call.
+        """
+        return self._sampler.read(moves)
+
+    def change(self, moves: Tensor | None) -> Tensor:
+        """dG, a row a texel: [V, 3] -> [R, 14].
+
+        `moves` are metres from the neutral head with neck and head held still; None is at rest.
+        """
+        cells = self._side // self._fold + 2
+        drive = self.drive_map(moves).view(cells, cells, -1)
+        if self._compiled:
+            return self._compiled(drive).view(-1, MAP_CHANNELS)
+        with torch.inference_mode():
+            made = self._network(unbordered(self.person), unbordered(drive))
+            return (bordered(made[0]) + self.less).view(-1, MAP_CHANNELS)
+
+    def _order(self, rows: Tensor, cols: Tensor) -> Tensor:
+        """Number of the texel at (row, col) of the driving map: [...] int64."""
+        fold = self._fold
+        cell = (rows // fold + 1) * (self._side // fold + 2) + cols // fold + 1
+        return cell * fold**2 + rows % fold * fold + cols % fold
+
+    def _taps(self, dynamic: Dynamic, canvas: Canvas, count: int) -> Taps:
+        rows, row_shares = _two_taps(dynamic.cells.cpu() // canvas.size, canvas.size, self._side)
+        cols, col_shares = _two_taps(dynamic.cells.cpu() % canvas.size, canvas.size, self._side)
+        rows, cols = rows[:, :, None], cols[:, None]
+        shares = row_shares[:, :, None] * col_shares[:, None] * canvas.moving[0, rows, cols]
+        places, shares = self._order(rows, cols).flatten(1), shares.flatten(1)
+        if dynamic.amounts is not None:
+            shares = shares * dynamic.amounts.cpu()[:, None]
+        device = dynamic.identity.device
+        return Taps(places.to(device), shares.to(device), count)
+
+
+def _saying(unet: DynamicUNet, channels: Collection[str]) -> DynamicUNet:
+    """The network, changed in place to say nothing of other channels than these."""
+    told = channel_mask(channels).to(unet.out.weight).repeat_interleave(unet.fold**2)
+    unet.out.weight.data *= told[:, None, None, None]
+    if unet.out.bias is not None:
+        unet.out.bias.data *= told
+    return unet
+
+
+def texel_wise(unet: DynamicUNet) -> DynamicUNet:
+    """The same network on maps that are folded already, a texel's channels side by side.
+
+    It is changed in place. Where it had channel-major folding, [C * f * f], it now has [f * f * C].
+    """
+    depth, unet.fold = unet.fold**2, 1
+    unet.drive.weight.data = regrouped(unet.drive.weight.data, depth, 1)
+    unet.out.weight.data = regrouped(unet.out.weight.data, depth)
+    if unet.out.bias is not None:
+        unet.out.bias.data = regrouped(unet.out.bias.data, depth)
+    return unet
+
+
+def _two_taps(places: Tensor, size: int, side: int) -> tuple[Tensor, Tensor]:
+    """Along one axis of `side` texels, the two around places of `size` texels: [D, 2] each.
+
+    As `interpolate(mode="bilinear", align_corners=False)` has it.
+    """
+    at = ((places.double() + 0.5) * side / size - 0.5).clamp_min(0)
+    low = at.long()
+    share = (at - low).float()
+    return torch.stack((low, (low + 1).clamp_max(side - 1)), 1), torch.stack((1 - share, share), 1)

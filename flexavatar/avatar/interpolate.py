@@ -1,0 +1,114 @@
+"""An avatar between two: what both have becomes one, and what only one of them has fades."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from flexavatar.avatar.avatar import AnyAvatar, Avatar
+from flexavatar.avatar.bias_sink_avatar import CodedAvatar, check_alike
+from flexavatar.avatar.dynamic import Dynamic
+from flexavatar.avatar.pairing import Columns, check_one_rig, columns, pair, rows_of, with_columns
+from flexavatar.errors import InputError
+from flexavatar.head.binding import matrix_to_quat, quat_to_matrix
+from flexavatar.render.blend import mix, turn_between
+from flexavatar.render.camera import scaled
+from flexavatar.types import Camera, FlameCodes
+
+
+def interpolate(a: AnyAvatar, b: AnyAvatar, share: float) -> AnyAvatar:
+    """The avatar that is `share` of `b` and else `a`: 0 is `a`, 1 is `b`.
+
+    Raises InputError for a share outside 0..1, for models whose avatars have nothing in common,
+    and for avatars of different rigs.
+    """
+    check_share(share)
+    return way_between(a, b)(a, b, share)
+
+
+def check_share(share: float) -> None:
+    """Raise InputError unless it is within 0..1."""
+    if not 0 <= share <= 1:  # also true for NaN
+        raise InputError(f"share: expected 0 to 1, got {share:g}")
+
+
+def way_between(a: AnyAvatar, b: AnyAvatar) -> Callable[[Any, Any, float], AnyAvatar]:
+    """How avatars of these models are interpolated. Raises InputError if they are not."""
+    for models, way in WAYS.items():
+        if {a.model, b.model} <= models:
+            return way
+    known = ", or of ".join(" or ".join(sorted(models)) for models in WAYS)
+    raise InputError(f"models: expected two avatars of {known}, got {a.model} and {b.model}")
+
+
+def _of_splats(a: Avatar, b: Avatar, share: float) -> Avatar:
+    """Splat by splat."""
+    both = pair(a, b)
+    own = _columns_between(columns(both.a), columns(both.b), share)
+    between = replace(
+        both.a,
+        neutral=torch.lerp(a.neutral, b.neutral, share),
+        camera=_camera(a.camera, b.camera, share),
+        codes=_codes(a.codes, b.codes, share),
+        dynamic=_dynamic(a.dynamic, b.dynamic, share),
+    )
+    between = with_columns(between, rows_of(own, own["opacities"] > 0))
+    return replace(between, model="query_lrm" if between.dynamic else "fit")
+
+
+def _of_codes(a: CodedAvatar, b: CodedAvatar, share: float) -> CodedAvatar:
+    """In the network's own space: a convex combination, as Kirschstein et al. have it."""
+    check_alike(a, b)
+    check_one_rig(a, b)
+    return replace(
+        a,
+        neutral=torch.lerp(a.neutral, b.neutral, share),
+        code=torch.lerp(a.code, b.code, share),
+        camera=_camera(a.camera, b.camera, share),
+        codes=_codes(a.codes, b.codes, share),
+    )
+
+
+WAYS: Mapping[frozenset[str], Callable[[Any, Any, float], AnyAvatar]] = {
+    frozenset(("fit", "query_lrm")): _of_splats,
+    frozenset(("bias_sink",)): _of_codes,
+}
+"""How two avatars are interpolated whose models are both among these."""
+
+
+def _columns_between(a: Columns, b: Columns, share: float) -> Columns:
+    """Bound to the same places, so that only the rest lies between."""
+    same = {"vertex_ids": a["vertex_ids"], "bary": a["bary"]}
+    cells = torch.maximum(a["cells"], b["cells"])
+    names = a.keys() - same.keys() - {"cells"}
+    mixed = {name: torch.empty_like(a[name]) for name in names}
+    for name, room in mixed.items():
+        mix(name, a[name], b[name], share, room)
+    return {**same, "cells": cells, **mixed}
+
+
+def _camera(a: Camera, b: Camera, share: float) -> Camera:
+    """Between two rigid poses, focal lengths and sizes; the head's origin stays where it is."""
+    sides = ((a.width, b.width), (a.height, b.height))
+    width, height = (round((1 - share) * x + share * y) for x, y in sides)
+    one, other = scaled(a, width, height), scaled(b, width, height)
+    viewmat = torch.lerp(one.viewmat, other.viewmat, share)
+    turns = [matrix_to_quat(x.viewmat[:3, :3]) for x in (one, other)]
+    viewmat[:3, :3] = quat_to_matrix(turn_between(turns[0], turns[1], share))
+    return replace(one, viewmat=viewmat, K=torch.lerp(one.K, other.K, share))
+
+
+def _codes(a: FlameCodes, b: FlameCodes, share: float) -> FlameCodes:
+    """Every number of two faces."""
+    pairs = zip(vars(a).values(), vars(b).values(), strict=True)
+    return FlameCodes(*(torch.lerp(x, y, share) for x, y in pairs))
+
+
+def _dynamic(a: Dynamic | None, b: Dynamic | None, share: float) -> Dynamic | None:
+    """What drives the change with the expression; by whom is up to the columns."""
+    if a is None or b is None:
+        return a or b
+    return replace(a, identity=torch.lerp(a.identity, b.identity, share))

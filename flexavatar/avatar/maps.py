@@ -1,0 +1,148 @@
+"""Between the head's chart and the model's pictures of it: evidence in, Gaussians out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from flexavatar.head import uv
+from flexavatar.head.binding import LocalSplats, quat_multiply
+from flexavatar.head.flame import FlameHead
+from flexavatar.head.hairline import ears_proper, haired
+from flexavatar.head.texels import Texels, make_texels, mirror_index, read, surface_points
+from flexavatar.models.channels import CHANNELS
+from flexavatar.models.config import Charted
+from flexavatar.models.query_lrm import DRIVE_UNIT
+from flexavatar.types import FlameCodes
+
+REACH = 0.1
+"""Metres that a Gaussian may leave the tracked head: `REACH * tanh`."""
+COVERING = 3.0
+"""Added to an opacity before its sigmoid: texels start as a closed surface (0.95), not as 0.1."""
+MOVING = ("face", "mouth", "eyes", "lids", "lips", "teeth", "tongue", "cavity")
+"""Masks of what an expression changes: M_dyn."""
+MOVE, MOVE_SCALE, MOVE_LOGIT = 0.3, 1.5, 6.0
+"""What an expression may change at most: position in REACH, logarithm of size, logits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Canvas:
+    """A rig's chart at the sizes a model draws at."""
+
+    texels: Texels  # of the static maps: T
+    coarse: uv.Texels  # of the driving map
+    mirror: Tensor  # [T] int64 the texel on the other side
+    hairy: Tensor  # [T] bool where hair grows on most people
+    moving: Tensor  # [1, W, W] M_dyn, 0..1
+
+    @property
+    def size(self) -> int:
+        """Texels a side of the static maps."""
+        return self.texels.chart.valid.shape[0]
+
+
+@lru_cache(maxsize=8)
+def _canvas(head: FlameHead, size: int, drive_side: int) -> Canvas:
+    texels = make_texels(head, size)
+    coarse = uv.texel_binding(head, drive_side)
+    points, _ = surface_points(head.template, texels, head.faces)
+    mirror = torch.from_numpy(mirror_index(points, texels.zones.long()))
+    mask = torch.stack([head.masks[name] for name in MOVING]).amax(0)
+    moving = picture(read(mask, coarse.binding)[:, None].clamp(0, 1), coarse)
+    grown, ears = (read(f(head), texels.binding) for f in (haired, ears_proper))
+    return Canvas(texels, coarse, mirror, (grown > 0.9) & (ears < 0.3), moving)
+
+
+def canvas_of(head: FlameHead, config: Charted) -> Canvas:
+    """The chart as this model draws on it; cached."""
+    return _canvas(head, *config.sides)
+
+
+def picture(values: Tensor, texels: uv.Texels) -> Tensor:
+    """Values of the chart's texels as a picture, 0 off the chart: [T, C] -> [C, U, U]."""
+    size = texels.valid.shape[0]
+    flat = values.new_zeros(values.shape[1], size * size)
+    return flat.index_copy(1, texels.rows * size + texels.cols, values.T).unflatten(1, (size, size))
+
+
+def at_texels(maps: Tensor, texels: uv.Texels) -> Tensor:
+    """A picture's values at the chart's texels: [C, U, U] -> [T, C]. Differentiable."""
+    size = texels.valid.shape[0]
+    return maps.flatten(1)[:, texels.rows * size + texels.cols].T
+
+
+def drive_map(moves: Tensor, canvas: Canvas) -> Tensor:
+    """How far an expression moves the skin, as a picture: [V, 3] metres -> [3, W, W].
+
+    `moves` are displacements from the neutral head with neck and head held still.
+    """
+    return picture(read(moves, canvas.coarse.binding) / DRIVE_UNIT, canvas.coarse)
+
+
+def coefficients(codes: FlameCodes) -> Tensor:
+    """Expressions as raw numbers, for comparison with the driving map: [..., 129]."""
+    own = (codes.expression, codes.jaw_pose, codes.leye_pose, codes.reye_pose)
+    return torch.cat((*own, codes.eyelids, codes.correctives), -1)
+
+
+def enlarged(change: Tensor, canvas: Canvas) -> Tensor:
+    """dG under M_dyn at the static maps' size: [B, 14, W, W] -> [B, 14, U, U]."""
+    masked = change * canvas.moving
+    return functional.interpolate(
+        masked, size=(canvas.size, canvas.size), mode="bilinear", align_corners=False
+    )
+
+
+def reached(canvas: Canvas) -> Tensor:
+    """Which texels an expression can change: [T] bool."""
+    ones = torch.ones_like(canvas.moving)[None]
+    return at_texels(enlarged(ones, canvas)[0], canvas.texels.chart)[:, 0] > 0
+
+
+@dataclass(frozen=True)
+class TexelSplats:
+    """Activated Gaussians of the chart's texels, in the neutral head."""
+
+    local: LocalSplats
+    opacities: Tensor  # [T]
+    colors: Tensor  # [T, 3] 0..1
+
+
+def activate(raw: Tensor, discs: LocalSplats) -> TexelSplats:
+    """Maps read at texels [T, 14] on the discs that tile the surface -> Gaussians."""
+    position, opacity, scale, color, rotation = raw.split(list(CHANNELS.values()), -1)
+    turn = functional.normalize(rotation + rotation.new_tensor([1.0, 0, 0, 0]), dim=-1)
+    local = LocalSplats(
+        REACH * torch.tanh(position),
+        quat_multiply(discs.quats, turn),
+        discs.scales * torch.exp(scale.clamp(-3, 1.5)),
+    )
+    return TexelSplats(local, torch.sigmoid(opacity[:, 0] + COVERING), torch.sigmoid(color))
+
+
+def changed(splats: TexelSplats, change: Tensor) -> TexelSplats:
+    """G_dyn = G_st + dG, dG read at the texels [T, 14]; zero changes nothing at all.
+
+    Opacities and colours are added before the sigmoid, sizes before the exponential; a turn is
+    multiplied on, which for small turns is adding.
+    """
+    position, opacity, scale, color, rotation = change.split(list(CHANNELS.values()), -1)
+    local = splats.local
+    turn = functional.normalize(rotation + rotation.new_tensor([1.0, 0, 0, 0]), dim=-1)
+    moved = LocalSplats(
+        local.offsets + REACH * position.clamp(-MOVE, MOVE),
+        quat_multiply(local.quats, turn),
+        local.scales * torch.exp(scale.clamp(-MOVE_SCALE, MOVE_SCALE)),
+    )
+    opacities = _shifted(splats.opacities, opacity[:, 0])
+    return TexelSplats(moved, opacities, _shifted(splats.colors, color))
+
+
+def _shifted(share: Tensor, by: Tensor) -> Tensor:
+    """sigmoid(logit(share) + by), exact at 0 and 1."""
+    factor = torch.exp(by.clamp(-MOVE_LOGIT, MOVE_LOGIT))
+    return share * factor / (1 + share * (factor - 1))

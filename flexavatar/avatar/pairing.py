@@ -1,0 +1,160 @@
+"""Two avatars splat by splat: the same splats on both people's heads.
+
+A splat of a texel of the head's chart sits at the same point of everybody's mesh, so the chart says
+which two are one. Hair, clothes, lashes and folds lie where one person's photo shows them. They
+come along to the other's head as well, where they are not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from flexavatar.avatar.avatar import AnyAvatar, Avatar
+from flexavatar.avatar.poser import check_rig
+from flexavatar.errors import InputError
+from flexavatar.head.binding import Binding, LocalSplats, deform, surface_motion
+from flexavatar.head.open_head import load_open_head
+from flexavatar.head.sway import heard
+from flexavatar.head.texels import read
+from flexavatar.head.uv import texel_binding
+
+CHART = 256
+"""Side of the chart that avatars are made on. Splats of another belong to nobody else's."""
+FACTORS = (73_856_093, 19_349_663, 83_492_791, 2_654_435_761, 805_459_861, 3_674_653_429)
+"""Of a hash: primes."""
+FAR = 0.02
+"""Metres from where it is bound, beyond which a splat goes along with the skin around it."""
+
+Columns = Mapping[str, Tensor]
+"""What an avatar knows of each of its splats, by name: [G, ...] each."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two avatars of N splats each, bound to the same places; those of one alone have opacity 0."""
+
+    a: Avatar
+    b: Avatar
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+
+def pair(a: Avatar, b: Avatar) -> Pair:
+    """The splats of both on both heads: first what both have, then `a`'s own, then `b`'s.
+
+    Raises InputError or AssetError unless both are of one rig and change by the same weights, in
+    the same of their numbers.
+    """
+    _check(a, b)
+    at_a, at_b = (_places(avatar.binding) for avatar in (a, b))
+    both = (at_a >= 0) & (at_b >= 0)
+    (shared_a, own_a), (shared_b, own_b) = _split(a, at_a[both]), _split(b, at_b[both])
+    return Pair(
+        with_columns(a, _in_a_row(shared_a, own_a, _on_head(b, own_b, a.neutral))),
+        with_columns(b, _in_a_row(shared_b, _on_head(a, own_a, b.neutral), own_b)),
+    )
+
+
+def check_one_rig(a: AnyAvatar, b: AnyAvatar) -> None:
+    """Raise InputError unless both are of one rig, AssetError unless that is the open head."""
+    sizes = [f"{len(x.neutral)} vertices and {len(x.codes.correctives)} shapes" for x in (a, b)]
+    if sizes[0] != sizes[1]:
+        raise InputError(f"avatars: expected two of one rig, got {' against '.join(sizes)}")
+    check_rig(a.neutral, load_open_head())
+
+
+def _check(a: Avatar, b: Avatar) -> None:
+    check_one_rig(a, b)
+    both = [x for x in (a.dynamic, b.dynamic) if x]
+    weights = {f"{x.preset} {x.weights[:12]} ({', '.join(x.channels)})" for x in both}
+    if len(weights) > 1:
+        raise InputError(
+            f"avatars: expected two that change by the same weights, got {' and '.join(weights)}"
+        )
+
+
+def _places(binding: Binding) -> Tensor:
+    """Which splat sits at each texel of the chart: [T] int64, -1 where none does."""
+    texels = texel_binding(load_open_head(), CHART).binding
+    wanted, own = _hashes(texels), _hashes(binding)
+    order = torch.argsort(wanted)
+    at = order[torch.searchsorted(wanted[order], own).clamp_max(len(order) - 1)]
+    same = wanted[at] == own
+    places = torch.full((len(texels),), -1)
+    return places.index_copy(0, at[same], same.nonzero().squeeze(1))
+
+
+def _hashes(binding: Binding) -> Tensor:
+    """A number for each point of the mesh, the same for the same to the bit: [N] int64."""
+    bits = binding.bary.float().contiguous().view(torch.int32).long()
+    return (torch.cat((binding.vertex_ids, bits), 1) * torch.tensor(FACTORS)).sum(1)
+
+
+def columns(avatar: Avatar) -> Columns:
+    """Its splats; of those that do not change with the expression, cell -1 and amount 0."""
+    cells, amounts = torch.full((len(avatar),), -1), torch.zeros(len(avatar))
+    if own := avatar.dynamic:
+        cells[own.splats] = own.cells
+        amounts[own.splats] = torch.ones(len(own.splats)) if own.amounts is None else own.amounts
+    parts = (vars(avatar.binding), vars(avatar.splats))
+    looks = {name: getattr(avatar, name) for name in ("opacities", "sh", "lids")}
+    return {**parts[0], **parts[1], **looks, "cells": cells, "amounts": amounts}
+
+
+def with_columns(avatar: Avatar, own: Columns) -> Avatar:
+    """The avatar with these splats in place of its own; where none changes, without the network."""
+    splats = (own["amounts"] > 0).nonzero().squeeze(1)
+    amounts = own["amounts"][splats]
+    dynamic = None
+    if avatar.dynamic and len(splats):
+        amounts = None if bool((amounts == 1).all()) else amounts
+        cells = own["cells"][splats]
+        dynamic = replace(avatar.dynamic, splats=splats, cells=cells, amounts=amounts)
+    return replace(
+        avatar,
+        binding=Binding(own["vertex_ids"], own["bary"]),
+        splats=LocalSplats(own["offsets"], own["quats"], own["scales"]),
+        opacities=own["opacities"],
+        sh=own["sh"],
+        lids=own["lids"],
+        dynamic=dynamic,
+    )
+
+
+def rows_of(own: Columns, rows: Tensor) -> Columns:
+    """Some of the splats: by number [N], or where a mask [G] is true."""
+    return {name: x[rows] for name, x in own.items()}
+
+
+def _split(avatar: Avatar, first: Tensor) -> tuple[Columns, Columns]:
+    """These splats of an avatar, and the others."""
+    rest = torch.ones(len(avatar), dtype=torch.bool).index_fill(0, first, False)
+    own = columns(avatar)
+    return rows_of(own, first), rows_of(own, rest)
+
+
+def _in_a_row(*parts: Columns) -> Columns:
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def _on_head(avatar: Avatar, own: Columns, neutral: Tensor) -> Columns:
+    """Splats of an avatar on somebody else's head [V, 3], where they are not seen.
+
+    What hangs far from where it is bound goes where the skin around it goes: hair on fuller hair.
+    """
+    head, binding = load_open_head(), Binding(own["vertex_ids"], own["bary"])
+    splats = LocalSplats(own["offsets"], own["quats"], own["scales"])
+    means, quats, scales = deform(
+        binding, splats, surface_motion(avatar.neutral, neutral, head.faces)
+    )
+    far = splats.offsets.norm(dim=-1) > FAR
+    before = read(avatar.neutral, binding)[far] + splats.offsets[far]
+    means[far] = before + heard(neutral - avatar.neutral, before, avatar.neutral, head)
+    quats[far], scales[far] = splats.quats[far], splats.scales[far]
+    offsets, unseen = means - read(neutral, binding), torch.zeros_like(own["opacities"])
+    return {**own, "offsets": offsets, "quats": quats, "scales": scales, "opacities": unseen}

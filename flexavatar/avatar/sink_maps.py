@@ -1,0 +1,84 @@
+"""Between the head and K: where queries and Gaussians start from, maps to Gaussians."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from flexavatar.head.binding import LocalSplats, SurfaceMotion, deform, quat_multiply
+from flexavatar.head.flame import FlameHead
+from flexavatar.head.texels import Texels, discs, read
+from flexavatar.head.uv import position_map
+from flexavatar.models.channels import CHANNELS
+from flexavatar.models.config import BiasSinkConfig
+from flexavatar.types import Gaussians
+
+SPAN = 0.2
+"""Metres: a Gaussian stays within half of it from where it starts, along each axis."""
+OPACITY = math.log(0.1 / 0.9)
+"""Added before the sigmoid: what no data shows stays almost transparent."""
+SCALE, MOST_SCALE = -5.0, 0.01
+"""Added before the exponential, and the limit in metres."""
+LOG_SCALES = (-3.0, 1.5)
+"""Of a size beside its disc's, where Gaussians start as discs."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the chart's Gaussians are before a network says anything."""
+
+    places: Tensor  # [T, 3] x_mesh, head frame, metres
+    discs: LocalSplats | None  # T: how they lie; None: nowhere in particular, as in the paper
+
+
+def based_on(config: BiasSinkConfig, head: FlameHead, neutral: Tensor) -> Tensor:
+    """The head that positions start from: the person's own [V, 3] or the rig's, metres."""
+    return head.template if config.base == "template" else neutral
+
+
+def query_places(config: BiasSinkConfig, head: FlameHead, neutral: Tensor) -> Tensor:
+    """Where the queries are on a head: [V, 3] -> [L, 3] metres, row by row, 0 off the chart."""
+    return position_map(head, based_on(config, head, neutral), config.query_side).flatten(1).T
+
+
+def start_of(config: BiasSinkConfig, head: FlameHead, neutral: Tensor, texels: Texels) -> Start:
+    """Of the Gaussians of a person whose tracked head at rest is `neutral` [V, 3].
+
+    In the small preset they lie in the skin, as wide as their texels (ours).
+    """
+    places = read(based_on(config, head, neutral), texels.binding)
+    own = None if config.base == "template" else discs(texels, head, neutral)
+    return Start(places, own)
+
+
+def driven(config: BiasSinkConfig, start: Start, motion: SurfaceMotion, texels: Texels) -> Start:
+    """The same with an expression: how the person's mesh moves, on a head held still.
+
+    Discs turn and stretch with the skin, as P's do: a lid that unfolds covers the eye.
+    """
+    if config.base != "driven" or start.discs is None:
+        return start
+    places, quats, scales = deform(texels.binding, start.discs, motion)
+    return Start(places, replace(start.discs, quats=quats, scales=scales))
+
+
+def activate(raw: Tensor, start: Start) -> Gaussians:
+    """Maps read at texels [T, 14] (`maps.at_texels`) -> Gaussians in the head frame."""
+    position, opacity, scale, color, rotation = raw.split(list(CHANNELS.values()), -1)
+    quats = functional.normalize(rotation + rotation.new_tensor([1.0, 0, 0, 0]), dim=-1)
+    if start.discs is None:
+        scales = torch.exp(scale + SCALE)
+    else:
+        quats = quat_multiply(start.discs.quats, quats)
+        scales = start.discs.scales * torch.exp(scale.clamp(*LOG_SCALES))
+    return Gaussians(
+        start.places + SPAN * (torch.sigmoid(position) - 0.5),
+        quats,
+        scales.clamp_max(MOST_SCALE),
+        torch.sigmoid(opacity[:, 0] + OPACITY),
+        color[:, None],
+    )

@@ -1,0 +1,130 @@
+"""P applied to tracked photos: a code, the texels it means, what each photo's face adds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from flexavatar.avatar.maps import (
+    Canvas,
+    TexelSplats,
+    activate,
+    at_texels,
+    canvas_of,
+    drive_map,
+    enlarged,
+)
+from flexavatar.capture.portrait import Portrait
+from flexavatar.create.chart_evidence import chart_evidence
+from flexavatar.create.evidence import LID, Evidence, View, trusted_lids
+from flexavatar.create.hair import Hair
+from flexavatar.create.network_images import network_images
+from flexavatar.create.posed_views import Placed
+from flexavatar.create.skin import Surface
+from flexavatar.head.binding import LocalSplats
+from flexavatar.head.flame import FlameHead
+from flexavatar.head.texels import Zone, discs
+from flexavatar.models.channels import LOOKS, ChartEvidence, channel_mask
+from flexavatar.models.query_lrm import AvatarCode, QueryLrm
+
+SURE = 3.0
+"""Times the weight of its evidence that a texel is the photo's, up to the whole of it."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the model is given of a person."""
+
+    images: Tensor  # [N, 3, S, S]
+    evidence: ChartEvidence | None
+    weight: Tensor  # [T] how well each texel is seen
+    colors: Tensor  # [T, 3] where it is
+    discs: LocalSplats  # T: the surface as it is tiled before anything is predicted
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model makes of it."""
+
+    code: AvatarCode
+    splats: TexelSplats  # T at rest
+    changes: tuple[Tensor, ...]  # [T, 14] a photo each: dG of its expression
+
+
+def tell(
+    portraits: Sequence[Portrait],
+    placed: Placed,
+    evidence: Evidence,
+    head: FlameHead,
+    model: QueryLrm,
+) -> Told:
+    """Portraits, where they show the head and what of its texels -> the model's inputs."""
+    canvas = canvas_of(head, model.config)
+    seen = trusted_lids(evidence, canvas.texels)
+    told = chart_evidence(seen, placed.neutral, canvas) if model.config.evidence else None
+    return Told(
+        network_images(portraits, model.config.image_side),
+        told,
+        seen.weight,
+        seen.colors,
+        discs(canvas.texels, head, placed.neutral),
+    )
+
+
+@torch.no_grad()
+def predict(told: Told, placed: Placed, head: FlameHead, model: QueryLrm) -> Prediction:
+    """Encode once, drive with every photo's expression."""
+    canvas = canvas_of(head, model.config)
+    code = model.encode(told.images, told.evidence)
+    raw = at_texels(code.static[0], canvas.texels.chart)
+    changes = changes_of(code, placed.views, placed.neutral, canvas, model)
+    return Prediction(code, activate(raw, told.discs), changes)
+
+
+def entrusted(canvas: Canvas) -> Tensor:
+    """Texels that are the model's to say: [T] bool.
+
+    Eyes, lids and mouth are painted better from the photo: the small network blurs irises and
+    teeth, and its lips hide them.
+    """
+    texels = canvas.texels
+    folds = torch.maximum(texels.masks["lids"], texels.masks["lips"])
+    return (texels.zones == int(Zone.SKIN)) & (folds < LID)
+
+
+def surface_of(found: Prediction, canvas: Canvas, hair: Hair, painted: Surface) -> Surface:
+    """The texels as fitting takes them: what is seen is `painted`, the rest is the model's.
+
+    Of unseen hair and clothes the model says where they are, and their colours stay as painted,
+    with the grain of what is seen: a network that minimises errors says a tone without strands,
+    which beside strands is a bald patch, and one tone for all that people wear.
+    """
+    own = found.splats
+    unsure = (1 - SURE * painted.seen).clamp(0, 1)
+    share = (entrusted(canvas) * unsure)[:, None]
+    covered = torch.maximum(hair.scalp, canvas.texels.masks["shoulders"])
+    tinted = share * (1 - covered)[:, None]
+
+    def blended(said: Tensor, other: Tensor) -> Tensor:
+        return torch.lerp(other, said, share)
+
+    pairs = zip(vars(own.local).values(), vars(painted.splats).values(), strict=True)
+    return Surface(
+        LocalSplats(*(blended(said, other) for said, other in pairs)),
+        blended(own.opacities[:, None], painted.opacities[:, None])[:, 0],
+        torch.lerp(painted.colors, own.colors, tinted),
+        painted.seen,
+    )
+
+
+def changes_of(
+    code: AvatarCode, views: Sequence[View], neutral: Tensor, canvas: Canvas, model: QueryLrm
+) -> tuple[Tensor, ...]:
+    """Of dG, LOOKS, at the texels for each photo's expression: [T, 14] each."""
+    drives = [drive_map(view.motion.vertices - neutral, canvas) for view in views]
+    large = enlarged(model.dynamic(code, torch.stack(drives)), canvas)
+    mine = entrusted(canvas)[:, None] * channel_mask(LOOKS)
+    return tuple(at_texels(change, canvas.texels.chart) * mine for change in large)

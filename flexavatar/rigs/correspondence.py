@@ -1,0 +1,241 @@
+"""Which place on one rig is which place on another; found once, kept beside the imported rig."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+import zipfile
+import zlib
+from dataclasses import dataclass, fields
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from flexavatar.capture import topology
+from flexavatar.head.flame import FlameHead
+from flexavatar.head.lids import Seam, lid_pairs, lip_seams
+from flexavatar.head.mesh_tools import vertex_normals
+from flexavatar.head.surface import Similarity, Surface, SurfacePoints
+from flexavatar.render.build import cache_folder
+from flexavatar.rigs.registration import (
+    NORMAL_LENGTH,
+    FitConfig,
+    Landmarks,
+    align,
+    mouth_side,
+    register,
+)
+from flexavatar.rigs.rig_landmarks import landmark_points, skin_landmarks
+from flexavatar.rigs.rig_parts import LOWER, SKIN, UPPER, RigParts, take_apart
+
+VERSION = 1
+SUFFIX = ".correspondence.npz"
+ANY_WRITE = 0o222
+SURE, UNSURE = 0.002, 0.006
+"""Metres between the fitted surfaces at which a match is certain, and at which it is none."""
+
+
+@dataclass(frozen=True)
+class Correspondence:
+    """The open head (a) and another rig (b), vertex by vertex, both ways. numpy."""
+
+    on_a: SurfacePoints  # [Vb] where each vertex of b lies on a
+    on_b: SurfacePoints  # [Va] where each vertex of a lies on b
+    trust_a: np.ndarray  # [Vb] 0..1 whether on_a is more than a guess
+    trust_b: np.ndarray  # [Va]
+    faces_a: np.ndarray  # [Fa, 3]
+    faces_b: np.ndarray  # [Fb, 3]
+    weights_a: np.ndarray  # [Va, 5] skinning
+    weights_b: np.ndarray  # [Vb, 5]
+    lids: Seam  # of a
+    lips: tuple[Seam, Seam]  # of a, from above and from below
+    align: Similarity  # a to b, of the templates
+    residual: np.ndarray  # [N] metres from the fitted, visible skin of a to the skin of b
+
+    def matrix_a(self) -> csr_matrix:
+        """Averages a field on a's vertices at b's vertices: sparse [Vb, Va]."""
+        return self.on_a.matrix(self.faces_a, len(self.weights_a))
+
+    def matrix_b(self) -> csr_matrix:
+        """Averages a field on b's vertices at a's vertices: sparse [Va, Vb]."""
+        return self.on_b.matrix(self.faces_b, len(self.weights_b))
+
+
+def find_correspondence(
+    a: FlameHead, b: FlameHead, marks: Landmarks | None = None, config: FitConfig | None = None
+) -> Correspondence:
+    """Fit `a` onto `b` and read off the nearest compatible places.
+
+    Without `marks` both rigs are shown to MediaPipe; AssetError if it sees no face.
+    """
+    source, target = take_apart(a), take_apart(b)
+    marks = marks or seen_landmarks(a, source, b, target)
+    bent = register(source, target, marks, config or FitConfig())
+    sides = mouth_side(source, marks.mouth[0]), mouth_side(target, marks.mouth[1])
+    posed = _Side(bent, source.faces, _features(bent, source, sides[0]))
+    still = _Side(target.vertices, target.faces, _features(target.vertices, target, sides[1]))
+    on_b = _nearest(still, posed, target, source)
+    on_a = _nearest(posed, still, source, target)
+    distance_b = np.linalg.norm(still.at(on_b) - bent, axis=1)
+    distance_a = np.linalg.norm(posed.at(on_a) - target.vertices, axis=1)
+    skin = (source.part == SKIN) & source.seen
+    return Correspondence(
+        on_a=on_a,
+        on_b=on_b,
+        trust_a=_trust(distance_a) * _has_partner(target, source),
+        trust_b=_trust(distance_b) * _has_partner(source, target),
+        faces_a=source.faces,
+        faces_b=target.faces,
+        weights_a=source.weights,
+        weights_b=target.weights,
+        lids=lid_pairs(a),
+        lips=lip_seams(a),
+        align=align(source, target, marks),
+        residual=distance_b[skin & (distance_b < UNSURE)],
+    )
+
+
+def seen_landmarks(a: FlameHead, source: RigParts, b: FlameHead, target: RigParts) -> Landmarks:
+    """Landmarks that MediaPipe sees on both rigs."""
+    points = [
+        landmark_points(head, ~parts.seen & np.isin(parts.part, (SKIN, UPPER, LOWER)))
+        for head, parts in ((a, source), (b, target))
+    ]
+    place = {int(index): i for i, index in enumerate(skin_landmarks())}
+    lips = [place[i] for i in topology.MOUTH_OPENING]
+    middle = np.nanmean(points[0][lips], axis=0), np.nanmean(points[1][lips], axis=0)
+    both = np.isfinite(points[0]).all(1) & np.isfinite(points[1]).all(1)
+    return Landmarks(points[0][both], points[1][both], middle)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One mesh in the common pose."""
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    features: np.ndarray
+
+    def at(self, places: SurfacePoints) -> np.ndarray:
+        return (self.vertices[self.faces[places.face_ids]] * places.bary[..., None]).sum(1)
+
+
+def _features(vertices: np.ndarray, rig: RigParts, side: np.ndarray) -> np.ndarray:
+    normals = vertex_normals(vertices, rig.faces)
+    return np.column_stack((normals * NORMAL_LENGTH, side))
+
+
+def _nearest(onto: _Side, of: _Side, onto_rig: RigParts, of_rig: RigParts) -> SurfacePoints:
+    """For every vertex of one mesh the nearest place of the same part on the other."""
+    count = len(of.vertices)
+    found = SurfacePoints(
+        np.zeros(count, np.int64), np.tile((1.0, 0, 0), (count, 1)), np.zeros(count)
+    )
+    for part, seen in product(range(LOWER + 1), (True, False)):
+        ids = np.flatnonzero((of_rig.part == part) & (of_rig.seen == seen))
+        faces = _allowed(onto_rig, part, seen)
+        if len(ids) and len(faces):
+            surface = Surface(onto.vertices, onto.faces, onto.features, faces)
+            there = surface.nearest(of.vertices[ids], of.features[ids])
+            for f in fields(SurfacePoints):
+                getattr(found, f.name)[ids] = getattr(there, f.name)
+    return found
+
+
+def _allowed(rig: RigParts, part: int, seen: bool) -> np.ndarray:
+    """Faces to look in: visible skin on visible skin, all else on all of its part."""
+    members = rig.part == part
+    if part == SKIN and seen:
+        members = members & rig.seen
+    faces = rig.faces_of(members)
+    return faces if len(faces) else rig.faces_of(rig.part == SKIN)
+
+
+def _trust(distance: np.ndarray) -> np.ndarray:
+    t = np.clip((UNSURE - distance) / (UNSURE - SURE), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _has_partner(own: RigParts, other: RigParts) -> np.ndarray:
+    """Whether the other rig has a part of the kind each vertex belongs to: [V] bool."""
+    return np.isin(own.part, np.unique(other.part[other.part >= 0]))
+
+
+def correspondence_of(a: FlameHead, b: FlameHead, beside: Path | None = None) -> Correspondence:
+    """`find_correspondence`, kept in a file beside the rig's, or in the user's cache folder."""
+    key = _digest(a, b)
+    places = _cache_paths(key, beside)
+    for path in places:
+        if (kept := _read(path, key, a, b)) is not None:
+            return kept
+    found = find_correspondence(a, b)
+    for path in places:
+        if _write(path, key, found):
+            break
+    return found
+
+
+def _digest(a: FlameHead, b: FlameHead) -> str:
+    """Changes with the shape of either rig."""
+    total = hashlib.sha256(str(VERSION).encode())
+    for head in (a, b):
+        for tensor in (head.template, head.faces):
+            total.update(np.ascontiguousarray(tensor.numpy()).tobytes())
+    return total.hexdigest()
+
+
+def _cache_paths(key: str, beside: Path | None) -> list[Path]:
+    own = cache_folder() / f"{key[:24]}{SUFFIX}"
+    return [own] if beside is None else [beside.with_name(beside.name + SUFFIX), own]
+
+
+def _read(path: Path, key: str, a: FlameHead, b: FlameHead) -> Correspondence | None:
+    """What was kept under this key; None if there is nothing whole."""
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
+            arrays = dict(archive)
+        if str(arrays["key"]) != key:
+            return None
+        return Correspondence(
+            on_a=SurfacePoints(*(arrays[f"on_a.{f.name}"] for f in fields(SurfacePoints))),
+            on_b=SurfacePoints(*(arrays[f"on_b.{f.name}"] for f in fields(SurfacePoints))),
+            align=Similarity(float(arrays["scale"]), arrays["rotation"], arrays["shift"]),
+            faces_a=a.faces.numpy(),
+            faces_b=b.faces.numpy(),
+            weights_a=a.lbs_weights.double().numpy(),
+            weights_b=b.lbs_weights.double().numpy(),
+            lids=lid_pairs(a),
+            lips=lip_seams(a),
+            **{name: arrays[name] for name in _PLAIN},
+        )
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+
+
+_PLAIN = ("trust_a", "trust_b", "residual")
+
+
+def _write(path: Path, key: str, found: Correspondence) -> bool:
+    """Keep it, whole or not at all; False if the folder cannot be written to."""
+    arrays = {name: getattr(found, name) for name in _PLAIN}
+    for name in ("on_a", "on_b"):
+        places = getattr(found, name)
+        arrays |= {f"{name}.{f.name}": getattr(places, f.name) for f in fields(SurfacePoints)}
+    arrays |= {"scale": np.array(found.align.scale), "rotation": found.align.rotation}
+    arrays |= {"shift": found.align.shift, "key": np.array(key)}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.stat().st_mode & ANY_WRITE:
+            return False  # marked read-only: to be left alone even by root, who could write
+        handle, draft = tempfile.mkstemp(dir=path.parent, suffix=".npz")
+        with os.fdopen(handle, "wb") as stream:
+            np.savez_compressed(stream, **arrays)
+        os.chmod(draft, 0o644)
+        os.replace(draft, path)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,116 @@
+"""The client's end of one DriveAudio call: sound out, how far it has come in."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+
+from flexavatar.errors import BusyError
+from plugin_server.client.stream import POLL_S, ClientStream
+from plugin_server.pb import flexavatar_pb2 as pb
+
+Request = pb.DriveAudioRequest
+PIECE_BYTES = 1 << 15
+PIECES = 32
+"""Sent ahead; beyond it `write` waits for the server."""
+FINISH_S = 3600.0
+
+
+class Pieces:
+    """A mailbox that keeps all, in order, and is never long."""
+
+    def __init__(self) -> None:
+        self._queue: queue.Queue[Request] = queue.Queue(PIECES)
+
+    def put(self, value: Request, timeout: float) -> bool:
+        """Leave a value; whether there was room in time."""
+        try:
+            self._queue.put(value, timeout=timeout)
+        except queue.Full:
+            return False
+        return True
+
+    def take(self, timeout: float = 0.0) -> Request | None:
+        """The oldest value, or None if none comes in time."""
+        try:
+            return self._queue.get(timeout=timeout) if timeout else self._queue.get_nowait()
+        except queue.Empty:
+            return None
+
+    def clear(self) -> None:
+        """Forget all."""
+        while self.take() is not None:
+            pass
+
+
+class ClientSpeech:
+    """A sound on its way: write it as it comes, finish it. Raises what the server says.
+
+    As a context it is finished at the end; if the block fails, it is interrupted.
+    """
+
+    def __init__(
+        self,
+        call: Callable[[Iterator[Request]], Iterable[pb.DriveAudioResponse]],
+        header: pb.AudioHeader,
+        interrupt: Callable[[], pb.DriveAudioResponse],
+    ) -> None:
+        self.report = pb.DriveAudioResponse()
+        """How far the server has come with it."""
+        self._interrupt = interrupt
+        self._pieces = Pieces()
+        self._send(pb.DriveAudioRequest(header=header), 0)
+        self._stream = ClientStream(call, self._keep, self._pieces)
+
+    def _keep(self, report: pb.DriveAudioResponse) -> None:
+        self.report = report
+
+    def _send(self, request: Request, timeout: float = POLL_S) -> bool:
+        return self._pieces.put(request, timeout)
+
+    def _send_surely(self, request: Request) -> None:
+        while not self._send(request):
+            self._raise_refusal()
+        self._raise_refusal()
+
+    def _raise_refusal(self) -> None:
+        if self._stream.over.is_set():
+            raise self._stream.error or BusyError("audio: the server takes no more of it")
+
+    def write(self, pcm: bytes) -> None:
+        """More of it, s16le, whole samples. Waits while the server's queue is full."""
+        for start in range(0, len(pcm), PIECE_BYTES):
+            self._send_surely(pb.DriveAudioRequest(chunk=pcm[start : start + PIECE_BYTES]))
+
+    def restyle(self, style: pb.VoiceStyle) -> None:
+        """From what is written next."""
+        self._send_surely(pb.DriveAudioRequest(style=style))
+
+    def interrupt(self) -> pb.DriveAudioResponse:
+        """Drop what was written and is not shown; what is written next goes on."""
+        self._pieces.clear()
+        report = self._interrupt()
+        self._send_surely(pb.DriveAudioRequest(resume=pb.AudioResume()))
+        return report
+
+    def finish(self, timeout: float = FINISH_S) -> pb.DriveAudioResponse:
+        """Wait until all has been shown; the last report."""
+        self._stream.finish(timeout)
+        if self._stream.error is not None:
+            raise self._stream.error
+        return self.report
+
+    def __enter__(self) -> ClientSpeech:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.finish()
+        else:
+            self._stream.cancel()

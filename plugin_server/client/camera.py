@@ -1,0 +1,77 @@
+"""The client's end of a camera: pictures are looked at here, and drive a session."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from flexavatar.drive.video import VideoDriver
+from flexavatar.errors import FlexAvatarError
+from flexavatar.formats.moving import Moment
+from plugin_server.client.client import ClientSession
+from plugin_server.pb import flexavatar_pb2 as pb
+
+WEBCAM = "webcam"
+"""The session's source."""
+
+
+class Follower:
+    """A thread that looks at every picture and drives a session by it."""
+
+    def __init__(
+        self, session: ClientSession, driver: VideoDriver, moments: Iterable[Moment]
+    ) -> None:
+        self._session, self._driver, self._moments = session, driver, moments
+        self._stopping = threading.Event()
+        self.over = threading.Event()
+        """Set once it looks no more."""
+        self.error: FlexAvatarError | None = None
+        self.looked = self.seen = 0
+        """Pictures, and those with a face."""
+        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            for moment in self._moments:
+                if self._stopping.is_set():
+                    return
+                self._drive(moment)
+        except FlexAvatarError as error:
+            self.error = error
+        finally:
+            self.over.set()
+
+    def _drive(self, moment: Moment) -> None:
+        face = self._driver.push(moment.rgb, moment.pts_ns)
+        self.looked += 1
+        if face is None:
+            return  # the session eases to an idle face
+        self.seen += 1
+        self._session.drive(
+            face.weights,
+            moment.pts_ns,
+            pb.HeadPose(neck_pose=face.head),
+            source=WEBCAM,
+            mouth_hidden=face.mouth_hidden,
+        )
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopping.set()
+        self._thread.join()
+
+
+@contextmanager
+def following(
+    session: ClientSession, driver: VideoDriver, moments: Iterable[Moment]
+) -> Iterator[Follower]:
+    """Drive a session as long as the context lasts. Raises what went wrong."""
+    follower = Follower(session, driver, moments)
+    try:
+        yield follower
+    finally:
+        follower.stop()
+    if follower.error is not None:
+        raise follower.error

@@ -1,0 +1,60 @@
+"""What the messages say about sound. What comes in is checked here, once."""
+
+from __future__ import annotations
+
+import time
+
+from flexavatar.drive.tracked import NS
+from flexavatar.drive.voice.driver import SAMPLE_BYTES, VoiceConfig
+from flexavatar.errors import DriveError
+from plugin_server.pb import flexavatar_pb2 as pb
+from plugin_server.speech import Speech, SpeechPlan
+
+LARGEST_CHUNK = 1 << 20
+LATEST_NS = 1 << 62
+"""Far beyond any clock, and still a number of a frame's header when the sound has gone on."""
+
+
+def speech_plan(header: pb.AudioHeader) -> SpeechPlan:
+    """The sound that is to come; its rate and channels are the voice's to check."""
+    if header.pts_ns > LATEST_NS:
+        raise DriveError(f"audio: pts_ns: expected at most 2^62, got {header.pts_ns}")
+    return SpeechPlan(header.sample_rate, header.channels or 1, header.pts_ns, header.live)
+
+
+def voice_style(style: pb.VoiceStyle) -> VoiceConfig:
+    """How the voice shows; what is not set is as usual. Raises DriveError."""
+    usual = VoiceConfig()
+    return VoiceConfig(
+        intensity=style.intensity or usual.intensity,
+        emotion=style.emotion or usual.emotion,  # pyright: ignore[reportArgumentType]
+        emotion_strength=style.emotion_strength or usual.emotion_strength,
+    )
+
+
+def check_chunk(chunk: bytes, plan: SpeechPlan) -> None:
+    """Raise DriveError unless these are whole samples, and not too many."""
+    size = SAMPLE_BYTES * plan.channels
+    if len(chunk) % size:
+        raise DriveError(f"audio: expected whole samples of {size} bytes, got {len(chunk)} bytes")
+    if len(chunk) > LARGEST_CHUNK:
+        raise DriveError(f"audio: expected {LARGEST_CHUNK} bytes at most, got {len(chunk)}")
+
+
+def audio_message(speech: Speech) -> pb.DriveAudioResponse:
+    """How far a sound has come."""
+    playout = speech.playout
+    message = pb.DriveAudioResponse(
+        accepted_samples=speech.accepted,
+        rendered_samples=speech.rendered,
+        skipped_samples=playout.skipped,
+        discarded_samples=speech.discarded,
+        gaps=playout.gaps.count,
+        gap_ms=round(1000 * playout.gaps.seconds),
+        look_ahead_ms=round(speech.look_ahead_ms),
+        pts_ns=speech.pts_ns,
+    )
+    if playout.started_s is not None:
+        ago_ns = round(NS * (time.monotonic() - playout.started_s))
+        message.started_unix_ns = time.time_ns() - ago_ns
+    return message

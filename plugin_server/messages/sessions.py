@@ -1,0 +1,228 @@
+"""gRPC messages <-> types. What comes in is checked here, once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from flexavatar.drive.voice.config import EMOTIONS
+from flexavatar.errors import DriveError, InputError
+from flexavatar.formats.footage import MAX_SECONDS
+from flexavatar.render.camera import orbit, scaled
+from flexavatar.types import EXPRESSION_SIZE, Camera, FlameCodes
+from plugin_server.config import SMALLEST_SIDE, ServerConfig
+from plugin_server.engine import Puppet, Recipe
+from plugin_server.frames import StreamPlan
+from plugin_server.messages.models import NUMBERS, model_name
+from plugin_server.pb import flexavatar_pb2 as pb
+from plugin_server.store import AvatarRecord
+from plugin_server.wire import Kind
+
+DEFAULT_SIDE = 512
+DEFAULT_FPS, HIGHEST_FPS = 120.0, 240.0
+DEFAULT_QUALITY = 90
+DEFAULT_KEYFRAME_MS = 1000
+
+LONGEST_TURN = 2 * math.pi  # radians: no joint needs more, whatever way it is written
+FARTHEST = 10.0  # metres
+LONGEST_FOCAL = 50  # times the picture's longer side: a degree across
+LARGEST_CODE = 100.0  # expression and correctives: far beyond any face, still finite when drawn
+
+KINDS = {
+    pb.STREAM_KIND_RGBA8: Kind.RGBA8,
+    pb.STREAM_KIND_JPEG: Kind.JPEG,
+    pb.STREAM_KIND_DEPTH: Kind.DEPTH,
+    pb.STREAM_KIND_SPLATS: Kind.SPLATS_KEY,
+}
+
+
+def recipe_from(header: pb.CreateAvatarHeader, models: Sequence[str]) -> Recipe:
+    """How an avatar is to be made, by one of these models. Raises InputError."""
+    if header.quality not in pb.Quality.values():
+        raise InputError(f"quality: expected one of {pb.Quality.keys()}, got {header.quality}")
+    model = model_name(header.model)
+    if model and model not in models:
+        had = " or ".join(models)
+        raise InputError(f"model: expected {had}, which this server has, got {model}")
+    return Recipe(header.quality == pb.QUALITY_QUICK, model)
+
+
+def stream_plan(request: pb.StartSessionRequest, config: ServerConfig) -> StreamPlan:
+    """What a session is to send. Raises InputError."""
+    if unknown := [kind for kind in request.kinds if kind not in KINDS]:
+        raise InputError(f"kinds: expected some of {pb.StreamKind.keys()[1:]}, got {unknown}")
+    interval_ms = request.keyframe_interval_ms or DEFAULT_KEYFRAME_MS
+    width, height = request.width or DEFAULT_SIDE, request.height or DEFAULT_SIDE
+    fps, quality = request.max_fps or DEFAULT_FPS, request.jpeg_quality or DEFAULT_QUALITY
+    check_range("width", width, SMALLEST_SIDE, config.max_width)
+    check_range("height", height, SMALLEST_SIDE, config.max_height)
+    check_range("max_fps", fps, 1, HIGHEST_FPS)
+    check_range("jpeg_quality", quality, 1, 100)
+    check_range("keyframe_interval_ms", interval_ms, 1, 1000)
+    kinds = frozenset(KINDS[kind] for kind in request.kinds or (pb.STREAM_KIND_RGBA8,))
+    return StreamPlan(kinds, width, height, fps, quality, interval_ms / 1000)
+
+
+def plan_kinds(plan: StreamPlan) -> list[pb.StreamKind]:
+    """The kinds of a plan, as they were asked for."""
+    return [number for number, kind in KINDS.items() if kind in plan.kinds]
+
+
+def camera_from(message: pb.Camera, own: Camera, plan: StreamPlan) -> Camera | None:
+    """The view that is asked for, None if none is. `own` is the avatar's. Raises InputError."""
+    view = message.WhichOneof("view")
+    if view is None:
+        return None
+    if view == "orbit":
+        yaw, pitch = message.orbit.yaw_deg, message.orbit.pitch_deg
+        check_range("yaw_deg", yaw, -360, 360)
+        check_range("pitch_deg", pitch, -90, 90)
+        return orbit(scaled(own, plan.width, plan.height), yaw, pitch)
+    return _pinhole(message.pinhole, plan)
+
+
+def _pinhole(message: pb.PinholeCamera, plan: StreamPlan) -> Camera:
+    """A camera of numbers. Raises InputError unless it is one that can be built."""
+    viewmat = _numbers("viewmat", message.viewmat, 16, 1e4).reshape(4, 4)
+    K = _numbers("K", message.K, 9, 1e6).reshape(3, 3)
+    rotation, bottom = viewmat[:3, :3], torch.tensor([0.0, 0.0, 0.0, 1.0])
+    rigid = torch.allclose(rotation @ rotation.T, torch.eye(3), atol=1e-3)
+    if not (rigid and torch.linalg.det(rotation) > 0 and torch.equal(viewmat[3], bottom)):
+        raise InputError(f"viewmat: expected a rotation and a shift, got {viewmat.tolist()}")
+    longest = LONGEST_FOCAL * max(plan.width, plan.height)
+    if not all(0 < focal <= longest for focal in (K[0, 0], K[1, 1])):
+        raise InputError(
+            f"K: expected positive focal lengths, {longest:g} pixels at most, got {K.tolist()}"
+        )
+    if K[0, 1] or K[1, 0] or not torch.equal(K[2], bottom[1:]):
+        raise InputError(f"K: expected no skew and 0 0 1 as the last row, got {K.tolist()}")
+    return Camera(viewmat, K, plan.width, plan.height)
+
+
+def camera_message(camera: Camera) -> pb.PinholeCamera:
+    """A camera as numbers."""
+    return pb.PinholeCamera(
+        viewmat=camera.viewmat.flatten().tolist(), K=camera.K.flatten().tolist()
+    )
+
+
+def drive_codes(request: pb.DriveRequest, puppet: Puppet, before: FlameCodes) -> FlameCodes | None:
+    """The face that a signal asks for, None if it says nothing about it. Raises DriveError."""
+    signal = request.WhichOneof("signal")
+    has_head = request.HasField("head")
+    if signal is None and not has_head:
+        return None
+    if signal == "arkit":
+        codes = puppet.from_arkit(request.arkit.weights)
+    elif signal == "flame":
+        codes = _flame_codes(request.flame, before)
+    else:
+        codes = before
+    pose = request.head
+    return replace(
+        codes,
+        neck_pose=turn_from("neck_pose", pose.neck_pose),
+        global_orient=turn_from("global_orient", pose.global_orient),
+        transl=_codes("transl", pose.transl, 3, FARTHEST),
+    )
+
+
+def morph_share(request: pb.DriveRequest, puppet: Puppet) -> float | None:
+    """The share of the second avatar that a signal asks for, None if none. Raises DriveError."""
+    if not request.HasField("morph"):
+        return None
+    if not puppet.morphs:
+        raise DriveError("morph: expected a session that was started with morph_to")
+    share = request.morph.share
+    try:
+        check_range("morph", share, 0, 1)
+    except InputError as error:
+        raise DriveError(str(error)) from error
+    return share
+
+
+def _flame_codes(message: pb.FlameCodes, before: FlameCodes) -> FlameCodes:
+    """A rig's own codes; `before` tells how many correctives there are."""
+    correctives = before.correctives.shape[0]
+    expression = _codes("expression", message.expression, EXPRESSION_SIZE, LARGEST_CODE, True)
+    return FlameCodes(
+        expression=expression,
+        jaw_pose=turn_from("jaw_pose", message.jaw_pose),
+        leye_pose=turn_from("leye_pose", message.leye_pose),
+        reye_pose=turn_from("reye_pose", message.reye_pose),
+        neck_pose=before.neck_pose,
+        global_orient=before.global_orient,
+        transl=before.transl,
+        eyelids=_codes("eyelids", message.eyelids, 2, 1.5),
+        correctives=_codes("correctives", message.correctives, correctives, LARGEST_CODE),
+    )
+
+
+def turn_from(name: str, values: Sequence[float]) -> Tensor:
+    """Axis-angle [3]."""
+    return _codes(name, values, 3, LONGEST_TURN)
+
+
+def _codes(
+    name: str, values: Sequence[float], size: int, largest: float, fewer: bool = False
+) -> Tensor:
+    """Numbers of a face [size]; none of them is all zeros, and with `fewer` the rest are zeros."""
+    if not values:
+        return torch.zeros(size)
+    try:
+        given = _numbers(name, values, None if fewer else size, largest)
+    except InputError as error:
+        raise DriveError(str(error)) from error
+    if len(given) > size:
+        raise DriveError(f"{name}: expected {size} numbers at most, got {len(given)}")
+    return torch.nn.functional.pad(given, (0, size - len(given)))
+
+
+def _numbers(name: str, values: Sequence[float], size: int | None, largest: float) -> Tensor:
+    """Finite numbers of a sane size: [size]. Raises InputError."""
+    if size is not None and len(values) != size:
+        raise InputError(f"{name}: expected {size} numbers, got {len(values)}")
+    for value in values:
+        check_range(name, value, -largest, largest)
+    return torch.tensor(list(values), dtype=torch.float32)
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:  # also false for NaN
+        raise InputError(f"{name}: expected {low:g} to {high:g}, got {value:g}")
+
+
+def avatar_message(record: AvatarRecord) -> pb.Avatar:
+    """A record for clients."""
+    return pb.Avatar(
+        name=record.name,
+        gaussians=record.gaussians,
+        photos=record.photos,
+        created_unix_ms=record.created_unix_ms,
+        create_s=record.create_s,
+        metrics=record.metrics,
+        model=NUMBERS.get(record.model, pb.MODEL_UNSPECIFIED),
+    )
+
+
+def limits_message(config: ServerConfig) -> pb.Limits:
+    """What a client may ask for."""
+    return pb.Limits(
+        photos=config.max_photos,
+        photo_bytes=config.max_photo_mib << 20,
+        upload_bytes=config.max_upload_mib << 20,
+        message_bytes=config.message_bytes,
+        width=config.max_width,
+        height=config.max_height,
+        sessions=config.max_sessions,
+        creations_running=config.creations_running,
+        creations_waiting=config.creations_waiting,
+        video_bytes=config.max_video_mib << 20,
+        video_seconds=int(MAX_SECONDS),
+        audio_seconds=int(config.max_audio_s),
+        emotions=EMOTIONS,
+    )

@@ -1,0 +1,72 @@
+"""What the messages say about sources and gateways. What comes in is checked here, once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flexavatar.drive.mixer import Source
+from flexavatar.drive.tracked import TrackedFace
+from flexavatar.errors import DriveError, InputError
+from flexavatar.head.arkit import ARKIT_NAMES, checked_weights
+from plugin_server.gateways.config import GatewayConfig
+from plugin_server.gateways.hub import Hub, Status
+from plugin_server.live import AUDIO, DRIVE, WEBCAM
+from plugin_server.messages.sessions import KINDS, check_range, turn_from
+from plugin_server.pb import flexavatar_pb2 as pb
+
+
+def tracked_face(request: pb.DriveRequest) -> TrackedFace | None:
+    """What a signal says to a session that has sources, None if nothing.
+
+    Raises DriveError, InputError.
+    """
+    signal, pose = request.WhichOneof("signal"), request.head
+    if signal == "flame" or pose.global_orient or pose.transl:
+        raise DriveError("a session with sources takes ARKit weights and neck_pose alone")
+    if signal is None and not request.HasField("head"):
+        return None
+    weights = {}
+    if signal == "arkit":
+        weights = dict(
+            zip(ARKIT_NAMES, checked_weights(request.arkit.weights).tolist(), strict=True)
+        )
+    x, y, z = turn_from("neck_pose", pose.neck_pose).tolist()
+    head = (x, y, z) if request.HasField("head") else None
+    check_range("mouth_hidden", request.mouth_hidden, 0, 1)
+    return TrackedFace(weights, head, time_ns=request.pts_ns, mouth_hidden=request.mouth_hidden)
+
+
+def sources_from(messages: Sequence[pb.Source], gateways: Sequence[str]) -> list[Source]:
+    """A session's sources; gateways are those that are open. Raises DriveError, InputError."""
+    known = [DRIVE, WEBCAM, AUDIO, *gateways]
+    for message in messages:
+        if message.name.partition(":")[0] not in known:
+            raise InputError(f"sources: expected some of {known}, got {message.name!r:.60}")
+    return [Source(m.name, dict(m.shares), dict(m.gains)) for m in messages]
+
+
+def show_request(config: GatewayConfig, hub: Hub) -> pb.StartSessionRequest:
+    """The session that a server starts by itself: whatever kind of frames a reader wants."""
+    return pb.StartSessionRequest(
+        avatar=config.show,
+        name=config.show,
+        width=config.show_width,
+        height=config.show_height,
+        kinds=[*KINDS],
+        sources=[pb.Source(name=name) for name in {s.source: None for s in hub.statuses}],
+    )
+
+
+def gateway_message(status: Status, now_s: float) -> pb.Gateway:
+    """What has come in through a gateway."""
+    voice = status.voice
+    return pb.Gateway(
+        source=status.source,
+        address=status.address,
+        sender=voice.sender if voice else "",
+        subject=voice.subject if voice else "",
+        frames=status.frames,
+        refused=status.refused,
+        silent_s=now_s - status.heard_at_s if voice else 0.0,
+        problem=status.problem,
+    )
