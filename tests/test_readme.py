@@ -17,7 +17,7 @@ from tests.test_engine import plain_avatar
 
 README = (ROOT / "README.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-OWN_PYTHON = next(i for i, snippet in enumerate(SNIPPETS) if "flexavatar.create.create" in snippet)
+OWN_PYTHON = next(i for i, snippet in enumerate(SNIPPETS) if "create_avatar" in snippet)
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
@@ -56,7 +56,7 @@ def test_an_avatar_and_a_rig_of_ones_own(
     monkeypatch.chdir(tmp_path)
     shutil.copy(SHIPPED_PORTRAIT, "me.jpg")
     Path("flame2023.npz").symlink_to(shared_data / "ict_facekit_f16.npz")
-    monkeypatch.setattr("flexavatar.create.create.create_avatar", unfitted)
+    monkeypatch.setattr("flexavatar.create.create_avatar", unfitted)
     names: dict[str, Any] = {}
     for snippet in SNIPPETS[OWN_PYTHON : OWN_PYTHON + 2]:
         exec(compile(snippet, "README.md", "exec"), names)

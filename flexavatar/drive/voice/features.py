@@ -175,7 +175,5 @@ def _mel(hz: float | NDArray[np.float64]) -> NDArray[np.float64]:
 
 def read_sound(path: Path) -> NDArray[np.float32]:
     """The same as samples at 16 kHz, -1..1: [S], the mean of its channels. Raises InputError."""
-    from flexavatar.drive.voice.features import RATE, sound_of
-
     recording = read_recording(path, RATE)
     return sound_of(recording.pcm, recording.channels)
