@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -198,6 +199,27 @@ def test_calibrating_anew(scene: Scene) -> None:
     tracked = scene.show(smiles, seconds=2.2)
     assert tracked is not None
     assert tracked.weights["mouthSmileLeft"] < 0.01
+
+
+def test_calibrating_anew_from_another_thread(scene: Scene) -> None:
+    """A key of the window, pressed over and over while pictures come in."""
+    pushing = threading.Event()
+
+    def press() -> None:
+        while pushing.is_set():
+            scene.driver.recalibrate()
+
+    pushing.set()
+    key = threading.Thread(target=press)
+    key.start()
+    try:
+        for _ in range(400):
+            assert scene.show(face()) is not None
+    finally:
+        pushing.clear()
+        key.join()
+    scene.show(face(), seconds=2.2)
+    assert scene.driver.calibrated
 
 
 def test_a_recording_may_begin_with_a_grin(scene: Scene) -> None:

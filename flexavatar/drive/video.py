@@ -51,7 +51,7 @@ NARROW = 24.0
 
 
 class VideoDriver:
-    """One person. For one thread."""
+    """One person. For one thread, but for `recalibrate`."""
 
     def __init__(self, config: VideoConfig = USUAL) -> None:
         """Raises AssetError if the map of landmarks to weights is not installed."""
@@ -61,10 +61,12 @@ class VideoDriver:
         self.recalibrate()
 
     def recalibrate(self) -> None:
-        """Learn anew how this person looks at rest."""
-        self._quiet = _Quiet(self._reader.upright)
-        self._rest: Rest | None = None
-        self._began_ns: int | None = None
+        """Learn anew how this person looks at rest. Any thread may call it.
+
+        All that a calibration knows is in one object, and a picture is looked at with the one that
+        it began with: whoever puts a new one in its place cannot take anything from under it.
+        """
+        self._calibration = _Calibration(self._reader.upright, self._config.calibrate_s)
 
     def calibrate_on(self, pictures: Iterable[Picture]) -> None:
         """Take as rest where, of pictures [H, W, 3] from all over a recording, least is done."""
@@ -74,12 +76,12 @@ class VideoDriver:
         seen = [see(face, self._reader.upright) for face in found]
         stillest = np.argsort([one.logits[DONE].clip(-HARDLY).sum() for one in seen])
         least = stillest[: max(LEAST_STILL, round(STILL * len(seen)))]
-        self._rest = rest_of([seen[i] for i in least], self._reader.upright)
+        self._calibration.rest = rest_of([seen[i] for i in least], self._reader.upright)
 
     @property
     def calibrated(self) -> bool:
         """Whether it is known how this person looks at rest."""
-        return self._rest is not None
+        return self._calibration.rest is not None
 
     @property
     def face(self) -> FaceLandmarks | None:
@@ -91,7 +93,7 @@ class VideoDriver:
         self._face = self._find(rgb)
         if self._face is None:
             return None
-        rest = self._rest or self._calibrate(self._face, pts_ns)
+        rest = self._calibration.rest_at(self._face, pts_ns)
         seen = see(self._face, rest.points)
         turn = turn_since(seen, rest)
         hidden = float(np.degrees(np.linalg.norm(turn)) > self._config.hidden_turn_deg)
@@ -99,14 +101,6 @@ class VideoDriver:
             hidden = 1.0
         weights = self._reader.weights(seen, rest)
         return TrackedFace(weights, turn, time_ns=pts_ns, mouth_hidden=hidden)
-
-    def _calibrate(self, face: FaceLandmarks, pts_ns: int) -> Rest:
-        """What is known so far of the person at rest; for good once the time is over."""
-        self._began_ns = pts_ns if self._began_ns is None else self._began_ns
-        rest = self._quiet.add(see(face, self._reader.upright))
-        if pts_ns - self._began_ns >= self._config.calibrate_s * NS:
-            self._rest = rest
-        return rest
 
     def _find(self, rgb: Picture) -> FaceLandmarks | None:
         """The face where it was, or anywhere: the widest."""
@@ -139,16 +133,29 @@ class VideoDriver:
         return min(faces, key=lambda f: float(np.linalg.norm(f.centre - face.centre)), default=None)
 
 
-class _Quiet:
-    """A person's faces of the first seconds."""
+class _Calibration:
+    """How a person looks at rest, by the faces of the first seconds."""
 
-    def __init__(self, upright: NDArray[np.float64]) -> None:
-        self._upright = upright
+    def __init__(self, upright: NDArray[np.float64], lasts_s: float) -> None:
+        self.rest: Rest | None = None
+        """Known for good; None before the time is over."""
+        self._upright, self._lasts_s = upright, lasts_s
+        self._began_ns: int | None = None
         self._seen: list[Seen] = []
 
-    def add(self, seen: Seen) -> Rest:
+    def rest_at(self, face: FaceLandmarks, pts_ns: int) -> Rest:
+        """What is known by now of the person at rest, this face included."""
+        if self.rest is not None:
+            return self.rest
+        self._began_ns = pts_ns if self._began_ns is None else self._began_ns
+        self._seen.append(see(face, self._upright))
+        rest = self._of_quiet_faces()
+        if pts_ns - self._began_ns >= self._lasts_s * NS:
+            self.rest = rest
+        return rest
+
+    def _of_quiet_faces(self) -> Rest:
         """The median of the quiet quarter: lips and lids at rest, and near to each other."""
-        self._seen.append(seen)
         logits = np.array([one.logits for one in self._seen])
         shut = logits[:, BUSY].clip(-HARDLY).sum(1)
         quiet = np.argsort(shut)[: (len(shut) + 1) // 2]
