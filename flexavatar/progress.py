@@ -1,4 +1,5 @@
-"""A live line of progress on the terminal, plain lines into a file or pipe."""
+"""How work reports its progress, and how it is shown: a live line on the terminal, plain lines
+elsewhere."""
 
 from __future__ import annotations
 
@@ -8,26 +9,44 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+Progress = Callable[[str, float], None]
+"""Called with the stage, what is being done, and the fraction of all that is done, 0..1."""
+StageProgress = Callable[[float], None]
+"""The same within one stage, which the caller names."""
 
-Report = Callable[[str, float], None]
-"""Called with what is being done and the fraction of the whole, 0..1."""
+
+def no_progress(stage: str, fraction: float) -> None:
+    """Progress that nobody looks at."""
+
+
+def no_stage_progress(fraction: float) -> None:
+    """Progress of a stage that nobody looks at."""
+
+
+def part_progress(progress: Progress, stage: str, done: int, parts: int) -> StageProgress:
+    """Progress of the next of several equal parts, after `done` of them; reported at once."""
+    progress(stage, done / parts)
+    return lambda fraction: progress(stage, (done + fraction) / parts)
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Report]:
+def progress_bar(title: str) -> Iterator[Progress]:
     """Show progress while the block runs."""
     if not sys.stderr.isatty():
         yield plain_lines(title)
         return
-    columns = (TextColumn(title), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.description}"), console=Console(stderr=True)) as bar:
+    from rich import progress as rich  # here: all import this file, and rich takes 0.2 s
+    from rich.console import Console
+
+    text = rich.TextColumn
+    columns = (text(title), rich.BarColumn(), rich.TaskProgressColumn(), rich.TimeElapsedColumn())
+    shown = rich.Progress(*columns, text("{task.description}"), console=Console(stderr=True))
+    with shown as bar:
         task = bar.add_task("", total=1.0)
         yield lambda stage, fraction: bar.update(task, completed=fraction, description=stage)
 
 
-def plain_lines(title: str) -> Report:
+def plain_lines(title: str) -> Progress:
     """One line a new stage or second, for logs."""
     start, lock = time.monotonic(), threading.Lock()
     last_stage, last_second = "", -1

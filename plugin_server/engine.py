@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from flexavatar.progress import Progress
 from flexavatar.types import Camera, FlameCodes, Gaussians
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,10 @@ from flexavatar.errors import InputError
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.open_head import load_open_head
+from flexavatar.progress import Progress
 from flexavatar.render.rasterize import rasterize, rasterize_rgba8
 from flexavatar.types import Camera, FlameCodes, Gaussians, to_device
-from plugin_server.engine import Progress, Recipe
+from plugin_server.engine import Recipe
 
 
 class ModelPuppet:

@@ -16,11 +16,12 @@ import torch
 
 from flexavatar.errors import AssetError, ImageError
 from flexavatar.head.arkit import ARKIT_INDEX, checked_weights
+from flexavatar.progress import Progress
 from flexavatar.types import Camera, FlameCodes, Gaussians
 from plugin_server.client.client import ClientSession, FlexAvatarClient
 from plugin_server.client.reader import FrameReader, Received
 from plugin_server.config import ServerConfig
-from plugin_server.engine import Progress, Recipe
+from plugin_server.engine import Recipe
 from plugin_server.server import Listening, running_server
 
 PATIENCE_S = 20.0

@@ -17,6 +17,7 @@ from flexavatar.create.predict import Told, predict, tell
 from flexavatar.demo import SHIPPED_PORTRAIT
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.weights import load_query_lrm
+from flexavatar.progress import no_progress
 
 RUNS = 10
 
@@ -25,7 +26,7 @@ def encode_stages() -> list[Row]:
     """Reading a photo, and what makes a code of it."""
     model, _ = load_query_lrm(PRESET)
     head, data = load_open_head(), SHIPPED_PORTRAIT.read_bytes()
-    portraits = read_portraits([data], lambda what, share: None)
+    portraits = read_portraits([data], no_progress)
     placed = place(portraits, track(portraits, load_track_rig()), head)
     texels = canvas_of(head, model.config).texels
 
@@ -34,7 +35,7 @@ def encode_stages() -> list[Row]:
 
     told = told_of()
     actions = {
-        "photo_to_portrait": lambda: read_portraits([data], lambda what, share: None),
+        "photo_to_portrait": lambda: read_portraits([data], no_progress),
         "portrait_to_place": lambda: place(portraits, track(portraits, load_track_rig()), head),
         "place_to_evidence": told_of,
         "evidence_to_code": lambda: predict(told, placed, head, model),

@@ -9,7 +9,7 @@ head pose and expression from all that are chosen (farthest-point sampling), sha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -21,6 +21,7 @@ from flexavatar.capture.landmarks import FaceLandmarks, detect_faces, only_face,
 from flexavatar.capture.photo import WORKING_SIDE
 from flexavatar.errors import FaceError
 from flexavatar.formats.footage import Footage, frames_of, open_footage
+from flexavatar.progress import StageProgress, no_stage_progress
 
 CANDIDATES = 64
 LOOKED_AT_SIDE = 1_280
@@ -41,8 +42,6 @@ NEWS = 0.3
 
 YAW_DEG = PITCH_DEG = 12.0
 """A turn that is worth a frame of its own."""
-
-Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ class _Run:
 
 
 def pick_frames(
-    data: bytes, count: int = FRAMES, progress: Progress = lambda share: None
+    data: bytes, count: int = FRAMES, progress: StageProgress = no_stage_progress
 ) -> list[PickedFrame]:
     """Up to `count` frames of a video file of one person, the best portrait first.
 
@@ -145,7 +144,7 @@ def turned_deg(face: FaceLandmarks) -> tuple[float, float]:
     return float(np.degrees(yaw)), float(np.degrees(pitch))
 
 
-def _look(footage: Footage, progress: Progress) -> list[_Run]:
+def _look(footage: Footage, progress: StageProgress) -> list[_Run]:
     """Every face that has a frame to itself, in order of time. FaceError if there is none."""
     numbers = footage.spread(CANDIDATES)
     runs: list[_Run] = []

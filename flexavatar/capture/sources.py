@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from flexavatar.capture.photo import Photo, photo_from_array, read_photo
 from flexavatar.capture.portrait import Portrait, crop_portrait
 from flexavatar.errors import FaceError, ImageError, InputError
 from flexavatar.formats.footage import container_of
+from flexavatar.progress import Progress, StageProgress, part_progress
 
 MAX_PHOTOS = 16
 """Of one avatar, frames of its videos included."""
@@ -23,7 +24,6 @@ PICKING_SHARE = 0.6
 
 Source = bytes | NDArray[np.uint8]
 """A photo's or a video's file, or a decoded picture [H, W, 3]."""
-Progress = Callable[[str, float], None]
 
 
 def read_portraits(sources: Sequence[Source], progress: Progress) -> list[Portrait]:
@@ -40,7 +40,7 @@ def read_portraits(sources: Sequence[Source], progress: Progress) -> list[Portra
     portraits: list[Portrait] = []
     descriptors: list[NDArray[np.float64]] = []
     for i, (source, name) in enumerate(zip(sources, names, strict=True)):
-        report = _part(progress, f"reading {name} of {len(sources)}", i, len(sources))
+        report = part_progress(progress, f"reading {name} of {len(sources)}", i, len(sources))
         try:
             found, descriptor = _read_one(source, name, frames, report)
         except (ImageError, FaceError) as error:
@@ -55,14 +55,8 @@ def _is_video(source: Source) -> bool:
     return isinstance(source, bytes) and container_of(source) is not None
 
 
-def _part(progress: Progress, what: str, done: int, of: int) -> Callable[[float], None]:
-    """Progress of the next of several equal parts; says at once that it begins."""
-    progress(what, done / of)
-    return lambda share: progress(what, (done + share) / of)
-
-
 def _read_one(
-    source: Source, name: str, frames: int, report: Callable[[float], None]
+    source: Source, name: str, frames: int, report: StageProgress
 ) -> tuple[list[Portrait], NDArray[np.float64]]:
     """Its portraits, and the descriptor of the first one's face."""
     sights = _sights_of(source, name, frames, lambda share: report(PICKING_SHARE * share))
@@ -76,7 +70,7 @@ def _read_one(
 
 
 def _sights_of(
-    source: Source, name: str, frames: int, report: Callable[[float], None]
+    source: Source, name: str, frames: int, report: StageProgress
 ) -> list[tuple[Photo, FaceLandmarks]]:
     """The photo itself, or what is picked of a video, each with its face."""
     if _is_video(source):

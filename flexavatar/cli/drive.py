@@ -15,7 +15,7 @@ from flexavatar.cli.connect import Where
 from flexavatar.cli.pictures import check_suffix, load
 from flexavatar.drive.voice.config import VoiceConfig
 from flexavatar.errors import FaceError, InputError
-from flexavatar.progress import progress_bar
+from flexavatar.progress import Progress, progress_bar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from flexavatar.formats.moving import Film, Moment
     from flexavatar.formats.sound import Recording
 
-Progress = Callable[[str, float], None]
 USUAL_FPS = 30.0
 LOOKED_THROUGH = 60
 """Pictures from all over a film among which its person at rest is looked for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -32,6 +32,7 @@ from flexavatar.head.texels import make_texels
 from flexavatar.models.channels import LOOKS
 from flexavatar.models.query_lrm import AvatarCode, QueryLrm
 from flexavatar.models.weights import load_query_lrm
+from flexavatar.progress import Progress, StageProgress, no_progress, no_stage_progress
 from flexavatar.types import SH_C0
 
 Model = Literal["query_lrm", "bias_sink", "fit"]
@@ -40,8 +41,6 @@ PRESET = "tiny"
 """Of the learned model."""
 READING_SHARE = 0.15
 """Of the time that it takes."""
-Progress = Callable[[str, float], None]
-"""(what is being done, share of the whole 0..1)."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class CreateConfig:
 def create_avatar(
     photos: Sequence[Source],
     config: CreateConfig | None = None,
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = no_progress,
 ) -> AnyAvatar:
     """One avatar from 1 to 16 photos or videos of one person, in any order.
 
@@ -89,7 +88,7 @@ def create_avatar(
 def avatar_of(
     portraits: Sequence[Portrait],
     config: CreateConfig | None = None,
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = no_progress,
 ) -> AnyAvatar:
     """One avatar from portraits of one person, the best first. Raises FaceError."""
     config = config or CreateConfig()
@@ -112,7 +111,7 @@ def _build(portraits: Sequence[Portrait], config: CreateConfig, progress: Progre
     progress("painting the head", 0.22)
     if len(portraits) > 1 and not config.quick:
         fit = FitConfig(steps=config.rough_steps, seed=config.seed)
-        rough = _made(portraits, placed, replace(config, fitted="splats"), fit, lambda share: None)
+        rough = _made(portraits, placed, replace(config, fitted="splats"), fit, no_stage_progress)
         placed = place(portraits, _aligned(portraits, tracked, rough, progress), head)
     fit = FitConfig(steps=config.quick_steps if config.quick else config.steps, seed=config.seed)
     return _made(
@@ -125,7 +124,7 @@ def _made(
     placed: Placed,
     config: CreateConfig,
     fit: FitConfig,
-    progress: Callable[[float], None],
+    progress: StageProgress,
 ) -> AnyAvatar:
     """What the config's model makes of placed photos, fitted to them."""
     if config.model == "bias_sink":
@@ -175,9 +174,7 @@ def begin(
     return Start(splats, Learned(model, told, found.code, changes))
 
 
-def _fitted(
-    start: Start, placed: Placed, fit: FitConfig, progress: Callable[[float], None]
-) -> Avatar:
+def _fitted(start: Start, placed: Placed, fit: FitConfig, progress: StageProgress) -> Avatar:
     """The Gaussians themselves are fitted, until more steps change nothing."""
     changes = start.learned and start.learned.changes
     splats = refine(start.splats, placed.views, fit, progress, changes)
@@ -185,7 +182,7 @@ def _fitted(
 
 
 def _network_fitted(
-    start: Start, placed: Placed, fit: FitConfig, progress: Callable[[float], None]
+    start: Start, placed: Placed, fit: FitConfig, progress: StageProgress
 ) -> Avatar:
     """The model's own parameters are fitted for a few steps. Raises InputError without a model."""
     own = start.learned

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from flexavatar.progress import StageProgress, no_stage_progress
 from flexavatar.render.rasterize import rasterize
 from flexavatar.types import Camera, Gaussians
 
@@ -60,7 +61,7 @@ def fit(
     targets: Sequence[Target],
     config: FitConfig,
     regularise: Callable[[Mapping[str, Tensor]], Tensor] | None = None,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: StageProgress = no_stage_progress,
 ) -> dict[str, Tensor]:
     """Adam over all views in turn; returns the optimised values. Deterministic by seed."""
     values = {name: p.value.clone().requires_grad_() for name, p in parameters.items()}

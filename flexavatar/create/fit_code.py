@@ -6,7 +6,7 @@ its own expression and camera.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -28,6 +28,7 @@ from flexavatar.models.channels import COLOR
 from flexavatar.models.config import BIAS_SINK_PRESETS
 from flexavatar.models.signals import flame_signal
 from flexavatar.models.weights import bias_sink_with, load_bias_sink
+from flexavatar.progress import StageProgress, no_stage_progress
 from flexavatar.render.camera import scaled
 from flexavatar.types import FlameCodes, Gaussians
 
@@ -64,7 +65,7 @@ def fit_code(
     avatar: CodedAvatar,
     placed: Placed,
     config: FitConfig,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: StageProgress = no_stage_progress,
 ) -> CodedAvatar:
     """The same person with a code that makes the photos: 200 steps suit one of them."""
     model, head = bias_sink_with(avatar.preset, avatar.weights), load_open_head()

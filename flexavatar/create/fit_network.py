@@ -6,7 +6,7 @@ iterations suffice. The other depth, fitting the maps themselves, is `appearance
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -21,6 +21,7 @@ from flexavatar.create.fit_splats import carry, posed, target_of, values_of
 from flexavatar.create.predict import Told
 from flexavatar.head.texels import Zone
 from flexavatar.models.query_lrm import AvatarCode, QueryLrm
+from flexavatar.progress import StageProgress, no_stage_progress
 from flexavatar.types import Gaussians
 
 RATE = 3e-4
@@ -36,7 +37,7 @@ def refine_encoder(
     canvas: Canvas,
     model: QueryLrm,
     config: FitConfig,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: StageProgress = no_stage_progress,
 ) -> tuple[Splats, AvatarCode]:
     """The same Gaussians as a network says them that has seen this person for a few steps.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -22,6 +22,7 @@ from flexavatar.head.binding import (
     quat_to_matrix,
 )
 from flexavatar.head.eyelids import lids_shown
+from flexavatar.progress import StageProgress, no_stage_progress
 from flexavatar.render.rasterize import rasterize
 from flexavatar.types import SH_C0, Camera, Gaussians
 
@@ -51,7 +52,7 @@ def refine(
     splats: Splats,
     views: Sequence[View],
     config: FitConfig,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: StageProgress = no_stage_progress,
     changes: Sequence[Tensor] | None = None,
 ) -> Splats:
     """The same Gaussians after fitting colour, opacity, size, place and turn to all photos.

@@ -15,7 +15,8 @@ from flexavatar.capture.rig import load_track_rig, photo_codes
 from flexavatar.capture.sources import Source, read_portraits
 from flexavatar.capture.track import PhotoPose, track
 from flexavatar.create.align import align, drawn_by
-from flexavatar.create.create import READING_SHARE, CreateConfig, Progress, avatar_of
+from flexavatar.create.create import READING_SHARE, CreateConfig, avatar_of
+from flexavatar.progress import Progress
 from flexavatar.render.backdrop import Shown, draw_on_grey
 from flexavatar.types import Camera, FlameCodes
 

@@ -9,7 +9,7 @@ from flexavatar.capture.cropped_frame import find_face, see, see_frames
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.rig import load_track_rig
 from flexavatar.capture.track import PhotoPose, track
-from flexavatar.create.create import CreateConfig, Progress
+from flexavatar.create.create import CreateConfig
 from flexavatar.errors import FaceError
 from flexavatar.evaluation.codes import Actor, Drive, draw, drive_of, make_actor, pose_of
 from flexavatar.evaluation.compare import face_figures, strip
@@ -17,6 +17,7 @@ from flexavatar.evaluation.figures import total_figures
 from flexavatar.evaluation.reenact import EVALUATED, PICTURED
 from flexavatar.evaluation.report import Item, Picture
 from flexavatar.formats.video import count_frames, evenly
+from flexavatar.progress import Progress, no_progress
 from flexavatar.render.backdrop import Shown
 
 ABOUT = """An avatar of each photo, driven by the same video: expression, gaze and head rotation are
@@ -39,9 +40,7 @@ class Driver:
     poses: tuple[PhotoPose, ...]
 
 
-def read_driver(
-    video: Path, frames: int = EVALUATED, progress: Progress = lambda what, share: None
-) -> Driver:
+def read_driver(video: Path, frames: int = EVALUATED, progress: Progress = no_progress) -> Driver:
     """Evenly spaced frames, with the identity of the first one that has a face held in all.
 
     Raises FaceError if no frame has a face.
@@ -70,7 +69,7 @@ def evaluate_cross(
     photo: bytes,
     name: str,
     config: CreateConfig | None = None,
-    progress: Progress = lambda what, share: None,
+    progress: Progress = no_progress,
 ) -> Item:
     """The avatar of one photo through all of the driver's frames."""
     portrait = see(read_photo(photo)).portrait

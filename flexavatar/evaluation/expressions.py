@@ -7,7 +7,7 @@ shown to MediaPipe, whose scores for all shapes are compared with what was asked
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from flexavatar.evaluation.combinations import COMBINATIONS, combinations
 from flexavatar.evaluation.readback import Reading, Watch
 from flexavatar.evaluation.report import Item, Picture
 from flexavatar.head.arkit import ARKIT_NAMES, mirrored_name
+from flexavatar.progress import Progress, no_progress
 
 ABOUT = """Every ARKit shape is asked of an avatar alone, at 0, 0.25, 0.5, 0.75 and 1, drawn in the
 photo's view and seen again by MediaPipe. Response: its score for that shape at 1 less that at rest.
@@ -37,7 +38,6 @@ BLIND = (
 """Shapes that MediaPipe's scores hardly tell apart on real faces; both sides of each."""
 SIDEWAYS = (("eyeLookOutLeft", "eyeLookInRight"), ("eyeLookInLeft", "eyeLookOutRight"))
 UPWARD = (("eyeLookUpLeft", "eyeLookUpRight"), ("eyeLookDownLeft", "eyeLookDownRight"))
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,7 @@ class ShapeResponse:
     """MediaPipe can tell this shape from others: it counts in the means."""
 
 
-def evaluate_expressions(
-    avatar: AnyAvatar, name: str, progress: Progress = lambda what, share: None
-) -> Item:
+def evaluate_expressions(avatar: AnyAvatar, name: str, progress: Progress = no_progress) -> Item:
     """Ask for every shape and some pairs. Raises FaceError if no face is found at rest."""
     watch = Watch(avatar)
     rows: list[ShapeResponse] = []

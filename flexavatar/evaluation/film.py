@@ -14,6 +14,7 @@ from flexavatar.drive.performance import PerformanceFrame, at_rate
 from flexavatar.evaluation.sheet import Stage
 from flexavatar.formats.sound import Recording
 from flexavatar.formats.video import VideoWriter, over_grey
+from flexavatar.progress import Progress, no_progress
 from flexavatar.render.camera import scaled
 from flexavatar.render.rasterize import rasterize_rgba8
 
@@ -25,7 +26,7 @@ def film(
     path: Path,
     size: tuple[int, int],
     fps: float,
-    progress: Callable[[str, float], None] = lambda stage, fraction: None,
+    progress: Progress = no_progress,
     sound: Recording | None = None,
     beside: Callable[[int], np.ndarray] | None = None,
 ) -> None:

@@ -7,7 +7,7 @@ it; every frame that comes back is shown to MediaPipe.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from flexavatar.drive.performance import NS, PerformanceFrame
 from flexavatar.evaluation.report import Item, Picture
 from flexavatar.evaluation.sheet import Stage
 from flexavatar.formats.video import over_grey
+from flexavatar.progress import Progress, no_progress
 from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.live import DRAIN_S, WARM_UP_S, Arrival, NoFramesError, watched
 from plugin_server.client.phones import Network, Sent, of_time, send_performance
@@ -48,7 +49,6 @@ Scores = Mapping[str, float]
 Array = NDArray[np.float64]
 Lines = tuple[Array, Array]
 """One value a frame, as sent and as seen."""
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def evaluate_live(
     protocol: ProtocolName,
     performance: Sequence[PerformanceFrame],
     config: LiveConfig,
-    progress: Progress = lambda what, share: None,
+    progress: Progress = no_progress,
 ) -> Item:
     """Drive a stored avatar through one protocol. Raises NoFramesError."""
     progress("sending", 0.0)
@@ -110,7 +110,7 @@ def evaluate_live(
 def evaluate_directly(
     avatar: AnyAvatar,
     performance: Sequence[PerformanceFrame],
-    progress: Progress = lambda what, share: None,
+    progress: Progress = no_progress,
 ) -> Item:
     """The same without server and network: more than this no protocol can reach."""
     stage, frames = Stage.of(avatar), performance[::DIRECT_STEP]

@@ -10,10 +10,10 @@ from flexavatar.avatar.avatar import AnyAvatar
 from flexavatar.capture.landmarks import FaceLandmarks, detect_faces
 from flexavatar.drive.face_reader import load_face_reader, rest_of, see
 from flexavatar.errors import FaceError
-from flexavatar.evaluation.live import Progress
 from flexavatar.evaluation.report import Item
 from flexavatar.evaluation.sheet import Stage
 from flexavatar.head.arkit import ARKIT_NAMES
+from flexavatar.progress import Progress, no_progress
 from flexavatar.render.camera import orbit
 from flexavatar.training.people.expressions import natural_weights, random_weights
 
@@ -38,9 +38,7 @@ def asked(rng: np.random.Generator) -> list[Weights]:
     return [*single, *mixed, *(random_weights(rng) for _ in range(RANDOM))]
 
 
-def evaluate_reading(
-    avatar: AnyAvatar, progress: Progress = lambda what, share: None, seed: int = 0
-) -> Item:
+def evaluate_reading(avatar: AnyAvatar, progress: Progress = no_progress, seed: int = 0) -> Item:
     """Ask, draw, read. Raises FaceError if the avatar at rest shows no face."""
     stage, reader, rng = Stage.of(avatar), load_face_reader(), np.random.default_rng(seed)
     wanted = asked(rng)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flexavatar.capture.cropped_frame import Sight, crop_to_crop, find_face, see_frames
-from flexavatar.create.create import CreateConfig, Progress
+from flexavatar.create.create import CreateConfig
 from flexavatar.errors import FaceError, InputError
 from flexavatar.evaluation.codes import Actor, actor_of, draw, follow
 from flexavatar.evaluation.compare import (
@@ -22,6 +22,7 @@ from flexavatar.evaluation.figures import total_figures
 from flexavatar.evaluation.report import Item, Picture
 from flexavatar.evaluation.temporal import RUN, Instant, temporal_figures
 from flexavatar.formats.video import count_frames, evenly
+from flexavatar.progress import Progress, no_progress
 
 ABOUT = """An avatar from the first frame of a video, or from some of its first half, driven by our
 tracker (identity held) through 40 evenly spaced frames of the rest, each pose then aligned with the
@@ -42,7 +43,7 @@ def evaluate_self(
     video: Path,
     frames: int = 1,
     config: CreateConfig | None = None,
-    progress: Progress = lambda what, share: None,
+    progress: Progress = no_progress,
 ) -> Item:
     """Score one video; the avatar is made from `frames` frames of its first half.
 

@@ -19,7 +19,6 @@ from flexavatar.drive.tracked import NS
 from flexavatar.drive.video import VideoDriver
 from flexavatar.evaluation.live import (
     Lines,
-    Progress,
     Scores,
     chart_of,
     correlations_of,
@@ -29,6 +28,7 @@ from flexavatar.evaluation.live import (
 from flexavatar.evaluation.report import Item, Picture
 from flexavatar.formats.moving import Film, Moment
 from flexavatar.formats.video import over_grey
+from flexavatar.progress import Progress, no_progress
 from plugin_server.client.camera import WEBCAM, Follower, following
 from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.live import Arrival, NoFramesError, watched
@@ -83,7 +83,7 @@ def evaluate_video(
     avatar: str,
     video: Path,
     size: tuple[int, int],
-    progress: Progress = lambda what, share: None,
+    progress: Progress = no_progress,
 ) -> Item:
     """Drive a stored avatar by one video. Raises ImageError, NoFramesError."""
     progress("playing", 0.0)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from flexavatar.capture.cropped_frame import Sight, see
 from flexavatar.capture.photo import read_photo
-from flexavatar.create.create import CreateConfig, Progress
+from flexavatar.create.create import CreateConfig
 from flexavatar.errors import InputError
 from flexavatar.evaluation.codes import draw, follow, make_actor
 from flexavatar.evaluation.compare import (
@@ -19,6 +19,7 @@ from flexavatar.evaluation.compare import (
     strip,
 )
 from flexavatar.evaluation.report import Item, Picture
+from flexavatar.progress import Progress, no_progress
 
 ABOUT = """Photos of one person: one is held out, and avatars are made from 1, 2, 4 and more of the
 others, in the order given, up to all of them. Each is tracked in the held photo with its
@@ -33,7 +34,7 @@ def evaluate_views(
     held: int,
     name: str,
     config: CreateConfig | None = None,
-    progress: Progress = lambda what, share: None,
+    progress: Progress = no_progress,
 ) -> Item:
     """Photo number `held`, counted from 1, against avatars from the others.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -24,6 +24,13 @@ from flexavatar.formats.video import count_frames, evenly
 from flexavatar.head.arkit import ARKIT_INDEX
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.config import TINY, Charted
+from flexavatar.progress import (
+    Progress,
+    StageProgress,
+    no_progress,
+    no_stage_progress,
+    part_progress,
+)
 from flexavatar.render.camera import scaled
 from flexavatar.training.config import FRAMES
 from flexavatar.training.samples import NAMES, Sample, as_bytes, save_sample, stacked, told
@@ -38,14 +45,13 @@ PHOTOS = 2
 RMS_PX = 6.0
 """At 512 pixels a side; landmarks further off are not trusted."""
 
-Progress = Callable[[str, float], None]
 Tracked = tuple[Portrait, PhotoPose]
 
 
 def fill_clips(
     videos: Path,
     folder: Path,
-    progress: Progress = lambda what, share: None,
+    progress: Progress = no_progress,
     config: Charted = TINY,
 ) -> list[Path]:
     """Samples of every video in a folder, each of one person; what is there already stays.
@@ -61,7 +67,7 @@ def fill_clips(
         key = hashlib.sha256(video.read_bytes()).hexdigest()[:12]
         paths = sorted(folder.glob(f"clip_{key}_*.safetensors"))
         if not paths:
-            part = _part(progress, f"reading {video.name}", number, len(found))
+            part = part_progress(progress, f"reading {video.name}", number, len(found))
             for i, sample in enumerate(clip_samples(video, config, part)):
                 paths.append(folder / f"clip_{key}_{i:02d}.safetensors")
                 save_sample(sample, paths[-1])
@@ -69,12 +75,8 @@ def fill_clips(
     return written
 
 
-def _part(progress: Progress, what: str, done: int, of: int) -> Callable[[float], None]:
-    return lambda share: progress(what, (done + share) / of)
-
-
 def clip_samples(
-    video: Path, config: Charted = TINY, progress: Callable[[float], None] = lambda share: None
+    video: Path, config: Charted = TINY, progress: StageProgress = no_stage_progress
 ) -> list[Sample]:
     """One video of one person as several samples, each of FRAMES frames from all over it.
 
@@ -106,7 +108,7 @@ def _spread(portraits: Sequence[Portrait], count: int) -> list[Portrait]:
 
 
 def _tracked(
-    portraits: Sequence[Portrait], betas: NDArray[np.float64], progress: Callable[[float], None]
+    portraits: Sequence[Portrait], betas: NDArray[np.float64], progress: StageProgress
 ) -> list[Tracked]:
     """All frames whose landmarks the tracker can explain."""
     seen: list[Tracked] = []

@@ -23,6 +23,7 @@ from flexavatar.head.texels import read
 from flexavatar.models.bias_sink import BiasSink
 from flexavatar.models.query_lrm import QueryLrm
 from flexavatar.models.weights import Kind
+from flexavatar.progress import Progress, no_progress
 from flexavatar.training.config import Schedule, TrainConfig
 from flexavatar.training.frame_sampling import frame_weights
 from flexavatar.training.loader import Loader, Order, Ready, orders
@@ -33,7 +34,6 @@ from flexavatar.training.state import Average, append_line, load_state, save_sta
 from flexavatar.training.targets import true_picture
 from flexavatar.types import FlameCodes, Gaussians, to_device
 
-Progress = Callable[[str, float], None]
 STATE, LOG = "state.safetensors", "log.jsonl"
 M = TypeVar("M", QueryLrm, BiasSink)
 C = TypeVar("C", bound=TrainConfig)
@@ -165,7 +165,7 @@ def checked_device(device: str) -> str:
 def train(
     trainer: T,
     out: Path,
-    progress: Progress = lambda what, share: None,
+    progress: Progress = no_progress,
     watch: Callable[[T, int], Mapping[str, float]] = lambda trainer, step: {},
 ) -> T:
     """Train until `steps`, going on from `out` if a run of this model is there.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -13,11 +13,11 @@ import torch
 
 from flexavatar.errors import FaceError, InputError
 from flexavatar.models.config import TINY, Charted
+from flexavatar.progress import Progress, no_progress
 from flexavatar.training.samples import make_sample, save_sample
 
 HELD_OUT = 24
 """Seeds below this are never trained on."""
-Progress = Callable[[str, float], None]
 
 
 def path_of(folder: Path, seed: int) -> Path:
@@ -28,7 +28,7 @@ def path_of(folder: Path, seed: int) -> Path:
 def fill_pool(
     folder: Path,
     seeds: Iterable[int],
-    progress: Progress = lambda what, share: None,
+    progress: Progress = no_progress,
     workers: int | None = None,
     config: Charted = TINY,
 ) -> None:

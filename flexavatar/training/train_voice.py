@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from flexavatar.drive.voice.articulation import ARTICULATORS
 from flexavatar.drive.voice.torch_network import VOICE, VoiceNet, VoiceNetConfig
+from flexavatar.progress import Progress, no_progress
 from flexavatar.training.loop import LOG, STATE, rate_at
 from flexavatar.training.speech.clips import Clip, Clips
 from flexavatar.training.speech.coarticulate import MEETING
@@ -23,7 +24,6 @@ from flexavatar.training.speech.speakers import Utterance
 from flexavatar.training.state import Average, append_line, load_state, save_state
 from flexavatar.training.voice_config import TrainVoiceNet
 
-Progress = Callable[[str, float], None]
 POOL, RECORDINGS = "speech", "recordings.npz"
 MEETS = torch.tensor([name in MEETING for name in ARTICULATORS])
 KNOWN = 400
@@ -116,7 +116,7 @@ def train_voice(
     config: TrainVoiceNet,
     pool: Path | None = None,
     recordings: Path | None = None,
-    progress: Progress = lambda what, share: None,
+    progress: Progress = no_progress,
 ) -> Path:
     """Let voices speak, learn from them until `steps`, write the weights; their path.
 

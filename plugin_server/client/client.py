@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext, suppress
 from types import TracebackType
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 
 from flexavatar.errors import SessionNotFoundError
+from flexavatar.progress import Progress, no_progress
 from plugin_server.client.audio import ClientSpeech
 from plugin_server.client.photos import Photo, read_photo_files
 from plugin_server.client.reader import FrameReader, Received
@@ -85,7 +86,7 @@ class FlexAvatarClient:
         name: str = "",
         quick: bool = False,
         replace: bool = False,
-        progress: Callable[[str, float], None] = lambda stage, fraction: None,
+        progress: Progress = no_progress,
         timeout: float = CREATE_S,
         model: str = "",
     ) -> pb.Avatar:

@@ -17,8 +17,8 @@ from flexavatar.evaluation.published import CROSS, SELF, VIEWS
 from flexavatar.evaluation.reenact import evaluate_self
 from flexavatar.evaluation.report import Item, Published
 from flexavatar.evaluation.views import evaluate_views
+from flexavatar.progress import Progress, no_progress
 
-Progress = Callable[[str, float], None]
 Protocol = Literal["self", "cross", "views"]
 
 ABOUT = """\
@@ -69,7 +69,7 @@ def evaluate_dataset(
     name: str,
     folder: Path,
     config: DatasetConfig | None = None,
-    progress: Progress = lambda what, share: None,
+    progress: Progress = no_progress,
 ) -> list[Item]:
     """Score a data set; what has no usable face is an item whose only figure is `refused`, 1.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,10 +13,9 @@ from flexavatar.evaluation.people.score import Contest, score
 from flexavatar.evaluation.people.views import PHOTO_ANGLES, SIDE, Truth, photograph
 from flexavatar.evaluation.report import Item, Picture
 from flexavatar.head.open_head import load_open_head
+from flexavatar.progress import Progress, no_progress
 from flexavatar.rigs.correspondence import Correspondence, correspondence_of
 from flexavatar.rigs.load import read_rig
-
-Progress = Callable[[str, float], None]
 
 ABOUT = """\
 Synthetic people on ICT-FaceKit's rig, which our head does not share: another mesh, identities and
@@ -46,7 +44,7 @@ class PeopleConfig:
 
 
 def evaluate_people(
-    path: Path, config: PeopleConfig | None = None, progress: Progress = lambda what, share: None
+    path: Path, config: PeopleConfig | None = None, progress: Progress = no_progress
 ) -> list[Item]:
     """One item for each person and number of photos. `path` is ICT-FaceKit's .npz.
 

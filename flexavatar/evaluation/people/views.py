@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from flexavatar.evaluation.people.person import Person
 from flexavatar.evaluation.people.rig import Array, IctRig
 from flexavatar.evaluation.people.trace import Scene, Shot
 from flexavatar.evaluation.sheet import SMILE
+from flexavatar.progress import Progress, no_progress
 from flexavatar.render import camera as cameras
 from flexavatar.types import Camera
 
@@ -76,7 +77,7 @@ def photograph(
     person: Person,
     photos: int,
     side: int = SIDE,
-    progress: Callable[[str, float], None] = lambda what, share: None,
+    progress: Progress = no_progress,
 ) -> Truth:
     """Take the photos, then all held views and expressions."""
     model, painter = Model(rig, person), Painter(rig, person.look)

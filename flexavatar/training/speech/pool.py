@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexavatar.errors import AssetError
+from flexavatar.progress import Progress, no_progress
 from flexavatar.training.speech.espeak import espeak
 from flexavatar.training.speech.hibari_voice import hibari
 from flexavatar.training.speech.phones import KIND_INDEX, KINDS, Phone
 from flexavatar.training.speech.speakers import Speaker, Utterance, festival, flite
 from flexavatar.training.speech.texts import ENGLISH, HELD_OUT, OTHERS, nonsense, salad
 
-Progress = Callable[[str, float], None]
 LARGEST = 32767
 TOO_QUIET = 1e-3
 
@@ -92,7 +92,7 @@ def dictionary() -> list[str]:
     return [word for word, *phones in words if word.isalpha() and len(phones) > 2]
 
 
-def fill_pool(folder: Path, progress: Progress = lambda what, share: None) -> None:
+def fill_pool(folder: Path, progress: Progress = no_progress) -> None:
     """Let every voice speak that has not yet. Raises AssetError if a synthesiser is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     words, wanted = dictionary(), parts()
