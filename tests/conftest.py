@@ -21,7 +21,7 @@ from flexavatar.create.create import CreateConfig, create_avatar
 from flexavatar.create.evidence import View
 from flexavatar.create.posed_views import Placed, place
 from flexavatar.head.binding import surface_motion
-from flexavatar.head.eyelids import lid_openings
+from flexavatar.head.eyelids import eyelid_openings
 from flexavatar.head.open_head import load_open_head
 from flexavatar.training.pool import HELD_OUT, fill_pool
 from plugin_server.client.client import ClientSession, FlexAvatarClient
@@ -122,7 +122,7 @@ def view(avatar: Avatar, portrait: Portrait) -> View:
     head = head_of(avatar.neutral, load_open_head())
     posed = head.pose(avatar.neutral, avatar.codes).vertices
     motion = surface_motion(avatar.neutral, posed, head.faces)
-    return View(portrait, avatar.camera, motion, lid_openings(head, posed))
+    return View(portrait, avatar.camera, motion, eyelid_openings(head, posed))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from flexavatar.head.arkit import ARKIT_INDEX, checked_weights
+from flexavatar.head.arkit import ARKIT_INDEX, arkit_vector
 from flexavatar.types import Camera, FlameCodes, Gaussians
 from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.reader import FrameReader, Received
@@ -39,7 +39,7 @@ class TellingPuppet(TinyPuppet):
 
     def from_arkit(self, weights: Mapping[str, float]) -> FlameCodes:
         expression = self.rest.expression.clone()
-        expression[:52] = checked_weights(weights)
+        expression[:52] = arkit_vector(weights)
         return replace(self.rest, expression=expression)
 
     def animate(self, codes: FlameCodes, *more: Any) -> Gaussians:

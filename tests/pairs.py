@@ -13,7 +13,7 @@ from flexavatar.avatar.dynamic import Dynamic
 from flexavatar.avatar.pairing import CHART
 from flexavatar.head.binding import Binding, LocalSplats
 from flexavatar.head.open_head import load_open_head
-from flexavatar.head.uv import texel_binding, texel_frames
+from flexavatar.head.uv import chart_texels, texel_frames
 from flexavatar.models.config import PRESETS
 from flexavatar.render.camera import look_from
 from tests.test_engine import plain_avatar
@@ -26,7 +26,7 @@ EVERY, LOOSE = 23, 150
 def person(seed: int, fingerprint: str | None = None) -> Avatar:
     """Somebody, whose skin changes with the expression by weights of this fingerprint."""
     random = torch.Generator().manual_seed(seed)
-    head, texels = load_open_head(), texel_binding(load_open_head(), CHART)
+    head, texels = load_open_head(), chart_texels(load_open_head(), CHART)
     rows = torch.arange(0, len(texels), EVERY)
     rows = rows[torch.rand(len(rows), generator=random) < 0.9]
     neutral = head.neutral(0.7 * torch.randn(head.identity.shape[2], generator=random))

@@ -82,7 +82,7 @@ class TinyPuppet:
         self.count = len(self.gaussians)
 
     def from_arkit(self, weights: Mapping[str, float]) -> FlameCodes:
-        jaw = checked_weights(weights)[ARKIT_INDEX["jawOpen"]]
+        jaw = arkit_vector(weights)[ARKIT_INDEX["jawOpen"]]
         return replace(self.rest, jaw_pose=torch.stack((jaw, jaw, jaw)))
 
     def animate(self, codes: FlameCodes, share: float = 0.0) -> Gaussians:

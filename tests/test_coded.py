@@ -36,7 +36,7 @@ from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import surface_motion
 from flexavatar.head.open_head import load_open_head
-from flexavatar.head.texels import read
+from flexavatar.head.texels import interpolate_barycentric
 from flexavatar.models.signals import flame_signal
 from flexavatar.models.weights import FOLDER, bias_sink_path, bias_sink_with
 from flexavatar.types import FlameCodes
@@ -85,7 +85,7 @@ def test_fitting_leaves_the_colours_of_what_is_hidden(
     coded: CodedAvatar, placed: Placed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     back = HEAD.masks["scalp"][coded.canvas.texels.binding.vertex_ids].amin(1) > 0.5
-    back &= read(HEAD.template, coded.canvas.texels.binding)[:, 2] < -0.03
+    back &= interpolate_barycentric(HEAD.template, coded.canvas.texels.binding)[:, 2] < -0.03
 
     def moved() -> float:
         fitted = fit_code(coded, placed, FitConfig(steps=12))

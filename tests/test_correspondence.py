@@ -13,9 +13,9 @@ from flexavatar.errors import AssetError, InputError, ShapeError
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.mesh_tools import Fill
+from flexavatar.head.mesh_tools import LaplacianFill
 from flexavatar.head.open_head import load_open_head
-from flexavatar.head.surface import Surface, closest_bary, fit_similarity
+from flexavatar.head.surface import ClosestPointQuery, closest_bary, fit_similarity
 from flexavatar.rigs.correspondence import SUFFIX, Correspondence, correspondence_of
 from flexavatar.rigs.drive_through import DriveThrough
 from flexavatar.rigs.load import load_rig
@@ -115,7 +115,7 @@ def test_features_keep_two_sheets_apart() -> None:
     points = np.concatenate((square, square + np.array([0, 0, 0.1])))
     faces = np.array([[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]])
     side = np.repeat((0.0, 5.0), 4)[:, None]
-    places = Surface(points, faces, side, np.arange(4)).nearest(
+    places = ClosestPointQuery(points, faces, side, np.arange(4)).nearest(
         np.array([[0.5, 0.4, 0.09]]), np.zeros((1, 1))
     )
     assert places.face_ids[0] < 2
@@ -128,7 +128,7 @@ def test_fill_keeps_what_is_trusted() -> None:
     faces = np.concatenate((np.stack((a, b, c), 1), np.stack((a, c, d), 1)))
     ramp = np.repeat(np.arange(10.0), 10)[:, None]
     trust = (np.abs(ramp[:, 0] - 4.5) > 2).astype(float)
-    filled = Fill(faces, trust)(np.where(trust[:, None] > 0, ramp, 99.0))
+    filled = LaplacianFill(faces, trust)(np.where(trust[:, None] > 0, ramp, 99.0))
     # A ramp is what smoothness makes of its two ends, bent by 1e-4 / 0.02 of what the hole held.
     np.testing.assert_allclose(filled, ramp, atol=0.03 * 99)
     np.testing.assert_allclose(filled[trust > 0], ramp[trust > 0], atol=0.1)

@@ -21,9 +21,9 @@ from flexavatar.create.evidence import View
 from flexavatar.create.hair import CENTRE, LEAST_SPREAD, Hair, measure_hair
 from flexavatar.create.skin import FOREIGN, HAIRY, Surface, build_surface, look
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.hairline import haired
+from flexavatar.head.hairline import hair_mask
 from flexavatar.head.open_head import load_open_head
-from flexavatar.head.texels import Texels, make_texels, read
+from flexavatar.head.texels import Texels, interpolate_barycentric, make_texels
 from flexavatar.render.camera import orbit, project, scaled
 from flexavatar.render.rasterize import rasterize
 
@@ -116,8 +116,12 @@ def texels(head: FlameHead) -> Texels:
 
 def _scalp(texels: Texels, head: FlameHead) -> Tensor:
     """Surely scalp, without the ears and what is behind them: [T] bool."""
-    y = read(head.template, texels.binding)[:, 1]
-    return (read(haired(head), texels.binding) > 0.9) & (texels.masks["ears"] < 0.02) & (y > 0)
+    y = interpolate_barycentric(head.template, texels.binding)[:, 1]
+    return (
+        (interpolate_barycentric(hair_mask(head), texels.binding) > 0.9)
+        & (texels.masks["ears"] < 0.02)
+        & (y > 0)
+    )
 
 
 def painted(views: list[View], texels: Texels, head: FlameHead, avatar: Avatar) -> Surface:

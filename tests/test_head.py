@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flexavatar.errors import AssetError, ShapeError
-from flexavatar.head.eyelids import with_own_lids
+from flexavatar.head.eyelids import fit_eyelids
 from flexavatar.head.flame import FlameHead, rotation_matrix, skin
 from flexavatar.head.open_head import load_open_head, read_open_head
 from flexavatar.types import FlameCodes
@@ -139,7 +139,7 @@ def test_jaw_carries_lower_teeth_and_leaves_upper(head: FlameHead) -> None:
 def test_own_lids_close_on_any_face(head: FlameHead, person: int) -> None:
     torch.manual_seed(person)
     neutral = people(head, 1)[0]
-    own = with_own_lids(head, neutral)
+    own = fit_eyelids(head, neutral)
     ball = neutral[head.masks["leye"] > 0.5]
     centre = head.joints(neutral)[3]
     radius = (ball - centre).norm(dim=-1).mean()

@@ -27,7 +27,7 @@ from flexavatar.errors import AssetError, ShapeError
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import deform, surface_motion
-from flexavatar.head.eyelids import lid_openings, lids_shown
+from flexavatar.head.eyelids import eyelid_openings, eyelid_visibility
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.texels import Zone
 from flexavatar.rigs.correspondence import correspondence_of
@@ -71,20 +71,20 @@ def _left_of(animator: Animator, codes: FlameCodes) -> tuple[float, float, Tenso
 def test_openings_are_of_the_right_eye_and_in_metres() -> None:
     head = load_open_head()
     still = torch.zeros(len(_codes({}).correctives))
-    rest = lid_openings(head, head.pose(head.template, FlameCodes.zeros(len(still))).vertices)
+    rest = eyelid_openings(head, head.pose(head.template, FlameCodes.zeros(len(still))).vertices)
     assert bool(((rest > 0.004) & (rest < 0.016)).all())  # 8-12 mm between the lids of adults
     for eye, name in enumerate(("eyeBlinkLeft", "eyeBlinkRight")):
-        now = lid_openings(head, head.pose(head.template, _codes({name: 1.0})).vertices)
+        now = eyelid_openings(head, head.pose(head.template, _codes({name: 1.0})).vertices)
         assert float(now[eye]) < 0.25 * float(rest[eye])  # what lids' own thickness leaves
         assert float(now[1 - eye]) == pytest.approx(float(rest[1 - eye]), rel=1e-3)
     moved = head.template + torch.tensor([0.1, -0.2, 0.3])
-    torch.testing.assert_close(lid_openings(head, moved), rest, rtol=0, atol=1e-6)  # float32
+    torch.testing.assert_close(eyelid_openings(head, moved), rest, rtol=0, atol=1e-6)  # float32
 
 
 @given(st.floats(0, 0.03), st.floats(0, 0.03), st.floats(0.002, 0.015))
 def test_more_open_shows_more(one: float, other: float, usual: float) -> None:
     openings = torch.tensor(sorted((one, other)))
-    less, more = lids_shown(openings, torch.full((2,), usual)).tolist()
+    less, more = eyelid_visibility(openings, torch.full((2,), usual)).tolist()
     assert 0 <= less <= more <= 1
     if one == other:
         assert less == more
@@ -92,9 +92,9 @@ def test_more_open_shows_more(one: float, other: float, usual: float) -> None:
 
 def test_what_is_shown_ends_before_the_lids_meet() -> None:
     usual = torch.tensor([0.010, 0.010])
-    assert lids_shown(torch.tensor([0.010, 0.02]), usual).tolist() == [1, 1]
-    assert lids_shown(torch.tensor([0.004, 0.0]), usual).tolist() == [0, 0]
-    half = lids_shown(torch.tensor([0.007, 0.007]), usual)
+    assert eyelid_visibility(torch.tensor([0.010, 0.02]), usual).tolist() == [1, 1]
+    assert eyelid_visibility(torch.tensor([0.004, 0.0]), usual).tolist() == [0, 0]
+    half = eyelid_visibility(torch.tensor([0.007, 0.007]), usual)
     assert half.tolist() == pytest.approx([0.5, 0.5], abs=1e-5)  # the middle of a smooth step
 
 
@@ -243,7 +243,7 @@ def test_between_eye_and_brow_is_nobody(person: Portrait, eye: int) -> None:
     folds, zones = lid_folds(_open(person)), zone_map(_open(person))
     between = 0.5 * (lid[[2, 4, 6]] + brow[[1, 2, 3]])
     assert bool(_at(folds[eye], between).all())
-    assert bool((_at(zones, between) == Zone.NOBODY).all())
+    assert bool((_at(zones, between) == Zone.BACKGROUND).all())
     assert not bool(_at(folds[eye], brow).any())
     assert bool((_at(zones, brow) == Zone.SKIN).all())
     assert not bool(_at(folds[eye], iris).any())

@@ -23,7 +23,7 @@ from flexavatar.evaluation.people.rig import EYE, FACE_SKIN, MOUTH, IctRig, load
 from flexavatar.evaluation.people.score import head_region, true_picture, view_figures
 from flexavatar.evaluation.people.trace import Scene, radiance
 from flexavatar.evaluation.people.views import View, look_from, photo_cameras
-from flexavatar.head.surface import Similarity, seen_from
+from flexavatar.head.surface import Similarity, camera_in_source_space
 from flexavatar.render.camera import position, project
 from flexavatar.render.light import Lamp, Light
 from flexavatar.rigs.ict import EYE_SHELLS, LOWER_TEETH
@@ -175,7 +175,7 @@ def test_an_avatar_camera_follows_the_similarity() -> None:
     true = look_from(-30, 5, SIDE)
     own = torch.randn(20, 3, dtype=torch.float64) * 0.1
     there = torch.from_numpy(place.apply(own.numpy())).float()
-    mine = seen_from(place, true)
+    mine = camera_in_source_space(place, true)
     found, wanted = project(mine, own.float()), project(true, there)
     torch.testing.assert_close(found[:, :2], wanted[:, :2], rtol=0, atol=1e-2)  # float32 pixels
     torch.testing.assert_close(found[:, 2] * 1.1, wanted[:, 2], rtol=1e-4, atol=0)

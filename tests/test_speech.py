@@ -20,7 +20,7 @@ from flexavatar.errors import AssetError, InputError
 from flexavatar.evaluation.lips import SHUT_MM, lip_gaps
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.head.arkit_fit import load_arkit_basis
-from flexavatar.head.arkit_report import aperture, drive
+from flexavatar.head.arkit_report import aperture_report, pose_template
 from flexavatar.head.open_head import load_open_head
 from flexavatar.training import train_voice as training
 from flexavatar.training.speech import pool as pools
@@ -86,8 +86,8 @@ def test_lips_shut_for_the_whole_of_a_closure_and_open_between() -> None:
 def test_lips_alone_are_as_far_apart_as_the_whole_heads() -> None:
     head = load_open_head()
     rows = torch.rand(6, 52, generator=torch.Generator().manual_seed(0)) * 0.4
-    posed = drive(head, load_arkit_basis(head), rows).double().numpy()
-    whole = [max(aperture(head, one, "", "{}_lip").gap_mm, 0.0) for one in posed]
+    posed = pose_template(head, load_arkit_basis(head), rows).double().numpy()
+    whole = [max(aperture_report(head, one, "", "{}_lip").gap_mm, 0.0) for one in posed]
     faces = [dict(zip(ARKIT_NAMES, row, strict=True)) for row in rows.tolist()]
     np.testing.assert_allclose(lip_gaps(faces), whole, atol=1e-3)  # mm, of single floats
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from flexavatar.head.binding import LocalSplats, deform, surface_motion
 from flexavatar.head.flame import joint_transforms
 from flexavatar.head.open_head import load_open_head
-from flexavatar.head.sway import head_share, sway_binding
+from flexavatar.head.sway import head_share, off_mesh_binding
 from flexavatar.types import FlameCodes
 
 HEAD = load_open_head()
@@ -38,7 +38,7 @@ def neck_turned(turn: tuple[float, float, float]) -> FlameCodes:
 
 def swayed(points: Tensor, codes: FlameCodes) -> Tensor:
     """Points bound to the template, in another pose: [N, 3]."""
-    binding = sway_binding(points, HEAD.template, HEAD)
+    binding = off_mesh_binding(points, HEAD.template, HEAD)
     base = (HEAD.template[binding.vertex_ids] * binding.bary[..., None]).sum(1)
     upright = torch.tensor([1.0, 0, 0, 0]).expand(len(points), 4)
     splats = LocalSplats(points - base, upright, torch.full((len(points), 3), 1e-3))

@@ -10,7 +10,7 @@ from flexavatar.errors import ShapeError
 from flexavatar.head.binding import quat_to_matrix
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
-from flexavatar.head.uv import Texels, position_map, texel_binding, texel_frames
+from flexavatar.head.uv import ChartTexels, chart_texels, position_map, texel_frames
 
 SIZE = 256
 
@@ -21,8 +21,8 @@ def head() -> FlameHead:
 
 
 @pytest.fixture(scope="module")
-def texels(head: FlameHead) -> Texels:
-    return texel_binding(head, SIZE)
+def texels(head: FlameHead) -> ChartTexels:
+    return chart_texels(head, SIZE)
 
 
 def chart_areas(head: FlameHead) -> Tensor:
@@ -31,7 +31,7 @@ def chart_areas(head: FlameHead) -> Tensor:
     return (one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]) / 2
 
 
-def surface_points(head: FlameHead, texels: Texels) -> Tensor:
+def surface_points(head: FlameHead, texels: ChartTexels) -> Tensor:
     binding = texels.binding
     return (head.template[binding.vertex_ids] * binding.bary[..., None]).sum(1)
 
@@ -58,7 +58,7 @@ def _inside(triangles: Tensor, points: Tensor) -> Tensor:
     return inside
 
 
-def test_enough_texels_and_finest_on_the_face(head: FlameHead, texels: Texels) -> None:
+def test_enough_texels_and_finest_on_the_face(head: FlameHead, texels: ChartTexels) -> None:
     assert len(texels) >= 38_000
     assert texels.valid.sum() == len(texels)
     spacing = texel_frames(head, head.template, texels).spacing.prod(-1).sqrt()
@@ -72,7 +72,7 @@ def test_enough_texels_and_finest_on_the_face(head: FlameHead, texels: Texels) -
     assert typical["lips"] < typical["scalp"] / 1.5
 
 
-def test_chart_is_mirror_symmetric(head: FlameHead, texels: Texels) -> None:
+def test_chart_is_mirror_symmetric(head: FlameHead, texels: ChartTexels) -> None:
     assert torch.equal(texels.valid, texels.valid.flip(1))
     picture = position_map(head, head.template, SIZE)
     flipped = picture.flip(2) * torch.tensor([-1.0, 1.0, 1.0])[:, None, None]
@@ -80,7 +80,7 @@ def test_chart_is_mirror_symmetric(head: FlameHead, texels: Texels) -> None:
     assert wrong.float().mean() < 2e-3
 
 
-def test_every_surface_point_is_near_a_texel(head: FlameHead, texels: Texels) -> None:
+def test_every_surface_point_is_near_a_texel(head: FlameHead, texels: ChartTexels) -> None:
     corners = head.template[head.faces]
     areas = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(
         dim=-1
@@ -100,7 +100,7 @@ def test_every_surface_point_is_near_a_texel(head: FlameHead, texels: Texels) ->
 
 @pytest.mark.parametrize("size", [48, 128])
 def test_position_map_holds_the_surface(head: FlameHead, size: int) -> None:
-    texels = texel_binding(head, size)
+    texels = chart_texels(head, size)
     picture = position_map(head, head.template, size)
     assert picture.shape == (3, size, size)
     torch.testing.assert_close(picture[:, texels.rows, texels.cols].T, surface_points(head, texels))
@@ -116,7 +116,7 @@ def test_upright(head: FlameHead) -> None:
     assert picture[0, 100, 160] > 0.02
 
 
-def test_frames_are_tangent(head: FlameHead, texels: Texels) -> None:
+def test_frames_are_tangent(head: FlameHead, texels: ChartTexels) -> None:
     frames = texel_frames(head, head.template, texels)
     axes = quat_to_matrix(frames.quats)
     corners = head.template[texels.binding.vertex_ids]
@@ -133,7 +133,7 @@ def test_frames_are_tangent(head: FlameHead, texels: Texels) -> None:
 def test_position_map_gradient(head: FlameHead) -> None:
     vertices = head.template.clone().requires_grad_()
     position_map(head, vertices, 32).sum().backward()
-    count = len(texel_binding(head, 32))
+    count = len(chart_texels(head, 32))
     assert vertices.grad is not None
     # every texel hands on weights that sum to one, per coordinate
     torch.testing.assert_close(

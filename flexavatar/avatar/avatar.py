@@ -19,7 +19,7 @@ from flexavatar.avatar.expression_deformer import Changing, ChangingDeformer
 from flexavatar.avatar.poser import Poser, held_still
 from flexavatar.errors import AssetError, InputError, ShapeError
 from flexavatar.head.binding import Binding, LocalSplats
-from flexavatar.head.eyelids import lid_openings, lids_shown
+from flexavatar.head.eyelids import eyelid_openings, eyelid_visibility
 from flexavatar.head.flame import FlameHead
 from flexavatar.models.channels import CHANNELS
 from flexavatar.models.weights import bias_sink_with, query_lrm_with
@@ -129,13 +129,13 @@ class Animator(Poser):
         own = self._folding
         if not len(own):
             return opacities
-        hidden = 1 - lids_shown(self._openings(vertices), self._usual)
+        hidden = 1 - eyelid_visibility(self._openings(vertices), self._usual)
         opacities = opacities.clone()
         opacities[own] *= 1 - self.avatar.lids[own] @ hidden
         return opacities
 
     def _openings(self, vertices: Tensor) -> Tensor:
-        return lid_openings(self.head, vertices) if self.head.rings else vertices.new_ones(2)
+        return eyelid_openings(self.head, vertices) if self.head.rings else vertices.new_ones(2)
 
 
 AnyAvatar = Avatar | CodedAvatar

@@ -12,8 +12,14 @@ from torch.nn import functional
 from flexavatar.head import uv
 from flexavatar.head.binding import LocalSplats, quat_multiply
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.hairline import ears_proper, haired
-from flexavatar.head.texels import Texels, make_texels, mirror_index, read, surface_points
+from flexavatar.head.hairline import auricle_mask, hair_mask
+from flexavatar.head.texels import (
+    Texels,
+    interpolate_barycentric,
+    make_texels,
+    mirror_index,
+    texel_points_and_normals,
+)
 from flexavatar.models.channels import CHANNELS
 from flexavatar.models.config import Charted
 from flexavatar.models.query_lrm import DRIVE_UNIT
@@ -34,7 +40,7 @@ class Canvas:
     """A rig's chart at the sizes a model draws at."""
 
     texels: Texels  # of the static maps: T
-    coarse: uv.Texels  # of the driving map
+    coarse: uv.ChartTexels  # of the driving map
     mirror: Tensor  # [T] int64 the texel on the other side
     hairy: Tensor  # [T] bool where hair grows on most people
     moving: Tensor  # [1, W, W] M_dyn, 0..1
@@ -48,12 +54,14 @@ class Canvas:
 @lru_cache(maxsize=8)
 def _canvas(head: FlameHead, size: int, drive_side: int) -> Canvas:
     texels = make_texels(head, size)
-    coarse = uv.texel_binding(head, drive_side)
-    points, _ = surface_points(head.template, texels, head.faces)
+    coarse = uv.chart_texels(head, drive_side)
+    points, _ = texel_points_and_normals(head.template, texels, head.faces)
     mirror = torch.from_numpy(mirror_index(points, texels.zones.long()))
     mask = torch.stack([head.masks[name] for name in MOVING]).amax(0)
-    moving = picture(read(mask, coarse.binding)[:, None].clamp(0, 1), coarse)
-    grown, ears = (read(f(head), texels.binding) for f in (haired, ears_proper))
+    moving = picture(interpolate_barycentric(mask, coarse.binding)[:, None].clamp(0, 1), coarse)
+    grown, ears = (
+        interpolate_barycentric(f(head), texels.binding) for f in (hair_mask, auricle_mask)
+    )
     return Canvas(texels, coarse, mirror, (grown > 0.9) & (ears < 0.3), moving)
 
 
@@ -62,14 +70,14 @@ def canvas_of(head: FlameHead, config: Charted) -> Canvas:
     return _canvas(head, *config.sides)
 
 
-def picture(values: Tensor, texels: uv.Texels) -> Tensor:
+def picture(values: Tensor, texels: uv.ChartTexels) -> Tensor:
     """Values of the chart's texels as a picture, 0 off the chart: [T, C] -> [C, U, U]."""
     size = texels.valid.shape[0]
     flat = values.new_zeros(values.shape[1], size * size)
     return flat.index_copy(1, texels.rows * size + texels.cols, values.T).unflatten(1, (size, size))
 
 
-def at_texels(maps: Tensor, texels: uv.Texels) -> Tensor:
+def at_texels(maps: Tensor, texels: uv.ChartTexels) -> Tensor:
     """A picture's values at the chart's texels: [C, U, U] -> [T, C]. Differentiable."""
     size = texels.valid.shape[0]
     return maps.flatten(1)[:, texels.rows * size + texels.cols].T
@@ -80,7 +88,9 @@ def drive_map(moves: Tensor, canvas: Canvas) -> Tensor:
 
     `moves` are displacements from the neutral head with neck and head held still.
     """
-    return picture(read(moves, canvas.coarse.binding) / DRIVE_UNIT, canvas.coarse)
+    return picture(
+        interpolate_barycentric(moves, canvas.coarse.binding) / DRIVE_UNIT, canvas.coarse
+    )
 
 
 def coefficients(codes: FlameCodes) -> Tensor:

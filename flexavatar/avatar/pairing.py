@@ -18,9 +18,9 @@ from flexavatar.avatar.poser import check_rig
 from flexavatar.errors import InputError
 from flexavatar.head.binding import Binding, LocalSplats, deform, surface_motion
 from flexavatar.head.open_head import load_open_head
-from flexavatar.head.sway import heard
-from flexavatar.head.texels import read
-from flexavatar.head.uv import texel_binding
+from flexavatar.head.sway import distance_weighted
+from flexavatar.head.texels import interpolate_barycentric
+from flexavatar.head.uv import chart_texels
 
 CHART = 256
 """Side of the chart that avatars are made on. Splats of another belong to nobody else's."""
@@ -80,7 +80,7 @@ def _check(a: Avatar, b: Avatar) -> None:
 
 def _places(binding: Binding) -> Tensor:
     """Which splat sits at each texel of the chart: [T] int64, -1 where none does."""
-    texels = texel_binding(load_open_head(), CHART).binding
+    texels = chart_texels(load_open_head(), CHART).binding
     wanted, own = _hashes(texels), _hashes(binding)
     order = torch.argsort(wanted)
     at = order[torch.searchsorted(wanted[order], own).clamp_max(len(order) - 1)]
@@ -153,8 +153,11 @@ def _on_head(avatar: Avatar, own: Columns, neutral: Tensor) -> Columns:
         binding, splats, surface_motion(avatar.neutral, neutral, head.faces)
     )
     far = splats.offsets.norm(dim=-1) > FAR
-    before = read(avatar.neutral, binding)[far] + splats.offsets[far]
-    means[far] = before + heard(neutral - avatar.neutral, before, avatar.neutral, head)
+    before = interpolate_barycentric(avatar.neutral, binding)[far] + splats.offsets[far]
+    means[far] = before + distance_weighted(neutral - avatar.neutral, before, avatar.neutral, head)
     quats[far], scales[far] = splats.quats[far], splats.scales[far]
-    offsets, unseen = means - read(neutral, binding), torch.zeros_like(own["opacities"])
+    offsets, unseen = (
+        means - interpolate_barycentric(neutral, binding),
+        torch.zeros_like(own["opacities"]),
+    )
     return {**own, "offsets": offsets, "quats": quats, "scales": scales, "opacities": unseen}

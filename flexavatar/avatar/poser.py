@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from flexavatar.errors import AssetError
-from flexavatar.head.eyelids import with_own_lids
+from flexavatar.head.eyelids import fit_eyelids
 from flexavatar.head.flame import FlameHead, joint_transforms
 from flexavatar.head.open_head import load_open_head
 from flexavatar.render.deform import Skinner
@@ -28,14 +28,14 @@ class Poser:
         self.head = head_of(neutral, head)
         self.joints = self.head.joints(neutral)
         if not neutral.is_cuda:
-            basis = self.head.used_basis.unflatten(0, (-1, 3)).permute(2, 0, 1)
+            basis = self.head.active_basis.unflatten(0, (-1, 3)).permute(2, 0, 1)
             self._skinner = Skinner(neutral, basis, self.head.lbs_weights)
 
     def vertices(self, codes: FlameCodes) -> Tensor:
         """The posed mesh: [V, 3] metres."""
         if self.neutral.is_cuda:
             return self.head.pose(self.neutral, codes).vertices
-        weights = self.head.blend_weights(codes)[self.head.used]
+        weights = self.head.blend_weights(codes)[self.head.active_columns]
         return self._skinner.pose(weights, self.transforms(codes))
 
     def transforms(self, codes: FlameCodes) -> Tensor:
@@ -56,7 +56,7 @@ def check_rig(neutral: Tensor, head: FlameHead) -> None:
 
 def head_of(neutral: Tensor, head: FlameHead) -> FlameHead:
     """The rig with eyelids fitted to this person, where it knows its lids: [V, 3]."""
-    return with_own_lids(head, neutral) if head.rings else head
+    return fit_eyelids(head, neutral) if head.rings else head
 
 
 def held_still(codes: FlameCodes) -> FlameCodes:

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from flexavatar.head.binding import LocalSplats, SurfaceMotion, deform, quat_multiply
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.texels import Texels, discs, read
+from flexavatar.head.texels import Texels, interpolate_barycentric, surface_discs
 from flexavatar.head.uv import position_map
 from flexavatar.models.channels import CHANNELS
 from flexavatar.models.config import BiasSinkConfig
@@ -50,8 +50,8 @@ def start_of(config: BiasSinkConfig, head: FlameHead, neutral: Tensor, texels: T
 
     In the small preset they lie in the skin, as wide as their texels (ours).
     """
-    places = read(based_on(config, head, neutral), texels.binding)
-    own = None if config.base == "template" else discs(texels, head, neutral)
+    places = interpolate_barycentric(based_on(config, head, neutral), texels.binding)
+    own = None if config.base == "template" else surface_discs(texels, head, neutral)
     return Start(places, own)
 
 

@@ -10,7 +10,7 @@ from flexavatar.avatar.maps import Canvas, at_texels, picture
 from flexavatar.capture.inpaint import push_pull
 from flexavatar.create import fill
 from flexavatar.create.evidence import Evidence, trusted_lids
-from flexavatar.head.texels import read
+from flexavatar.head.texels import interpolate_barycentric
 from flexavatar.models.channels import ChartEvidence
 
 BORROWED = 0.2
@@ -28,7 +28,7 @@ def chart_evidence(evidence: Evidence, neutral: Tensor, canvas: Canvas) -> Chart
     weight = evidence.weight
     other = weight[canvas.mirror]
     base = _completed(evidence, canvas)
-    places = read(neutral, texels.binding) / DECIMETRE
+    places = interpolate_barycentric(neutral, texels.binding) / DECIMETRE
     columns = (evidence.colors, weight[:, None], other[:, None], base, places)
     return ChartEvidence(*(picture(x.float(), texels.chart)[None] for x in columns))
 

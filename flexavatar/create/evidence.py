@@ -14,7 +14,7 @@ from torch import Tensor
 from flexavatar.capture import topology
 from flexavatar.capture.portrait import Portrait
 from flexavatar.head.binding import SurfaceMotion
-from flexavatar.head.texels import Texels, Zone, surface_points
+from flexavatar.head.texels import Texels, Zone, texel_points_and_normals
 from flexavatar.render.camera import position, project
 from flexavatar.render.mesh import render_mesh
 from flexavatar.types import Camera
@@ -95,10 +95,10 @@ def zone_map(portrait: Portrait) -> NDArray[np.uint8]:
         )
         band = max(1, round(band_share * width))
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * band + 1, 2 * band + 1))
-        zones[cv2.dilate(filled, kernel) > 0] = Zone.NOBODY
+        zones[cv2.dilate(filled, kernel) > 0] = Zone.BACKGROUND
         zones[cv2.erode(filled, kernel) > 0] = zone
     for fold in lid_folds(portrait):
-        zones[fold & (zones == Zone.SKIN)] = Zone.NOBODY
+        zones[fold & (zones == Zone.SKIN)] = Zone.BACKGROUND
     return zones
 
 
@@ -129,7 +129,7 @@ def _lid_fold(portrait: Portrait, side: str) -> NDArray[np.bool_]:
 
 def _look(view: View, texels: Texels, faces: Tensor) -> Evidence:
     """One photo's colours and weights: facing the camera, unhidden, inside the matte, own zone."""
-    points, normals = surface_points(view.motion.vertices, texels, faces)
+    points, normals = texel_points_and_normals(view.motion.vertices, texels, faces)
     seen = project(view.camera, points)
     toward = torch.nn.functional.normalize(position(view.camera) - points, dim=-1)
     facing = (normals * toward).sum(-1).clamp_min(0)

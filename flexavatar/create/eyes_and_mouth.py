@@ -18,7 +18,7 @@ from torch import Tensor
 from flexavatar.capture import topology
 from flexavatar.create.evidence import View
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.texels import Texels, Zone, surface_points
+from flexavatar.head.texels import Texels, Zone, texel_points_and_normals
 
 PUPIL_SHARE = 0.4
 TYPICAL_SKIN = 0.55
@@ -84,7 +84,7 @@ def paint_inner(
 ) -> Tensor:
     """Eyeballs and mouth in their own colours: [T, 3] -> [T, 3]. `skin` is the mean skin, [3]."""
     painted = colors.clone()
-    points, _ = surface_points(neutral, texels, head.faces)
+    points, _ = texel_points_and_normals(neutral, texels, head.faces)
     joints = head.joints(neutral)
     for zone, joint in ((Zone.LEFT_EYE, 3), (Zone.RIGHT_EYE, 4)):
         own = texels.zones == int(zone)

@@ -17,7 +17,7 @@ from flexavatar.create.posed_views import Placed
 from flexavatar.create.skin import Surface
 from flexavatar.head.binding import Binding, LocalSplats
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.texels import Texels, Zone, body_mask, surface_points
+from flexavatar.head.texels import Texels, Zone, hair_and_clothes_mask, texel_points_and_normals
 from flexavatar.render.camera import project
 from flexavatar.render.mesh import render_mesh
 
@@ -49,7 +49,7 @@ class Splats:
         """Values of a chart's texels [T, C] for all Gaussians, 0 for those of none: [G, C]."""
         own = self.cells >= 0
         found = values.new_zeros(len(self), values.shape[1])
-        return found.index_put((own,), values[texels.rows_of(self.cells[own])])
+        return found.index_put((own,), values[texels.texels_at(self.cells[own])])
 
 
 def first_guess(
@@ -73,9 +73,9 @@ def _presence(view: View, texels: Texels, head: FlameHead) -> Tensor:
 
     A bust invented below the photo's edge would look like one; it fades out there instead.
     """
-    body = body_mask(texels.masks)
+    body = hair_and_clothes_mask(texels.masks)
     bust = torch.maximum(texels.masks["neck"], texels.masks["shoulders"]) > 0.5
-    points, _ = surface_points(view.motion.vertices, texels, head.faces)
+    points, _ = texel_points_and_normals(view.motion.vertices, texels, head.faces)
     pixels = project(view.camera, points)[:, :2]
     side = view.camera.width
     in_crop = ((pixels > 1) & (pixels < side - 1)).all(1)
@@ -90,7 +90,7 @@ def _presence(view: View, texels: Texels, head: FlameHead) -> Tensor:
 def _surface_splats(surface: Surface, texels: Texels, present: Tensor) -> Splats:
     """Lids, lips and all inside them keep their shape: they must look right when they move."""
     folds = torch.maximum(texels.masks["lids"], texels.masks["lips"])
-    body = body_mask(texels.masks)
+    body = hair_and_clothes_mask(texels.masks)
     skin = texels.zones == int(Zone.SKIN)
     seen = (surface.seen * 3).clamp(0, 1)
     inner = torch.where(texels.masks["eyes"] > 0.5, 0.8, 0.0)

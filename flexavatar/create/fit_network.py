@@ -46,7 +46,7 @@ def refine_encoder(
     it was given.
     """
     own = splats.cells >= 0
-    rows = canvas.texels.rows_of(splats.cells[own])
+    rows = canvas.texels.texels_at(splats.cells[own])
     carried = [
         carry(splats, view, views[0].openings, change)
         for view, change in zip(views, changes, strict=True)

@@ -164,7 +164,7 @@ def carry(splats: Splats, view: View, usual: Tensor, change: Tensor | None) -> C
         gradients,
         blend_quats(motion.quats[ids], bary),
         (gradients @ quat_to_matrix(local)).norm(dim=-2).clamp(*STRETCH_LIMITS),
-        1 - splats.lids @ (1 - lids_shown(view.openings, usual)),
+        1 - splats.lids @ (1 - eyelid_visibility(view.openings, usual)),
         change,
     )
 

@@ -22,7 +22,7 @@ from flexavatar.capture import topology
 from flexavatar.create.evidence import View, sample
 from flexavatar.head.binding import vertex_normals
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.hairline import haired
+from flexavatar.head.hairline import hair_mask
 from flexavatar.render.camera import position, project
 
 REACH = (-0.02, 0.06)
@@ -49,7 +49,7 @@ CENTRE = (0.0, 0.02, -0.01)
 
 def hair_volume(views: Sequence[View], head: FlameHead, neutral: Tensor) -> Tensor:
     """The neutral head with its scalp at the hair's surface: [V, 3] -> [V, 3]."""
-    mask = haired(head)
+    mask = hair_mask(head)
     away = torch.nn.functional.normalize(neutral - torch.tensor(CENTRE), dim=-1)
     measured = [_outline_heights(view, head, mask, away) for view in views]
     weight = torch.stack([w for _, w in measured]).sum(0)

@@ -26,8 +26,8 @@ from flexavatar.head.binding import (
     quat_multiply,
 )
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.sway import sway_binding
-from flexavatar.head.texels import body_mask
+from flexavatar.head.sway import off_mesh_binding
+from flexavatar.head.texels import hair_and_clothes_mask
 from flexavatar.render.camera import position, unproject
 from flexavatar.render.mesh import MeshView
 from flexavatar.types import Camera
@@ -68,7 +68,7 @@ def loose_splats(view: View, seen: MeshView, head: FlameHead, spacing_px: float)
     z = torch.from_numpy(depth[y, x])
     points = unproject(view.camera, torch.from_numpy(pixels).float() + 0.5, z)
     quats, scales = laid_out(depth, view.camera, pixels, spacing_px)
-    binding = sway_binding(points, view.motion.vertices, head)
+    binding = off_mesh_binding(points, view.motion.vertices, head)
     splats = to_neutral(points, quats, scales, binding, view.motion)
     colors = torch.from_numpy(view.portrait.colors[y, x])
     return Loose(binding, splats, colors, torch.from_numpy(matte[y, x]).clamp(0.3, 0.95))
@@ -104,7 +104,7 @@ def _shifted(depth: NDArray[np.float32], pixels: NDArray[np.int64], axis: int, s
 
 def detail_splats(view: View, seen: MeshView, head: FlameHead, spacing_px: float) -> Loose:
     """Fine splats on hair, neck and clothes, where the chart is coarser than the photo."""
-    coarse = body_mask(head.masks)[head.faces].all(1)[seen.face_ids.clamp_min(0)] & (
+    coarse = hair_and_clothes_mask(head.masks)[head.faces].all(1)[seen.face_ids.clamp_min(0)] & (
         seen.face_ids >= 0
     )
     return surface_splats(view, seen, head, coarse.numpy(), spacing_px)

@@ -15,7 +15,7 @@ from flexavatar.capture.track import Track
 from flexavatar.create.evidence import View
 from flexavatar.create.hair import hair_volume
 from flexavatar.head.binding import surface_motion
-from flexavatar.head.eyelids import lid_openings
+from flexavatar.head.eyelids import eyelid_openings
 from flexavatar.head.flame import FlameHead
 from flexavatar.types import FlameCodes
 
@@ -49,5 +49,5 @@ def _views(
     for portrait, pose, c in zip(portraits, tracked.photos, codes, strict=True):
         posed = head.pose(neutral, c).vertices
         motion = surface_motion(neutral, posed, head.faces)
-        views.append(View(portrait, pose.camera, motion, lid_openings(head, posed)))
+        views.append(View(portrait, pose.camera, motion, eyelid_openings(head, posed)))
     return tuple(views)

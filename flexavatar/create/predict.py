@@ -26,7 +26,7 @@ from flexavatar.create.posed_views import Placed
 from flexavatar.create.skin import Surface
 from flexavatar.head.binding import LocalSplats
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.texels import Zone, discs
+from flexavatar.head.texels import Zone, surface_discs
 from flexavatar.models.channels import LOOKS, ChartEvidence, channel_mask
 from flexavatar.models.query_lrm import AvatarCode, QueryLrm
 
@@ -70,7 +70,7 @@ def tell(
         told,
         seen.weight,
         seen.colors,
-        discs(canvas.texels, head, placed.neutral),
+        surface_discs(canvas.texels, head, placed.neutral),
     )
 
 

@@ -15,8 +15,15 @@ from flexavatar.create.eyes_and_mouth import measure_eyes, paint_inner
 from flexavatar.create.hair import CENTRE, Hair, measure_hair
 from flexavatar.head.binding import LocalSplats
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.hairline import ears_proper, haired
-from flexavatar.head.texels import Texels, Zone, discs, mirror_index, read, surface_points
+from flexavatar.head.hairline import auricle_mask, hair_mask
+from flexavatar.head.texels import (
+    Texels,
+    Zone,
+    interpolate_barycentric,
+    mirror_index,
+    surface_discs,
+    texel_points_and_normals,
+)
 
 OPAQUE = 0.97
 UNDER_EYE = 0.008
@@ -57,7 +64,9 @@ class Looked:
 
 def look(views: Sequence[View], texels: Texels, head: FlameHead) -> Looked:
     """Every photo's colours, merged, and the person's hair."""
-    grown, ears = (read(f(head), texels.binding) for f in (haired, ears_proper))
+    grown, ears = (
+        interpolate_barycentric(f(head), texels.binding) for f in (hair_mask, auricle_mask)
+    )
     return Looked(gather(views, texels, head.faces), measure_hair(views, grown, ears))
 
 
@@ -65,7 +74,7 @@ def build_surface(
     views: Sequence[View], looked: Looked, texels: Texels, head: FlameHead, neutral: Tensor
 ) -> Surface:
     """Colours for every texel and discs that cover the surface."""
-    points, normals = surface_points(neutral, texels, head.faces)
+    points, normals = texel_points_and_normals(neutral, texels, head.faces)
     hair = looked.hair
     evidence = _trusted(looked.evidence, texels, hair)
     skin_mean = _mean(evidence, texels.masks["face"])
@@ -75,7 +84,7 @@ def build_surface(
     known = ((evidence.weight * 4).clamp(0, 1) * (texels.masks["teeth"] > 0.5))[:, None]
     colors = torch.lerp(colors, evidence.colors, known)
     opaque = torch.full((len(texels),), OPAQUE)
-    return Surface(discs(texels, head, neutral), opaque, colors, evidence.weight)
+    return Surface(surface_discs(texels, head, neutral), opaque, colors, evidence.weight)
 
 
 def _trusted(evidence: Evidence, texels: Texels, hair: Hair) -> Evidence:

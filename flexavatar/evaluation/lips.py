@@ -13,7 +13,7 @@ from torch import Tensor
 
 from flexavatar.head.arkit import ARKIT_NAMES, ArkitBasis, arkit_vector_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
-from flexavatar.head.arkit_report import aperture
+from flexavatar.head.arkit_report import aperture_report
 from flexavatar.head.flame import FlameHead, joint_transforms, skin
 from flexavatar.head.open_head import load_open_head
 
@@ -29,7 +29,7 @@ def lip_gaps(faces: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
     codes = arkit_vector_to_flame(rows, basis)
     turned = joint_transforms(joints.expand(len(rows), -1, -1), codes)
     posed = skin(lips.template + lips.offsets(codes), lips.lbs_weights, turned).double().numpy()
-    return np.array([max(aperture(lips, one, "", "{}_lip").gap_mm, 0.0) for one in posed])
+    return np.array([max(aperture_report(lips, one, "", "{}_lip").gap_mm, 0.0) for one in posed])
 
 
 @lru_cache(1)

@@ -36,7 +36,7 @@ ARKIT_NAMES: tuple[str, ...] = (
 """Apple's order, as on the wire of Live Link Face. Map by name, never by place."""
 
 ARKIT_INDEX = {name: i for i, name in enumerate(ARKIT_NAMES)}
-OVERSHOOT = 1e-3
+WEIGHT_TOLERANCE = 1e-3
 """Weights this far outside 0..1 are rounding, and are clamped."""
 
 JAW_YAW = 0.033
@@ -44,9 +44,9 @@ JAW_YAW = 0.033
 GAZE_PITCH = 0.35
 GAZE_YAW = 0.5
 """Radians at eyeLook* 1."""
-LID_FOLLOWS = {"Blink": 1.0, "LookDown": 0.3, "Wide": -0.3}
+EYELID_SHARES = {"Blink": 1.0, "LookDown": 0.3, "Wide": -0.3}
 """Share of a full blink in these eye shapes."""
-LID_RANGE = (-0.3, 1.0)
+EYELID_RANGE = (-0.3, 1.0)
 
 
 def mirrored_name(name: str) -> str:
@@ -82,17 +82,17 @@ def analytic_basis(jaw_pitch: float) -> ArkitBasis:
         gaze[row[f"eyeLookUp{side}"], 0] = -GAZE_PITCH
         gaze[row[f"eyeLookOut{side}"], 1] = outward * GAZE_YAW
         gaze[row[f"eyeLookIn{side}"], 1] = -outward * GAZE_YAW
-        for shape, share in LID_FOLLOWS.items():
+        for shape, share in EYELID_SHARES.items():
             maps["eyelids"][row[f"eye{shape}{side}"], eye] = share
     return ArkitBasis(torch.zeros(52, 100), **maps, factors=torch.zeros(0, 2, dtype=torch.int64))
 
 
-def checked_weights(weights: Mapping[str, float]) -> Tensor:
+def arkit_vector(weights: Mapping[str, float]) -> Tensor:
     """Named weights in Apple's order: [52]. Raises DriveError on a bad name or value."""
     if unknown := weights.keys() - ARKIT_INDEX.keys():
         raise DriveError(f"not ARKit names: {sorted(unknown)}")
     for name, value in weights.items():
-        if not math.isfinite(value) or not -OVERSHOOT <= value <= 1 + OVERSHOOT:
+        if not math.isfinite(value) or not -WEIGHT_TOLERANCE <= value <= 1 + WEIGHT_TOLERANCE:
             raise DriveError(f"{name}: expected a weight in 0..1, got {value}")
     return torch.tensor([weights.get(name, 0.0) for name in ARKIT_NAMES]).clamp_(0, 1)
 
@@ -104,7 +104,7 @@ def arkit_to_flame(weights: Mapping[str, float], basis: ArkitBasis) -> FlameCode
     the caller sets them. Raises DriveError for names that are not ARKit's, for values that are not
     finite or outside 0..1.
     """
-    return arkit_vector_to_flame(checked_weights(weights), basis)
+    return arkit_vector_to_flame(arkit_vector(weights), basis)
 
 
 def arkit_vector_to_flame(weights: Tensor, basis: ArkitBasis) -> FlameCodes:
@@ -123,6 +123,6 @@ def arkit_vector_to_flame(weights: Tensor, basis: ArkitBasis) -> FlameCodes:
         neck_pose=still,
         global_orient=still,
         transl=still,
-        eyelids=(weights @ basis.eyelids).clamp(*LID_RANGE),
+        eyelids=(weights @ basis.eyelids).clamp(*EYELID_RANGE),
         correctives=padded[..., basis.factors[:, 0]] * padded[..., basis.factors[:, 1]],
     )

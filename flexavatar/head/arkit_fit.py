@@ -21,7 +21,7 @@ from flexavatar.head.flame import FlameHead, joint_transforms, skin
 
 RIDGE = 1e-7
 """Square metres, summed over vertices, that one standard deviation of expression may cost."""
-CAP = 6.0
+MAX_COEFFICIENT = 6.0
 """No expression coefficient goes beyond this many standard deviations at weight 1."""
 
 
@@ -39,14 +39,14 @@ def load_arkit_basis(head: FlameHead) -> ArkitBasis:
 def fit_expression(head: FlameHead) -> Tensor:
     """Ridge least squares of every shape's offsets in the expression basis: [52, 100]."""
     basis = head.expression.flatten(0, 1)  # [3 V, 100]
-    own = _own_correctives(head)
+    own = _single_correctives(head)
     wanted = (head.arkit_offsets - own).flatten(1)  # [52, 3 V]
     gram = basis.T @ basis + RIDGE * torch.eye(basis.shape[1])
     codes = torch.linalg.solve(gram.double(), (basis.T @ wanted.T).double()).T.float()
-    return _mirrored_mean(codes, head, gram).clamp(-CAP, CAP)
+    return _symmetrized(codes, head, gram).clamp(-MAX_COEFFICIENT, MAX_COEFFICIENT)
 
 
-def _own_correctives(head: FlameHead) -> Tensor:
+def _single_correctives(head: FlameHead) -> Tensor:
     """The corrective fields that belong to one shape alone: [52, V, 3]."""
     own = torch.zeros_like(head.arkit_offsets)
     for column, names in enumerate(head.corrective_factors):
@@ -55,7 +55,7 @@ def _own_correctives(head: FlameHead) -> Tensor:
     return own
 
 
-def _mirrored_mean(codes: Tensor, head: FlameHead, gram: Tensor) -> Tensor:
+def _symmetrized(codes: Tensor, head: FlameHead, gram: Tensor) -> Tensor:
     """Make the codes of left and right shapes mirror images: [52, 100]."""
     if not len(head.mirror):
         return codes

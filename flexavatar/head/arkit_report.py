@@ -51,7 +51,7 @@ class ApertureReport:
     overlap_mm: float
 
 
-def drive(head: FlameHead, basis: ArkitBasis, weights: Tensor) -> Tensor:
+def pose_template(head: FlameHead, basis: ArkitBasis, weights: Tensor) -> Tensor:
     """Posed template: [S, 52] -> [S, V, 3]."""
     codes = arkit_vector_to_flame(weights, basis)
     return head.pose(head.template.expand(len(weights), -1, -1), codes).vertices
@@ -68,8 +68,8 @@ def shape_reports(head: FlameHead) -> list[ShapeReport]:
     """All 52 shapes of a rig that has their fields."""
     basis = load_arkit_basis(head)
     targets = arkit_displacements(head)  # [52, V, 3]
-    rest = drive(head, basis, torch.zeros(1, 52))
-    moved = drive(head, basis, shape_weights()) - rest
+    rest = pose_template(head, basis, torch.zeros(1, 52))
+    moved = pose_template(head, basis, shape_weights()) - rest
     close = ARKIT_INDEX["mouthClose"]
     moved[close] -= moved[ARKIT_INDEX["jawOpen"]]
     return [_shape_report(head, basis, i, targets, moved) for i in range(len(ARKIT_NAMES))]
@@ -92,7 +92,7 @@ def _shape_report(
         mouth_mm=float(moved[index][lips].norm(dim=-1).max()) * 1e3
         if name[:3] == "eye"
         else np.nan,
-        backwards=_backwards(head, basis, index),
+        backwards=_largest_backward_step(head, basis, index),
     )
 
 
@@ -104,10 +104,10 @@ def _mirror_error(head: FlameHead, moved: Tensor, index: int) -> float:
     return float((moved[index] - flipped).norm() / moved[index].norm().clamp_min(1e-12))
 
 
-def _backwards(head: FlameHead, basis: ArkitBasis, index: int) -> float:
+def _largest_backward_step(head: FlameHead, basis: ArkitBasis, index: int) -> float:
     """0 if every step of the weight moves the head on along the whole motion."""
     ramp = torch.linspace(0, 1, STEPS + 1)[:, None] * shape_weights()[index]
-    path = drive(head, basis, ramp).flatten(1)
+    path = pose_template(head, basis, ramp).flatten(1)
     whole = path[-1] - path[0]
     steps = (path[1:] - path[:-1]) @ whole / whole.pow(2).sum().clamp_min(1e-12)
     return float((-steps).clamp_min(0).max())
@@ -123,30 +123,32 @@ def aperture_reports(head: FlameHead) -> list[ApertureReport]:
         for other in ("", "LookDown", "LookUp", "Squint", "Wide"):
             names = [f"eyeBlink{side}", *([f"eye{other}{side}"] if other else [])]
             posed = _posed(head, basis, dict.fromkeys(names, 1.0))
-            reports.append(aperture(head, posed, " + ".join(names), f"{side.lower()}_{{}}_lid"))
+            reports.append(
+                aperture_report(head, posed, " + ".join(names), f"{side.lower()}_{{}}_lid")
+            )
     for weight in (0.25, 0.5, 0.75, 1.0):
         posed = _posed(head, basis, {"jawOpen": weight, "mouthClose": weight})
-        reports.append(aperture(head, posed, f"jawOpen = mouthClose = {weight:g}", "{}_lip"))
+        reports.append(aperture_report(head, posed, f"jawOpen = mouthClose = {weight:g}", "{}_lip"))
     return reports
 
 
 def _posed(head: FlameHead, basis: ArkitBasis, weights: dict[str, float]) -> np.ndarray:
     row = torch.tensor([[weights.get(n, 0.0) for n in ARKIT_NAMES]])
-    return drive(head, basis, row)[0].double().numpy()
+    return pose_template(head, basis, row)[0].double().numpy()
 
 
-def aperture(head: FlameHead, posed: np.ndarray, name: str, ring: str) -> ApertureReport:
+def aperture_report(head: FlameHead, posed: np.ndarray, name: str, ring: str) -> ApertureReport:
     """Opening between two edges of a posed rig [V, 3], `ring` being "{}_lip" or "left_{}_lid".
 
     Where one pair of loops is shut, the opening is shut.
     """
     loops = ("contact", "inner") if ring.endswith("lip") else ("outer", "middle", "inner")
-    gaps = np.stack([_gaps(head, posed, ring, loop) for loop in loops])
+    gaps = np.stack([_ring_gaps(head, posed, ring, loop) for loop in loops])
     opening = gaps.min(0)  # seen from the front the narrowest pair hides the rest
     return ApertureReport(name, float(opening.max()) * 1e3, float(-gaps.min()) * 1e3)
 
 
-def _gaps(head: FlameHead, posed: np.ndarray, ring: str, loop: str) -> np.ndarray:
+def _ring_gaps(head: FlameHead, posed: np.ndarray, ring: str, loop: str) -> np.ndarray:
     upper, lower = (
         posed[head.rings[f"{ring.format(half)}_{loop}"].numpy()] for half in ("upper", "lower")
     )

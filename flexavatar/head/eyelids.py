@@ -19,17 +19,17 @@ from flexavatar.head.flame import FlameHead
 
 MARGINS = ("outer", "middle", "inner", "tuck")
 """Edge loops of a lid margin, from the front edge to the one hidden in the eyeball."""
-RISE = -0.08
+LOWER_LID_SHARE = -0.08
 """Share of the opening that the lower lid closes: in a blink it gives way a little."""
 OVERLAP = 0.15e-3
 """Metres that each lid passes the meeting curve, so that no slit is left."""
-REACH = {"upper": 0.6, "lower": 0.6}
+FADE_ANGLE = {"upper": 0.6, "lower": 0.6}
 """Radians above and below the margin where skin no longer follows."""
-UNFOLD = 0.8
+CREASE_LOSS = 0.8
 """How much of the lid crease a closed lid loses."""
 CLEARANCE = 0.45e-3
 """Metres that lid skin keeps in front of the eyeball."""
-FOLDED = (0.5, 0.9)
+FOLD_RANGE = (0.5, 0.9)
 """Shares of the usual opening between which what an open eye shows of its lid folds away."""
 
 
@@ -43,7 +43,7 @@ class LidMotion:
 
 
 @dataclass(frozen=True)
-class Eye:
+class EyePolar:
     """Polar view of the vertices around one eyeball: height angles about its horizontal axis."""
 
     x: np.ndarray  # [V] metres along the axis
@@ -51,7 +51,7 @@ class Eye:
     reach: np.ndarray  # [V] metres from the axis
     front: np.ndarray  # [V] bool
 
-    def turned(self, turn: np.ndarray, stretch: np.ndarray) -> np.ndarray:
+    def rotated(self, turn: np.ndarray, stretch: np.ndarray) -> np.ndarray:
         """Positions about the centre after a turn up and a change of `reach`: [V] -> [V, 3]."""
         angle, reach = self.angle + turn, self.reach + stretch
         height, depth = reach * np.sin(angle), reach * np.cos(angle)
@@ -67,39 +67,41 @@ def close_lids(
     so on, nose to temple), `centre` [3] is the eyeball's, `eyeball` [V] bool its vertices.
     """
     arms = points - centre
-    eye = Eye(
+    eye = EyePolar(
         x=arms[:, 0],
         angle=np.arctan2(arms[:, 1], arms[:, 2]),
         reach=np.hypot(arms[:, 1], arms[:, 2]),
         front=(arms[:, 2] > 0) & ~eyeball,
     )
-    bands = _follow(eye, rings)
+    bands = _skin_bands(eye, rings)
     turn = np.sum([band.turn(eye) for band in bands], axis=0)
     share = np.sum([band.share(eye) for band in bands], axis=0)
     unfolded = np.sum([band.unfolded(eye) for band in bands], axis=0)
     hidden = np.zeros(len(points), dtype=bool)
     for name in MARGINS:
-        upper, lower = _closing(eye, rings[f"upper_lid_{name}"], rings[f"lower_lid_{name}"])
+        upper, lower = _closing_angles(eye, rings[f"upper_lid_{name}"], rings[f"lower_lid_{name}"])
         turn[rings[f"upper_lid_{name}"]], turn[rings[f"lower_lid_{name}"]] = upper, lower
         both = np.concatenate((rings[f"upper_lid_{name}"], rings[f"lower_lid_{name}"]))
         share[both] = 1
         hidden[both] = name == "tuck"
     radius = np.linalg.norm(arms[eyeball], axis=1).mean()
     guarded = (share > 0) & ~hidden
-    closed = _kept_out(eye.turned(turn, unfolded), radius, guarded) - arms
-    half = _kept_out(eye.turned(turn / 2, unfolded / 2), radius, guarded) - arms
+    closed = _push_outside(eye.rotated(turn, unfolded), radius, guarded) - arms
+    half = _push_outside(eye.rotated(turn / 2, unfolded / 2), radius, guarded) - arms
     moving = (share > 0)[:, None]
     return LidMotion(closed * moving, (half - closed / 2) * moving, share)
 
 
-def _closing(eye: Eye, upper: np.ndarray, lower: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _closing_angles(
+    eye: EyePolar, upper: np.ndarray, lower: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Turns that bring an upper and a lower ring onto one curve."""
     rise = np.interp(eye.x[upper], eye.x[lower], eye.angle[lower])
     fall = np.interp(eye.x[lower], eye.x[upper], eye.angle[upper])
     opening_above, opening_below = eye.angle[upper] - rise, fall - eye.angle[lower]
     past = OVERLAP / eye.reach[upper].mean()
-    down = -(1 - RISE) * opening_above - past * np.tanh(opening_above / past / 4)
-    up = RISE * opening_below + past * np.tanh(opening_below / past / 4)
+    down = -(1 - LOWER_LID_SHARE) * opening_above - past * np.tanh(opening_above / past / 4)
+    up = LOWER_LID_SHARE * opening_below + past * np.tanh(opening_below / past / 4)
     return down, up
 
 
@@ -112,9 +114,9 @@ class SkinBand:
     beyond: np.ndarray  # [V] 0 at the margin, 1 where skin no longer follows
     chosen: np.ndarray  # [V] bool
 
-    def turn(self, eye: Eye) -> np.ndarray:
+    def turn(self, eye: EyePolar) -> np.ndarray:
         """Exact at the margin, smoothed along the lid further out: [V] radians."""
-        exact, soft = _profiles(eye.x, eye.x[self.ring], self.ring_turn)
+        exact, soft = _turn_profiles(eye.x, eye.x[self.ring], self.ring_turn)
         near = _smooth(self.beyond * 4)
         return self.chosen * self.follow * (exact * (1 - near) + soft * near)
 
@@ -122,13 +124,13 @@ class SkinBand:
     def follow(self) -> np.ndarray:
         return (1 - self.beyond) ** 2 * (1 + self.beyond)
 
-    def share(self, eye: Eye) -> np.ndarray:
+    def share(self, eye: EyePolar) -> np.ndarray:
         """How far skin follows the margin, less past the corners: [V]."""
         first, last = eye.x[self.ring[0]], eye.x[self.ring[-1]]
         aside = np.maximum(first - eye.x, eye.x - last)
         return self.chosen * self.follow * (1 - _smooth(aside / 0.006))
 
-    def unfolded(self, eye: Eye) -> np.ndarray:
+    def unfolded(self, eye: EyePolar) -> np.ndarray:
         """Change of `reach` that takes the crease out of a closed lid: [V] metres."""
         far = self.chosen & (self.beyond > 0.6)
         spread = np.exp(-0.5 * ((eye.x[:, None] - eye.x[far]) / 0.003) ** 2)
@@ -137,25 +139,29 @@ class SkinBand:
         smooth = margin + (rim - margin) * _smooth(self.beyond / 0.8)
         closing = np.interp(eye.x, eye.x[self.ring], np.abs(self.ring_turn), left=0, right=0)
         amount = (
-            UNFOLD * np.clip(closing / 0.3, 0, 1) * _smooth(4 * self.beyond * (1 - self.beyond))
+            CREASE_LOSS
+            * np.clip(closing / 0.3, 0, 1)
+            * _smooth(4 * self.beyond * (1 - self.beyond))
         )
         return self.chosen * amount * (smooth - eye.reach)
 
 
-def _follow(eye: Eye, rings: Mapping[str, np.ndarray]) -> list[SkinBand]:
+def _skin_bands(eye: EyePolar, rings: Mapping[str, np.ndarray]) -> list[SkinBand]:
     """The skin above and below the margins."""
     bands = []
     upper, lower = rings["upper_lid_outer"], rings["lower_lid_outer"]
-    turns = _closing(eye, upper, lower)
+    turns = _closing_angles(eye, upper, lower)
     for half, ring, turn, sign in (("upper", upper, turns[0], 1), ("lower", lower, turns[1], -1)):
         edge = np.interp(eye.x, eye.x[ring], eye.angle[ring])
-        beyond = sign * (eye.angle - edge) / REACH[half]
+        beyond = sign * (eye.angle - edge) / FADE_ANGLE[half]
         chosen = eye.front & (beyond > 0) & (beyond < 1)
         bands.append(SkinBand(ring, turn, np.clip(beyond, 0, 1), chosen))
     return bands
 
 
-def _profiles(x: np.ndarray, ring_x: np.ndarray, turn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _turn_profiles(
+    x: np.ndarray, ring_x: np.ndarray, turn: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """A margin's turn at each x, as it is and smoothed along the lid."""
     grid = np.linspace(ring_x[0] - 0.015, ring_x[-1] + 0.015, 240)
     values = np.interp(grid, ring_x, turn, left=0, right=0)
@@ -171,7 +177,7 @@ def _smooth(t: np.ndarray) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
-def _kept_out(arms: np.ndarray, radius: float, guarded: np.ndarray) -> np.ndarray:
+def _push_outside(arms: np.ndarray, radius: float, guarded: np.ndarray) -> np.ndarray:
     """Push guarded points out of the eyeball and its clearance: [V, 3]."""
     distance = np.linalg.norm(arms, axis=1)
     short = guarded & (distance < radius + CLEARANCE)
@@ -179,11 +185,11 @@ def _kept_out(arms: np.ndarray, radius: float, guarded: np.ndarray) -> np.ndarra
     return arms * scale[:, None]
 
 
-def keep_out(
+def push_outside_sphere(
     points: np.ndarray, chosen: np.ndarray, centre: np.ndarray, radius: float
 ) -> np.ndarray:
     """Push the chosen points [V] bool out of a sphere and its clearance: [V, 3] -> [V, 3]."""
-    return centre + _kept_out(points - centre, radius, chosen)
+    return centre + _push_outside(points - centre, radius, chosen)
 
 
 def eye_rings(rings: Mapping[str, np.ndarray], side: str) -> dict[str, np.ndarray]:
@@ -192,7 +198,7 @@ def eye_rings(rings: Mapping[str, np.ndarray], side: str) -> dict[str, np.ndarra
     return {k.removeprefix(prefix): r for k, r in rings.items() if k.startswith(prefix)}
 
 
-def close_both(
+def close_both_eyes(
     points: np.ndarray, rings: Mapping[str, np.ndarray], centres: np.ndarray, eyeballs: np.ndarray
 ) -> tuple[LidMotion, LidMotion]:
     """Left and right: [V, 3], rings of the rig, [2, 3], [2, V] bool."""
@@ -202,7 +208,7 @@ def close_both(
     return left, LidMotion(right.closed * flip, right.arc * flip, right.share)
 
 
-def lid_openings(head: FlameHead, vertices: Tensor) -> Tensor:
+def eyelid_openings(head: FlameHead, vertices: Tensor) -> Tensor:
     """How far the left and the right eye are open: [V, 3] -> [2] metres, in mid-lid."""
     gaps = []
     for side in ("left", "right"):
@@ -214,14 +220,14 @@ def lid_openings(head: FlameHead, vertices: Tensor) -> Tensor:
     return torch.stack(gaps)
 
 
-def lids_shown(openings: Tensor, usual: Tensor) -> Tensor:
+def eyelid_visibility(openings: Tensor, usual: Tensor) -> Tensor:
     """How much is left of what an eye shows when it is as open as usual: [2], [2] -> [2] 0..1."""
     share = openings / usual.clamp_min(1e-4)
-    t = ((share - FOLDED[0]) / (FOLDED[1] - FOLDED[0])).clamp(0, 1)
+    t = ((share - FOLD_RANGE[0]) / (FOLD_RANGE[1] - FOLD_RANGE[0])).clamp(0, 1)
     return t * t * (3 - 2 * t)
 
 
-def with_own_lids(head: FlameHead, neutral: Tensor) -> FlameHead:
+def fit_eyelids(head: FlameHead, neutral: Tensor) -> FlameHead:
     """The rig with eyelids that close exactly on this person: neutral [V, 3].
 
     The rig's own lids are made for its template; on another face they would stop short or pass
@@ -233,7 +239,7 @@ def with_own_lids(head: FlameHead, neutral: Tensor) -> FlameHead:
     rings = {name: ring.cpu().numpy() for name, ring in head.rings.items()}
     centres = head.joints(neutral).detach().cpu().double().numpy()[3:]
     eyeballs = np.stack([head.masks[n].cpu().numpy() > 0.5 for n in ("leye", "reye")])
-    motions = close_both(points, rings, centres, eyeballs)
+    motions = close_both_eyes(points, rings, centres, eyeballs)
     closed, arcs = (
         torch.from_numpy(np.stack([getattr(m, name) for m in motions], axis=-1)).to(head.template)
         for name in ("closed", "arc")

@@ -71,14 +71,14 @@ class FlameHead:
         return torch.cat((*parts, self.pose_correctives), dim=-1).flatten(0, 1)
 
     @cached_property
-    def used(self) -> Tensor:
+    def active_columns(self) -> Tensor:
         """Columns of `basis` that are not zero throughout: [K'] int64."""
         return self.basis.abs().amax(0).nonzero().squeeze(-1)
 
     @cached_property
-    def used_basis(self) -> Tensor:
+    def active_basis(self) -> Tensor:
         """The columns of `basis` that do anything: [3 V, K']."""
-        return self.basis[:, self.used].contiguous()
+        return self.basis[:, self.active_columns].contiguous()
 
     def neutral(self, betas: Tensor) -> Tensor:
         """A person at rest: [..., B] (fewer than the rig's B is fine) -> [..., V, 3]."""
@@ -107,8 +107,8 @@ class FlameHead:
 
     def offsets(self, codes: FlameCodes) -> Tensor:
         """What is added to the neutral head before it is skinned: [..., V, 3]."""
-        weights = self.blend_weights(codes)[..., self.used]
-        return (self.used_basis @ weights[..., None]).unflatten(-2, (-1, 3)).squeeze(-1)
+        weights = self.blend_weights(codes)[..., self.active_columns]
+        return (self.active_basis @ weights[..., None]).unflatten(-2, (-1, 3)).squeeze(-1)
 
     def pose(self, neutral: Tensor, codes: FlameCodes) -> PosedHead:
         """Move a person: [..., V, 3], codes of the same batch -> PosedHead.

@@ -13,16 +13,16 @@ _HAIRLINE_Y = (-0.078, -0.068, -0.05, -0.03, -0.025, 0.005, 0.03, 0.055, 0.072, 
 _HAIRLINE_SOFT = 0.006
 
 
-def haired(head: FlameHead) -> Tensor:
+def hair_mask(head: FlameHead) -> Tensor:
     """Where hair grows on most people, ears included: [V] 0..1, from the template's shape."""
     y, z = head.template[:, 1].numpy(), head.template[:, 2].numpy()
     above = y - np.interp(z, _HAIRLINE_Z, _HAIRLINE_Y)
     mask = torch.from_numpy(np.clip(0.5 + above / (2 * _HAIRLINE_SOFT), 0, 1)).float()
     inner = torch.stack([head.masks[n] for n in ("eyes", "teeth", "tongue", "cavity")]).amax(0)
-    return torch.maximum(mask, head.masks["ears"] * ears_proper(head)) * (inner < 0.5)
+    return torch.maximum(mask, head.masks["ears"] * auricle_mask(head)) * (inner < 0.5)
 
 
-def ears_proper(head: FlameHead) -> Tensor:
+def auricle_mask(head: FlameHead) -> Tensor:
     """The ears themselves, without the skull around them: [V] 0..1."""
     around = (head.masks["ears"] > 0.02) & (head.masks["ears"] < 0.6)
     y, z = head.template[:, 1], head.template[:, 2]

@@ -41,7 +41,7 @@ class Seam:
         return self.spread @ np.linalg.solve(gram, own.T @ change)
 
 
-def lid_pairs(head: FlameHead) -> Seam:
+def lid_seam(head: FlameHead) -> Seam:
     """From the rings of the open head; no pairs for a rig without them."""
     points = head.template.double().numpy()
     upper: list[int] = []
@@ -53,13 +53,13 @@ def lid_pairs(head: FlameHead) -> Seam:
         if not all(name in head.rings for name in names):
             continue
         above, below = (head.rings[name].numpy() for name in names)
-        a, b = _along(points[above]), _along(points[below])
+        a, b = _arc_length_share(points[above]), _arc_length_share(points[below])
         inner = (a > CORNER_SHARE) & (a < 1 - CORNER_SHARE)
         upper += above[inner].tolist()
         lower += below[np.abs(a[inner, None] - b).argmin(1)].tolist()
         eyes += [eye] * int(inner.sum())
-        side_of = _nearer(points, above[inner], below)
-        spreads.append(_spread(points, above[inner], side_of))
+        side_of = _side_share(points, above[inner], below)
+        spreads.append(_spread_weights(points, above[inner], side_of))
     ids = np.array([upper, lower, eyes], dtype=np.int64).reshape(3, -1)
     return Seam(ids[0], ids[1], ids[2], np.concatenate(spreads, axis=1))
 
@@ -78,27 +78,27 @@ def lip_seams(head: FlameHead) -> tuple[Seam, Seam]:
 
 
 def _lip_seam(points: np.ndarray, own: np.ndarray, other: np.ndarray, side: np.ndarray) -> Seam:
-    a, b = _along(points[own]), _along(points[other])
+    a, b = _arc_length_share(points[own]), _arc_length_share(points[other])
     inner = np.flatnonzero((a > CORNER_SHARE) & (a < 1 - CORNER_SHARE))
     opposite = other[np.abs(a[inner, None] - b).argmin(1)]
-    spread = _spread(points, own[inner], side)
+    spread = _spread_weights(points, own[inner], side)
     return Seam(own[inner], opposite, np.zeros(len(inner), dtype=np.int64), spread)
 
 
-def _along(points: np.ndarray) -> np.ndarray:
+def _arc_length_share(points: np.ndarray) -> np.ndarray:
     """Share of the way along a line of points: [N, 3] -> [N] 0..1."""
     steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
     way = np.concatenate(([0.0], np.cumsum(steps)))
     return way / way[-1]
 
 
-def _nearer(points: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _side_share(points: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """1 on one margin, falling to 0 half way to the other: [V]."""
     a, b = (np.linalg.norm(points[:, None] - points[ids], axis=2).min(1) for ids in (one, other))
     return np.clip((b - a) / np.maximum(a + b, 1e-9), 0, 1)
 
 
-def _spread(points: np.ndarray, margin: np.ndarray, side: np.ndarray) -> np.ndarray:
+def _spread_weights(points: np.ndarray, margin: np.ndarray, side: np.ndarray) -> np.ndarray:
     """1 in sum on the margin, fading away from it, and only on its own side [V]: [V, P]."""
     distance = np.linalg.norm(points[:, None] - points[margin], axis=2)  # [V, P]
     nearest = distance.min(1)

@@ -45,13 +45,13 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return binding.vertex_normals(torch.as_tensor(vertices), torch.as_tensor(faces)).numpy()
 
 
-def factor(matrix: csc_matrix) -> SuperLU:
+def factorize(matrix: csc_matrix) -> SuperLU:
     """Sparse factors of a symmetric positive definite matrix; no pivoting is needed."""
     options = {"SymmetricMode": True}
     return splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
 
 
-class Fill:
+class LaplacianFill:
     """Makes a vertex field whole where it is not trusted: smooth there, as given elsewhere.
 
     Least squares of `trust` times the change against the field's differences along edges. A piece
@@ -65,7 +65,7 @@ class Fill:
         piece = components(faces, count)
         self.known = np.bincount(piece, weights=trust)[piece] > 1  # [V] in a piece with some trust
         self.weight = np.where(self.known, np.maximum(trust, 1e-4), 1.0)
-        self.factors = factor((diags_array(self.weight) + smoothness * laplacian).tocsc())
+        self.factors = factorize((diags_array(self.weight) + smoothness * laplacian).tocsc())
 
     def __call__(self, field: np.ndarray) -> np.ndarray:
         """[V, D] -> [V, D]."""

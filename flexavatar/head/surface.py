@@ -28,7 +28,7 @@ class Similarity:
         """[..., 3] -> [..., 3]."""
         return self.scale * points @ self.rotation.T + self.shift
 
-    def turn(self, vectors: np.ndarray) -> np.ndarray:
+    def rotate(self, vectors: np.ndarray) -> np.ndarray:
         """Displacements, which do not shift: [..., 3] -> [..., 3]."""
         return self.scale * vectors @ self.rotation.T
 
@@ -54,7 +54,7 @@ def fit_similarity(
     return Similarity(scale, rotation, b - scale * rotation @ a)
 
 
-def seen_from(place: Similarity, camera: Camera) -> Camera:
+def camera_in_source_space(place: Similarity, camera: Camera) -> Camera:
     """The same view for a space that `place` lays into the camera's: sizes cancel out."""
     view = camera.viewmat.double().numpy()
     moved = np.eye(4)
@@ -79,7 +79,7 @@ class SurfacePoints:
 
 
 @dataclass(frozen=True)
-class Surface:
+class ClosestPointQuery:
     """A mesh that can be asked for the nearest place, among some of its faces only.
 
     `features` [V, D] are further coordinates in metres: a normal times a length, or a side of the

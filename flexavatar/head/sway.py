@@ -13,26 +13,26 @@ from torch import Tensor
 from flexavatar.head.binding import Binding, face_edges
 from flexavatar.head.flame import FlameHead
 
-RIGID, TRUNK = 0.998, 0.97
+SKULL_WEIGHT, TRUNK_WEIGHT = 0.998, 0.97
 """Skinning weights from which a vertex moves as the skull, as the trunk."""
-CALM = 1e-5
+MOTION_LIMIT = 1e-5
 """Metres: anchors and their neighbours move no further than this by any expression, since they turn
 and stretch what hangs far from them."""
-MIDDLE = 0.002
+MIDPLANE_LIMIT = 0.002
 """Metres from the middle plane."""
 REACH = 2.5
 """How far beyond its two vertices, in their distances, the skull's anchor may lie."""
-APART = 0.05
+LEAST_SPAN = 0.05
 """Metres at least between those two."""
-NEAR = 0.006
+SOFTENING = 0.006
 """Metres: skin nearer than this is heard no louder."""
-STILL, CARRIED = 0.1, 0.95
+TRUNK_SHARE, HEAD_SHARE = 0.1, 0.95
 """Shares up to which a splat stays with the trunk, and from which it goes wholly with the head."""
 CHUNK = 2048
 """Points whose distances to the skin are held at once."""
 
 
-def sway_binding(points: Tensor, vertices: Tensor, head: FlameHead) -> Binding:
+def off_mesh_binding(points: Tensor, vertices: Tensor, head: FlameHead) -> Binding:
     """Bind points [N, 3] near a posed head [V, 3] to its skull and trunk, smoothly."""
     ids, beyond = _anchors(head)
     own = 1 - head.lbs_weights[ids[2], 0]  # the trunk's anchor goes a little with the head, too
@@ -43,11 +43,11 @@ def sway_binding(points: Tensor, vertices: Tensor, head: FlameHead) -> Binding:
 
 def head_share(points: Tensor, vertices: Tensor, head: FlameHead) -> Tensor:
     """How much points [N, 3] go with the head rather than the trunk: [N] 0..1."""
-    told = heard(1 - head.lbs_weights[:, :1], points, vertices, head)[:, 0]
-    return ((told - STILL) / (CARRIED - STILL)).clamp(0, 1)
+    told = distance_weighted(1 - head.lbs_weights[:, :1], points, vertices, head)[:, 0]
+    return ((told - TRUNK_SHARE) / (HEAD_SHARE - TRUNK_SHARE)).clamp(0, 1)
 
 
-def heard(field: Tensor, points: Tensor, vertices: Tensor, head: FlameHead) -> Tensor:
+def distance_weighted(field: Tensor, points: Tensor, vertices: Tensor, head: FlameHead) -> Tensor:
     """What the skin of a head [V, 3] says of a field [V, C] to points [N, 3] around it: [N, C].
 
     Its mean by area over the fourth power of the distance, which looks about as far around as the
@@ -55,10 +55,10 @@ def heard(field: Tensor, points: Tensor, vertices: Tensor, head: FlameHead) -> T
     """
     skin = torch.stack([head.masks[n] for n in ("face", "scalp", "ears", "neck", "shoulders")])
     own = skin.amax(0) > 0.5
-    areas = _areas(vertices, head.faces)[own, None]
+    areas = _vertex_areas(vertices, head.faces)[own, None]
     said = torch.cat((areas * field[own], areas), -1)  # [M, C + 1]
     sums = [
-        (torch.cdist(chunk, vertices[own]) ** 2 + NEAR**2) ** -2 @ said
+        (torch.cdist(chunk, vertices[own]) ** 2 + SOFTENING**2) ** -2 @ said
         for chunk in points.split(CHUNK)
     ]
     total = torch.cat(sums) if sums else points.new_zeros(0, said.shape[1])
@@ -71,24 +71,30 @@ def _anchors(head: FlameHead) -> tuple[Tensor, float]:
     That point is the trunk's vertex, nearly: there, blending places and blending turns agree, so
     that the binding skins exactly.
     """
-    middle = head.template[:, 0].abs() < MIDDLE
-    calm = middle & (_around(head, _restless(head), "amax") < CALM)
-    skull = torch.nonzero(calm & (_around(head, head.lbs_weights[:, 1], "amin") > RIGID))[:, 0]
-    trunk = torch.nonzero(calm & (_around(head, head.lbs_weights[:, 0], "amin") > TRUNK))[:, 0]
+    middle = head.template[:, 0].abs() < MIDPLANE_LIMIT
+    calm = middle & (_neighbourhood_extreme(head, _largest_motion(head), "amax") < MOTION_LIMIT)
+    skull = torch.nonzero(
+        calm & (_neighbourhood_extreme(head, head.lbs_weights[:, 1], "amin") > SKULL_WEIGHT)
+    )[:, 0]
+    trunk = torch.nonzero(
+        calm & (_neighbourhood_extreme(head, head.lbs_weights[:, 0], "amin") > TRUNK_WEIGHT)
+    )[:, 0]
     a, c = head.template[skull], head.template[trunk]
     span = a[None] - a[:, None]  # [S, S, 3]
     length = span.norm(dim=-1)
     arms = c - a[:, None, None]  # [S, 1, T, 3]
-    beyond = torch.einsum("ijk,iotk->ijt", span, arms) / length.clamp_min(APART)[..., None] ** 2
+    beyond = (
+        torch.einsum("ijk,iotk->ijt", span, arms) / length.clamp_min(LEAST_SPAN)[..., None] ** 2
+    )
     gap = (span[:, :, None] * beyond[..., None] - arms).norm(dim=-1)  # [S, S, T]
-    usable = (length > APART)[..., None] & (beyond.abs() < REACH)
+    usable = (length > LEAST_SPAN)[..., None] & (beyond.abs() < REACH)
     best = int(torch.where(usable, gap, torch.inf).argmin())
     i, rest = divmod(best, len(skull) * len(trunk))
     j, k = divmod(rest, len(trunk))
     return torch.stack((skull[i], skull[j], trunk[k])), float(beyond[i, j, k])
 
 
-def _areas(vertices: Tensor, faces: Tensor) -> Tensor:
+def _vertex_areas(vertices: Tensor, faces: Tensor) -> Tensor:
     """Of the faces around each vertex: [V] square metres."""
     a, b, _ = face_edges(vertices, faces).unbind(-1)
     doubled = torch.linalg.cross(a, b).norm(dim=-1)
@@ -97,12 +103,12 @@ def _areas(vertices: Tensor, faces: Tensor) -> Tensor:
     )
 
 
-def _restless(head: FlameHead) -> Tensor:
+def _largest_motion(head: FlameHead) -> Tensor:
     """The most that any code moves each vertex: [V] metres."""
-    return head.used_basis.unflatten(0, (-1, 3)).abs().amax((1, 2))
+    return head.active_basis.unflatten(0, (-1, 3)).abs().amax((1, 2))
 
 
-def _around(head: FlameHead, field: Tensor, reduce: str) -> Tensor:
+def _neighbourhood_extreme(head: FlameHead, field: Tensor, reduce: str) -> Tensor:
     """The extreme of a field over each vertex and its neighbours: [V]."""
     per_face = getattr(field[head.faces], reduce)(1)
     return field.scatter_reduce(0, head.faces.flatten(), per_face.repeat_interleave(3), reduce)

@@ -17,12 +17,12 @@ from flexavatar.head.binding import Binding, matrix_to_quat
 from flexavatar.head.flame import FlameHead
 from flexavatar.types import check_shape
 
-FINE = 3
+SUBSAMPLES = 3
 """Points along each side of a texel at which the chart is looked for; odd."""
 
 
 @dataclass(frozen=True)
-class Texels:
+class ChartTexels:
     """The texels of a chart that lie on the surface, row by row."""
 
     rows: Tensor  # [T] int64, 0 at the top
@@ -44,7 +44,7 @@ class TexelFrames:
 
 
 @lru_cache(maxsize=16)
-def texel_binding(head: FlameHead, size: int) -> Texels:
+def chart_texels(head: FlameHead, size: int) -> ChartTexels:
     """Bind every texel that touches the chart to the surface. CPU; cached per rig and size.
 
     A texel is bound at its centre, or, where only its edge touches the chart, at the nearest of
@@ -52,10 +52,10 @@ def texel_binding(head: FlameHead, size: int) -> Texels:
     """
     corners = (
         head.uvs[head.uv_faces].double().cpu().numpy() * (1, -1) + (0, 1)
-    ) * size * FINE - 0.5
-    face, col, row, bary = _covered(corners, size * FINE)
-    right, down = col % FINE - FINE // 2, row % FINE - FINE // 2
-    row, col = row // FINE, col // FINE
+    ) * size * SUBSAMPLES - 0.5
+    face, col, row, bary = _covering_faces(corners, size * SUBSAMPLES)
+    right, down = col % SUBSAMPLES - SUBSAMPLES // 2, row % SUBSAMPLES - SUBSAMPLES // 2
+    row, col = row // SUBSAMPLES, col // SUBSAMPLES
     inward = np.where(col < size / 2, right, -right)
     aside = np.maximum(np.abs(right), np.abs(down))
     order = np.lexsort((face, down, inward, aside, col, row))  # nearest to the centre first
@@ -66,10 +66,10 @@ def texel_binding(head: FlameHead, size: int) -> Texels:
     valid = torch.zeros(size, size, dtype=torch.bool)
     valid[rows, cols] = True
     weights = torch.from_numpy(bary[first]).to(head.template.dtype)
-    return Texels(rows, cols, faces, Binding(head.faces.cpu()[faces], weights), valid)
+    return ChartTexels(rows, cols, faces, Binding(head.faces.cpu()[faces], weights), valid)
 
 
-def _covered(
+def _covering_faces(
     corners: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Faces, columns, rows and barycentrics of the texel centres inside triangles: [F, 3, 2]."""
@@ -99,7 +99,7 @@ def _barycentric(triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
 def position_map(head: FlameHead, vertices: Tensor, size: int) -> Tensor:
     """Surface positions as a picture, 0 off the chart: [V, 3] -> [3, U, U]. Differentiable."""
     check_shape("vertices", vertices, len(head.template), 3)
-    texels = texel_binding(head, size)
+    texels = chart_texels(head, size)
     binding = texels.binding
     ids, bary = binding.vertex_ids.to(vertices.device), binding.bary.to(vertices)
     points = (vertices[ids] * bary[..., None]).sum(1)  # [T, 3]
@@ -108,7 +108,7 @@ def position_map(head: FlameHead, vertices: Tensor, size: int) -> Tensor:
     return picture.index_copy(0, places, points).T.reshape(3, size, size)
 
 
-def texel_frames(head: FlameHead, vertices: Tensor, texels: Texels) -> TexelFrames:
+def texel_frames(head: FlameHead, vertices: Tensor, texels: ChartTexels) -> TexelFrames:
     """Tangent frame and spacing of every texel on a head: vertices [V, 3].
 
     Derivatives along u and v are averaged over the faces around each corner, so that both are

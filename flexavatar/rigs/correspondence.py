@@ -17,9 +17,9 @@ from scipy.sparse import csr_matrix
 
 from flexavatar.capture import topology
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.lids import Seam, lid_pairs, lip_seams
+from flexavatar.head.lids import Seam, lid_seam, lip_seams
 from flexavatar.head.mesh_tools import vertex_normals
-from flexavatar.head.surface import Similarity, Surface, SurfacePoints
+from flexavatar.head.surface import ClosestPointQuery, Similarity, SurfacePoints
 from flexavatar.render.build import cache_folder
 from flexavatar.rigs.registration import (
     NORMAL_LENGTH,
@@ -92,7 +92,7 @@ def find_correspondence(
         faces_b=target.faces,
         weights_a=source.weights,
         weights_b=target.weights,
-        lids=lid_pairs(a),
+        lids=lid_seam(a),
         lips=lip_seams(a),
         align=align(source, target, marks),
         residual=distance_b[skin & (distance_b < UNSURE)],
@@ -139,7 +139,7 @@ def _nearest(onto: _Side, of: _Side, onto_rig: RigParts, of_rig: RigParts) -> Su
         ids = np.flatnonzero((of_rig.part == part) & (of_rig.seen == seen))
         faces = _allowed(onto_rig, part, seen)
         if len(ids) and len(faces):
-            surface = Surface(onto.vertices, onto.faces, onto.features, faces)
+            surface = ClosestPointQuery(onto.vertices, onto.faces, onto.features, faces)
             there = surface.nearest(of.vertices[ids], of.features[ids])
             for f in fields(SurfacePoints):
                 getattr(found, f.name)[ids] = getattr(there, f.name)
@@ -208,7 +208,7 @@ def _read(path: Path, key: str, a: FlameHead, b: FlameHead) -> Correspondence | 
             faces_b=b.faces.numpy(),
             weights_a=a.lbs_weights.double().numpy(),
             weights_b=b.lbs_weights.double().numpy(),
-            lids=lid_pairs(a),
+            lids=lid_seam(a),
             lips=lip_seams(a),
             **{name: arrays[name] for name in _PLAIN},
         )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from flexavatar.errors import InputError
-from flexavatar.head.mesh_tools import Fill
+from flexavatar.head.mesh_tools import LaplacianFill
 from flexavatar.head.surface import Similarity, fit_similarity
 from flexavatar.rigs.correspondence import Correspondence
 from flexavatar.types import check_shape
@@ -54,7 +54,7 @@ class DriveThrough:
         self.wide = self._wide_open()
         doubt = found.lids.spread[:, ~self.wide].sum(1)
         skin = found.weights_a[:, 3:].sum(1) < 0.5
-        self.fill = Fill(found.faces_a, found.trust_b * skin * (1 - doubt))
+        self.fill = LaplacianFill(found.faces_a, found.trust_b * skin * (1 - doubt))
 
     def pose(self, rig_posed: Tensor) -> Tensor:
         """[Vb, 3] posed -> [Va, 3] posed, in the open head's frame, metres.
@@ -77,7 +77,7 @@ class DriveThrough:
     def _wide_open(self) -> np.ndarray:
         """Pairs of lid places that can tell how far the other rig's eye has closed: [P] bool."""
         width = np.linalg.norm(self.gaps, axis=1)
-        rest = (self.rig_gaps * self.size.turn(self.gaps)).sum(1) / (self.size.scale * width)
+        rest = (self.rig_gaps * self.size.rotate(self.gaps)).sum(1) / (self.size.scale * width)
         return rest > LEAST_OPEN * self.size.scale * width
 
     def _turns(self, posed: np.ndarray) -> list[Similarity]:
@@ -97,7 +97,7 @@ class DriveThrough:
             if not len(centre) or len(support) <= 3:
                 continue
             there = self.rig[support].mean(0)
-            drift = self.size.inverse.turn(turns[joint].apply(there) - turns[1].apply(there))
+            drift = self.size.inverse.rotate(turns[joint].apply(there) - turns[1].apply(there))
             middle = centre.mean(0)
             goal = carried[1].apply(middle) + drift
             rotation = carried[joint].rotation
@@ -108,7 +108,7 @@ class DriveThrough:
         """Displacement beyond the turns, before them and in the open head's size: [Va, 3]."""
         rotation, shift = _blend(self.rig_weights, turns)
         left = self.matrix @ posed - shift - (rotation @ self.rig_places[..., None])[..., 0]
-        return self.size.inverse.turn(np.linalg.solve(rotation, left[..., None])[..., 0])
+        return self.size.inverse.rotate(np.linalg.solve(rotation, left[..., None])[..., 0])
 
     def _lids(self, moved: np.ndarray, rotation: np.ndarray, posed: np.ndarray) -> np.ndarray:
         """Make the eyes as open, in share of their own opening, as the other rig's: [Va, 3]."""

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.sparse import csr_matrix, diags_array, vstack
 
-from flexavatar.head.mesh_tools import adjacency, factor, vertex_normals
+from flexavatar.head.mesh_tools import adjacency, factorize, vertex_normals
 from flexavatar.head.surface import (
+    ClosestPointQuery,
     Similarity,
-    Surface,
     boundary_vertices,
     fit_similarity,
 )
@@ -74,7 +74,9 @@ def _fit_skin(
     source: RigParts, target: RigParts, start: np.ndarray, marks: Landmarks, config: FitConfig
 ) -> np.ndarray:
     system = _System(source, start, config)
-    anchor = Surface(source.vertices, source.faces, source.normals * 0, _skin_faces(source))
+    anchor = ClosestPointQuery(
+        source.vertices, source.faces, source.normals * 0, _skin_faces(source)
+    )
     places = anchor.nearest(marks.source, np.zeros_like(marks.source))
     pins = places.matrix(source.faces, len(start))
     bent = start.copy()
@@ -114,7 +116,7 @@ class _System:
         own = rows[:, self.skin]
         normal = (own.T @ own + stiffness * self.smooth).tocsc()
         move = np.zeros((rows.shape[1], 3))
-        move[self.skin] = factor(normal).solve(own.T @ goals)
+        move[self.skin] = factorize(normal).solve(own.T @ goals)
         return move
 
 
@@ -127,7 +129,7 @@ class _Matcher:
         self.target_jaw = mouth_side(target, marks.mouth[1])
         faces = _skin_faces(target)
         features = np.column_stack((target.normals * NORMAL_LENGTH, self.target_jaw))
-        self.surface = Surface(target.vertices, target.faces, features, faces)
+        self.surface = ClosestPointQuery(target.vertices, target.faces, features, faces)
         self.target_border = _border(target)
         self.source_border = _border(source)
         self.source_ids = np.flatnonzero((source.part == SKIN) & source.seen)
@@ -150,7 +152,7 @@ class _Matcher:
     def _match_back(
         self, bent: np.ndarray, features: np.ndarray, reach: float
     ) -> tuple[csr_matrix, np.ndarray]:
-        own = Surface(bent, self.source.faces, features, _skin_faces(self.source))
+        own = ClosestPointQuery(bent, self.source.faces, features, _skin_faces(self.source))
         ids = self.target_ids
         there = own.nearest(self.target.vertices[ids], self.surface.features[ids])
         rows = there.matrix(self.source.faces, len(bent))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from flexavatar.head.arkit import ARKIT_INDEX
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.mesh_tools import Fill, neighbour_mean
+from flexavatar.head.mesh_tools import LaplacianFill, neighbour_mean
 from flexavatar.head.unskin import lid_arcs
 from flexavatar.rigs.correspondence import Correspondence
 
@@ -21,8 +21,8 @@ def transfer_fields(found: Correspondence, displacements: np.ndarray) -> np.ndar
     Where the other rig has no counterpart (deep in the mouth) a field is continued smoothly.
     """
     matrix = found.matrix_a()
-    fill = Fill(found.faces_b, found.trust_a)
-    return np.stack([fill(found.align.turn(matrix @ field)) for field in displacements])
+    fill = LaplacianFill(found.faces_b, found.trust_a)
+    return np.stack([fill(found.align.rotate(matrix @ field)) for field in displacements])
 
 
 def transfer_mask(found: Correspondence, mask: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from flexavatar.head.arkit import arkit_vector_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import LocalSplats
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.texels import discs, read
+from flexavatar.head.texels import interpolate_barycentric, surface_discs
 from flexavatar.models.channels import ChartEvidence
 from flexavatar.training.samples import BYTE, Sample, load_sample
 from flexavatar.types import FlameCodes, to_device
@@ -82,14 +82,16 @@ class Loader:
         if (side := sample.base.shape[-1]) != self.canvas.size:
             raise InputError(f"{path}: expected a chart of {self.canvas.size} texels, got {side}")
         codes = arkit_vector_to_flame(sample.weights, load_arkit_basis(self.head))
-        places = picture(read(sample.neutral, texels.binding) / DECIMETRE, texels.chart)
+        places = picture(
+            interpolate_barycentric(sample.neutral, texels.binding) / DECIMETRE, texels.chart
+        )
         told = (sample.colors, sample.weight, sample.mirrored, sample.base)
         colors, weight, mirrored, base = (x[None] / BYTE for x in told)
         ready = Ready(
             sample,
             sample.images / BYTE,
             ChartEvidence(colors, weight, mirrored, base, places[None]),
-            discs(texels, self.head, sample.neutral),
+            surface_discs(texels, self.head, sample.neutral),
             self.drive(sample, codes),
         )
         return to_device(ready, self.device)

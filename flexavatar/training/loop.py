@@ -19,7 +19,7 @@ from flexavatar.avatar.maps import Canvas, canvas_of
 from flexavatar.errors import InputError
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
-from flexavatar.head.texels import read
+from flexavatar.head.texels import interpolate_barycentric
 from flexavatar.models.bias_sink import BiasSink
 from flexavatar.models.query_lrm import QueryLrm
 from flexavatar.models.weights import Kind
@@ -110,7 +110,7 @@ class Trainer(ABC, Generic[M, C]):
 
     def off(self, sample: Sample) -> Tensor:
         """From the tracked head to the true one at rest: [T, 3] metres."""
-        return read(sample.known.off.float(), self.canvas.texels.binding)
+        return interpolate_barycentric(sample.known.off.float(), self.canvas.texels.binding)
 
     def skin(self) -> Tensor:
         """Where such changes count: [1, W, W]."""

@@ -32,7 +32,7 @@ from flexavatar.create.posed_views import Placed, place
 from flexavatar.errors import InputError
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.head.open_head import load_open_head
-from flexavatar.head.surface import Similarity, fit_similarity, seen_from
+from flexavatar.head.surface import Similarity, camera_in_source_space, fit_similarity
 from flexavatar.models.config import TINY, Charted
 from flexavatar.render.camera import scaled
 from flexavatar.training.losses import coarsened
@@ -173,7 +173,7 @@ def _frames(
         face, codes = figure.face(weights), figure.codes(weights)
         camera = (around_camera if rng.uniform() < AROUND else photo_camera)(rng, config.image_side)
         shot = photograph(face, camera)
-        mine = seen_from(lies, camera)
+        mine = camera_in_source_space(lies, camera)
         moved = head.pose(placed.neutral, codes).vertices - placed.neutral
         charts.append(as_bytes(_coarse(face.chart(), canvas)))
         rows.append(

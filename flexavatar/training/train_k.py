@@ -17,7 +17,7 @@ from torch import Tensor
 from flexavatar.avatar.maps import at_texels
 from flexavatar.avatar.sink_maps import Start, activate, based_on, driven, query_places
 from flexavatar.head.binding import surface_motion
-from flexavatar.head.texels import read
+from flexavatar.head.texels import interpolate_barycentric
 from flexavatar.models.bias_sink import BiasSink, Sink, rays
 from flexavatar.models.channels import COLOR, SCALE
 from flexavatar.models.signals import CORRECTIVES, SIZES, signal_of
@@ -77,7 +77,9 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
     def start(self, ready: Ready) -> Start:
         """Where a person's Gaussians start from."""
         config, texels = self.config.model, self.canvas.texels
-        places = read(based_on(config, self.head, ready.sample.neutral), texels.binding)
+        places = interpolate_barycentric(
+            based_on(config, self.head, ready.sample.neutral), texels.binding
+        )
         return Start(places, None if config.base == "template" else ready.discs)
 
     def gaussians(self, raw: Tensor, ready: Ready, frame: int, start: Start) -> Gaussians:
@@ -123,7 +125,12 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
         sample, texels = ready.sample, self.canvas.texels
         off, apart = self.off(sample), list[Tensor]()
         for frame, gaussians in drawn.items():
-            moved = read(sample.neutral + sample.moves[frame].float(), texels.binding) + off
+            moved = (
+                interpolate_barycentric(
+                    sample.neutral + sample.moves[frame].float(), texels.binding
+                )
+                + off
+            )
             apart.append((gaussians.means - moved) / CENTIMETRE)
         return torch.stack(apart)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from flexavatar.drive.mixer import Source
 from flexavatar.drive.tracked import TrackedFace
 from flexavatar.errors import DriveError, InputError
-from flexavatar.head.arkit import ARKIT_NAMES, checked_weights
+from flexavatar.head.arkit import ARKIT_NAMES, arkit_vector
 from plugin_server.gateways.config import GatewayConfig
 from plugin_server.gateways.hub import Hub, Status
 from plugin_server.live import AUDIO, DRIVE, WEBCAM
@@ -27,9 +27,7 @@ def tracked_face(request: pb.DriveRequest) -> TrackedFace | None:
         return None
     weights = {}
     if signal == "arkit":
-        weights = dict(
-            zip(ARKIT_NAMES, checked_weights(request.arkit.weights).tolist(), strict=True)
-        )
+        weights = dict(zip(ARKIT_NAMES, arkit_vector(request.arkit.weights).tolist(), strict=True))
     x, y, z = turn_from("neck_pose", pose.neck_pose).tolist()
     head = (x, y, z) if request.HasField("head") else None
     check_range("mouth_hidden", request.mouth_hidden, 0, 1)

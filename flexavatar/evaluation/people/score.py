@@ -29,7 +29,7 @@ from flexavatar.evaluation.report import Picture
 from flexavatar.evaluation.sheet import Stage
 from flexavatar.formats.picture import to_bytes
 from flexavatar.head.mesh_tools import vertex_normals
-from flexavatar.head.surface import Similarity, fit_similarity, seen_from
+from flexavatar.head.surface import Similarity, camera_in_source_space, fit_similarity
 from flexavatar.render.backdrop import Shown, draw_on_grey, premultiplied_on_grey
 from flexavatar.rigs.correspondence import Correspondence
 
@@ -69,7 +69,7 @@ class Contest:
     def draw(self, view: View) -> Shown:
         """The avatar as the true camera sees it, over mid grey."""
         gaussians = self.stage.animator.animate(self.stage.codes(view.weights))
-        return draw_on_grey(gaussians, seen_from(self.fit.place, view.camera))
+        return draw_on_grey(gaussians, camera_in_source_space(self.fit.place, view.camera))
 
 
 def score(contest: Contest) -> tuple[dict[str, float], list[Picture]]:

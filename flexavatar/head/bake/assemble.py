@@ -9,7 +9,7 @@ import numpy as np
 from flexavatar.head.bake.body import Body, build_body
 from flexavatar.head.bake.chart import build_chart
 from flexavatar.head.bake.expression import expression_mix, unit_fields
-from flexavatar.head.bake.identity import draw_sliders, principal_modes, without_rigid
+from flexavatar.head.bake.identity import draw_sliders, principal_modes, remove_rigid_motion
 from flexavatar.head.bake.masks import build_masks
 from flexavatar.head.bake.mesh import build_mesh
 from flexavatar.head.bake.rig import joint_regressor
@@ -27,7 +27,9 @@ def bake(source: Source) -> dict[str, np.ndarray]:
     mesh = build_mesh(source.base)
     body = build_body(source, mesh)
     masks = build_masks(source, body)
-    arrays = motion_arrays(face_motion(body, masks["mouth"]), body.carry(unit_fields(source, mesh)))
+    arrays = motion_arrays(
+        face_motion(body, masks["mouth"]), body.transfer_displacements(unit_fields(source, mesh))
+    )
     arrays |= {
         "version": np.array(VERSION),
         "template": body.points.astype(np.float32),
@@ -48,7 +50,7 @@ def identity_modes(source: Source, body: Body, masks: dict[str, np.ndarray]) -> 
     """Modes of identity without rigid motion of the head: [V, 3, B]."""
     sliders = draw_sliders(source, body.mesh, np.random.default_rng(SEED))
     skull = body.weights[:, 1:].sum(1) * body.mesh.part("skin")
-    still = without_rigid(body.carry(sliders.fields), body.points, skull)
+    still = remove_rigid_motion(body.transfer_displacements(sliders.fields), body.points, skull)
     importance = 0.1 + 0.4 * skull + masks["face"] + masks["ears"]
     modes = principal_modes(
         replace(sliders, fields=still), importance, body.mesh.mirror, IDENTITY_MODES

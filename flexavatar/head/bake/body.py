@@ -19,7 +19,7 @@ from flexavatar.head.bake.rig import (
     smoother,
 )
 from flexavatar.head.bake.source import Source
-from flexavatar.head.eyelids import eye_rings, keep_out
+from flexavatar.head.eyelids import eye_rings, push_outside_sphere
 
 EAR = "mpfb2/targets/ears/l-ear-scale-incr.target.gz"
 EYEBALL = 0.015
@@ -47,7 +47,7 @@ class Body:
     arm_turns: np.ndarray  # [V] radians about +z that the arms were turned by
     arkit: np.ndarray  # [52, V, 3]
 
-    def carry(self, fields: np.ndarray) -> np.ndarray:
+    def transfer_displacements(self, fields: np.ndarray) -> np.ndarray:
         """Base-mesh displacements, sampled, as they act on this body: [T, V, 3] -> [T, V, 3].
 
         Arms are lowered, and an eyeball only shifts and grows, so that it stays a sphere.
@@ -57,7 +57,7 @@ class Body:
         carried = np.stack((cosine * x - sine * y, sine * x + cosine * y, z), axis=-1)
         for part in ("leye", "reye"):
             eye = self.mesh.part(part)
-            carried[:, eye] = similarity(self.points[eye], carried[:, eye])
+            carried[:, eye] = similarity_part(self.points[eye], carried[:, eye])
         return carried
 
 
@@ -75,33 +75,33 @@ def build_body(source: Source, mesh: HeadMesh) -> Body:
     centres = [eye_centre(source, person, part) for part in ("leye", "reye")]
     for side, part, centre in zip(("left", "right"), ("leye", "reye"), centres, strict=True):
         points[mesh.part(part)] = on_sphere(points[mesh.part(part)], centre)
-        points = keep_out(points, lid_skin(mesh, points, side), centre, EYEBALL)
+        points = push_outside_sphere(points, lid_skin(mesh, points, side), centre, EYEBALL)
     skull = skull_weights(source, mesh)
     weights = skinning(mesh, skull, jaw_weights(mesh, points, jaw_open, hinge))
     joints = np.stack(
         (
-            _cube(source, person, "joint-neck"),
-            _cube(source, person, "joint-head"),
+            _group_centre(source, person, "joint-neck"),
+            _group_centre(source, person, "joint-head"),
             hinge.pivot,
             *centres,
         )
     )
     turns = arm_turns(source, mesh)
-    points = lower_arms(points, turns, _cube(source, person, "joint-l-shoulder"))
+    points = lower_arms(points, turns, _group_centre(source, person, "joint-l-shoulder"))
     points = close_lips(points, mesh.rings, mesh.part("skin", "cavity"))
     settled = settle_mouth(mesh, points)
     tongue = mesh.part("tongue")
     arkit[ARKIT_INDEX["tongueOut"], tongue] += (points - settled)[tongue]  # it comes out as it did
     points = settled
-    return Body(mesh, symmetric(points, mesh.mirror), joints, weights, hinge, turns, arkit)
+    return Body(mesh, symmetrize(points, mesh.mirror), joints, weights, hinge, turns, arkit)
 
 
-def symmetric(points: np.ndarray, mirror: np.ndarray) -> np.ndarray:
+def symmetrize(points: np.ndarray, mirror: np.ndarray) -> np.ndarray:
     """The mean of the points and their mirror image, exact to the last bit: [V, 3]."""
     return (points + points[mirror] * (-1, 1, 1)) / 2
 
 
-def _cube(source: Source, person: np.ndarray, group: str) -> np.ndarray:
+def _group_centre(source: Source, person: np.ndarray, group: str) -> np.ndarray:
     return person[np.unique(source.base.groups[group])].mean(0)
 
 
@@ -128,7 +128,7 @@ def lid_skin(mesh: HeadMesh, points: np.ndarray, side: str) -> np.ndarray:
     return near
 
 
-def similarity(points: np.ndarray, fields: np.ndarray) -> np.ndarray:
+def similarity_part(points: np.ndarray, fields: np.ndarray) -> np.ndarray:
     """The shift and growth nearest to each field: [V, 3], [T, V, 3] -> [T, V, 3]."""
     arms = points - points.mean(0)
     growth = (fields * arms).sum((1, 2)) / (arms * arms).sum()

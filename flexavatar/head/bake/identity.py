@@ -120,7 +120,7 @@ def _local_targets(source: Source) -> list[str]:
     return [n for n in names if any(k in n for k in KEPT) or not any(s in n for s in SKIPPED)]
 
 
-def without_rigid(fields: np.ndarray, points: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def remove_rigid_motion(fields: np.ndarray, points: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Take out each field's least-squares shift and small turn: [T, V, 3], [V, 3], [V]."""
     motions = rigid_motions(points)  # [6, V, 3]
     weighted = motions * weights[:, None]

@@ -38,7 +38,10 @@ def _macros(person: Person) -> Iterator[tuple[str, float]]:
     genders = {"female": 1 - person.gender, "male": person.gender}
     old = float(np.clip(2 * person.age - 1, 0, 1))
     ages = {"young": 1 - old, "old": old}
-    muscles, weights = _three(person.muscle, "muscle"), _three(person.weight, "weight")
+    muscles, weights = (
+        _three_levels(person.muscle, "muscle"),
+        _three_levels(person.weight, "weight"),
+    )
     tall = {"minheight": 1 - 2 * person.height, "maxheight": 2 * person.height - 1}
     for (gender, g), (age, a) in product(genders.items(), ages.items()):
         for ancestry, share in zip(ANCESTRIES, person.ancestry, strict=True):
@@ -50,7 +53,7 @@ def _macros(person: Person) -> Iterator[tuple[str, float]]:
                 yield f"{MACRO}height/{build}-{height}.target.gz", g * a * m * w * max(h, 0)
 
 
-def _three(value: float, name: str) -> dict[str, float]:
+def _three_levels(value: float, name: str) -> dict[str, float]:
     low, high = max(1 - 2 * value, 0.0), max(2 * value - 1, 0.0)
     return {f"min{name}": low, f"average{name}": 1 - low - high, f"max{name}": high}
 

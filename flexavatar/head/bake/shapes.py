@@ -16,7 +16,7 @@ from flexavatar.head.arkit import (
     arkit_vector_to_flame,
 )
 from flexavatar.head.bake.body import EYEBALL, Body, lid_skin
-from flexavatar.head.eyelids import LidMotion, close_both, keep_out
+from flexavatar.head.eyelids import LidMotion, close_both_eyes, push_outside_sphere
 from flexavatar.head.flame import joint_transforms
 from flexavatar.types import FlameCodes
 
@@ -37,7 +37,7 @@ class FaceMotion:
 def face_motion(body: Body, mouth: np.ndarray) -> FaceMotion:
     """Lids, the 52 shapes and the pairs that do not simply add; `mouth` [V] is the mask."""
     eyeballs = np.stack([body.mesh.part(p) for p in ("leye", "reye")])
-    lids = close_both(body.points, body.mesh.rings, body.joints[3:], eyeballs)
+    lids = close_both_eyes(body.points, body.mesh.rings, body.joints[3:], eyeballs)
     targets = _clean_targets(body, lids, mouth)
     offsets = arkit_offsets(body, lids, targets)
     pairs = lid_pairs(lids, offsets) | mouth_pairs(body, lids, targets, offsets)
@@ -52,7 +52,9 @@ def _clean_targets(body: Body, lids: tuple[LidMotion, LidMotion], mouth: np.ndar
         skin = lid_skin(body.mesh, body.points, side.lower())
         for name, index in ARKIT_INDEX.items():
             if name.startswith(("eye", "cheek", "brow", "nose")):
-                moved = keep_out(body.points + targets[index], skin, body.joints[3 + eye], EYEBALL)
+                moved = push_outside_sphere(
+                    body.points + targets[index], skin, body.joints[3 + eye], EYEBALL
+                )
                 targets[index] = moved - body.points
             if name.startswith("eye"):
                 targets[index] *= (1 - mouth)[:, None]
@@ -68,12 +70,14 @@ def arkit_offsets(body: Body, lids: tuple[LidMotion, LidMotion], targets: np.nda
     weights = np.eye(52)
     close, jaw = ARKIT_INDEX["mouthClose"], ARKIT_INDEX["jawOpen"]
     weights[close, jaw] = 1
-    offsets = unskinned(body, lids, weights, np.einsum("st,tvi->svi", weights, targets))
+    offsets = offsets_before_skinning(
+        body, lids, weights, np.einsum("st,tvi->svi", weights, targets)
+    )
     offsets[close] -= offsets[jaw]
     return offsets
 
 
-def unskinned(
+def offsets_before_skinning(
     body: Body, lids: tuple[LidMotion, LidMotion], weights: np.ndarray, moves: np.ndarray
 ) -> np.ndarray:
     """Offsets that, with jaw, gaze and lids at these weights, move the posed head by `moves`.
@@ -135,11 +139,13 @@ def mouth_pairs(
         smile = ARKIT_INDEX[f"mouthSmile{side}"]
         weights = np.zeros((1, 52))
         weights[0, [jaw, smile]] = 1
-        both = unskinned(body, lids, weights, (targets[jaw] + targets[smile])[None])[0]
+        both = offsets_before_skinning(body, lids, weights, (targets[jaw] + targets[smile])[None])[
+            0
+        ]
         pairs["jawOpen", f"mouthSmile{side}"] = both - offsets[jaw] - offsets[smile]
     for pair, share in OVERLAPS.items():
         one, two = (targets[ARKIT_INDEX[name]] for name in pair)
-        pairs[pair] = -share * common(one, two)
+        pairs[pair] = -share * shared_displacement(one, two)
     return pairs
 
 
@@ -147,7 +153,7 @@ OVERLAPS: dict[Pair, float] = {("mouthFunnel", "mouthPucker"): 0.7, ("jawOpen", 
 """Share of what two shapes have in common that is taken back when both are full."""
 
 
-def common(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+def shared_displacement(one: np.ndarray, two: np.ndarray) -> np.ndarray:
     """The part of two displacement fields that goes the same way: [V, 3]."""
     lengths = np.linalg.norm(one, axis=1), np.linalg.norm(two, axis=1)
     alike = (one * two).sum(1) / np.maximum(lengths[0] * lengths[1], 1e-12)

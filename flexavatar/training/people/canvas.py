@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.hairline import ears_proper
+from flexavatar.head.hairline import auricle_mask
 from flexavatar.head.mesh_tools import components
 from flexavatar.head.open_head import load_open_head
-from flexavatar.head.texels import make_texels, read
+from flexavatar.head.texels import interpolate_barycentric, make_texels
 from flexavatar.head.uv import texel_frames
 from flexavatar.training.people.noise import Array, Field, f32
 
@@ -153,14 +153,14 @@ def load_canvas(size: int) -> Canvas:
     rows, cols = distance_transform_edt(~valid, return_distances=False, return_indices=True)
     inside = distance_transform_edt(np.pad(valid, 1))[1:-1, 1:-1].reshape(-1)[cells]
     masks = {name: mask.numpy() for name, mask in texels.masks.items()}
-    masks["ear"] = read(ears_proper(head), texels.binding).numpy()
+    masks["ear"] = interpolate_barycentric(auricle_mask(head), texels.binding).numpy()
     return Canvas(
         size=size,
         head=head,
         cells=cells,
         ids=texels.binding.vertex_ids.numpy(),
         bary=texels.binding.bary.numpy(),
-        points=read(head.template, texels.binding).numpy(),
+        points=interpolate_barycentric(head.template, texels.binding).numpy(),
         masks=masks,
         bleed=index[(rows * size + cols).reshape(-1)],
         fade=np.clip((inside - 1) / RIM, 0, 1).astype(np.float32),

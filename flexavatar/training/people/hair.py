@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from flexavatar.head.hairline import ears_proper
+from flexavatar.head.hairline import auricle_mask
 from flexavatar.head.open_head import load_open_head
 from flexavatar.training.people.canvas import Array, smooth
 from flexavatar.training.people.noise import f32, fractal, noise
@@ -94,7 +94,7 @@ def _regions() -> tuple[Array, Array, Array]:
     """The template [V, 3], its ears and all that is outside [V], 0..1."""
     head = load_open_head()
     inner = torch.stack([head.masks[n] for n in ("eyes", "teeth", "tongue", "cavity")]).amax(0)
-    return head.template.numpy(), ears_proper(head).numpy(), (1 - inner).numpy()
+    return head.template.numpy(), auricle_mask(head).numpy(), (1 - inner).numpy()
 
 
 def _draped(points: Array, template: Array, share: Array, depth: float) -> Array:
