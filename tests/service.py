@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from flexavatar.errors import AssetError, ImageError
-from flexavatar.head.arkit import ARKIT_INDEX, checked_weights
+from flexavatar.head.arkit import ARKIT_INDEX, arkit_vector
 from flexavatar.progress import Progress
 from flexavatar.types import Camera, FlameCodes, Gaussians
 from plugin_server.client.client import ClientSession, FlexAvatarClient

@@ -21,7 +21,7 @@ from flexavatar.head.binding import (
     quat_multiply,
     quat_to_matrix,
 )
-from flexavatar.head.eyelids import lids_shown
+from flexavatar.head.eyelids import eyelid_visibility
 from flexavatar.progress import StageProgress, no_stage_progress
 from flexavatar.render.rasterize import rasterize
 from flexavatar.types import SH_C0, Camera, Gaussians
