@@ -53,7 +53,7 @@ class Creation:
 
 
 @dataclass(frozen=True)
-class Made:
+class CreationResult:
     """An avatar, how good it is, and how many files it is made from in the end."""
 
     avatar: Any
@@ -101,28 +101,32 @@ class Creations:
     ) -> AvatarRecord:
         """Make the avatar of a seat and store it. Raises what the model raises."""
 
-        def make() -> Made:
-            return Made(*self._engine.create(photos, recipe, creation.report), len(photos))
+        def make() -> CreationResult:
+            return CreationResult(
+                *self._engine.create(photos, recipe, creation.report), len(photos)
+            )
 
         return await self._work(self._workers, creation, make)
 
     async def interpolate(self, creation: Creation, a: str, b: str, share: float) -> AvatarRecord:
         """Make the avatar of a seat of two in the store. Raises what store and model raise."""
 
-        def make() -> Made:
+        def make() -> CreationResult:
             one, other = (self._store.read(name, self._engine.load) for name in (a, b))
             files = sum(self._store.record(name).photos for name in (a, b))
-            return Made(self._engine.interpolate(one, other, share), {"share": share}, files)
+            return CreationResult(
+                self._engine.interpolate(one, other, share), {"share": share}, files
+            )
 
         return await self._work(self._blender, creation, make)
 
     async def _work(
-        self, workers: ThreadPoolExecutor, creation: Creation, make: Callable[[], Made]
+        self, workers: ThreadPoolExecutor, creation: Creation, make: Callable[[], CreationResult]
     ) -> AvatarRecord:
         creation.work = workers.submit(self._make, creation, make)
         return await asyncio.wrap_future(creation.work)
 
-    def _make(self, creation: Creation, make: Callable[[], Made]) -> AvatarRecord:
+    def _make(self, creation: Creation, make: Callable[[], CreationResult]) -> AvatarRecord:
         """The worker's part."""
         began = time.monotonic()
         creation.report("starting", 0.0)

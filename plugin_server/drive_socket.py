@@ -14,7 +14,7 @@ import zmq.asyncio
 from flexavatar.errors import FlexAvatarError, InputError
 from plugin_server.config import ServerConfig
 from plugin_server.drive_stream import accept
-from plugin_server.gateways.hub import Hub, Status, Voice
+from plugin_server.gateways.hub import GatewayStatus, Hub, Sender
 from plugin_server.messages.drive_packet import DrivePacket, drive_request, unpack_drive
 from plugin_server.publisher import Publisher
 from plugin_server.sessions import Sessions
@@ -49,7 +49,7 @@ class DriveSocket:
     def __init__(self, config: ServerConfig, publisher: Publisher, sessions: Sessions, hub: Hub):
         """Raises InputError if it cannot listen."""
         self._sessions, self._hub = sessions, hub
-        self.status = Status("drive")
+        self.status = GatewayStatus("drive")
         self._counted: dict[str, Counted] = {}
         context = zmq.asyncio.Context(shadow=publisher.context)
         self._socket = context.socket(zmq.PULL)
@@ -94,7 +94,7 @@ class DriveSocket:
                 self._refuse(error)
 
     def _refuse(self, error: FlexAvatarError) -> None:
-        self._hub.refused(self.status, "somebody", str(error))
+        self._hub.refuse(self.status, "somebody", str(error))
 
     def _show(self, packet: DrivePacket) -> None:
         """Raises OwnerError, SessionNotFoundError, DriveError, InputError."""
@@ -108,8 +108,8 @@ class DriveSocket:
             running = {s.session_id for s in self._sessions.running()}
             self._counted = {k: v for k, v in self._counted.items() if k in running}
         self._counted[packet.session] = Counted(packet.seq, now_s)
-        self.status.voice = Voice("drive", packet.session, "")
-        self.status.heard_at_s, self.status.problem = now_s, ""
+        self.status.sender = Sender("drive", packet.session, "")
+        self.status.received_at_s, self.status.problem = now_s, ""
         self.status.frames += 1
 
     async def close(self) -> None:

@@ -13,7 +13,7 @@ from flexavatar.drive.head_angles import Angles
 from flexavatar.drive.mixer import VOICE, MixedFace, Mixer, MixerConfig, Source
 from flexavatar.drive.tracked import TrackedFace
 from flexavatar.errors import DriveError, SessionNotFoundError
-from plugin_server.gateways.hub import Hub, Voice
+from plugin_server.gateways.hub import Hub, Sender
 from plugin_server.session import Session
 from plugin_server.speech import Speech
 
@@ -32,17 +32,17 @@ class Slot:
 
     name: str
     """A gateway's, or with one subject of it: `live-link-face:Ann`."""
-    voice: Voice | None = None
-    heard_at_s: float = float("-inf")
+    sender: Sender | None = None
+    received_at_s: float = float("-inf")
 
-    def takes(self, voice: Voice, now_s: float) -> bool:
+    def takes(self, sender: Sender, now_s: float) -> bool:
         """Whether this is who is followed; somebody else is once that one is silent."""
         source, _, subject = self.name.partition(":")
-        if voice.source != source or (subject and voice.subject != subject):
+        if sender.source != source or (subject and sender.subject != subject):
             return False
-        if voice != self.voice and now_s - self.heard_at_s <= HOLD_S:
+        if sender != self.sender and now_s - self.received_at_s <= HOLD_S:
             return False
-        self.voice, self.heard_at_s = voice, now_s
+        self.sender, self.received_at_s = sender, now_s
         return True
 
 
@@ -57,14 +57,14 @@ class LiveFace:
         self._slots = [Slot(source.name) for source in sources]
         self._shown_at_s = float("-inf")
         self._speech: tuple[Speech, asyncio.Task[None]] | None = None
-        self._stop_listening = hub.listen(self._hear)
+        self._stop_listening = hub.subscribe(self._hear)
 
-    def _hear(self, voice: Voice, face: TrackedFace, now_s: float) -> None:
+    def _hear(self, sender: Sender, face: TrackedFace, now_s: float) -> None:
         for slot in self._slots:
-            before = slot.voice
-            if slot.takes(voice, now_s):
-                if slot.voice != before:
-                    logger.info("session %s follows %s", self._session.session_id, voice)
+            before = slot.sender
+            if slot.takes(sender, now_s):
+                if slot.sender != before:
+                    logger.info("session %s follows %s", self._session.session_id, sender)
                 self._feed(slot.name, face, now_s)
 
     def drive(self, face: TrackedFace, source: str) -> None:

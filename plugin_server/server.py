@@ -19,13 +19,13 @@ from grpc_reflection.v1alpha import reflection
 
 from flexavatar.errors import InputError
 from plugin_server.config import ServerConfig, check_config, read_token
-from plugin_server.connect import open_http
+from plugin_server.connect_http import open_http
 from plugin_server.creation import Creations
 from plugin_server.drive_socket import DriveSocket
 from plugin_server.engine import Engine
 from plugin_server.frameloop import FrameLoop
 from plugin_server.gateways.hub import Hub
-from plugin_server.gateways.opening import open_gateways
+from plugin_server.gateways.open import open_gateways
 from plugin_server.messages.sources import show_request
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import add_FlexAvatarServicer_to_server
@@ -43,7 +43,7 @@ SWITCH_S = 0.001
 
 
 @dataclass(frozen=True)
-class Listening:
+class ServerAddresses:
     """Where a running server can be reached."""
 
     address: str
@@ -97,7 +97,7 @@ async def _add_services(server: grpc.aio.Server, service: FlexAvatarService) -> 
 
 
 @asynccontextmanager
-async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Listening]:
+async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[ServerAddresses]:
     """A server for as long as the context lasts.
 
     Raises InputError for a config that must not or cannot run, ConflictError if another server
@@ -133,7 +133,9 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Listeni
         await server.start()
         store.announce(address)
         gateways = [f"{status.source} on {status.address}" for status in hub.statuses]
-        yield Listening(address, http_address, publisher.address, drive.status.address, gateways)
+        yield ServerAddresses(
+            address, http_address, publisher.address, drive.status.address, gateways
+        )
 
 
 def run(config: ServerConfig) -> None:
@@ -158,12 +160,12 @@ async def _serve(config: ServerConfig) -> None:
 
 
 @contextmanager
-def running_server(config: ServerConfig, engine: Engine | None = None) -> Iterator[Listening]:
+def running_server(config: ServerConfig, engine: Engine | None = None) -> Iterator[ServerAddresses]:
     """A server in a thread of this process; `engine` is the model itself unless given.
 
     Raises what `serving` raises.
     """
-    started: Future[tuple[Listening, Callable[[], object]]] = Future()
+    started: Future[tuple[ServerAddresses, Callable[[], object]]] = Future()
     chosen = engine or _model_engine(config)
 
     async def run() -> None:

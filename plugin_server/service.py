@@ -18,26 +18,30 @@ from plugin_server.config import ServerConfig
 from plugin_server.creation import Creation, Creations
 from plugin_server.drive_stream import accept, drive_until_end, only_stream, report
 from plugin_server.engine import Engine, Puppet
-from plugin_server.gateways.hub import Hub, Status
+from plugin_server.errors import reports_errors
+from plugin_server.gateways.hub import GatewayStatus, Hub
 from plugin_server.live import DRIVE, Lives
-from plugin_server.messages.sessions import (
+from plugin_server.messages.avatars import (
     avatar_message,
+    check_photos,
+    read_header,
+    read_photos,
+    recipe_from,
+)
+from plugin_server.messages.sessions import (
     camera_from,
     camera_message,
     check_range,
     limits_message,
     plan_kinds,
-    recipe_from,
     stream_plan,
 )
 from plugin_server.messages.sources import gateway_message, sources_from
-from plugin_server.messages.upload import check_photos, read_header, read_photos
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarServicer
 from plugin_server.publisher import Publisher
 from plugin_server.security import KeyPair
-from plugin_server.sessions import Owned, Sessions
-from plugin_server.status import reports_errors
+from plugin_server.sessions import OwnedSession, Sessions
 from plugin_server.store import Store
 
 PROGRESS_S = 0.25
@@ -55,7 +59,7 @@ class FlexAvatarService(FlexAvatarServicer):
         sessions: Sessions,
         publisher: Publisher,
         hub: Hub,
-        drive: Status,
+        drive: GatewayStatus,
     ) -> None:
         self._config, self._engine, self._store = config, engine, store
         self._creations, self._sessions, self._publisher = creations, sessions, publisher
@@ -139,7 +143,9 @@ class FlexAvatarService(FlexAvatarServicer):
         with self._ended_by_failure(owned):
             return self._session_message(owned)
 
-    async def start_session(self, request: pb.StartSessionRequest, lasting: bool = False) -> Owned:
+    async def start_session(
+        self, request: pb.StartSessionRequest, lasting: bool = False
+    ) -> OwnedSession:
         """A session as it is asked for; a lasting one never times out.
 
         Raises AvatarNotFoundError, AssetError, InputError, DriveError, BusyError, ConflictError.
@@ -160,7 +166,7 @@ class FlexAvatarService(FlexAvatarServicer):
         return owned
 
     @contextmanager
-    def _ended_by_failure(self, owned: Owned) -> Iterator[None]:
+    def _ended_by_failure(self, owned: OwnedSession) -> Iterator[None]:
         """Whatever goes wrong, also a client that is gone, ends a new session: nobody else can."""
         try:
             yield
@@ -168,7 +174,7 @@ class FlexAvatarService(FlexAvatarServicer):
             self._sessions.end(owned.session, str(error) or "its client is gone")
             raise
 
-    def _session_message(self, owned: Owned) -> pb.Session:
+    def _session_message(self, owned: OwnedSession) -> pb.Session:
         """All that its owner needs to know of a session."""
         session, plan = owned.session, owned.session.plan
         return pb.Session(

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from flexavatar.errors import BusyError, ConflictError, InputError, SessionNotFoundError
 from flexavatar.types import Camera
 from plugin_server.engine import Engine, Puppet
+from plugin_server.errors import OwnerError
 from plugin_server.frameloop import FrameLoop
 from plugin_server.frames import FrameWriter, StreamPlan
 from plugin_server.latest import Latest
 from plugin_server.publisher import Publisher
 from plugin_server.security import KeyPair
 from plugin_server.session import Session
-from plugin_server.status import OwnerError
 
 LONGEST_NAME = 64
 REMEMBERED = 256
@@ -25,7 +25,7 @@ REMEMBERED = 256
 
 
 @dataclass(frozen=True)
-class Owned:
+class OwnedSession:
     """A session and what only its owner gets to know."""
 
     session: Session
@@ -45,7 +45,7 @@ class Sessions:
     ) -> None:
         self._engine, self._publisher, self._loop = engine, publisher, frame_loop
         self._limit = limit
-        self._running: dict[str, Owned] = {}
+        self._running: dict[str, OwnedSession] = {}
         self._ended: OrderedDict[str, tuple[str, str]] = OrderedDict()  # token, reason
 
     def running(self) -> list[Session]:
@@ -73,20 +73,20 @@ class Sessions:
         if name and any(owned.name == name for owned in self._owned()):
             raise ConflictError(f"a session {name!r} is running already")
 
-    def named(self, name: str) -> Owned:
+    def named(self, name: str) -> OwnedSession:
         """The running session of a name. Raises SessionNotFoundError."""
         for owned in self._owned():
             if name and owned.name == name:
                 return owned
         raise SessionNotFoundError(f"no session is named {name[:40]!r}")
 
-    def _owned(self) -> list[Owned]:
+    def _owned(self) -> list[OwnedSession]:
         self.running()  # sorts out those that have ended
         return [*self._running.values()]
 
     def start(
         self, avatars: Sequence[str], puppet: Puppet, plan: StreamPlan, camera: Camera, name: str
-    ) -> Owned:
+    ) -> OwnedSession:
         """A new session that shows these avatars. Raises BusyError, ConflictError, InputError."""
         self.check_room()
         self.check_name(name)
@@ -95,7 +95,7 @@ class Sessions:
         mailbox = Latest(self._loop.changed)
         session = Session(session_id, avatars, puppet, plan, camera, writer, mailbox)
         keys = self._publisher.keys.issue() if self._publisher.keys else None
-        owned = self._running[session_id] = Owned(session, token, keys, puppet.count, name)
+        owned = self._running[session_id] = OwnedSession(session, token, keys, puppet.count, name)
         self._loop.add(session)
         return owned
 

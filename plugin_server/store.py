@@ -173,7 +173,7 @@ class Store:
 
     def record(self, name: str) -> AvatarRecord:
         """One avatar's record. Raises AvatarNotFoundError, AssetError, InputError."""
-        return self._steady(name, lambda folder: _read_record(folder)[0])
+        return self._read_steadily(name, lambda folder: _read_record(folder)[0])
 
     def read(self, name: str, load: Callable[[Path], T]) -> T:
         """What `load` makes of the avatar's folder, once its files agree with the record.
@@ -187,9 +187,9 @@ class Store:
                     raise AssetError(f"avatar {name!r}: {file} is damaged")
             return load(folder)
 
-        return self._steady(name, checked)
+        return self._read_steadily(name, checked)
 
-    def _steady(self, name: str, action: Callable[[Path], T]) -> T:
+    def _read_steadily(self, name: str, action: Callable[[Path], T]) -> T:
         """Run `action` on an avatar's folder, again if it was replaced in the middle."""
         for _ in range(8):
             folder, identity = self._folder(name)
@@ -250,7 +250,7 @@ def _lock(path: Path) -> IO[str]:
     return file
 
 
-def announced(root: Path) -> str:
+def server_address(root: Path) -> str:
     """Where the server that holds this store listens, host:port. "" if it did not say so yet."""
     return (root / LOCK).read_text()
 
@@ -280,13 +280,13 @@ def _read_record(folder: Path) -> tuple[AvatarRecord, dict[str, tuple[int, str]]
             found = f"expected version {RECORD_VERSION}, got {content['version']!r}"
             raise AssetError(f"avatar {folder.name!r}: {found}")
         files = {str(k): (int(size), str(total)) for k, (size, total) in content["files"].items()}
-        avatar = {"model": _told_model(folder), **content["avatar"], "name": folder.name}
+        avatar = {"model": _manifest_model(folder), **content["avatar"], "name": folder.name}
         return AvatarRecord(**avatar), files
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise AssetError(f"avatar {folder.name!r}: {RECORD} is damaged: {error}") from error
 
 
-def _told_model(folder: Path) -> str:
+def _manifest_model(folder: Path) -> str:
     """What the engine's manifest says, for records that are older than the question."""
     try:
         return str(json.loads((folder / MANIFEST).read_text())["model"])

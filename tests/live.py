@@ -14,7 +14,7 @@ import numpy as np
 from flexavatar.head.arkit import ARKIT_INDEX, arkit_vector
 from flexavatar.types import Camera, FlameCodes, Gaussians
 from plugin_server.client.client import FlexAvatarClient
-from plugin_server.client.reader import FrameReader, Received
+from plugin_server.client.frame_reader import FrameReader, Received
 from plugin_server.config import ServerConfig
 from plugin_server.gateways.config import GatewayConfig
 from plugin_server.pb import flexavatar_pb2 as pb

@@ -19,10 +19,10 @@ from flexavatar.head.arkit import ARKIT_INDEX, arkit_vector
 from flexavatar.progress import Progress
 from flexavatar.types import Camera, FlameCodes, Gaussians
 from plugin_server.client.client import ClientSession, FlexAvatarClient
-from plugin_server.client.reader import FrameReader, Received
+from plugin_server.client.frame_reader import FrameReader, Received
 from plugin_server.config import ServerConfig
 from plugin_server.engine import Recipe
-from plugin_server.server import Listening, running_server
+from plugin_server.server import ServerAddresses, running_server
 
 PATIENCE_S = 20.0
 """No wait of a test is longer; they end as soon as their condition holds."""
@@ -166,7 +166,7 @@ def local_config(folder: Path, **changes: Any) -> ServerConfig:
 @contextmanager
 def server_and_client(
     config: ServerConfig, engine: TinyEngine
-) -> Iterator[tuple[FlexAvatarClient, Listening]]:
+) -> Iterator[tuple[FlexAvatarClient, ServerAddresses]]:
     """A real server with the tiny engine, and a client of it."""
     with running_server(config, engine) as listening, FlexAvatarClient(listening.address) as client:
         client.wait_ready(PATIENCE_S)

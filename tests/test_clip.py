@@ -31,8 +31,8 @@ from flexavatar.errors import FaceError, ImageError
 from flexavatar.formats import footage
 from flexavatar.formats.footage import container_of, frames_of, open_footage
 from plugin_server.client.client import FlexAvatarClient
+from plugin_server.errors import TooLargeError
 from plugin_server.server import running_server
-from plugin_server.status import TooLargeError
 from tests.service import TinyEngine, local_config, server_and_client
 
 Picture = NDArray[np.uint8]

@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from flexavatar.errors import InputError
-from plugin_server.client.reader import FrameReader
+from plugin_server.client.frame_reader import FrameReader
 from plugin_server.config import ServerConfig
 from plugin_server.pb import flexavatar_pb2 as pb
-from plugin_server.server import Listening, running_server
+from plugin_server.server import ServerAddresses, running_server
 from tests.service import PATIENCE_S, PHOTO, TinyEngine, local_config, must_receive, wait_for_pts
 from tests.test_security import certificate, token_file  # noqa: F401 - fixtures
 
@@ -40,17 +40,17 @@ def config(tmp_path: Path) -> ServerConfig:
 
 
 @pytest.fixture
-def server(config: ServerConfig, engine: TinyEngine) -> Iterator[Listening]:
+def server(config: ServerConfig, engine: TinyEngine) -> Iterator[ServerAddresses]:
     with running_server(config, engine) as listening:
         yield listening
 
 
-def connection(server: Listening) -> http.client.HTTPConnection:
+def connection(server: ServerAddresses) -> http.client.HTTPConnection:
     return http.client.HTTPConnection(urlsplit(server.http_address).netloc, timeout=PATIENCE_S)
 
 
 def post(
-    server: Listening, call: str, body: bytes, kind: str = "application/json", **headers: str
+    server: ServerAddresses, call: str, body: bytes, kind: str = "application/json", **headers: str
 ) -> tuple[int, http.client.HTTPMessage, bytes]:
     """Status, headers and body of one call."""
     with closing(connection(server)) as line:
@@ -60,14 +60,14 @@ def post(
         return answer.status, answer.headers, answer.read()
 
 
-def ask(server: Listening, call: str, status: int = 200, **fields: Any) -> dict[str, Any]:
+def ask(server: ServerAddresses, call: str, status: int = 200, **fields: Any) -> dict[str, Any]:
     """One call in JSON."""
     got, _, body = post(server, call, json.dumps(fields).encode())
     assert got == status, body
     return json.loads(body)
 
 
-def create(server: Listening, name: str, status: int = 200) -> dict[str, Any]:
+def create(server: ServerAddresses, name: str, status: int = 200) -> dict[str, Any]:
     return ask(server, "CreateAvatarOnce", status, header={"name": name}, photos=[PHOTO64])
 
 
@@ -83,7 +83,7 @@ def session_of(answer: dict[str, Any]) -> pb.Session:
     )
 
 
-def test_from_a_photo_to_frames(server: Listening) -> None:
+def test_from_a_photo_to_frames(server: ServerAddresses) -> None:
     avatar = create(server, "ada")
     assert avatar["gaussians"] == 600
     assert [a["name"] for a in ask(server, "ListAvatars")["avatars"]] == ["ada"]
@@ -99,7 +99,7 @@ def test_from_a_photo_to_frames(server: Listening) -> None:
     assert ask(server, "EndSession", **own)["frames"] >= 1
 
 
-def test_protobuf_bodies(server: Listening) -> None:
+def test_protobuf_bodies(server: ServerAddresses) -> None:
     create(server, "ada")
     request = pb.GetAvatarRequest(name="ada").SerializeToString()
     status, headers, body = post(server, "GetAvatar", request, "application/proto")
@@ -122,7 +122,7 @@ def test_protobuf_bodies(server: Listening) -> None:
     ],
 )  # fmt: skip
 def test_errors_are_grpcs(
-    server: Listening,
+    server: ServerAddresses,
     call: str,
     fields: dict[str, Any],
     status: int,
@@ -137,7 +137,7 @@ def test_errors_are_grpcs(
     assert message in answer["message"]
 
 
-def test_a_wrong_owner(server: Listening) -> None:
+def test_a_wrong_owner(server: ServerAddresses) -> None:
     create(server, "ada")
     session = ask(server, "StartSession", avatar="ada")["sessionId"]
     for call in ("DriveOnce", "EndSession"):
@@ -148,12 +148,12 @@ def test_a_wrong_owner(server: Listening) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'{"name": 5}', b"\xff\xfe", b'{"name":' * 2000]
 )
-def test_bodies_that_are_not_the_message(server: Listening, body: bytes) -> None:
+def test_bodies_that_are_not_the_message(server: ServerAddresses, body: bytes) -> None:
     status, _, answer = post(server, "GetAvatar", body)
     assert (status, json.loads(answer)["code"]) == (400, "invalid_argument")
 
 
-def test_what_is_not_a_call(server: Listening) -> None:
+def test_what_is_not_a_call(server: ServerAddresses) -> None:
     assert post(server, "Drive", b"{}")[0] == 404  # streams both ways: gRPC's alone
     assert post(server, "Nothing", b"{}")[0] == 404
     assert post(server, "ListAvatars", b"{}", "text/plain")[0] == 415
@@ -162,7 +162,7 @@ def test_what_is_not_a_call(server: Listening) -> None:
         assert line.getresponse().status == 405
 
 
-def test_too_large(server: Listening) -> None:
+def test_too_large(server: ServerAddresses) -> None:
     body = json.dumps({"photos": [PHOTO64], "header": {"name": "a" * (3 << 20)}}).encode()
     status, _, answer = post(server, "CreateAvatarOnce", body)
     assert (status, json.loads(answer)["code"]) == (429, "resource_exhausted")
@@ -192,7 +192,7 @@ def enveloped(message: pb.CreateAvatarRequest) -> bytes:
     return struct.pack(">BI", 0, len(data)) + data
 
 
-def test_creation_streams_its_progress(server: Listening) -> None:
+def test_creation_streams_its_progress(server: ServerAddresses) -> None:
     header = pb.CreateAvatarRequest(header=pb.CreateAvatarHeader(name="ada"))
     photo = pb.CreateAvatarRequest(chunk=pb.PhotoChunk(photo=0, data=PHOTO))
     body = enveloped(header) + enveloped(photo)
@@ -210,7 +210,9 @@ def test_creation_streams_its_progress(server: Listening) -> None:
     assert "error" not in json.loads(answers[-1][1])
 
 
-def test_a_client_that_hangs_up_leaves_no_avatar(server: Listening, engine: TinyEngine) -> None:
+def test_a_client_that_hangs_up_leaves_no_avatar(
+    server: ServerAddresses, engine: TinyEngine
+) -> None:
     engine.gate.clear()
     body = json.dumps({"header": {"name": "ada"}, "photos": [PHOTO64]}).encode()
     with closing(connection(server)) as line:
@@ -237,7 +239,7 @@ def test_the_token(tmp_path: Path, engine: TinyEngine, token_file: Path) -> None
         assert post(server, "ListAvatars", b"{}", **TOKEN, Origin="http://a.page")[0] == 200
 
 
-def test_pages_of_a_browser_may_not_call(server: Listening) -> None:
+def test_pages_of_a_browser_may_not_call(server: ServerAddresses) -> None:
     """Whoever visits a page would else give it the avatars on their machine."""
     status, _, body = post(server, "ListAvatars", b"{}", Origin="http://a.page")
     assert (status, json.loads(body)["code"]) == (403, "permission_denied")
@@ -263,7 +265,7 @@ def test_tls(
             assert line.getresponse().status == 200
 
 
-def test_a_port_that_is_taken(server: Listening, engine: TinyEngine, tmp_path: Path) -> None:
+def test_a_port_that_is_taken(server: ServerAddresses, engine: TinyEngine, tmp_path: Path) -> None:
     http_port = int(server.http_address.rsplit(":", 1)[1])
     drive_port = int(server.drive_address.rsplit(":", 1)[1])
     for ports in ({"http_port": http_port}, {"drive_port": drive_port}):

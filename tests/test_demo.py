@@ -20,7 +20,7 @@ from flexavatar.drive.performance import (
     write_performance,
 )
 from flexavatar.evaluation.sheet import COLUMNS, LABEL_HEIGHT, TILE
-from plugin_server.client.live import Arrival, perform_live
+from plugin_server.client.live_performance import Arrival, perform_live
 from plugin_server.client.server_process import ServerStartError, server_process
 from plugin_server.pb import flexavatar_pb2 as pb
 from tests.service import PHOTO, TinyEngine, local_config, server_and_client

@@ -12,7 +12,7 @@ import pytest
 
 from flexavatar.errors import BusyError, ConflictError, DriveError, InputError, SessionNotFoundError
 from plugin_server.client.client import ClientSession, FlexAvatarClient
-from plugin_server.client.reader import FrameReader
+from plugin_server.client.frame_reader import FrameReader
 from plugin_server.config import ServerConfig
 from plugin_server.pb import flexavatar_pb2 as pb
 from tests.live import Seen, TellingEngine, seen_of

@@ -13,7 +13,7 @@ import zmq
 
 from plugin_server.client.client import ClientSession, FlexAvatarClient
 from plugin_server.client.drive_sender import DriveSender
-from plugin_server.client.reader import FrameReader
+from plugin_server.client.frame_reader import FrameReader
 from plugin_server.drive_socket import Counted
 from plugin_server.messages.drive_packet import (
     PACKET_BYTES,

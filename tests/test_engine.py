@@ -18,7 +18,7 @@ from flexavatar.head.binding import Binding, LocalSplats
 from flexavatar.head.open_head import load_open_head
 from flexavatar.types import Camera, FlameCodes
 from plugin_server.client.client import FlexAvatarClient
-from plugin_server.client.reader import FrameReader, Received
+from plugin_server.client.frame_reader import FrameReader, Received
 from plugin_server.config import ServerConfig
 from plugin_server.model_engine import ModelEngine
 from plugin_server.pb import flexavatar_pb2 as pb

@@ -22,8 +22,8 @@ from flexavatar.evaluation import live
 from flexavatar.evaluation.live import LiveConfig, evaluate_live
 from flexavatar.evaluation.report import Item
 from plugin_server import server
-from plugin_server.client.live import Arrival, NoFramesError
-from plugin_server.client.phones import Sent, of_time
+from plugin_server.client.live_performance import Arrival, NoFramesError
+from plugin_server.client.phones import SentFrame, find_sent
 from tests.live import SIZE, TOLD, TellingEngine, clip, live_server
 from tests.service import PHOTO
 
@@ -58,25 +58,27 @@ def test_what_follows_is_found_to_follow(tmp_path: Path, monkeypatch: pytest.Mon
 @contextmanager
 def open_address(folder: Path) -> Iterator[str]:
     """Where the server of a store says that it listens."""
-    from plugin_server.store import announced
+    from plugin_server.store import server_address
 
-    yield announced(folder / "avatars")
+    yield server_address(folder / "avatars")
 
 
-def sent(times_ms: list[int], began_ns: int) -> list[Sent]:
-    return [Sent(TrackedFace({}, time_ns=ms * 10**6), began_ns + ms * 10**6) for ms in times_ms]
+def sent(times_ms: list[int], began_ns: int) -> list[SentFrame]:
+    return [
+        SentFrame(TrackedFace({}, time_ns=ms * 10**6), began_ns + ms * 10**6) for ms in times_ms
+    ]
 
 
 def test_frames_find_their_packets() -> None:
     began_ns = 5000 * NS
     packets = sent([0, 17, 33, 50], began_ns)
-    assert of_time(packets, 33_000_000) is packets[2]
-    assert of_time(packets, 17_900_000) is packets[1]  # milliseconds on the wire
-    assert of_time(packets, 25_000_000) is None  # between two: it is of neither
-    assert of_time(packets, 80_000_000) is None
-    assert of_time(packets, began_ns + 20_000_000) is packets[1]  # by when it came in
-    assert of_time(packets, began_ns - 1) is None
-    assert of_time(packets, began_ns + NS) is None
+    assert find_sent(packets, 33_000_000) is packets[2]
+    assert find_sent(packets, 17_900_000) is packets[1]  # milliseconds on the wire
+    assert find_sent(packets, 25_000_000) is None  # between two: it is of neither
+    assert find_sent(packets, 80_000_000) is None
+    assert find_sent(packets, began_ns + 20_000_000) is packets[1]  # by when it came in
+    assert find_sent(packets, began_ns - 1) is None
+    assert find_sent(packets, began_ns + NS) is None
 
 
 def test_no_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

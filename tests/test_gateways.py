@@ -26,8 +26,8 @@ from flexavatar.errors import (
     AvatarNotFoundError,
     InputError,
 )
-from plugin_server.client.phones import Network, of_time, send_performance
-from plugin_server.client.reader import FrameReader
+from plugin_server.client.frame_reader import FrameReader
+from plugin_server.client.phones import Network, find_sent, send_performance
 from plugin_server.gateways.config import (
     PORT_OPTIONS,
     GatewayConfig,
@@ -35,7 +35,7 @@ from plugin_server.gateways.config import (
     check_gateways,
     guard_of,
 )
-from plugin_server.gateways.hub import Hub, Voice
+from plugin_server.gateways.hub import Hub, Sender
 from plugin_server.gateways.udp import VmcGateway
 from plugin_server.live import HOLD_S, Slot
 from plugin_server.server import running_server
@@ -87,7 +87,7 @@ def test_the_face_follows_the_phone(
     assert gateway.frames > 0.85 * len(performance)  # VMC needs two datagrams a frame
     assert gateway.refused == 0
     assert gateway.subject == ("Ann" if protocol == "live-link-face" else "")
-    pairs = [(seen, one.face) for seen in found if (one := of_time(sent, seen.pts_ns))]
+    pairs = [(seen, one.face) for seen in found if (one := find_sent(sent, seen.pts_ns))]
     pairs = [(seen, face) for seen, face in pairs if (face.time_ns or 0) > JOINED_NS]
     assert len(pairs) > 60
     for i, name in enumerate(TOLD):
@@ -184,8 +184,8 @@ def test_damaged_packets_stop_nothing(tmp_path: Path, caplog: pytest.LogCaptureF
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-def voice(sender: str = "a", subject: str = "", source: str = "vmc") -> Voice:
-    return Voice(source, sender, subject)
+def voice(sender: str = "a", subject: str = "", source: str = "vmc") -> Sender:
+    return Sender(source, sender, subject)
 
 
 def test_the_first_sender_is_followed_until_it_is_silent() -> None:
@@ -224,9 +224,9 @@ def test_two_people_on_one_gateway(tmp_path: Path) -> None:
 
 def test_hub_forgets_old_senders() -> None:
     hub = Hub()
-    status = hub.open("vmc")
+    status = hub.add_gateway("vmc")
     for i in range(1000):
-        hub.heard(status, f"sender {i}", TrackedFace({}))
+        hub.deliver(status, f"sender {i}", TrackedFace({}))
     assert len(hub._orders) <= 64
     assert status.frames == 1000
 
@@ -259,7 +259,7 @@ def test_strangers_are_not_even_read() -> None:
     assert (gateway.status.frames, gateway.status.refused) == (0, 0)
     gateway.datagram_received(packets.VMC, ("192.168.1.23", 5000))
     assert (gateway.status.frames, gateway.status.refused) == (1, 0)
-    assert gateway.status.voice == Voice("vmc", "192.168.1.23", "")
+    assert gateway.status.sender == Sender("vmc", "192.168.1.23", "")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from flexavatar.drive.performance import (
 from flexavatar.drive.protocols import ifacialmocap, vtube_studio
 from flexavatar.drive.tracked import NS, TrackedFace
 from plugin_server.client.phones import Network, repeated
-from plugin_server.gateways.metahuman import is_open
+from plugin_server.gateways.udp import tcp_port_is_open
 from tests import packets
 from tests.live import live_server
 from tests.service import PATIENCE_S, eventually
@@ -142,8 +142,8 @@ def test_few_connections_at_once(tmp_path: Path) -> None:
 def test_metahuman_mode_is_looked_for() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as app:
         port = app.getsockname()[1]
-        assert asyncio.run(is_open("127.0.0.1", port))
-    assert not asyncio.run(is_open("127.0.0.1", port))
+        assert asyncio.run(tcp_port_is_open("127.0.0.1", port))
+    assert not asyncio.run(tcp_port_is_open("127.0.0.1", port))
 
 
 # ---- the command

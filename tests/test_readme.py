@@ -33,9 +33,13 @@ def test_snippets_compile_and_import_what_exists(snippet: str) -> None:
 
 
 def test_client_snippet_calls_what_exists() -> None:
-    from plugin_server.client import client, reader
+    from plugin_server.client import client, frame_reader
 
-    known = {*dir(client.FlexAvatarClient), *dir(client.ClientSession), *dir(reader.FrameReader)}
+    known = {
+        *dir(client.FlexAvatarClient),
+        *dir(client.ClientSession),
+        *dir(frame_reader.FrameReader),
+    }
     calls = {
         node.func.attr
         for node in ast.walk(ast.parse(SNIPPETS[0]))

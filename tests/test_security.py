@@ -14,7 +14,7 @@ from flexavatar.errors import (
     InputError,
 )
 from plugin_server.client.client import FlexAvatarClient, ServerUnavailableError
-from plugin_server.client.reader import FrameReader
+from plugin_server.client.frame_reader import FrameReader
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.server import running_server
 from tests.service import PATIENCE_S, PHOTO, TinyEngine, local_config

@@ -15,7 +15,7 @@ from flexavatar.errors import (
     SessionNotFoundError,
 )
 from plugin_server.client.client import ClientSession, FlexAvatarClient
-from plugin_server.client.reader import FrameReader
+from plugin_server.client.frame_reader import FrameReader
 from plugin_server.config import ServerConfig
 from plugin_server.frames import FrameWriter, StreamPlan
 from plugin_server.pb import flexavatar_pb2 as pb

@@ -22,9 +22,9 @@ from flexavatar.errors import (
 )
 from plugin_server import service
 from plugin_server.client.client import ClientSession, FlexAvatarClient
+from plugin_server.errors import OwnerError
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub
-from plugin_server.status import OwnerError
 from tests.service import (
     PATIENCE_S,
     drive_until_refused,

@@ -18,7 +18,7 @@ import pytest
 
 from flexavatar.errors import AssetError, AvatarNotFoundError, ConflictError, InputError
 from plugin_server import store as store_module
-from plugin_server.store import RECORD, Store, announced
+from plugin_server.store import RECORD, Store, server_address
 from tests.store_writer import load, record, save, write
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -264,16 +264,16 @@ def write_quietly(store: Store) -> None:
 
 def test_the_holder_says_where_it_listens(store: Store, tmp_path: Path) -> None:
     root = tmp_path / "avatars"
-    assert announced(root) == ""
+    assert server_address(root) == ""
     store.announce("127.0.0.1:50051")
     with pytest.raises(ConflictError):
         Store(root)
-    assert announced(root) == "127.0.0.1:50051"  # who came too late has not wiped it out
+    assert server_address(root) == "127.0.0.1:50051"  # who came too late has not wiped it out
     store.close()
-    assert announced(root) == ""
+    assert server_address(root) == ""
     (root / ".lock").write_text("127.0.0.1:9")  # left by one that was killed
     with closing(Store(root)):
-        assert announced(root) == ""
+        assert server_address(root) == ""
 
 
 @pytest.mark.parametrize("place", ["file/avatars", "file", "folder"])

@@ -24,8 +24,8 @@ from flexavatar.evaluation.video import Stand
 from flexavatar.formats import moving
 from flexavatar.formats.moving import Film, Moment
 from flexavatar.formats.video import VideoWriter
-from plugin_server.client.camera import WEBCAM, following
 from plugin_server.client.client import FlexAvatarClient
+from plugin_server.client.video_follower import WEBCAM, follow_video
 from tests.live import live_server, seen_of, watching
 from tests.service import must_receive
 from tests.test_engine import plain_avatar
@@ -133,7 +133,7 @@ def test_a_webcam_drives_and_its_end_leaves_a_living_face(tmp_path: Path) -> Non
     with live_server(tmp_path, show="ada", vmc=0) as (client, _):
         with client.start_session("ada", 64, 48, name="mine", sources=[WEBCAM]) as session:
             with watching(client, "mine") as reader:
-                with following(session, Puppeteer(), pictures(25)) as follower:  # type: ignore[arg-type]
+                with follow_video(session, Puppeteer(), pictures(25)) as follower:  # type: ignore[arg-type]
                     seen = seen_of(must_receive(reader))
                     while seen.told[0] < 0.75:
                         seen = seen_of(must_receive(reader))
@@ -149,7 +149,7 @@ def test_nobody_before_the_camera_is_an_idle_face(tmp_path: Path) -> None:
     with live_server(tmp_path, show="ada", vmc=0) as (client, _):
         with client.start_session("ada", 64, 48, name="mine", sources=[WEBCAM]) as session:
             with watching(client, "mine") as reader:
-                with following(session, Puppeteer(), pictures(10, 40)) as follower:  # type: ignore[arg-type]
+                with follow_video(session, Puppeteer(), pictures(10, 40)) as follower:  # type: ignore[arg-type]
                     follower.over.wait(10)
                     assert follower.looked - follower.seen == 40
                 while (received := reader.receive(0.05)) is not None:

@@ -15,7 +15,7 @@ from flexavatar.formats.packed16 import ScaleRange, extent, pack, pack_in_torch,
 from flexavatar.render import native
 from flexavatar.types import Gaussians
 from plugin_server import wire
-from plugin_server.client.reader import Decoder
+from plugin_server.client.frame_reader import Decoder
 from plugin_server.splats import SplatDecoder, SplatEncoder
 from plugin_server.wire import Flags, Header, Kind, WireError
 from tests import make_golden

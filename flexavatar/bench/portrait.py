@@ -20,7 +20,7 @@ from flexavatar.render import native
 from flexavatar.render.camera import scaled
 from flexavatar.types import Gaussians
 from plugin_server.client.client import FlexAvatarClient
-from plugin_server.client.live import perform_live
+from plugin_server.client.live_performance import perform_live
 from plugin_server.client.server_process import server_process
 from plugin_server.model_engine import ModelEngine
 

@@ -16,7 +16,7 @@ import tyro
 
 from flexavatar.cli.connect import Where, connect
 from flexavatar.progress import progress_bar
-from plugin_server.client.photos import read_photo_files
+from plugin_server.client.client import read_photo_files
 
 if TYPE_CHECKING:
     from plugin_server.pb import flexavatar_pb2 as pb

@@ -97,7 +97,7 @@ def _client(where: Where, address: str) -> FlexAvatarClient:
 @contextmanager
 def _client_of_holder(where: Where) -> Iterator[FlexAvatarClient]:
     """A client of the server that holds the store. Raises BusyError if it does not let us in."""
-    from plugin_server.status import ServerUnavailableError
+    from plugin_server.errors import ServerUnavailableError
 
     address = _announced_address(where.store)
     try:
@@ -112,10 +112,10 @@ def _client_of_holder(where: Where) -> Iterator[FlexAvatarClient]:
 
 def _announced_address(store: Path, patience_s: float = START_S) -> str:
     """Where the holder of a store listens; waits while it starts. Raises BusyError."""
-    from plugin_server.store import announced
+    from plugin_server.store import server_address
 
     deadline = time.monotonic() + patience_s
-    while not (address := announced(store)):
+    while not (address := server_address(store)):
         if time.monotonic() > deadline:
             raise BusyError(f"{store} is in use by a server that does not say where it listens")
         time.sleep(0.1)

@@ -16,7 +16,7 @@ from flexavatar.cli.connect import Where, connect
 from flexavatar.errors import InputError
 
 if TYPE_CHECKING:
-    from plugin_server.client.reader import FrameReader
+    from plugin_server.client.frame_reader import FrameReader
 
 WAIT_S = 0.1
 QUIT_KEYS = (27, ord("q"))
@@ -38,7 +38,7 @@ class View:
         check_background(self.background)
         if not has_screen():
             raise InputError("view: expected a screen, found neither DISPLAY nor WAYLAND_DISPLAY")
-        from plugin_server.client.reader import FrameReader
+        from plugin_server.client.frame_reader import FrameReader
         from plugin_server.pb import flexavatar_pb2 as pb
 
         with connect(self.where) as client:

@@ -20,14 +20,14 @@ def drive_by_webcam(
 
     from flexavatar.drive.video import VideoDriver
     from flexavatar.formats.moving import open_camera
-    from plugin_server.client.camera import WEBCAM, following
+    from plugin_server.client.video_follower import WEBCAM, follow_video
 
     name = f"{avatar}-webcam"
     width, height = size
     driver = VideoDriver()
     with open_camera(camera) as opened, connect_apart(where) as client:
         starting = client.start_session(avatar, width, height, name=name, sources=[WEBCAM])
-        with starting as session, following(session, driver, opened.moments()) as follower:
+        with starting as session, follow_video(session, driver, opened.moments()) as follower:
             print(f"session {name} on {session.info.frame_address}: look quietly into the camera")
             if not has_screen():
                 print(f"there is no screen here: flexavatar view {name} shows it elsewhere")

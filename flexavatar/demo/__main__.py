@@ -17,7 +17,7 @@ from flexavatar.errors import FlexAvatarError
 from flexavatar.formats.video import VideoWriter
 from flexavatar.progress import progress_bar
 from plugin_server.client.client import FlexAvatarClient
-from plugin_server.client.live import Arrival, perform_live
+from plugin_server.client.live_performance import Arrival, perform_live
 from plugin_server.client.server_process import server_process
 from plugin_server.pb import flexavatar_pb2 as pb
 

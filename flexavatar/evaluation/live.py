@@ -24,9 +24,15 @@ from flexavatar.evaluation.sheet import Stage
 from flexavatar.formats.video import over_grey
 from flexavatar.progress import Progress, no_progress
 from plugin_server.client.client import FlexAvatarClient
-from plugin_server.client.live import DRAIN_S, WARM_UP_S, Arrival, NoFramesError, watched
-from plugin_server.client.phones import Network, Sent, of_time, send_performance
-from plugin_server.client.reader import FrameReader
+from plugin_server.client.frame_reader import FrameReader
+from plugin_server.client.live_performance import (
+    DRAIN_S,
+    WARM_UP_S,
+    Arrival,
+    NoFramesError,
+    recording,
+)
+from plugin_server.client.phones import Network, SentFrame, find_sent, send_performance
 from plugin_server.client.server_process import server_process
 from plugin_server.gateways.config import PORT_OPTIONS, ProtocolName
 from plugin_server.pb import flexavatar_pb2 as pb
@@ -67,7 +73,7 @@ class Reply:
     """One frame, and the packet that it shows."""
 
     arrival: Arrival
-    sent: Sent
+    sent: SentFrame
 
     @property
     def latency_ms(self) -> float:
@@ -130,14 +136,14 @@ def _perform(
     protocol: ProtocolName,
     performance: Sequence[PerformanceFrame],
     config: LiveConfig,
-) -> tuple[list[Sent], list[Arrival], int]:
+) -> tuple[list[SentFrame], list[Arrival], int]:
     """What was sent, what came back, and how many packets the server could not read."""
     size = ("--show-width", str(config.width), "--show-height", str(config.height))
     gateway = (PORT_OPTIONS[protocol], "0", "--show", avatar, *size)
     with server_process(store, *gateway) as address, FlexAvatarClient(address) as client:
         (where,) = [gateway.address for gateway in client.info().gateways]
         reader = FrameReader(client.get_session(avatar), (pb.STREAM_KIND_RGBA8,))
-        with watched(reader) as screen:
+        with recording(reader) as screen:
             time.sleep(WARM_UP_S)
             network = Network(config.lose, reorder=False, seed=config.seed)
             sent = send_performance(performance, protocol, where, config.fps, network)
@@ -146,11 +152,11 @@ def _perform(
     return sent, screen.arrivals, status.refused
 
 
-def _replies(sent: Sequence[Sent], arrivals: Sequence[Arrival]) -> list[Reply]:
+def _replies(sent: Sequence[SentFrame], arrivals: Sequence[Arrival]) -> list[Reply]:
     """The frames that show packets, each time's first."""
     found: dict[int, Reply] = {}
     for arrival in arrivals:
-        packet = of_time(sent, arrival.pts_ns)
+        packet = find_sent(sent, arrival.pts_ns)
         if packet is not None and arrival.pts_ns not in found:
             found[arrival.pts_ns] = Reply(arrival, packet)
     return [*found.values()]

@@ -29,10 +29,10 @@ from flexavatar.evaluation.report import Item, Picture
 from flexavatar.formats.moving import Film, Moment
 from flexavatar.formats.video import over_grey
 from flexavatar.progress import Progress, no_progress
-from plugin_server.client.camera import WEBCAM, Follower, following
 from plugin_server.client.client import FlexAvatarClient
-from plugin_server.client.live import Arrival, NoFramesError, watched
+from plugin_server.client.live_performance import Arrival, NoFramesError, recording
 from plugin_server.client.server_process import server_process
+from plugin_server.client.video_follower import WEBCAM, VideoFollower, follow_video
 
 ABOUT = """Videos play at their own pace in place of a webcam; the person in them drives an avatar
 of somebody else through a server, while that draws. Every frame that comes back is shown to
@@ -111,14 +111,14 @@ def evaluate_video(
 
 def _perform(
     store: Path, avatar: str, stand: Stand, size: tuple[int, int]
-) -> tuple[Follower, list[Arrival]]:
+) -> tuple[VideoFollower, list[Arrival]]:
     with server_process(store) as address, FlexAvatarClient(address) as client:
         with client.start_session(avatar, *size, sources=[WEBCAM]) as session:
-            with watched(session.reader()) as screen:
+            with recording(session.reader()) as screen:
                 driver = VideoDriver()
                 driver.push(stand.moments[0].rgb, 0)  # what is loaded at first
                 driver = VideoDriver()
-                with following(session, driver, stand.play()) as follower:
+                with follow_video(session, driver, stand.play()) as follower:
                     follower.over.wait()
     return follower, screen.arrivals
 

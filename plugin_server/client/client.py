@@ -5,26 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import grpc
 
-from flexavatar.errors import SessionNotFoundError
+from flexavatar.errors import ImageError, SessionNotFoundError
 from flexavatar.progress import Progress, no_progress
-from plugin_server.client.audio import ClientSpeech
-from plugin_server.client.photos import Photo, read_photo_files
-from plugin_server.client.reader import FrameReader, Received
+from plugin_server.client.frame_reader import FrameReader, Received
+from plugin_server.client.speech import ClientSpeech
 from plugin_server.client.stream import ClientStream
+from plugin_server.errors import ServerUnavailableError, our_errors
 from plugin_server.latest import Latest
 from plugin_server.messages.models import model_number
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub
-from plugin_server.status import ServerUnavailableError, our_errors
 
 CHUNK_BYTES = 1 << 20
 CALL_S = 30.0
 CREATE_S = 600.0
+
+Photo = bytes | Path
+"""An image or video file, or its content."""
 
 
 class FlexAvatarClient:
@@ -345,3 +348,19 @@ def _upload(
         for start in range(0, max(1, len(data)), CHUNK_BYTES):
             chunk = pb.PhotoChunk(photo=index, data=data[start : start + CHUNK_BYTES])
             yield pb.CreateAvatarRequest(chunk=chunk)
+
+
+def read_photo_files(photos: Sequence[Photo]) -> list[bytes]:
+    """The files' bytes. Raises ImageError if there is none, or one cannot be read."""
+    if not photos:
+        raise ImageError("photos: expected 1 to 16 files, got none")
+    return [_content(photo) for photo in photos]
+
+
+def _content(photo: Photo) -> bytes:
+    if isinstance(photo, bytes):
+        return photo
+    try:
+        return photo.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{photo}: expected a photo or video: {error.strerror}") from error

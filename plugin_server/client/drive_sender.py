@@ -9,7 +9,7 @@ from typing import Any
 
 import zmq
 
-from plugin_server.client.reader import use_curve
+from plugin_server.client.frame_reader import use_curve
 from plugin_server.messages.drive_packet import (
     NO_ORBIT,
     NO_POSE,

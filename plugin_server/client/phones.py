@@ -39,7 +39,7 @@ class Phone(Protocol):
         ...
 
 
-class Plain:
+class OneWayPhone:
     """An app that sends and does not listen."""
 
     def __init__(self, write: Callable[[TrackedFace], Sequence[bytes]]) -> None:
@@ -75,13 +75,13 @@ class Fmv3Phone:
 
 
 PHONES: dict[ProtocolName, Callable[[], Phone]] = {
-    "live-link-face": lambda: Plain(lambda face: [live_link_face.write(face)]),
-    "ifacialmocap": lambda: Plain(lambda face: [ifacialmocap.write(face, 2)]),
-    "ifacialmocap-v1": lambda: Plain(lambda face: [ifacialmocap.write(face, 1)]),
+    "live-link-face": lambda: OneWayPhone(lambda face: [live_link_face.write(face)]),
+    "ifacialmocap": lambda: OneWayPhone(lambda face: [ifacialmocap.write(face, 2)]),
+    "ifacialmocap-v1": lambda: OneWayPhone(lambda face: [ifacialmocap.write(face, 1)]),
     "ifacialmocap-v3": Fmv3Phone,
-    "ifacialmocap-tcp": lambda: Plain(lambda face: [ifacialmocap.write(face, 2)]),
-    "vmc": lambda: Plain(vmc.write),
-    "vtube-studio": lambda: Plain(lambda face: [vtube_studio.write(face)]),
+    "ifacialmocap-tcp": lambda: OneWayPhone(lambda face: [ifacialmocap.write(face, 2)]),
+    "vmc": lambda: OneWayPhone(vmc.write),
+    "vtube-studio": lambda: OneWayPhone(lambda face: [vtube_studio.write(face)]),
 }
 
 
@@ -112,7 +112,7 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Sent:
+class SentFrame:
     """One frame that was sent, whether it arrived or not."""
 
     face: TrackedFace
@@ -120,7 +120,7 @@ class Sent:
     """Monotonic clock."""
 
 
-def of_time(sent: Sequence[Sent], pts_ns: int) -> Sent | None:
+def find_sent(sent: Sequence[SentFrame], pts_ns: int) -> SentFrame | None:
     """The packet that a frame of this time shows, None if none of these.
 
     Times are the sender's, or for protocols without a clock when the packet came in.
@@ -140,12 +140,12 @@ def send_performance(
     fps: float = 60.0,
     network: Network = Network(),  # it is frozen
     subject: str = "",
-) -> list[Sent]:
+) -> list[SentFrame]:
     """Send a performance at its own pace to host:port; what was sent when.
 
     Raises InputError for an address that is none, OSError if nobody listens to TCP there.
     """
-    phone, sent = PHONES[protocol](), list[Sent]()
+    phone, sent = PHONES[protocol](), list[SentFrame]()
     with closing(_connected(to, protocol)) as line:
 
         def said() -> Iterator[bytes]:
@@ -155,7 +155,7 @@ def send_performance(
                 for answer in _answers(line):
                     phone.hear(answer)
                 face = TrackedFace(frame.weights, frame.neck_pose, subject, frame.pts_ns)
-                sent.append(Sent(face, time.monotonic_ns()))
+                sent.append(SentFrame(face, time.monotonic_ns()))
                 yield from phone.packets(face)
 
         if line.type is socket.SOCK_STREAM:

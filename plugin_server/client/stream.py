@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from flexavatar.errors import FlexAvatarError
-from plugin_server.status import our_errors
+from plugin_server.errors import our_errors
 
 POLL_S = 0.1
 

@@ -1,4 +1,4 @@
-"""Between gateways and sessions: what was heard of whom, in order, to all who listen."""
+"""Between gateways and sessions: faces of every sender, in order, to all who subscribe."""
 
 from __future__ import annotations
 
@@ -13,89 +13,98 @@ from flexavatar.drive.tracked import TrackedFace
 
 logger = logging.getLogger(__name__)
 
-MOST_VOICES = 64
-COMPLAIN_S = 10.0
+MAX_SENDERS = 64
+LOG_EVERY_S = 10.0
 """A gateway logs what is wrong with packets this often."""
 
 
 @dataclass(frozen=True)
-class Voice:
-    """Who says something."""
+class Sender:
+    """Who sends packets: an app, and whom it tracks."""
 
     source: str
     """The gateway's name."""
-    sender: str
-    """Address, without the port, which changes when an app starts anew."""
+    address: str
+    """Without the port, which changes when an app starts anew."""
     subject: str
-    """Whom the app says it tracks, empty if it does not."""
+    """The app's name for the tracked person, empty if it sends none."""
 
     def __str__(self) -> str:
-        return f"{self.source}: {self.subject or 'a face'} ({self.sender})"
+        return f"{self.source}: {self.subject or 'a face'} ({self.address})"
 
 
 @dataclass
-class Status:
+class GatewayStatus:
     """What has come in through one gateway."""
 
     source: str
     address: str = ""
     """host:port that it listens on."""
-    voice: Voice | None = None
-    """Who was heard last."""
-    heard_at_s: float = float("-inf")
+    sender: Sender | None = None
+    """Of the last frame."""
+    received_at_s: float = float("-inf")
+    """Of the last frame, on the hub's clock."""
     frames: int = 0
     refused: int = 0
     problem: str = ""
-    """Why a packet was refused last, empty once one was understood."""
-    complained_at_s: float = field(default=float("-inf"), repr=False)
+    """Why the last packet was refused or the phone cannot be asked, empty once a packet was
+    understood."""
+    logged_at_s: float = field(default=float("-inf"), repr=False)
 
 
-Listener = Callable[[Voice, TrackedFace, float], None]
+Subscriber = Callable[[Sender, TrackedFace, float], None]
+"""Called with every face, its sender and when it came in, on the hub's clock."""
 
 
 class Hub:
-    """For the event loop."""
+    """Numbers the senders' faces and hands them on. For the event loop."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
-        self.statuses: list[Status] = []
-        self._listeners: list[Listener] = []
-        self._orders: OrderedDict[Voice, Order] = OrderedDict()
+        self.statuses: list[GatewayStatus] = []
+        self._subscribers: list[Subscriber] = []
+        self._orders: OrderedDict[Sender, Order] = OrderedDict()
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call this with every face that comes in, and when; returns how to stop it."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Call this with every face from now on; returns how to stop it."""
+        self._subscribers.append(subscriber)
+        return lambda: self._subscribers.remove(subscriber)
 
-    def open(self, source: str) -> Status:
+    def add_gateway(self, source: str) -> GatewayStatus:
         """A new gateway's status."""
-        status = Status(source)
+        status = GatewayStatus(source)
         self.statuses.append(status)
         return status
 
-    def heard(self, status: Status, sender: str, face: TrackedFace) -> None:
-        """Hand on a face that was read, unless it comes too late."""
-        now_s, voice = self.clock(), Voice(status.source, sender, face.subject)
-        if not self._order_of(voice).is_new(face.time_ns, now_s):
+    def deliver(self, status: GatewayStatus, address: str, face: TrackedFace) -> None:
+        """Hand on a face from an address, unless it comes too late."""
+        now_s, sender = self.clock(), Sender(status.source, address, face.subject)
+        if not self._order_of(sender).is_new(face.time_ns, now_s):
             return
-        status.voice, status.heard_at_s, status.problem = voice, now_s, ""
+        status.sender, status.received_at_s, status.problem = sender, now_s, ""
         status.frames += 1
-        for listener in [*self._listeners]:
-            listener(voice, face, now_s)
+        for subscriber in [*self._subscribers]:
+            subscriber(sender, face, now_s)
 
-    def refused(self, status: Status, sender: str, reason: str) -> None:
-        """Note a packet that could not be read; say so now and then."""
+    def refuse(self, status: GatewayStatus, address: str, reason: str) -> None:
+        """Count a packet that could not be read; log it now and then."""
         status.refused += 1
         status.problem = reason
-        if self.clock() - status.complained_at_s > COMPLAIN_S:
-            status.complained_at_s = self.clock()
-            logger.warning("%s: a packet of %s was refused: %s", status.source, sender, reason)
+        if self.clock() - status.logged_at_s > LOG_EVERY_S:
+            status.logged_at_s = self.clock()
+            logger.warning("%s: a packet of %s was refused: %s", status.source, address, reason)
 
-    def _order_of(self, voice: Voice) -> Order:
-        if (order := self._orders.pop(voice, None)) is None:
+    def warn(self, status: GatewayStatus, problem: str) -> None:
+        """Say what is wrong beside packets: why a phone cannot be asked. Logged when it is new."""
+        if problem != status.problem:
+            logger.warning("%s: %s", status.source, problem)
+        status.problem = problem
+
+    def _order_of(self, sender: Sender) -> Order:
+        if (order := self._orders.pop(sender, None)) is None:
             order = Order()
-            logger.info("%s", voice)
-        self._orders[voice] = order
-        if len(self._orders) > MOST_VOICES:
+            logger.info("%s", sender)
+        self._orders[sender] = order
+        if len(self._orders) > MAX_SENDERS:
             self._orders.popitem(last=False)
         return order

@@ -24,7 +24,7 @@ class TcpGateway:
         self._guard, self._hub, self._version = guard, hub, version
         self._server: asyncio.Server | None = None
         self._talks: set[asyncio.Task[None]] = set()
-        self.status = hub.open("ifacialmocap")
+        self.status = hub.add_gateway("ifacialmocap")
 
     async def open(self, port: int) -> None:
         """Listen. Raises InputError."""
@@ -49,14 +49,20 @@ class TcpGateway:
         """Ask the phone over UDP to connect, while it is silent."""
         if not self._guard.phone or self._version == 3:
             return
-        phone = (self._guard.phone, self._guard.phone_port or ifacialmocap.PORT)
-        family = socket.AF_INET6 if ":" in self._guard.phone else socket.AF_INET
-        with closing(socket.socket(family, socket.SOCK_DGRAM)) as asker:
-            asker.setblocking(False)
-            while self._server is not None and self._server.is_serving():
-                if self._hub.clock() - self.status.heard_at_s > SILENT_S:
-                    asker.sendto(ifacialmocap.request(self._version, tcp=True), phone)
-                await asyncio.sleep(ASK_S)
+        while self._server is not None and self._server.is_serving():
+            if self._hub.clock() - self.status.received_at_s > SILENT_S:
+                self._ask()
+            await asyncio.sleep(ASK_S)
+
+    def _ask(self) -> None:
+        host, port = self._guard.phone, self._guard.phone_port or ifacialmocap.PORT
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            with closing(socket.socket(family, socket.SOCK_DGRAM)) as asker:
+                asker.setblocking(False)
+                asker.sendto(ifacialmocap.request(self._version, tcp=True), (host, port))
+        except OSError as error:  # no network: it may be back a second later
+            self._hub.warn(self.status, f"cannot ask {host}: {error}")
 
     async def _accept(self, incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter) -> None:
         sender = str(outgoing.get_extra_info("peername")[0])
@@ -67,7 +73,7 @@ class TcpGateway:
             try:
                 await self._talk(sender, incoming, outgoing)
             except (DriveError, asyncio.LimitOverrunError) as error:
-                self._hub.refused(self.status, sender, str(error))
+                self._hub.refuse(self.status, sender, str(error))
             except (OSError, EOFError, TimeoutError, asyncio.CancelledError):
                 pass  # the phone has hung up, says nothing, or the server stops
             finally:
@@ -85,7 +91,7 @@ class TcpGateway:
             if (answer := reader.v3.answer()) is not None:
                 outgoing.write(answer)
             if face is not None:
-                self._hub.heard(self.status, sender, face)
+                self._hub.deliver(self.status, sender, face)
 
 
 async def _message(incoming: asyncio.StreamReader) -> bytes:

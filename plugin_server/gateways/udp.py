@@ -22,11 +22,14 @@ SILENT_S = 2.0
 """A phone that has sent nothing for this long is asked again."""
 PING_EVERY = 3
 """Asks between pings of v3."""
+METAHUMAN_PORT = 14785
+METAHUMAN_EVERY_S = 10.0
+CONNECT_S = 2.0
 
 Read = Callable[[bytes], TrackedFace | None]
 
 
-class Plain:
+class StatelessReader:
     """A reader for packets that each say all."""
 
     def __init__(self, read: Read) -> None:
@@ -43,7 +46,7 @@ class UdpGateway(asyncio.DatagramProtocol):
     def __init__(self, name: str, new_reader: Callable[[], Reader], guard: Guard, hub: Hub) -> None:
         self._new_reader, self._guard, self._hub = new_reader, guard, hub
         self._readers: OrderedDict[str, Reader] = OrderedDict()
-        self.status = hub.open(name)
+        self.status = hub.add_gateway(name)
         self.transport: asyncio.DatagramTransport | None = None
 
     async def open(self, port: int) -> None:
@@ -77,14 +80,15 @@ class UdpGateway(asyncio.DatagramProtocol):
         try:
             face = reader.read(data)
         except DriveError as error:
-            self._hub.refused(self.status, sender, str(error))
+            self._hub.refuse(self.status, sender, str(error))
             return
         self.answer(reader, addr)
         if face is not None:
-            self._hub.heard(self.status, sender, face)
+            self._hub.deliver(self.status, sender, face)
 
     def error_received(self, exc: Exception) -> None:
-        """A phone that was asked and is not there: nothing to do but ask again."""
+        """The phone is not there, or no network: say so; it is asked again."""
+        self._hub.warn(self.status, f"cannot ask {self._guard.phone or 'a sender'}: {exc}")
 
     def _reader_of(self, sender: str) -> Reader:
         reader = self._readers.pop(sender, None) or self._new_reader()
@@ -102,7 +106,7 @@ class UdpGateway(asyncio.DatagramProtocol):
             return
         phone = (self._guard.phone, self._guard.phone_port or self.phone_port)
         while self.transport is not None and not self.transport.is_closing():
-            for packet in self.requests(self._hub.clock() - self.status.heard_at_s):
+            for packet in self.requests(self._hub.clock() - self.status.received_at_s):
                 self.transport.sendto(packet, phone)
             await asyncio.sleep(ASK_S)
 
@@ -115,10 +119,33 @@ class UdpGateway(asyncio.DatagramProtocol):
 
 
 class LiveLinkFaceGateway(UdpGateway):
-    """The app sends to the address that is entered in it."""
+    """The app sends to the address that is entered in it, but in MetaHuman mode nothing.
+
+    There it waits for a TCP connection, and whoever entered this machine's address would wonder for
+    long. So a silent phone is asked whether that port is open.
+    """
 
     def __init__(self, guard: Guard, hub: Hub) -> None:
-        super().__init__("live-link-face", lambda: Plain(live_link_face.read), guard, hub)
+        super().__init__("live-link-face", lambda: StatelessReader(live_link_face.read), guard, hub)
+
+    async def keep_asking(self) -> None:
+        """Look now and then whether a silent phone is in MetaHuman mode, and say so."""
+        phone, port = self._guard.phone, self._guard.phone_port or METAHUMAN_PORT
+        while phone:
+            await asyncio.sleep(METAHUMAN_EVERY_S)
+            silent = self._hub.clock() - self.status.received_at_s > METAHUMAN_EVERY_S
+            if silent and await tcp_port_is_open(phone, port):
+                self._hub.warn(self.status, live_link_face.METAHUMAN)
+
+
+async def tcp_port_is_open(host: str, port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        _, outgoing = await asyncio.wait_for(asyncio.open_connection(host, port), CONNECT_S)
+    except (OSError, TimeoutError):
+        return False
+    outgoing.close()
+    return True
 
 
 class VmcGateway(UdpGateway):
@@ -134,7 +161,7 @@ class VtubeStudioGateway(UdpGateway):
     phone_port = vtube_studio.PHONE_PORT
 
     def __init__(self, guard: Guard, hub: Hub) -> None:
-        super().__init__("vtube-studio", lambda: Plain(vtube_studio.read), guard, hub)
+        super().__init__("vtube-studio", lambda: StatelessReader(vtube_studio.read), guard, hub)
 
     def requests(self, silent_s: float) -> Iterable[bytes]:
         """The same again and again."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flexavatar.errors import InputError
 from plugin_server.pb import flexavatar_pb2 as pb
 
-NUMBERS: Mapping[str, pb.Model] = {
+MODEL_NUMBERS: Mapping[str, pb.Model] = {
     "": pb.MODEL_UNSPECIFIED,
     "query_lrm": pb.MODEL_QUERY_LRM,
     "bias_sink": pb.MODEL_BIAS_SINK,
@@ -17,15 +17,15 @@ NUMBERS: Mapping[str, pb.Model] = {
 
 def model_number(name: str) -> pb.Model:
     """The number of a name; "" is the server's choice. Raises InputError for another."""
-    if name not in NUMBERS:
-        known = ", ".join(filter(None, NUMBERS))
+    if name not in MODEL_NUMBERS:
+        known = ", ".join(filter(None, MODEL_NUMBERS))
         raise InputError(f"model: expected one of {known}, got {name!r}")
-    return NUMBERS[name]
+    return MODEL_NUMBERS[name]
 
 
 def model_name(number: int) -> str:
-    """The way back. Raises InputError for a number that is no model's."""
-    for name, own in NUMBERS.items():
+    """The name of a number. Raises InputError for one that is no model's."""
+    for name, own in MODEL_NUMBERS.items():
         if own == number:
             return name
     raise InputError(f"model: expected one of {pb.Model.keys()}, got {number}")

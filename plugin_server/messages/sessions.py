@@ -1,4 +1,4 @@
-"""gRPC messages <-> types. What comes in is checked here, once."""
+"""Messages of sessions <-> types. What comes in is checked here, once."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ from flexavatar.formats.footage import MAX_SECONDS
 from flexavatar.render.camera import orbit, scaled
 from flexavatar.types import EXPRESSION_SIZE, Camera, FlameCodes
 from plugin_server.config import SMALLEST_SIDE, ServerConfig
-from plugin_server.engine import Puppet, Recipe
+from plugin_server.engine import Puppet
 from plugin_server.frames import StreamPlan
-from plugin_server.messages.models import NUMBERS, model_name
 from plugin_server.pb import flexavatar_pb2 as pb
-from plugin_server.store import AvatarRecord
 from plugin_server.wire import Kind
 
 DEFAULT_SIDE = 512
@@ -38,17 +36,6 @@ KINDS = {
     pb.STREAM_KIND_DEPTH: Kind.DEPTH,
     pb.STREAM_KIND_SPLATS: Kind.SPLATS_KEY,
 }
-
-
-def recipe_from(header: pb.CreateAvatarHeader, models: Sequence[str]) -> Recipe:
-    """How an avatar is to be made, by one of these models. Raises InputError."""
-    if header.quality not in pb.Quality.values():
-        raise InputError(f"quality: expected one of {pb.Quality.keys()}, got {header.quality}")
-    model = model_name(header.model)
-    if model and model not in models:
-        had = " or ".join(models)
-        raise InputError(f"model: expected {had}, which this server has, got {model}")
-    return Recipe(header.quality == pb.QUALITY_QUICK, model)
 
 
 def stream_plan(request: pb.StartSessionRequest, config: ServerConfig) -> StreamPlan:
@@ -125,8 +112,8 @@ def drive_codes(request: pb.DriveRequest, puppet: Puppet, before: FlameCodes) ->
     pose = request.head
     return replace(
         codes,
-        neck_pose=turn_from("neck_pose", pose.neck_pose),
-        global_orient=turn_from("global_orient", pose.global_orient),
+        neck_pose=axis_angle_from("neck_pose", pose.neck_pose),
+        global_orient=axis_angle_from("global_orient", pose.global_orient),
         transl=_codes("transl", pose.transl, 3, FARTHEST),
     )
 
@@ -151,9 +138,9 @@ def _flame_codes(message: pb.FlameCodes, before: FlameCodes) -> FlameCodes:
     expression = _codes("expression", message.expression, EXPRESSION_SIZE, LARGEST_CODE, True)
     return FlameCodes(
         expression=expression,
-        jaw_pose=turn_from("jaw_pose", message.jaw_pose),
-        leye_pose=turn_from("leye_pose", message.leye_pose),
-        reye_pose=turn_from("reye_pose", message.reye_pose),
+        jaw_pose=axis_angle_from("jaw_pose", message.jaw_pose),
+        leye_pose=axis_angle_from("leye_pose", message.leye_pose),
+        reye_pose=axis_angle_from("reye_pose", message.reye_pose),
         neck_pose=before.neck_pose,
         global_orient=before.global_orient,
         transl=before.transl,
@@ -162,7 +149,7 @@ def _flame_codes(message: pb.FlameCodes, before: FlameCodes) -> FlameCodes:
     )
 
 
-def turn_from(name: str, values: Sequence[float]) -> Tensor:
+def axis_angle_from(name: str, values: Sequence[float]) -> Tensor:
     """Axis-angle [3]."""
     return _codes(name, values, 3, LONGEST_TURN)
 
@@ -194,19 +181,6 @@ def _numbers(name: str, values: Sequence[float], size: int | None, largest: floa
 def check_range(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:  # also false for NaN
         raise InputError(f"{name}: expected {low:g} to {high:g}, got {value:g}")
-
-
-def avatar_message(record: AvatarRecord) -> pb.Avatar:
-    """A record for clients."""
-    return pb.Avatar(
-        name=record.name,
-        gaussians=record.gaussians,
-        photos=record.photos,
-        created_unix_ms=record.created_unix_ms,
-        create_s=record.create_s,
-        metrics=record.metrics,
-        model=NUMBERS.get(record.model, pb.MODEL_UNSPECIFIED),
-    )
 
 
 def limits_message(config: ServerConfig) -> pb.Limits:

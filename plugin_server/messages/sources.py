@@ -9,9 +9,9 @@ from flexavatar.drive.tracked import TrackedFace
 from flexavatar.errors import DriveError, InputError
 from flexavatar.head.arkit import ARKIT_NAMES, arkit_vector
 from plugin_server.gateways.config import GatewayConfig
-from plugin_server.gateways.hub import Hub, Status
+from plugin_server.gateways.hub import GatewayStatus, Hub
 from plugin_server.live import AUDIO, DRIVE, WEBCAM
-from plugin_server.messages.sessions import KINDS, check_range, turn_from
+from plugin_server.messages.sessions import KINDS, axis_angle_from, check_range
 from plugin_server.pb import flexavatar_pb2 as pb
 
 
@@ -28,7 +28,7 @@ def tracked_face(request: pb.DriveRequest) -> TrackedFace | None:
     weights = {}
     if signal == "arkit":
         weights = dict(zip(ARKIT_NAMES, arkit_vector(request.arkit.weights).tolist(), strict=True))
-    x, y, z = turn_from("neck_pose", pose.neck_pose).tolist()
+    x, y, z = axis_angle_from("neck_pose", pose.neck_pose).tolist()
     head = (x, y, z) if request.HasField("head") else None
     check_range("mouth_hidden", request.mouth_hidden, 0, 1)
     return TrackedFace(weights, head, time_ns=request.pts_ns, mouth_hidden=request.mouth_hidden)
@@ -55,16 +55,16 @@ def show_request(config: GatewayConfig, hub: Hub) -> pb.StartSessionRequest:
     )
 
 
-def gateway_message(status: Status, now_s: float) -> pb.Gateway:
+def gateway_message(status: GatewayStatus, now_s: float) -> pb.Gateway:
     """What has come in through a gateway."""
-    voice = status.voice
+    sender = status.sender
     return pb.Gateway(
         source=status.source,
         address=status.address,
-        sender=voice.sender if voice else "",
-        subject=voice.subject if voice else "",
+        sender=sender.address if sender else "",
+        subject=sender.subject if sender else "",
         frames=status.frames,
         refused=status.refused,
-        silent_s=now_s - status.heard_at_s if voice else 0.0,
+        silent_s=now_s - status.received_at_s if sender else 0.0,
         problem=status.problem,
     )

@@ -14,7 +14,7 @@ import numpy as np
 from flexavatar.render.rasterize import rasterize
 from flexavatar.types import Camera, Gaussians
 from plugin_server.client.client import ClientSession, FlexAvatarClient
-from plugin_server.client.reader import FrameReader
+from plugin_server.client.frame_reader import FrameReader
 from tests.service import (
     PHOTO,
     TinyAvatar,

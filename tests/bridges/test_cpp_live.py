@@ -17,7 +17,7 @@ import pytest
 
 from plugin_server.config import ServerConfig
 from plugin_server.messages import sessions
-from plugin_server.server import Listening, running_server
+from plugin_server.server import ServerAddresses, running_server
 from tests.bridges.conftest import BUILD, Build
 from tests.service import TinyEngine, eventually, local_config
 
@@ -56,7 +56,7 @@ def sessions_of(client: Client) -> set[str]:
 
 
 @contextmanager
-def client(program: Build, server: Listening, *arguments: object) -> Iterator[Client]:
+def client(program: Build, server: ServerAddresses, *arguments: object) -> Iterator[Client]:
     """`live_client` beside the test."""
     port = port_of(server.http_address)
     command = [*map(str, (program("live_client"), port, *arguments))]
@@ -97,14 +97,14 @@ def config(tmp_path: Path) -> ServerConfig:
 
 
 @pytest.fixture
-def server(config: ServerConfig) -> Iterator[Listening]:
+def server(config: ServerConfig) -> Iterator[ServerAddresses]:
     with running_server(config, TinyEngine(count=2000)) as listening:
         yield listening
 
 
 @pytest.mark.parametrize("mode", ["cpds", "cj"])
 def test_create_drive_and_300_frames_without_a_gap(
-    program: Build, server: Listening, mode: str
+    program: Build, server: ServerAddresses, mode: str
 ) -> None:
     with client(program, server, "ada", mode, 300) as running:
         found = running.result()
@@ -118,7 +118,9 @@ def test_create_drive_and_300_frames_without_a_gap(
     assert found["failure"] == ""
 
 
-def test_latency(program: Build, server: Listening, capsys: pytest.CaptureFixture[str]) -> None:
+def test_latency(
+    program: Build, server: ServerAddresses, capsys: pytest.CaptureFixture[str]
+) -> None:
     """From the drive signal to the pixels in the game's hands, 60 a second, 512 x 512."""
     with client(program, server, "ada", "cp", 240, 60, 512) as running:
         found = running.result()
@@ -131,7 +133,7 @@ def test_latency(program: Build, server: Listening, capsys: pytest.CaptureFixtur
 
 def test_memory_is_flat(
     program: Build,
-    server: Listening,
+    server: ServerAddresses,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -218,7 +220,7 @@ class Proxy:
             thread.join()
 
 
-def test_a_stalled_network(program: Build, server: Listening) -> None:
+def test_a_stalled_network(program: Build, server: ServerAddresses) -> None:
     """Silence is noticed, and the same session goes on once bytes move again."""
     with closing(Proxy(port_of(server.frame_address))) as proxy:
         with client(program, server, "ada", "cps", 400, 0, 32, 240, proxy.address) as running:

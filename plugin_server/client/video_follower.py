@@ -16,7 +16,7 @@ WEBCAM = "webcam"
 """The session's source."""
 
 
-class Follower:
+class VideoFollower:
     """A thread that looks at every picture and drives a session by it."""
 
     def __init__(
@@ -64,11 +64,11 @@ class Follower:
 
 
 @contextmanager
-def following(
+def follow_video(
     session: ClientSession, driver: VideoDriver, moments: Iterable[Moment]
-) -> Iterator[Follower]:
+) -> Iterator[VideoFollower]:
     """Drive a session as long as the context lasts. Raises what went wrong."""
-    follower = Follower(session, driver, moments)
+    follower = VideoFollower(session, driver, moments)
     try:
         yield follower
     finally:

@@ -114,7 +114,7 @@ def _endpoints(service: object) -> Mapping[str, Any]:
     }
 
 
-class Door:
+class AccessInterceptor:
     """Who may call: asked before anything of the body is read."""
 
     def __init__(self, token: str | None) -> None:
@@ -154,7 +154,7 @@ def _application(config: ServerConfig, service: object, token: str | None) -> An
     application = Application(
         service=service,
         endpoints=_endpoints,
-        interceptors=[Door(token)],
+        interceptors=[AccessInterceptor(token)],
         read_max_bytes=body_bytes(config),
         codecs=google_protobuf_codecs(),
     )

@@ -13,7 +13,7 @@ import numpy as np
 from flexavatar.drive.performance import NS, PerformanceFrame
 from flexavatar.errors import FlexAvatarError, SessionNotFoundError
 from plugin_server.client.client import ClientSession
-from plugin_server.client.reader import FrameReader
+from plugin_server.client.frame_reader import FrameReader
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.wire import Flags
 
@@ -40,7 +40,7 @@ class Arrival:
 
 
 @dataclass
-class Screen:
+class FrameRecorder:
     """What would be on a client's screen: a thread that receives until it is told to stop."""
 
     reader: FrameReader
@@ -63,9 +63,9 @@ class Screen:
 
 
 @contextmanager
-def watched(reader: FrameReader) -> Iterator[Screen]:
+def recording(reader: FrameReader) -> Iterator[FrameRecorder]:
     """A screen that is watched as long as the context lasts."""
-    screen = Screen(reader)
+    screen = FrameRecorder(reader)
     thread = threading.Thread(target=screen.watch, name="screen")
     thread.start()
     try:
@@ -83,7 +83,7 @@ def perform_live(
     The first seconds of a session, in which caches fill, are driven with the first frame and left
     out. Raises NoFramesError, and what the server says about the signal.
     """
-    with watched(session.reader()) as screen:
+    with recording(session.reader()) as screen:
         _send(session, [performance[0]] * round(60 * WARM_UP_S), 1 / 60)
         start_ns = time.monotonic_ns()
         _send(session, performance)

@@ -1,4 +1,4 @@
-"""The client's photos and videos on their way in, within the server's limits."""
+"""Messages of avatars <-> types: uploads within the server's limits, recipes, records."""
 
 from __future__ import annotations
 
@@ -8,8 +8,35 @@ from collections.abc import AsyncIterator, Sequence
 from flexavatar.errors import InputError
 from flexavatar.formats.footage import container_of
 from plugin_server.config import ServerConfig
+from plugin_server.engine import Recipe
+from plugin_server.errors import TooLargeError, UploadTimeoutError
+from plugin_server.messages.models import MODEL_NUMBERS, model_name
 from plugin_server.pb import flexavatar_pb2 as pb
-from plugin_server.status import TooLargeError, UploadTimeoutError
+from plugin_server.store import AvatarRecord
+
+
+def recipe_from(header: pb.CreateAvatarHeader, models: Sequence[str]) -> Recipe:
+    """The recipe that a header asks for, with one of these models. Raises InputError."""
+    if header.quality not in pb.Quality.values():
+        raise InputError(f"quality: expected one of {pb.Quality.keys()}, got {header.quality}")
+    model = model_name(header.model)
+    if model and model not in models:
+        had = " or ".join(models)
+        raise InputError(f"model: expected {had}, which this server has, got {model}")
+    return Recipe(header.quality == pb.QUALITY_QUICK, model)
+
+
+def avatar_message(record: AvatarRecord) -> pb.Avatar:
+    """An avatar's record for clients."""
+    return pb.Avatar(
+        name=record.name,
+        gaussians=record.gaussians,
+        photos=record.photos,
+        created_unix_ms=record.created_unix_ms,
+        create_s=record.create_s,
+        metrics=record.metrics,
+        model=MODEL_NUMBERS.get(record.model, pb.MODEL_UNSPECIFIED),
+    )
 
 
 def check_photos(photos: Sequence[bytes | bytearray], config: ServerConfig) -> None:
@@ -38,7 +65,7 @@ def _check_size(photos: Sequence[bytes | bytearray], config: ServerConfig) -> No
 async def read_header(
     requests: AsyncIterator[pb.CreateAvatarRequest], config: ServerConfig
 ) -> pb.CreateAvatarHeader:
-    """The first message. Raises InputError, UploadTimeoutError."""
+    """The first message of an upload. Raises InputError, UploadTimeoutError."""
     first = await _next(requests, config)
     if first is None or first.WhichOneof("part") != "header":
         raise InputError("upload: expected a header as the first message")
@@ -48,7 +75,7 @@ async def read_header(
 async def read_photos(
     requests: AsyncIterator[pb.CreateAvatarRequest], config: ServerConfig
 ) -> list[bytes]:
-    """The rest: whole files. Raises InputError, TooLargeError, UploadTimeoutError."""
+    """The rest of an upload: whole files. Raises InputError, TooLargeError, UploadTimeoutError."""
     photos: list[bytearray] = []
     while (request := await _next(requests, config)) is not None:
         if request.WhichOneof("part") != "chunk":

@@ -17,7 +17,7 @@ PIECES = 32
 FINISH_S = 3600.0
 
 
-class Pieces:
+class SendQueue:
     """A mailbox that keeps all, in order, and is never long."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class ClientSpeech:
         self.report = pb.DriveAudioResponse()
         """How far the server has come with it."""
         self._interrupt = interrupt
-        self._pieces = Pieces()
+        self._pieces = SendQueue()
         self._send(pb.DriveAudioRequest(header=header), 0)
         self._stream = ClientStream(call, self._keep, self._pieces)
 

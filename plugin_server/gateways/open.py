@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from plugin_server.gateways.config import GatewayConfig, guard_of
 from plugin_server.gateways.hub import Hub
-from plugin_server.gateways.metahuman import warn_of_metahuman
 from plugin_server.gateways.tcp import TcpGateway
 from plugin_server.gateways.udp import (
     IFacialMocapGateway,
@@ -49,9 +48,6 @@ async def open_gateways(config: GatewayConfig, hub: Hub) -> AsyncIterator[None]:
             stack.callback(gateway.close)
             tasks.append(asyncio.create_task(gateway.keep_asking()))
             logger.info("%s on %s", gateway.status.source, gateway.status.address)
-        if "live_link_face" in gateways:
-            status = gateways["live_link_face"].status
-            tasks.append(asyncio.create_task(warn_of_metahuman(config, hub, status)))
         yield
 
 
