@@ -95,9 +95,11 @@ def stages() -> list[tuple[str, float]]:
 @pytest.fixture(scope="session")
 def avatar(astronaut: bytes, stages: list[tuple[str, float]]) -> Avatar:
     """Of the sample, made quickly."""
-    return create_avatar(
+    made = create_avatar(
         [astronaut], CreateConfig(quick=True), lambda what, share: stages.append((what, share))
     )
+    assert isinstance(made, Avatar)
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -131,7 +133,9 @@ def full_avatar(shared_data: Path) -> Callable[[str], Avatar]:
 
     @lru_cache
     def made(name: str) -> Avatar:
-        return create_avatar([(shared_data / "portraits" / name).read_bytes()])
+        avatar = create_avatar([(shared_data / "portraits" / name).read_bytes()])
+        assert isinstance(avatar, Avatar)
+        return avatar
 
     return made
 

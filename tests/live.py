@@ -42,16 +42,16 @@ class TellingPuppet(TinyPuppet):
         expression[:52] = arkit_vector(weights)
         return replace(self.rest, expression=expression)
 
-    def animate(self, codes: FlameCodes, *more: Any) -> Gaussians:
+    def animate(self, codes: FlameCodes, share: float = 0.0) -> Gaussians:
         self.told = codes
-        return super().animate(codes, *more)
+        return super().animate(codes, share)
 
 
 class TellingEngine(TinyEngine):
     """Draws what its newest puppet was told."""
 
-    def puppet(self, avatar: TinyAvatar, *more: Any) -> TellingPuppet:
-        self.latest = TellingPuppet(avatar)
+    def puppet(self, avatar: TinyAvatar, other: TinyAvatar | None = None) -> TellingPuppet:
+        self.latest = TellingPuppet(avatar, other)
         return self.latest
 
     def draw_rgba8(self, gaussians: Gaussians, camera: Camera, out: np.ndarray) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from flexavatar.avatar.avatar import Animator, Avatar
+from flexavatar.avatar.avatar import Animator, AnyAvatar, Avatar
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
@@ -220,7 +220,7 @@ def test_a_moved_photo_changes_what_is_fitted(
     def shifted(portrait: Portrait, pose: PhotoPose, *rest: object) -> PhotoPose:
         return moved(pose, _step(shift=(0.01, 0.0, 0.0)))
 
-    avatars: list[Avatar] = []
+    avatars: list[AnyAvatar] = []
     for how in (kept, shifted):
         monkeypatch.setattr(create, "align", how)
         avatars.append(avatar_of(pair, replace(SMALL, rough_steps=1)))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.conftest import ROOT
 
-ORDER = """
+ORDER: Sequence[str] = """
 flexavatar.errors flexavatar.types flexavatar.progress
 flexavatar.head flexavatar.render flexavatar.formats flexavatar.capture flexavatar.rigs
 flexavatar.models flexavatar.avatar flexavatar.create flexavatar.drive

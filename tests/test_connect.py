@@ -78,7 +78,7 @@ def session_of(answer: dict[str, Any]) -> pb.Session:
         owner_token=answer["ownerToken"],
         frame_address=answer["frameAddress"],
         topic=base64.b64decode(answer["topic"]),
-        kinds=[pb.StreamKind.Value(kind) for kind in answer["kinds"]],
+        kinds=answer["kinds"],
         drive_address=answer["driveAddress"],
     )
 
@@ -90,7 +90,7 @@ def test_from_a_photo_to_frames(server: ServerAddresses) -> None:
     answer = ask(server, "StartSession", avatar="ada", width=32, height=16)
     session = session_of(answer)
     assert len(session.topic) == 24
-    own = {"sessionId": session.session_id, "ownerToken": session.owner_token}
+    own: dict[str, Any] = {"sessionId": session.session_id, "ownerToken": session.owner_token}
     with closing(FrameReader(session)) as reader:
         must_receive(reader)
         weights = {"weights": {"jawOpen": 0.5}}

@@ -102,6 +102,7 @@ def test_compiled_path_agrees_with_reference(avatar: Avatar) -> None:
 def test_avatar_file_round_trip(avatar: Avatar, tmp_path: Path) -> None:
     save_avatar(avatar, tmp_path)
     loaded = load_avatar(tmp_path)
+    assert isinstance(loaded, Avatar)
     assert torch.equal(loaded.splats.offsets, avatar.splats.offsets)
     assert torch.equal(loaded.binding.vertex_ids, avatar.binding.vertex_ids)
     for field in fields(FlameCodes):
@@ -146,6 +147,8 @@ def test_several_photos_make_one_avatar_in_any_order(shared_data: Path) -> None:
     photos = [(shared_data / f"portraits/st_{n}.png").read_bytes() for n in ("happy", "sad")]
     config = CreateConfig(quick_steps=2, quick=True)
     one, other = create_avatar(photos, config), create_avatar(photos[::-1], config)
+    assert isinstance(one, Avatar)
+    assert isinstance(other, Avatar)
     assert torch.equal(one.neutral, other.neutral)
     assert torch.equal(one.sh, other.sh)
     assert torch.equal(one.codes.expression, other.codes.expression)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from flexavatar.avatar.avatar import Animator, Avatar, load_avatar, save_avatar
 from flexavatar.avatar.compiled import CompiledUNet, bordered, can_compile
-from flexavatar.avatar.dynamic import texel_wise
+from flexavatar.avatar.dynamic import Dynamic, texel_wise
 from flexavatar.avatar.maps import TexelSplats, changed, drive_map, enlarged
 from flexavatar.errors import AssetError, InputError, ShapeError
 from flexavatar.head.arkit import arkit_to_flame
@@ -208,9 +208,15 @@ def avatar(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Avatar:
     return dynamic_avatar(install_network(monkeypatch, tmp_path / "models", 0.05))
 
 
+def load_dynamic(folder: Path) -> Dynamic | None:
+    avatar = load_avatar(folder)
+    assert isinstance(avatar, Avatar)
+    return avatar.dynamic
+
+
 def test_file_round_trip(avatar: Avatar, tmp_path: Path) -> None:
     save_avatar(avatar, tmp_path)
-    loaded = load_avatar(tmp_path).dynamic
+    loaded = load_dynamic(tmp_path)
     assert loaded is not None
     assert avatar.dynamic is not None
     assert torch.equal(loaded.identity, avatar.dynamic.identity.half().float())
@@ -225,19 +231,19 @@ def test_older_files_are_read(avatar: Avatar, tmp_path: Path, number: int) -> No
     save_avatar(replace(avatar, dynamic=None), tmp_path)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "format": number}))
-    assert load_avatar(tmp_path).dynamic is None
+    assert load_dynamic(tmp_path) is None
 
 
 def test_all_numbers_changed_before_files_named_them(avatar: Avatar, tmp_path: Path) -> None:
     assert avatar.dynamic is not None
     some = replace(avatar, dynamic=replace(avatar.dynamic, channels=("color",)))
     save_avatar(some, tmp_path)
-    assert (loaded := load_avatar(tmp_path).dynamic) is not None
+    assert (loaded := load_dynamic(tmp_path)) is not None
     assert loaded.channels == ("color",)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     del manifest["dynamic"]["channels"]
     (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "format": 4}))
-    assert (loaded := load_avatar(tmp_path).dynamic) is not None
+    assert (loaded := load_dynamic(tmp_path)) is not None
     assert loaded.channels == ("position", "opacity", "scale", "color", "rotation")
 
 

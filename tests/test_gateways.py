@@ -75,9 +75,9 @@ def test_the_face_follows_the_phone(
     tmp_path: Path, performance: list[PerformanceFrame], protocol: ProtocolName
 ) -> None:
     """60 packets a second, 2% lost, some swapped: frames show what was sent at their time."""
-    option = PORT_OPTIONS[protocol].strip("-").replace("-", "_")
+    port: dict[str, Any] = {PORT_OPTIONS[protocol].strip("-").replace("-", "_"): 0}
     network = Network(lose=0.02, reorder=True, seed=1)
-    with live_server(tmp_path, **{option: 0}) as (client, addresses), watching(client) as reader:
+    with live_server(tmp_path, **port) as (client, addresses), watching(client) as reader:
         (address,) = addresses.values()
         sent, found = watch_while(
             reader,
@@ -94,7 +94,8 @@ def test_the_face_follows_the_phone(
         asked, shown = zip(*((f.weights[name], seen.told[i]) for seen, f in pairs), strict=True)
         assert np.corrcoef(asked, shown)[0, 1] >= 0.95, name
     yaws = [(face.head[1], seen.yaw) for seen, face in pairs if face.head is not None]
-    assert np.corrcoef(*zip(*yaws, strict=True))[0, 1] >= 0.95
+    asked, shown = zip(*yaws, strict=True)
+    assert np.corrcoef(asked, shown)[0, 1] >= 0.95
 
 
 def lives(idle: list[Seen]) -> bool:

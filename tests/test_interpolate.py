@@ -149,6 +149,7 @@ def test_a_head_that_changes_and_one_that_does_not(fingerprint: str, tmp_path: P
     assert between.dynamic.amounts.unique() == 0.75
     save_avatar(between, tmp_path)
     loaded = load_avatar(tmp_path)
+    assert isinstance(loaded, Avatar)
     assert loaded.dynamic is not None
     assert torch.equal(torch.as_tensor(loaded.dynamic.amounts), between.dynamic.amounts)
     assert np.abs(shown(loaded) - shown(between)).max() <= 1  # F_id in half precision
@@ -239,7 +240,7 @@ def test_change_between_two(
     moves = 0.01 * torch.randn(len(load_open_head().template), 3)
     between = ExpressorBetween(ada, bob)
     ends = [Expressor(x).change(moves).clone() for x in (ada, bob)]
-    size = ends[0].abs().max()
+    size = float(ends[0].abs().max())
     for share, end in zip((0.0, 1.0), ends, strict=True):
         torch.testing.assert_close(between.change(moves, share), end, rtol=0, atol=1e-5 * size)
     for share in (0.5, 0.3):

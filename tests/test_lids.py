@@ -178,13 +178,16 @@ def test_another_rigs_blink_folds_lids_away(avatar: Avatar, shared_data: Path) -
 def test_lids_come_back_from_a_file(avatar: Avatar, tmp_path: Path) -> None:
     shares = torch.rand(avatar.lids.shape)
     save_avatar(replace(avatar, lids=shares), tmp_path)
-    assert torch.equal(load_avatar(tmp_path).lids, shares)
+    loaded = load_avatar(tmp_path)
+    assert isinstance(loaded, Avatar)
+    assert torch.equal(loaded.lids, shares)
 
 
 def test_avatars_of_the_first_format_still_load(avatar: Avatar, tmp_path: Path) -> None:
     """They know nothing of lids: eyes close as they used to."""
     _save_first_format(avatar, tmp_path)
     loaded = load_avatar(tmp_path)
+    assert isinstance(loaded, Avatar)
     assert torch.equal(loaded.lids, torch.zeros(len(avatar), 2))
     assert torch.equal(loaded.sh, avatar.sh)
     shut = Animator(loaded).animate(_codes(SHUT_BOTH))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,13 +68,14 @@ def test_what_a_session_with_sources_does_not_take(tmp_path: Path) -> None:
                 session.drive_once({"jawOpen": 0.5})
             session.drive_once(camera=pb.Camera(orbit=pb.Orbit(yaw_deg=20)))  # this it does
         with client.start_session("ada", sources=["drive"]) as session:
-            for parts in (
+            refused: list[dict[str, Any]] = [
                 {"flame": pb.FlameCodes(jaw_pose=[0.1, 0, 0])},
                 {"weights": {}, "head": pb.HeadPose(transl=[0, 0, 0.1])},
                 {"weights": {}, "head": pb.HeadPose(neck_pose=[0, 1])},
                 {"weights": {"jawOpen": 1.2}},
                 {"weights": {"jawopen": 0.2}},
-            ):
+            ]
+            for parts in refused:
                 with pytest.raises(DriveError):
                     session.drive_once(**parts)
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -65,7 +66,7 @@ def test_a_whole_avatar_is_drawn(store: Path, tmp_path: Path) -> None:
     assert run(["render", "ada", "--store", str(store), "--out", str(out), *size]) == 0
     with Image.open(out) as picture:
         assert picture.size == (64, 48)
-        assert picture.getchannel("A").getextrema()[1] > 127  # somebody is there
+        assert np.asarray(picture.getchannel("A")).max() > 127  # somebody is there
 
 
 @pytest.mark.parametrize("command", ["render", "sheet", "drive"])

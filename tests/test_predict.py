@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from flexavatar.avatar.avatar import Animator
+from flexavatar.avatar.avatar import Animator, Avatar
 from flexavatar.avatar.maps import Canvas, canvas_of, reached
 from flexavatar.capture.portrait import Portrait
 from flexavatar.create.create import CreateConfig, Learned, Start, avatar_of, begin
@@ -98,6 +98,7 @@ def test_what_is_fitted_is_what_is_driven(
     carried = carry(splats, view, view.openings, start.learned.changes[0])
     fitted = posed(values_of(splats.local, splats.opacities, splats.colors), carried)
     avatar = avatar_of([portrait], CreateConfig(steps=0))
+    assert isinstance(avatar, Avatar)
     assert avatar.dynamic is not None
     assert len(avatar.dynamic.splats) == int((reached(canvas) & entrusted(canvas)).sum())
     driven = Animator(avatar).animate(avatar.codes)
@@ -158,5 +159,6 @@ def test_without_a_model_its_parameters_cannot_be_fitted(portrait: Portrait) -> 
 
 def test_without_the_model_nothing_changes_with_the_expression(portrait: Portrait) -> None:
     avatar = avatar_of([portrait], CreateConfig(model="fit", steps=0))
+    assert isinstance(avatar, Avatar)
     assert avatar.model == "fit"
     assert avatar.dynamic is None

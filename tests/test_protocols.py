@@ -6,6 +6,7 @@ import json
 import math
 import struct
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,7 +177,7 @@ def test_fmv3_hello_and_whose_schema_is_taken() -> None:
         {"blend_names": "jawOpen"}, {"blend_names": [1]}, {"blend_names": ["x"] * 5000},
     ],
 )  # fmt: skip
-def test_fmv3_schemas_that_are_refused(changes: dict[str, object]) -> None:
+def test_fmv3_schemas_that_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(DriveError, match="FMV3"):
         Fmv3Reader().read(packets.fmv3_schema(**changes))
 
@@ -290,9 +291,8 @@ def through_vmc(
 
 def through_fmv3(face: TrackedFace) -> TrackedFace | None:
     reader = Fmv3Reader()
-    for packet in (*fmv3.write_schema(7, 1), *fmv3.write_frame(face, 7, 1, 1)):
-        result = reader.read(packet)
-    return result
+    packets = (*fmv3.write_schema(7, 1), *fmv3.write_frame(face, 7, 1, 1))
+    return [reader.read(packet) for packet in packets][-1]
 
 
 ROUND_TRIPS: list[tuple[Callable[[TrackedFace], TrackedFace | None], float, float | None]] = [

@@ -12,7 +12,7 @@ from flexavatar.avatar.maps import canvas_of, changed, coefficients, drive_map, 
 from flexavatar.errors import ShapeError
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.channels import MAP_CHANNELS, ChartEvidence
-from flexavatar.models.config import PAPER, TINY, QueryLrmConfig
+from flexavatar.models.config import PAPER, TINY, BiasSinkConfig, QueryLrmConfig
 from flexavatar.models.query_lrm import (
     COEFFICIENTS,
     AvatarCode,
@@ -47,7 +47,7 @@ def told(config: QueryLrmConfig, seed: int = 0) -> ChartEvidence:
     )
 
 
-def pictures(config: QueryLrmConfig, count: int) -> Tensor:
+def pictures(config: QueryLrmConfig | BiasSinkConfig, count: int) -> Tensor:
     """Colours that differ from picture to picture."""
     generator = torch.Generator().manual_seed(1)
     small = torch.rand(count, 3, 2, 2, generator=generator)

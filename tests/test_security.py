@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
@@ -91,7 +92,7 @@ def test_the_token_is_asked_for(
                 client.info()
             with pytest.raises(ServerUnavailableError, match="unauthenticated"):
                 client.create_avatar([PHOTO])
-            probe = health_pb2_grpc.HealthStub(client.channel)  # needs none
+            probe: Any = health_pb2_grpc.HealthStub(client.channel)  # needs none; untyped
             answer = probe.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE_S)
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
         with FlexAvatarClient(listening.address, "a-token-of-tests") as client:

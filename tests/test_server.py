@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -302,14 +303,14 @@ def test_info_tells_the_limits(client: FlexAvatarClient) -> None:
 
 
 def test_health(client: FlexAvatarClient) -> None:
-    stub = health_pb2_grpc.HealthStub(client.channel)
+    stub: Any = health_pb2_grpc.HealthStub(client.channel)  # its methods have no types
     for name in ("", SERVICE):
         answer = stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=PATIENCE_S)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
 def test_reflection(client: FlexAvatarClient) -> None:
-    stub = reflection_pb2_grpc.ServerReflectionStub(client.channel)
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(client.channel)  # as above
     ask = reflection_pb2.ServerReflectionRequest(list_services="")
     (answer,) = stub.ServerReflectionInfo(iter([ask]), timeout=PATIENCE_S)
     names = {s.name for s in answer.list_services_response.service}

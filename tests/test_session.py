@@ -60,7 +60,7 @@ def test_a_signal_becomes_its_frame(session: ClientSession) -> None:
             received = wait_for_pts(reader, number)
             assert received.rgba is not None
             assert received.rgba.shape == (48, 64, 4)
-            assert received.rgba[0, 0, 0] == int(1000 * (rest + np.float32(number / 10))) % 256
+            assert received.rgba[0, 0, 0] == int(1000 * (rest + torch.tensor(number / 10))) % 256
             assert received.header.flags == 0
 
 
@@ -99,7 +99,7 @@ def test_flame_codes_head_and_camera(session: ClientSession) -> None:
         driven = wait_for_pts(reader, 1).rgba
         rest = TinyPuppet(TinyAvatar(1)).gaussians.means[0, 1]
         assert driven is not None
-        assert driven[0, 0, 0] == int(1000 * (rest + np.float32(0.07))) % 256
+        assert driven[0, 0, 0] == int(1000 * (rest + torch.tensor(0.07))) % 256
         viewmat = [1, 0, 0, 0, 0, -1, 0, 0, 0, 0, -1, 0.2, 0, 0, 0, 1]
         pinhole = pb.PinholeCamera(viewmat=viewmat, K=[100, 0, 32, 0, 100, 24, 0, 0, 1])
         session.drive(camera=pb.Camera(pinhole=pinhole), pts_ns=2)  # the face stays as it was

@@ -208,8 +208,8 @@ def test_its_puppet_goes_with_it(client: FlexAvatarClient, engine: TinyEngine) -
     puppets: list[weakref.ref[TinyPuppet]] = []
     make = engine.puppet
 
-    def kept(avatar: TinyAvatar) -> TinyPuppet:
-        puppet = make(avatar)
+    def kept(avatar: TinyAvatar, other: TinyAvatar | None = None) -> TinyPuppet:
+        puppet = make(avatar, other)
         puppets.append(weakref.ref(puppet))
         return puppet
 

@@ -27,6 +27,7 @@ def write(path: Path, rate: int, channels: int, codec: str, seconds: float = 0.5
     tone = 8000 * np.sin(2 * np.pi * HZ * np.arange(round(seconds * rate)) / rate)
     with av.open(path, "w") as file:
         stream = file.add_stream(codec, rate=rate, layout=layout)
+        assert isinstance(stream, av.AudioStream)
         samples = np.repeat(tone.astype("<i2")[:, None], channels, 1).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(samples, "s16", layout)
         frame.rate = rate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,7 +64,12 @@ def test_what_is_no_speech_is_refused(rate: int, channels: int) -> None:
 
 
 def test_settings_out_of_range_are_refused() -> None:
-    for settings in ({"intensity": 2.1}, {"intensity": float("nan")}, {"emotion_strength": -0.1}):
+    wrong: list[dict[str, Any]] = [
+        {"intensity": 2.1},
+        {"intensity": float("nan")},
+        {"emotion_strength": -0.1},
+    ]
+    for settings in wrong:
         with pytest.raises(DriveError, match="expected"):
             VoiceConfig(**settings)
     with pytest.raises(DriveError, match="bored"):

@@ -163,10 +163,12 @@ def test_golden_pictures_decode() -> None:
     decoder = Decoder()
     rgba = decoder.decode(golden("wire_rgba8"))
     assert rgba is not None
+    assert rgba.rgba is not None
     assert np.array_equal(rgba.rgba, make_golden.picture())
     assert rgba.header.flags is Flags.REPEATED
     depth = decoder.decode(golden("wire_depth"))
     assert depth is not None
+    assert depth.depth is not None
     assert np.array_equal(depth.depth, make_golden.depth())
     jpeg = decoder.decode(golden("wire_jpeg"))
     assert jpeg is not None
@@ -211,6 +213,7 @@ def test_deltas_may_be_missed() -> None:
         if seq % 10 == 1 or seq % 3 == 0:
             decoded = decoder.feed_packed(wire.read_header(message), message)
             expected = pack(now, update.scales).numpy()
+            assert decoded is not None
             assert np.array_equal(decoded, expected)
 
 

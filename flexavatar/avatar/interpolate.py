@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -18,8 +18,10 @@ from flexavatar.render.blend import mix, turn_between
 from flexavatar.render.camera import scaled
 from flexavatar.types import Camera, FlameCodes
 
+A = TypeVar("A", bound=AnyAvatar)
 
-def interpolate(a: AnyAvatar, b: AnyAvatar, share: float) -> AnyAvatar:
+
+def interpolate(a: A, b: A, share: float) -> A:
     """The avatar that is `share` of `b` and else `a`: 0 is `a`, 1 is `b`.
 
     Raises InputError for a share outside 0..1, for models whose avatars have nothing in common,
@@ -35,7 +37,7 @@ def check_share(share: float) -> None:
         raise InputError(f"share: expected 0 to 1, got {share:g}")
 
 
-def way_between(a: AnyAvatar, b: AnyAvatar) -> Callable[[Any, Any, float], AnyAvatar]:
+def way_between(a: A, b: A) -> Callable[[A, A, float], A]:
     """How avatars of these models are interpolated. Raises InputError if they are not."""
     for models, way in WAYS.items():
         if {a.model, b.model} <= models:
@@ -72,7 +74,7 @@ def _of_codes(a: CodedAvatar, b: CodedAvatar, share: float) -> CodedAvatar:
     )
 
 
-WAYS: Mapping[frozenset[str], Callable[[Any, Any, float], AnyAvatar]] = {
+WAYS: Mapping[frozenset[str], Callable[[Any, Any, float], Any]] = {
     frozenset(("fit", "query_lrm")): _of_splats,
     frozenset(("bias_sink",)): _of_codes,
 }
