@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from grpc.aio import ServicerContext
 
 from flexavatar.errors import InputError
-from flexavatar.render.camera import scaled
+from flexavatar.render.camera import resize_camera
 from plugin_server import wire
 from plugin_server.audio_stream import Speaking, interrupt, speak_once, speak_until_end
 from plugin_server.config import ServerConfig
@@ -157,7 +157,7 @@ class FlexAvatarService(FlexAvatarServicer):
         names = [request.avatar, request.morph_to] if request.morph_to else [request.avatar]
         puppet = await asyncio.to_thread(self._load, names)
         camera = camera_from(request.camera, puppet.camera, plan)
-        camera = camera or scaled(puppet.camera, plan.width, plan.height)
+        camera = camera or resize_camera(puppet.camera, plan.width, plan.height)
         owned = self._sessions.start(names, puppet, plan, camera, request.name)
         with self._ended_by_failure(owned):
             for name in names:  # it may have been deleted while it was loaded

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from flexavatar.formats.packed16 import SPLAT_BYTES, ScaleRange, extent, pack, unpack
+from flexavatar.formats.packed16 import SPLAT_BYTES, ScaleRange, extent_of, pack, unpack
 from flexavatar.types import Gaussians
 from plugin_server.wire import (
     CHUNK,
@@ -78,7 +78,7 @@ class SplatEncoder:
 
     def update(self, gaussians: Gaussians, seq: int, keyframe: bool) -> SplatUpdate:
         """This frame's splats: a keyframe if asked for, or if a delta could not hold them."""
-        needed = extent(gaussians)
+        needed = extent_of(gaussians)
         keyframe = keyframe or self._key_seq is None or not self._scales.covers(needed.scales)
         if keyframe:
             self._scales = needed.scales

@@ -23,8 +23,8 @@ from flexavatar.capture.track import (
     TURN,
     PhotoPose,
     Track,
+    apply_step,
     landmarks_of,
-    moved,
     track,
 )
 from flexavatar.create import create
@@ -96,7 +96,7 @@ def test_a_displaced_head_is_found_again(
     draw: Draw, tracked: Track, parts: dict[str, Sequence[float]]
 ) -> None:
     pose, betas = tracked.photos[0], tracked.betas
-    start = moved(pose, _step(**parts))
+    start = apply_step(pose, _step(**parts))
     assert _apart_px(start, pose, betas) > 3
     found = align(_own_portrait(draw, pose, betas), start, load_track_rig(), betas, draw, RIGID)
     # px; 0.6 measured: the landmarks' prior lets expression take a part of the turn
@@ -105,7 +105,7 @@ def test_a_displaced_head_is_found_again(
 
 def test_a_displaced_jaw_is_found_again(draw: Draw, tracked: Track) -> None:
     pose, betas = tracked.photos[0], tracked.betas
-    start = moved(pose, _step(jaw=(0.2,), turn=(0.01, 0.0, 0.0)))
+    start = apply_step(pose, _step(jaw=(0.2,), turn=(0.01, 0.0, 0.0)))
     found = align(_own_portrait(draw, pose, betas), start, load_track_rig(), betas, draw)
     assert abs(start.weights[JAW] - pose.weights[JAW]) > 0.15
     assert abs(found.weights[JAW] - pose.weights[JAW]) < 0.04
@@ -125,7 +125,7 @@ def test_other_sizes_align_as_well(draw: Draw, tracked: Track) -> None:
     """A portrait of 384 pixels compared at 160, which is no fraction of it."""
     whole, betas = tracked.photos[0], tracked.betas
     pose = replace(whole, side=384, focal_px=whole.focal_px * 384 / whole.side)
-    start = moved(pose, _step(turn=(0.02, -0.03, 0.015)))
+    start = apply_step(pose, _step(turn=(0.02, -0.03, 0.015)))
     config = replace(RIGID, side=160)
     found = align(_own_portrait(draw, pose, betas), start, load_track_rig(), betas, draw, config)
     assert (found.side, _apart_px(start, pose, betas) > 3) == (384, True)
@@ -145,7 +145,7 @@ def _error(portrait: Portrait, pose: PhotoPose, draw: Draw) -> float:
 def test_the_picture_never_comes_out_worse(draw: Draw, portrait: Portrait, tracked: Track) -> None:
     """Each step is only taken if it helps; a displaced photo comes back most of the way."""
     pose, betas = tracked.photos[0], tracked.betas
-    start = moved(pose, _step(turn=(0.02, -0.02, 0.0)))
+    start = apply_step(pose, _step(turn=(0.02, -0.02, 0.0)))
     errors = [_error(portrait, start, draw)]
     for steps in (1, 2, 4):
         config = AlignConfig(rigid_steps=steps, steps=0)
@@ -165,7 +165,7 @@ def test_a_picture_that_says_nothing_leaves_the_landmarks_their_say(
         return np.full((side, side, 3), GREY, np.float32)
 
     pose, betas = tracked.photos[0], tracked.betas
-    start = moved(pose, _step(turn=(0.02, -0.02, 0.0)))
+    start = apply_step(pose, _step(turn=(0.02, -0.02, 0.0)))
     found = align(portrait, start, load_track_rig(), betas, blank)
     assert _apart_px(found, pose, betas) < 0.3 * _apart_px(start, pose, betas)
 
@@ -218,7 +218,7 @@ def test_a_moved_photo_changes_what_is_fitted(
         return pose
 
     def shifted(portrait: Portrait, pose: PhotoPose, *rest: object) -> PhotoPose:
-        return moved(pose, _step(shift=(0.01, 0.0, 0.0)))
+        return apply_step(pose, _step(shift=(0.01, 0.0, 0.0)))
 
     avatars: list[AnyAvatar] = []
     for how in (kept, shifted):

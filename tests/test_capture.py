@@ -15,7 +15,7 @@ from PIL import Image
 
 from flexavatar.capture import topology
 from flexavatar.capture.embed import load_embedding
-from flexavatar.capture.identity import check_human, check_same_person, describe
+from flexavatar.capture.identity import check_human, check_same_person, face_descriptor
 from flexavatar.capture.landmarks import detect_face, detect_faces
 from flexavatar.capture.matte import foreground_colors
 from flexavatar.capture.photo import photo_from_array, read_photo
@@ -127,7 +127,7 @@ def test_people_are_told_apart(shared_data: Path) -> None:
     descriptors = []
     for name in ("obama.jpg", "obama2.jpg", "biden.jpg"):
         rgb = read_photo((shared_data / "portraits" / name).read_bytes()).rgb
-        descriptors.append(describe(rgb, detect_face(rgb)))
+        descriptors.append(face_descriptor(rgb, detect_face(rgb)))
     names = ["photo 1", "photo 2", "photo 3"]
     check_same_person(descriptors[:2], names[:2])
     with pytest.raises(FaceError, match="photo 3 shows another"):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flexavatar.capture import clip
-from flexavatar.capture.clip import Sighting, choose, pick_frames, turned_deg
+from flexavatar.capture.clip import FrameCandidate, farthest_points, select_frames, yaw_pitch_deg
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
@@ -29,7 +29,7 @@ from flexavatar.capture.sources import MAX_PHOTOS, read_portraits
 from flexavatar.capture.track import track
 from flexavatar.errors import FaceError, ImageError
 from flexavatar.formats import footage
-from flexavatar.formats.footage import container_of, frames_of, open_footage
+from flexavatar.formats.footage import container_format, decode_frames, probe_video
 from plugin_server.client.client import FlexAvatarClient
 from plugin_server.errors import TooLargeError
 from plugin_server.server import running_server
@@ -92,11 +92,11 @@ def portraits(talking: bytes) -> list[Portrait]:
 )  # fmt: skip
 def test_videos_of_many_kinds(kind: str, codec: str, name: str) -> None:
     data = filmed(greys(20, 10), kind, codec)
-    assert container_of(data) == name
-    found = open_footage(data)
+    assert container_format(data) == name
+    found = probe_video(data)
     assert found.frames == 20
     asked = [0, 7, 19]
-    frames = dict(frames_of(found, asked, 2048))
+    frames = dict(decode_frames(found, asked, 2048))
     assert list(frames) == asked
     for number, rgb in frames.items():
         assert rgb.shape == (64, 96, 3)
@@ -106,27 +106,27 @@ def test_videos_of_many_kinds(kind: str, codec: str, name: str) -> None:
 def test_photos_are_no_videos(astronaut: bytes) -> None:
     heic = b"\0\0\0\x18ftypheic" + bytes(400)
     for data in (astronaut, heic, b"", b"ftyp", b"#EXTM3U\n/etc/passwd", bytes(1000)):
-        assert container_of(data) is None
+        assert container_format(data) is None
 
 
 def test_frames_are_spread_over_the_whole() -> None:
-    found = open_footage(filmed(greys(50)))
-    assert found.spread(5) == [0, 12, 24, 37, 49]
-    assert found.spread(64) == list(range(50))
+    found = probe_video(filmed(greys(50)))
+    assert found.evenly_spaced(5) == [0, 12, 24, 37, 49]
+    assert found.evenly_spaced(64) == list(range(50))
 
 
 def test_long_films_are_read_by_their_keyframes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(footage, "DECODED_PIXELS", 96 * 64 * 30)  # 30 frames of 100
-    found = open_footage(filmed(greys(100)))
+    found = probe_video(filmed(greys(100)))
     assert found.keyframes_only
     assert found.frames == 20  # one in five
-    brightness = [float(rgb.mean()) for _, rgb in frames_of(found, [0, 19], 2048)]
+    brightness = [float(rgb.mean()) for _, rgb in decode_frames(found, [0, 19], 2048)]
     assert brightness == pytest.approx([20, 20 + 2 * 95], abs=2)
 
 
 def test_too_few_keyframes_mean_the_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(footage, "DECODED_PIXELS", 96 * 64 * 30)
-    found = open_footage(filmed(greys(60)))
+    found = probe_video(filmed(greys(60)))
     assert (found.keyframes_only, found.frames) == (False, 30)
 
 
@@ -141,8 +141,8 @@ def test_phones_film_lying_and_are_shown_upright(
     picture = np.zeros((64, 96, 3), np.uint8)
     picture[:16, :16] = 255
     fixed = [v << 16 for v in matrix[:8]] + [1 << 30]
-    found = open_footage(turned_file(filmed([picture] * 3), fixed))
-    ((_, rgb),) = frames_of(found, [0], 2048)
+    found = probe_video(turned_file(filmed([picture] * 3), fixed))
+    ((_, rgb),) = decode_frames(found, [0], 2048)
     assert rgb.shape == (96, 64, 3)
     assert rgb[corner].mean() > 200
 
@@ -182,17 +182,17 @@ def test_a_film_without_its_end_is_refused(shared_data: Path) -> None:
     """Its index, which comes first, still tells how long it was."""
     data = (shared_data / "videos/lp_d20.mp4").read_bytes()
     with pytest.raises(ImageError, match=r"cut off: expected 7\.0 s, as it says, got 3\.\d s"):
-        open_footage(data[: len(data) // 2])
+        probe_video(data[: len(data) // 2])
 
 
 def test_a_film_that_is_too_long_or_large(monkeypatch: pytest.MonkeyPatch) -> None:
     data = filmed(greys(20), fps=1)
     monkeypatch.setattr(footage, "MAX_SECONDS", 15.0)
     with pytest.raises(ImageError, match="expected 15 s at most, got 20 s"):
-        open_footage(data)
+        probe_video(data)
     monkeypatch.setattr(footage, "MAX_SIDE", 90)
     with pytest.raises(ImageError, match="at most 90 pixels a side, got 96 x 64"):
-        open_footage(data)
+        probe_video(data)
 
 
 # ---- which frames
@@ -200,8 +200,8 @@ def test_a_film_that_is_too_long_or_large(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_picking_is_repeatable_and_quick_to_say_how_far(talking: bytes) -> None:
     heard: list[float] = []
-    frames = pick_frames(talking, 4, heard.append)
-    again = pick_frames(talking, 4)
+    frames = select_frames(talking, 4, heard.append)
+    again = select_frames(talking, 4)
     assert len(frames) == 4
     for one, other in zip(frames, again, strict=True):
         assert np.array_equal(one.rgb, other.rgb)
@@ -212,17 +212,17 @@ def test_picking_is_repeatable_and_quick_to_say_how_far(talking: bytes) -> None:
 
 def test_turned_heads_and_open_mouths_are_picked(talking: bytes) -> None:
     """She looks 13 degrees to each side and opens her mouth; frame one looks ahead at rest."""
-    faces = [frame.face for frame in pick_frames(talking)]
-    yaws = [turned_deg(face)[0] for face in faces]
+    faces = [frame.face for frame in select_frames(talking)]
+    yaws = [yaw_pitch_deg(face)[0] for face in faces]
     assert len(faces) == clip.FRAMES
     assert abs(yaws[0]) < 5
-    assert faces[0].awkwardness == pytest.approx(min(f.awkwardness for f in faces), abs=0.1)
+    assert faces[0].frontal_penalty == pytest.approx(min(f.frontal_penalty for f in faces), abs=0.1)
     assert min(yaws) < -8
     assert max(yaws) > 8
     assert max(face.scores["jawOpen"] for face in faces) > 0.35
 
 
-def _sighting(number: int, yaw_deg: float, jaw: float, sharpness: float) -> Sighting:
+def _sighting(number: int, yaw_deg: float, jaw: float, sharpness: float) -> FrameCandidate:
     """A made-up face: only what `choose` reads is set."""
     points = np.zeros((478, 3), np.float32)
     turn = np.radians(yaw_deg)
@@ -231,7 +231,7 @@ def _sighting(number: int, yaw_deg: float, jaw: float, sharpness: float) -> Sigh
     points[454, 0], points[152] = max(points[454, 0], 1), (0, 60, 0)
     names = "eyeBlinkLeft eyeBlinkRight mouthSmileLeft mouthSmileRight mouthPucker".split()
     scores = {**dict(zip(names, repeat(0.0), strict=False)), "jawOpen": jaw}
-    return Sighting(number, FaceLandmarks(points, scores), sharpness, 640)
+    return FrameCandidate(number, FaceLandmarks(points, scores), sharpness, 640)
 
 
 @given(
@@ -244,23 +244,23 @@ def test_choice_is_of_different_sharp_frames(
     looks: list[tuple[float, float, float]], count: int
 ) -> None:
     sightings = [_sighting(i, *look) for i, look in enumerate(looks)]
-    chosen = choose(sightings, count)
+    chosen = farthest_points(sightings, count)
     assert 1 <= len(chosen) <= count
     assert len({s.number for s in chosen}) == len(chosen)
     sharp = np.percentile([s.sharpness for s in sightings], 75)
     assert all(s.sharpness >= clip.BLURRED_SHARE * sharp for s in chosen)
     for i, one in enumerate(chosen):
         for other in chosen[:i]:
-            assert np.linalg.norm(one.traits - other.traits) >= clip.NEWS
+            assert np.linalg.norm(one.traits - other.traits) >= clip.LEAST_DIFFERENCE
 
 
 def test_frames_that_say_nothing_new_are_left() -> None:
-    assert len(choose([_sighting(i, 0.0, 0.0, 100.0) for i in range(20)], 8)) == 1
+    assert len(farthest_points([_sighting(i, 0.0, 0.0, 100.0) for i in range(20)], 8)) == 1
 
 
 def test_of_equal_frames_the_sharp_one_is_chosen() -> None:
     sightings = [_sighting(0, 0, 0, 90), _sighting(1, 0, 0, 100), _sighting(2, 30, 0, 60)]
-    assert [s.number for s in choose(sightings, 2)] == [1, 2]
+    assert [s.number for s in farthest_points(sightings, 2)] == [1, 2]
 
 
 def _square(path: Path) -> Picture:
@@ -300,7 +300,7 @@ def test_films_of_nobody_and_of_several(
 
 def test_a_short_cut_to_somebody_else_is_left_out(shared_data: Path) -> None:
     one, other = (_square(shared_data / f"portraits/{n}.jpg") for n in ("obama2", "biden"))
-    frames = pick_frames(filmed([one] * 9 + [other] * 3))
+    frames = select_frames(filmed([one] * 9 + [other] * 3))
     assert len(frames) == 1
     # 6 grey levels: lossy coding; the two men differ by 60
     assert np.abs(frames[0].rgb.astype(int) - one).mean() < 6
@@ -316,11 +316,11 @@ def test_photos_and_a_film_of_different_people(talking: bytes, astronaut: bytes)
 
 def test_frames_of_a_film_share_one_focal_length(portraits: list[Portrait]) -> None:
     found = track(portraits, load_track_rig())
-    focals = [q.focal_px / p.enlarged for p, q in zip(portraits, found.photos, strict=True)]
+    focals = [q.focal_px / p.crop_scale for p, q in zip(portraits, found.photos, strict=True)]
     assert {p.lens for p in portraits} == {"video 1"}
     assert focals == pytest.approx([focals[0]] * len(focals), rel=1e-9)
     alone = track([replace(p, lens=None) for p in portraits], load_track_rig())
-    free = [q.focal_px / p.enlarged for p, q in zip(portraits, alone.photos, strict=True)]
+    free = [q.focal_px / p.crop_scale for p, q in zip(portraits, alone.photos, strict=True)]
     assert np.ptp(np.log(free)) > 0.05  # what sharing takes away
     assert np.mean(found.rms_px) < 1.02 * np.mean(alone.rms_px)  # and hardly costs
 
@@ -330,7 +330,7 @@ def test_only_photos_of_one_lens_share(portraits: list[Portrait]) -> None:
     mixed = [replace(p, lens=lens) for p, lens in zip(portraits, lenses, strict=True)]
     found = track(mixed, load_track_rig()).photos
     one, two, three, four, five = (
-        q.focal_px / p.enlarged for p, q in zip(mixed, found, strict=True)
+        q.focal_px / p.crop_scale for p, q in zip(mixed, found, strict=True)
     )
     assert one == pytest.approx(three, rel=1e-9)
     assert len({round(f, 3) for f in (one, two, four, five)}) == 4

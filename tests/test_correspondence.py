@@ -279,7 +279,7 @@ def test_damaged_or_foreign_cache_is_not_used(
         calls.append(1)
         return found
 
-    monkeypatch.setattr("flexavatar.rigs.correspondence.find_correspondence", fake)
+    monkeypatch.setattr("flexavatar.rigs.correspondence.fit_correspondence", fake)
     kept = twin.path.with_name(twin.path.name + SUFFIX).read_bytes()
     path = tmp_path / "rig.npz"
     for content in (kept[: len(kept) // 2], b"", b"no archive"):

@@ -24,7 +24,7 @@ from flexavatar.head.flame import FlameHead
 from flexavatar.head.hairline import hair_mask
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.texels import Texels, interpolate_barycentric, make_texels
-from flexavatar.render.camera import orbit, project, scaled
+from flexavatar.render.camera import orbit, project, resize_camera
 from flexavatar.render.rasterize import rasterize
 
 BLUE = torch.tensor([0.1, 0.2, 0.8])
@@ -166,7 +166,7 @@ def test_a_hat_goes_all_the_way_round(
 @torch.no_grad()
 def _behind(avatar: Avatar, yaw_deg: float) -> Tensor:
     """Pixels of the back of the skull, 5 cm around its middle: [N, 3]."""
-    camera = orbit(scaled(avatar.camera, 256, 256), yaw_deg)
+    camera = orbit(resize_camera(avatar.camera, 256, 256), yaw_deg)
     rgba = rasterize(Animator(avatar).animate(avatar.codes), camera).rgba
     x, y, z = project(camera, torch.tensor(CENTRE)).tolist()
     rows, columns = torch.meshgrid(torch.arange(256), torch.arange(256), indexing="ij")

@@ -28,7 +28,7 @@ from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import quat_to_matrix
 from flexavatar.head.open_head import load_open_head
 from flexavatar.render import native
-from flexavatar.render.blend import blend
+from flexavatar.render.blend import blend_gaussians
 from flexavatar.render.camera import project
 from flexavatar.render.rasterize import rasterize_rgba8
 from flexavatar.types import FlameCodes, Gaussians
@@ -258,8 +258,8 @@ def test_blended_fast_and_plainly() -> None:
         a.scales[0], b.scales[0] = 1e-6, 10.0
         for share in (0.0, 0.3, 0.5, 0.9, 1.0):
             rooms = [Gaussians(*(torch.empty_like(x) for x in vars(a).values())) for _ in range(2)]
-            fast = blend(a, b, share, rooms[0])
-            plain = without_library(lambda s=share, r=rooms[1], p=(a, b): blend(*p, s, r))
+            fast = blend_gaussians(a, b, share, rooms[0])
+            plain = without_library(lambda s=share, r=rooms[1], p=(a, b): blend_gaussians(*p, s, r))
             for name, x in vars(fast).items():
                 torch.testing.assert_close(x, getattr(plain, name), rtol=2e-6, atol=1e-7, msg=name)
 
@@ -274,7 +274,7 @@ def test_turns_take_the_shorter_way() -> None:
     a = tiny_gaussians(1)
     b = replace(a, quats=-a.quats)
     room = Gaussians(*(torch.empty_like(x) for x in vars(a).values()))
-    found = quat_to_matrix(blend(a, b, 0.5, room).quats)
+    found = quat_to_matrix(blend_gaussians(a, b, 0.5, room).quats)
     torch.testing.assert_close(found, quat_to_matrix(a.quats), rtol=0, atol=1e-6)
 
 

@@ -16,7 +16,7 @@ from scipy.sparse import csc_matrix
 from flexavatar.errors import AssetError
 from flexavatar.head.arkit import ARKIT_INDEX, arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
-from flexavatar.rigs.chart import _covered, unwrap
+from flexavatar.rigs.chart import _overlapping, unwrap
 from flexavatar.rigs.ict import ict_names
 from flexavatar.rigs.load import read_rig
 from flexavatar.rigs.safe_pickle import as_array, read_pickle
@@ -244,7 +244,7 @@ def test_unwrap_has_no_overlaps() -> None:
     flat = chart.uvs[chart.faces].astype(np.float64)
     # Inset by a hundred-thousandth: touching edges are rounded to float32.
     flat += 1e-5 * (flat.mean(1, keepdims=True) - flat)
-    assert not len(_covered(flat, np.zeros(len(faces), dtype=np.int64)))
+    assert not len(_overlapping(flat, np.zeros(len(faces), dtype=np.int64)))
     e1, e2 = flat[:, 1] - flat[:, 0], flat[:, 2] - flat[:, 0]
     assert (e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0] > 0).all()
 

@@ -12,7 +12,7 @@ import pytest
 
 from flexavatar.errors import ImageError, InputError
 from flexavatar.formats import moving
-from flexavatar.formats.moving import Camera, Film, open_camera
+from flexavatar.formats.moving import VideoFile, Webcam, open_webcam
 from flexavatar.formats.video import VideoWriter
 
 NS = 1_000_000_000
@@ -27,9 +27,9 @@ def write_film(path: Path, frames: int = 20, fps: float = 25.0) -> Path:
 
 
 def test_a_film_has_its_pictures_at_their_times(tmp_path: Path) -> None:
-    film = Film(write_film(tmp_path / "a.mp4"))
+    film = VideoFile(write_film(tmp_path / "a.mp4"))
     moments = [*film.moments()]
-    assert film.frames == len(moments) == 20
+    assert film.frame_count == len(moments) == 20
     assert film.fps == pytest.approx(25, rel=0.06)  # the file's own mean: it has no last interval
     assert [m.pts_ns for m in moments] == pytest.approx([i * NS / 25 for i in range(20)], abs=1e5)
     assert [int(m.rgb.mean()) for m in moments] == pytest.approx([10 * i for i in range(20)], abs=4)
@@ -54,7 +54,7 @@ def test_files_that_are_no_films(tmp_path: Path) -> None:
         ("absent", "cannot read"),
     ):
         with pytest.raises(ImageError, match=message):
-            Film(tmp_path / f"{name}.mp4")
+            VideoFile(tmp_path / f"{name}.mp4")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_cameras_that_are_not_to_be_had(
         raise error
 
     monkeypatch.setattr(moving.av, "open", refuse)
-    with pytest.raises(InputError, match=message), open_camera("7"):
+    with pytest.raises(InputError, match=message), open_webcam("7"):
         pass
 
 
@@ -83,7 +83,7 @@ def test_a_camera_gives_its_newest_picture_and_says_when_it_is_gone(
     """A film stands in: it is read at once, so that all but the last are missed."""
     path = write_film(tmp_path / "a.mp4")
     monkeypatch.setattr(moving, "SILENT_S", 0.5)
-    camera = Camera(av.open(str(path)))
+    camera = Webcam(av.open(str(path)))
     time.sleep(0.3)
     moments = camera.moments()
     first = next(moments)

@@ -9,7 +9,7 @@ import torch
 pytest.importorskip("embreex")
 
 from flexavatar.capture.landmarks import detect_faces
-from flexavatar.formats.picture import to_bytes
+from flexavatar.formats.picture import to_uint8
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.render.camera import look_from
 from flexavatar.training.people.cameras import FRAMED_M, MIDDLE, around_camera, photo_camera
@@ -116,5 +116,5 @@ def test_mediapipe_finds_their_faces(wear: str):
         picture = photograph(
             Figure(traits, 192).face({}), look_from(0, 0, 192, MIDDLE, FRAMED_M)
         ).composed()
-        found += bool(detect_faces(to_bytes(picture.numpy())))
+        found += bool(detect_faces(to_uint8(picture.numpy())))
     assert found == 4

@@ -24,7 +24,7 @@ from flexavatar.evaluation.people.score import head_region, true_picture, view_f
 from flexavatar.evaluation.people.trace import Scene, radiance
 from flexavatar.evaluation.people.views import View, look_from, photo_cameras
 from flexavatar.head.surface import Similarity, camera_in_source_space
-from flexavatar.render.camera import position, project
+from flexavatar.render.camera import camera_position, project
 from flexavatar.render.light import Lamp, Light
 from flexavatar.rigs.ict import EYE_SHELLS, LOWER_TEETH
 
@@ -114,9 +114,9 @@ def test_rays_and_projection_agree(scene: Scene, front: View) -> None:
 
 
 def test_cameras_stand_where_they_are_named() -> None:
-    assert float(position(look_from(90, 0, SIDE))[0]) > 0.9  # the person's left
-    assert float(position(look_from(0, 25, SIDE))[1]) > 0.3
-    assert float(position(look_from(180, 0, SIDE))[2]) < -0.9
+    assert float(camera_position(look_from(90, 0, SIDE))[0]) > 0.9  # the person's left
+    assert float(camera_position(look_from(0, 25, SIDE))[1]) > 0.3
+    assert float(camera_position(look_from(180, 0, SIDE))[2]) < -0.9
     turn = look_from(30, 20, SIDE, 1.3, 4).viewmat[:3, :3].double()
     torch.testing.assert_close(turn @ turn.T, torch.eye(3).double(), rtol=0, atol=1e-6)
     assert float(torch.linalg.det(turn)) > 0
@@ -124,7 +124,7 @@ def test_cameras_stand_where_they_are_named() -> None:
 
 def test_photos_start_in_front_and_go_round(person: Person) -> None:
     cameras = photo_cameras(person, 3, SIDE)
-    sides = [float(position(camera)[0]) for camera in cameras]
+    sides = [float(camera_position(camera)[0]) for camera in cameras]
     assert abs(sides[0]) < 0.2 < sides[1]
     assert sides[2] < -0.2
     again = photo_cameras(person, 1, SIDE)[0]

@@ -10,7 +10,7 @@ import torch
 from flexavatar.create.likeness import psnr_db
 from flexavatar.errors import FaceError, InputError
 from flexavatar.head.arkit import ARKIT_INDEX
-from flexavatar.render.backdrop import draw_on_grey, premultiplied_on_grey
+from flexavatar.render.backdrop import premultiplied_over_mid_grey, rasterize_over_grey
 from flexavatar.training import clips
 from flexavatar.training.config import FRAMES, TrainBiasSink
 from flexavatar.training.loader import Order
@@ -47,8 +47,8 @@ def test_a_video_becomes_a_sample(filled: list[Path], people: Path) -> None:
         maps = trainer.model.decode(trainer.encode(ready), ready.drive[[frame]], "2d")
         gaussians = trainer.gaussians(maps[0], ready, frame, trainer.start(ready))
     true = true_picture(trainer.head, sample, frame)
-    drawn = draw_on_grey(gaussians, true.camera)
-    grey = premultiplied_on_grey(true.rgb.numpy(), true.cover.numpy())
+    drawn = rasterize_over_grey(gaussians, true.camera)
+    grey = premultiplied_over_mid_grey(true.rgb.numpy(), true.cover.numpy())
     assert psnr_db(drawn, grey) > 14, "head, camera and picture lie over each other"
 
 

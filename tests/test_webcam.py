@@ -22,7 +22,7 @@ from flexavatar.errors import InputError
 from flexavatar.evaluation.live import lines_of
 from flexavatar.evaluation.video import Stand
 from flexavatar.formats import moving
-from flexavatar.formats.moving import Film, Moment
+from flexavatar.formats.moving import TimedFrame, VideoFile
 from flexavatar.formats.video import VideoWriter
 from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.video_follower import WEBCAM, follow_video
@@ -122,10 +122,10 @@ class Puppeteer:
         """Nothing to learn."""
 
 
-def pictures(bright: int, dark: int = 0) -> Iterator[Moment]:
+def pictures(bright: int, dark: int = 0) -> Iterator[TimedFrame]:
     """Of somebody, then of nobody, 30 a second."""
     for i in range(bright + dark):
-        yield Moment(np.full((4, 4, 3), i < bright, np.uint8), time.monotonic_ns())
+        yield TimedFrame(np.full((4, 4, 3), i < bright, np.uint8), time.monotonic_ns())
         time.sleep(1 / 30)
 
 
@@ -162,7 +162,7 @@ def test_the_command_drives_until_the_camera_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Eye:
-        def moments(self) -> Iterator[Moment]:
+        def moments(self) -> Iterator[TimedFrame]:
             yield from pictures(20)
             raise InputError("webcam: it has sent nothing for 5 s")
 
@@ -171,7 +171,7 @@ def test_the_command_drives_until_the_camera_is_gone(
         assert name == "3"
         yield Eye()
 
-    monkeypatch.setattr(moving, "open_camera", opened)
+    monkeypatch.setattr(moving, "open_webcam", opened)
     monkeypatch.setattr(video, "VideoDriver", Puppeteer)
     monkeypatch.setattr(webcam, "has_screen", lambda: False)
     with live_server(tmp_path, show="ada", vmc=0) as (client, _):
@@ -196,7 +196,7 @@ def test_a_camera_that_is_not_there(store: Path, capsys: pytest.CaptureFixture[s
 
 def test_a_film_stands_in_for_a_camera(film: Path) -> None:
     """At its own pace, and what nobody takes in time is left out."""
-    stand = Stand(Film(film))
+    stand = Stand(VideoFile(film))
     began = time.monotonic()
     taken = []
     for moment in stand.play():

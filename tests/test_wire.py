@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from flexavatar.errors import SessionNotFoundError
-from flexavatar.formats.packed16 import ScaleRange, extent, pack, pack_in_torch, unpack
+from flexavatar.formats.packed16 import ScaleRange, extent_of, pack, pack_in_torch, unpack
 from flexavatar.render import native
 from flexavatar.types import Gaussians
 from plugin_server import wire
@@ -39,7 +39,7 @@ def turn_between(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 def test_packed16_keeps_splats_within_its_steps() -> None:
     splats = tiny_gaussians(1, 5000)
-    limits = extent(splats).scales
+    limits = extent_of(splats).scales
     back = unpack(pack(splats, limits).numpy(), limits)
     # float16 keeps 11 bits: under 0.125 m a step is 2^-14 m, and rounding errs by half of it
     torch.testing.assert_close(back.means, splats.means, rtol=0, atol=2**-14)
@@ -60,7 +60,7 @@ def test_packed16_compiled_agrees_with_torch() -> None:
     splats.scales[:10] = 0.0
     splats.quats[10:20] = torch.tensor([1.0, 0, 0, 0])
     splats.means[20:30] *= 1e-6  # denormal in float16
-    found, limits = extent(splats), extent(splats).scales
+    found, limits = extent_of(splats), extent_of(splats).scales
     compiled, expected = pack(splats, limits), torch.empty(len(splats), 16, dtype=torch.uint8)
     pack_in_torch(splats, limits, expected)
     assert torch.equal(compiled[:, 4:10], expected[:, 4:10])  # float16 is exact
@@ -79,9 +79,9 @@ def test_packed16_hides_what_is_not_finite(
     if not compiled:
         monkeypatch.setattr(native, "library", lambda: None)
     splats = tiny_gaussians(4, 50)
-    whole = extent(splats)
+    whole = extent_of(splats)
     getattr(splats, field)[7].view(-1)[-1] = value
-    found = extent(splats)
+    found = extent_of(splats)
     assert found.scales == whole.scales
     assert all(map(math.isfinite, found.bounds))
     packed = pack(splats, found.scales)
@@ -95,7 +95,7 @@ def test_packed16_of_nothing_finite(monkeypatch: pytest.MonkeyPatch, compiled: b
         monkeypatch.setattr(native, "library", lambda: None)
     splats = tiny_gaussians(4, 5)
     splats.means[:] = torch.tensor([math.nan, math.inf, 1e6])
-    found = extent(splats)
+    found = extent_of(splats)
     assert found.bounds == (0.0,) * 6
     assert not pack(splats, found.scales).any()
 
@@ -118,13 +118,13 @@ def test_packed16_layout_is_the_documented_one() -> None:
 
 def test_identity_rotation_survives() -> None:
     splats = replace(tiny_gaussians(2, 3), quats=torch.tensor([[1.0, 0, 0, 0]] * 3))
-    limits = extent(splats).scales
+    limits = extent_of(splats).scales
     assert torch.equal(unpack(pack(splats, limits).numpy(), limits).quats, splats.quats)
 
 
 def test_opposite_quaternions_are_the_same_rotation() -> None:
     splats = tiny_gaussians(3)
-    limits = extent(splats).scales
+    limits = extent_of(splats).scales
     other = replace(splats, quats=-splats.quats)
     assert torch.equal(pack(splats, limits), pack(other, limits))
 

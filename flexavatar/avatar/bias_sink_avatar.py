@@ -25,7 +25,7 @@ from flexavatar.models.bias_sink import Person
 from flexavatar.models.config import BIAS_SINK_PRESETS, BiasSinkConfig
 from flexavatar.models.signals import flame_signal
 from flexavatar.models.weights import bias_sink_with
-from flexavatar.render.blend import turn_between
+from flexavatar.render.blend import nlerp
 from flexavatar.render.deform import Deformer
 from flexavatar.types import Camera, FlameCodes, Gaussians, check_shape, to_device
 
@@ -169,7 +169,7 @@ def _between(a: Posed, b: Posed, share: float) -> Posed:
     places = torch.lerp(a.start.places, b.start.places, share)
     discs = a.start.discs
     if discs is not None and b.start.discs is not None:
-        turns = turn_between(discs.quats, b.start.discs.quats, share)
+        turns = nlerp(discs.quats, b.start.discs.quats, share)
         scales = torch.lerp(discs.scales, b.start.discs.scales, share)
         discs = replace(discs, quats=turns, scales=scales)
     person = Person(*(mixed(x, y) for x, y in pairs))  # pyright: ignore[reportArgumentType]

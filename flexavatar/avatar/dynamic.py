@@ -18,7 +18,7 @@ from flexavatar.models.channels import CHANNELS, MAP_CHANNELS, channel_mask
 from flexavatar.models.config import PRESETS
 from flexavatar.models.query_lrm import DRIVE_UNIT, DynamicUNet
 from flexavatar.models.weights import query_lrm_with
-from flexavatar.render.sample import Sampler
+from flexavatar.render.sample import SurfaceSampler
 from flexavatar.types import check_shape, to_device
 
 FINGERPRINT = re.compile("[0-9a-f]{64}")
@@ -111,7 +111,9 @@ class Expressor:
         count = (self._side + 2 * self._fold) ** 2
         order = self._order(canvas.coarse.rows, canvas.coarse.cols).to(device)
         binding = to_device(canvas.coarse.binding, device)
-        self._sampler = Sampler(len(head.template), binding, order, count, gain=1 / DRIVE_UNIT)
+        self._sampler = SurfaceSampler(
+            len(head.template), binding, order, count, gain=1 / DRIVE_UNIT
+        )
         self.taps = self._taps(dynamic, canvas, count)
 
     def drive_map(self, moves: Tensor | None) -> Tensor:
@@ -119,7 +121,7 @@ class Expressor:
 
         Valid until this thread's next call.
         """
-        return self._sampler.read(moves)
+        return self._sampler.sample(moves)
 
     def change(self, moves: Tensor | None) -> Tensor:
         """dG, a row a texel: [V, 3] -> [R, 14].

@@ -14,8 +14,8 @@ from flexavatar.avatar.dynamic import Dynamic
 from flexavatar.avatar.pairing import Columns, check_one_rig, columns, pair, rows_of, with_columns
 from flexavatar.errors import InputError
 from flexavatar.head.binding import matrix_to_quat, quat_to_matrix
-from flexavatar.render.blend import mix, turn_between
-from flexavatar.render.camera import scaled
+from flexavatar.render.blend import blend_field, nlerp
+from flexavatar.render.camera import resize_camera
 from flexavatar.types import Camera, FlameCodes
 
 A = TypeVar("A", bound=AnyAvatar)
@@ -88,7 +88,7 @@ def _columns_between(a: Columns, b: Columns, share: float) -> Columns:
     names = a.keys() - same.keys() - {"cells"}
     mixed = {name: torch.empty_like(a[name]) for name in names}
     for name, room in mixed.items():
-        mix(name, a[name], b[name], share, room)
+        blend_field(name, a[name], b[name], share, room)
     return {**same, "cells": cells, **mixed}
 
 
@@ -96,10 +96,10 @@ def _camera(a: Camera, b: Camera, share: float) -> Camera:
     """Between two rigid poses, focal lengths and sizes; the head's origin stays where it is."""
     sides = ((a.width, b.width), (a.height, b.height))
     width, height = (round((1 - share) * x + share * y) for x, y in sides)
-    one, other = scaled(a, width, height), scaled(b, width, height)
+    one, other = resize_camera(a, width, height), resize_camera(b, width, height)
     viewmat = torch.lerp(one.viewmat, other.viewmat, share)
     turns = [matrix_to_quat(x.viewmat[:3, :3]) for x in (one, other)]
-    viewmat[:3, :3] = quat_to_matrix(turn_between(turns[0], turns[1], share))
+    viewmat[:3, :3] = quat_to_matrix(nlerp(turns[0], turns[1], share))
     return replace(one, viewmat=viewmat, K=torch.lerp(one.K, other.K, share))
 
 

@@ -11,7 +11,7 @@ from flexavatar.avatar.interpolate import way_between
 from flexavatar.avatar.pairing import Pair, check_one_rig, pair
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
-from flexavatar.render.blend import blend
+from flexavatar.render.blend import blend_gaussians
 from flexavatar.types import FlameCodes, Gaussians, to_device
 
 
@@ -39,7 +39,7 @@ class Morpher:
         """One instant: unbatched codes and 0..1 -> Gaussians in the head frame."""
         if share in (0, 1):
             return (self._b if share else self._a).animate(codes)
-        return blend(*self._instants(codes, share), share, self._room)
+        return blend_gaussians(*self._instants(codes, share), share, self._room)
 
     def _instants(self, codes: FlameCodes, share: float) -> tuple[Gaussians, Gaussians]:
         """Of both heads. With two networks at work, each would change its own."""

@@ -17,7 +17,7 @@ from flexavatar.create.create import CreateConfig, create_avatar
 from flexavatar.demo import SHIPPED_PORTRAIT
 from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
 from flexavatar.render import native
-from flexavatar.render.camera import scaled
+from flexavatar.render.camera import resize_camera
 from flexavatar.types import Gaussians
 from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.live_performance import perform_live
@@ -58,7 +58,7 @@ def driven_stages(avatar: AnyAvatar, suffix: str = "", other: AnyAvatar | None =
     engine = ModelEngine()
     puppet, signals = engine.puppet(avatar, other), cycle(read_performance(SHIPPED_PERFORMANCE))
     shares = cycle(i / STEPS for i in range(1, STEPS)) if other else repeat(0.0)
-    camera = scaled(puppet.camera, SIDE, SIDE)
+    camera = resize_camera(puppet.camera, SIDE, SIDE)
     pixels = np.empty((SIDE, SIDE, 4), np.uint8)
 
     def animate() -> Gaussians:

@@ -7,7 +7,7 @@ import torch
 
 from flexavatar.bench.measure import Row, measure
 from flexavatar.bench.scenes import shell
-from flexavatar.formats.packed16 import extent, pack, unpack
+from flexavatar.formats.packed16 import extent_of, pack, unpack
 from flexavatar.render import native
 from plugin_server.splats import SplatEncoder
 
@@ -17,7 +17,7 @@ COUNT = 65_536
 def packed16() -> list[Row]:
     """Gaussians to 16 bytes each, and back."""
     splats = shell(COUNT)
-    limits, out = extent(splats).scales, torch.empty(COUNT, 16, dtype=torch.uint8)
+    limits, out = extent_of(splats).scales, torch.empty(COUNT, 16, dtype=torch.uint8)
     threads = native.get_threads()
     return [
         measure("pack16", lambda: pack(splats, limits, out), threads=threads, gaussians=COUNT),

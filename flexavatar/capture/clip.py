@@ -16,15 +16,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flexavatar.capture.identity import describe, people_of
-from flexavatar.capture.landmarks import FaceLandmarks, detect_faces, only_face, refine_face
+from flexavatar.capture.identity import face_descriptor, group_by_person
+from flexavatar.capture.landmarks import FaceLandmarks, detect_faces, main_face, refine_face
 from flexavatar.capture.photo import WORKING_SIDE
 from flexavatar.errors import FaceError
-from flexavatar.formats.footage import Footage, frames_of, open_footage
+from flexavatar.formats.footage import DecodableVideo, decode_frames, probe_video
 from flexavatar.progress import StageProgress, no_stage_progress
 
 CANDIDATES = 64
-LOOKED_AT_SIDE = 1_280
+ANALYSIS_SIDE = 1_280
 """Pixels of the longer side while choosing; what is chosen is read again at WORKING_SIDE."""
 FRAMES = 8
 """Taken of one video, if it has so many that differ."""
@@ -37,7 +37,7 @@ CUT_DISTANCE = 0.45
 """Hellinger distance of the colours of neighbours, above which they are different scenes."""
 RIVAL_SHARE = 0.5
 """Another person who is seen this often, as a share, makes it a video of two."""
-NEWS = 0.3
+LEAST_DIFFERENCE = 0.3
 """A frame less different than this from a chosen one adds nothing; 1 is YAW_DEG."""
 
 YAW_DEG = PITCH_DEG = 12.0
@@ -45,7 +45,7 @@ YAW_DEG = PITCH_DEG = 12.0
 
 
 @dataclass(frozen=True)
-class PickedFrame:
+class SelectedFrame:
     """A frame of a video, and the one face in it."""
 
     rgb: NDArray[np.uint8]  # [H, W, 3]
@@ -53,7 +53,7 @@ class PickedFrame:
 
 
 @dataclass(frozen=True)
-class Sighting:
+class FrameCandidate:
     """One look at a frame that shows one face."""
 
     number: int
@@ -65,7 +65,7 @@ class Sighting:
     @property
     def traits(self) -> NDArray[np.float64]:
         """[6] yaw, pitch, blink, jaw, smile, pucker; 1 is a difference worth a frame."""
-        yaw, pitch = turned_deg(self.face)
+        yaw, pitch = yaw_pitch_deg(self.face)
         s = self.face.scores
         smile = 0.5 * (s["mouthSmileLeft"] + s["mouthSmileRight"])
         shape = (self.face.blink / 0.5, s["jawOpen"] / 0.25, smile / 0.5, s["mouthPucker"] / 0.7)
@@ -77,66 +77,66 @@ class _Run:
     """Neighbouring sightings of one face that stays where it is."""
 
     scene: int
-    best: Sighting
+    best: FrameCandidate
     picture: NDArray[np.uint8]  # [H, W, 3] of the best
-    sightings: list[Sighting] = field(default_factory=list)
+    sightings: list[FrameCandidate] = field(default_factory=list)
 
-    def goes_on_with(self, face: FaceLandmarks) -> bool:
+    def continues_with(self, face: FaceLandmarks) -> bool:
         """Whether that face can be the next of this run."""
         last = self.sightings[-1].face
         apart = float(np.linalg.norm(face.centre - last.centre))
         return apart < 0.5 * last.width and 0.7 < face.width / last.width < 1.4
 
-    def add(self, sighting: Sighting, picture: NDArray[np.uint8]) -> None:
+    def add(self, sighting: FrameCandidate, picture: NDArray[np.uint8]) -> None:
         """The next; it becomes the best if it looks ahead more."""
         self.sightings.append(sighting)
-        if sighting.face.awkwardness < self.best.face.awkwardness:
+        if sighting.face.frontal_penalty < self.best.face.frontal_penalty:
             self.best, self.picture = sighting, picture
 
 
-def pick_frames(
+def select_frames(
     data: bytes, count: int = FRAMES, progress: StageProgress = no_stage_progress
-) -> list[PickedFrame]:
+) -> list[SelectedFrame]:
     """Up to `count` frames of a video file of one person, the best portrait first.
 
     The same bytes always give the same frames. `progress` hears 0..1. Raises ImageError for a file
     that cannot be read or is too long or large, and FaceError for a video without a face, with
     several in each frame, or of several people.
     """
-    footage = open_footage(data)
-    runs = _look(footage, lambda share: progress(0.85 * share))
-    chosen = choose(_of_one_scene(runs), count)
+    footage = probe_video(data)
+    runs = _face_runs(footage, lambda share: progress(0.85 * share))
+    chosen = farthest_points(_main_scene(runs), count)
     progress(0.9)
-    pictures = dict(frames_of(footage, [s.number for s in chosen], WORKING_SIDE))
-    return [_picked(pictures[s.number], s) for s in chosen]
+    pictures = dict(decode_frames(footage, [s.number for s in chosen], WORKING_SIDE))
+    return [_selected_frame(pictures[s.number], s) for s in chosen]
 
 
-def _picked(rgb: NDArray[np.uint8], sighting: Sighting) -> PickedFrame:
+def _selected_frame(rgb: NDArray[np.uint8], sighting: FrameCandidate) -> SelectedFrame:
     """The same frame, larger or as large, with the face found where it was."""
     ratio = max(rgb.shape) / sighting.longest
     points = sighting.face.points * np.float32(ratio)
-    return PickedFrame(rgb, refine_face(rgb, FaceLandmarks(points, sighting.face.scores)))
+    return SelectedFrame(rgb, refine_face(rgb, FaceLandmarks(points, sighting.face.scores)))
 
 
-def choose(sightings: Sequence[Sighting], count: int) -> list[Sighting]:
+def farthest_points(sightings: Sequence[FrameCandidate], count: int) -> list[FrameCandidate]:
     """The best portrait, then what differs most from all that are chosen; fewer if none does."""
     sharp = float(np.percentile([s.sharpness for s in sightings], 75))
     clear = [s for s in sightings if s.sharpness >= BLURRED_SHARE * sharp]
     traits = np.stack([s.traits for s in clear])  # [N, 6]
     quality = np.array([min(1.0, s.sharpness / max(sharp, 1e-9)) for s in clear])
     tilted = np.abs(traits[:, 1] - np.median(traits[:, 1]))  # people film from above or below
-    awkward = np.array([s.face.awkwardness for s in clear])
+    awkward = np.array([s.face.frontal_penalty for s in clear])
     unlike_a_portrait = awkward + 0.3 * (tilted + traits[:, 4] + traits[:, 5]) - quality
     chosen = [int(np.argmin(unlike_a_portrait))]
     while len(chosen) < count:
         apart = np.linalg.norm(traits[:, None] - traits[None, chosen], axis=-1).min(1) * quality
-        if apart.max() < NEWS:
+        if apart.max() < LEAST_DIFFERENCE:
             break
         chosen.append(int(np.argmax(apart)))
     return [clear[i] for i in chosen]
 
 
-def turned_deg(face: FaceLandmarks) -> tuple[float, float]:
+def yaw_pitch_deg(face: FaceLandmarks) -> tuple[float, float]:
     """Yaw and pitch of a face by its own landmarks' depth, degrees; rough beyond 40."""
     across = face.points[454] - face.points[234]
     down = face.points[152] - face.points[10]
@@ -144,26 +144,26 @@ def turned_deg(face: FaceLandmarks) -> tuple[float, float]:
     return float(np.degrees(yaw)), float(np.degrees(pitch))
 
 
-def _look(footage: Footage, progress: StageProgress) -> list[_Run]:
+def _face_runs(footage: DecodableVideo, progress: StageProgress) -> list[_Run]:
     """Every face that has a frame to itself, in order of time. FaceError if there is none."""
-    numbers = footage.spread(CANDIDATES)
+    numbers = footage.evenly_spaced(CANDIDATES)
     runs: list[_Run] = []
     faults: Counter[str] = Counter()
     run, scene, before = None, 0, None
-    for i, (number, rgb) in enumerate(frames_of(footage, numbers, LOOKED_AT_SIDE), 1):
+    for i, (number, rgb) in enumerate(decode_frames(footage, numbers, ANALYSIS_SIDE), 1):
         progress(i / len(numbers))
         colors = _histogram(rgb)
         if before is not None and _hellinger(colors, before) > CUT_DISTANCE:
             scene += 1
         before = colors
         try:
-            face = only_face(detect_faces(rgb), rgb.shape)
+            face = main_face(detect_faces(rgb), rgb.shape)
         except FaceError as error:
             faults[str(error)] += 1
             run = None
             continue
-        sighting = Sighting(number, face, _sharpness(rgb, face), max(rgb.shape))
-        if run is None or run.scene != scene or not run.goes_on_with(face):
+        sighting = FrameCandidate(number, face, _sharpness(rgb, face), max(rgb.shape))
+        if run is None or run.scene != scene or not run.continues_with(face):
             run = _Run(scene, sighting, rgb)
             runs.append(run)
         run.add(sighting, rgb)
@@ -173,9 +173,9 @@ def _look(footage: Footage, progress: StageProgress) -> list[_Run]:
     return runs
 
 
-def _of_one_scene(runs: Sequence[_Run]) -> list[Sighting]:
+def _main_scene(runs: Sequence[_Run]) -> list[FrameCandidate]:
     """Of whom the video shows most, in the scene that shows them most: one lens, one light."""
-    people = people_of([describe(run.picture, run.best.face) for run in runs])
+    people = group_by_person([face_descriptor(run.picture, run.best.face) for run in runs])
     seen: Counter[int] = Counter()
     for person, run in zip(people, runs, strict=True):
         seen[person] += len(run.sightings)

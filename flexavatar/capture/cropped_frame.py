@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from flexavatar.capture import topology
 from flexavatar.capture.landmarks import FaceLandmarks, detect_face, detect_faces, refine_face
 from flexavatar.capture.photo import Photo, photo_from_array
-from flexavatar.capture.portrait import INSIDE, Portrait, crop_portrait
+from flexavatar.capture.portrait import MATTE_THRESHOLD, Portrait, crop_portrait
 from flexavatar.errors import FaceError
-from flexavatar.formats.picture import to_bytes
+from flexavatar.formats.picture import to_uint8
 from flexavatar.formats.video import read_frames
-from flexavatar.render.backdrop import Shown, on_grey
+from flexavatar.render.backdrop import RgbImage, over_mid_grey
 
 FACE = slice(0, 468)
 """Landmarks without the irises."""
@@ -27,19 +27,19 @@ class Sight:
     """A true picture: one frame of a video, one photo."""
 
     portrait: Portrait
-    offset: NDArray[np.float64]  # [2] portrait pixels = picture's pixels * enlarged + offset
+    offset: NDArray[np.float64]  # [2] portrait pixels = picture's pixels * crop_scale + offset
 
     @property
-    def truth(self) -> Shown:
+    def truth(self) -> RgbImage:
         """The person over mid grey."""
-        return on_grey(self.portrait.rgb, self.portrait.matte)
+        return over_mid_grey(self.portrait.rgb, self.portrait.matte)
 
     @property
     def head(self) -> NDArray[np.bool_]:
         """The person's matte above the chin, [S, S]."""
         matte = self.portrait.matte
         above = np.arange(matte.shape[0])[:, None] < self.portrait.face.points[topology.CHIN, 1]
-        return (matte > INSIDE) & above & self.portrait.inside
+        return (matte > MATTE_THRESHOLD) & above & self.portrait.inside
 
     @property
     def hull(self) -> NDArray[np.bool_]:
@@ -51,7 +51,7 @@ def see(photo: Photo) -> Sight:
     """Find the face and crop. Raises FaceError as `detect_face` does."""
     face = detect_face(photo.rgb)
     portrait = crop_portrait(photo, face)
-    moved = portrait.face.points[:, :2] - face.points[:, :2] * portrait.enlarged
+    moved = portrait.face.points[:, :2] - face.points[:, :2] * portrait.crop_scale
     return Sight(portrait, moved.mean(0).astype(np.float64))
 
 
@@ -65,15 +65,15 @@ def see_frames(video: Path, numbers: Iterable[int]) -> Iterator[tuple[int, Sight
             yield number, None
 
 
-def find_face(shown: Shown) -> FaceLandmarks | None:
+def find_face(shown: RgbImage) -> FaceLandmarks | None:
     """The face in a drawn picture, None if the detector sees none."""
-    rgb = np.ascontiguousarray(to_bytes(shown))
+    rgb = np.ascontiguousarray(to_uint8(shown))
     faces = detect_faces(rgb)
     return refine_face(rgb, faces[0]) if faces else None
 
 
 def crop_to_crop(source: Sight, target: Sight) -> NDArray[np.float64]:
     """Pixels of one crop to another's, the video standing still: [2, 3]."""
-    scale = target.portrait.enlarged / source.portrait.enlarged
+    scale = target.portrait.crop_scale / source.portrait.crop_scale
     shift = target.offset - source.offset * scale
     return np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])

@@ -65,7 +65,7 @@ def human_score(rgb: NDArray[np.uint8], face: FaceLandmarks, side: int = 220) ->
     return max((float(f.confidence) for f in found), default=0.0)
 
 
-def describe(rgb: NDArray[np.uint8], face: FaceLandmarks) -> NDArray[np.float64]:
+def face_descriptor(rgb: NDArray[np.uint8], face: FaceLandmarks) -> NDArray[np.float64]:
     """The face descriptor, [128]; Euclidean distance compares two."""
     import dlib
 
@@ -86,7 +86,7 @@ def check_human(rgb: NDArray[np.uint8], face: FaceLandmarks) -> None:
 
 def check_same_person(descriptors: Sequence[NDArray[np.float64]], names: Sequence[str]) -> None:
     """Raise FaceError naming a picture that is not of the person whom most pictures show."""
-    groups = people_of(descriptors)
+    groups = group_by_person(descriptors)
     person = max(groups, key=groups.count, default=0)
     for name, group, descriptor in zip(names, groups, descriptors, strict=True):
         if group != person:
@@ -97,15 +97,17 @@ def check_same_person(descriptors: Sequence[NDArray[np.float64]], names: Sequenc
             )
 
 
-def people_of(descriptors: Sequence[NDArray[np.float64]]) -> list[int]:
+def group_by_person(descriptors: Sequence[NDArray[np.float64]]) -> list[int]:
     """Who is who: for each descriptor the index of the first that is linked to it."""
     if not descriptors:
         return []
     stacked = np.stack(descriptors)
-    return _linked(np.linalg.norm(stacked[:, None] - stacked[None], axis=-1) < SAME_PERSON)
+    return _connected_groups(
+        np.linalg.norm(stacked[:, None] - stacked[None], axis=-1) < SAME_PERSON
+    )
 
 
-def _linked(near: NDArray[np.bool_]) -> list[int]:
+def _connected_groups(near: NDArray[np.bool_]) -> list[int]:
     """Connected groups of a symmetric relation: the lowest member's index for each."""
     reach = near.copy()
     for _ in range(len(near)):

@@ -45,7 +45,7 @@ class FaceLandmarks:
         return (xy.min(0) + xy.max(0)) / 2
 
     @property
-    def awkwardness(self) -> float:
+    def frontal_penalty(self) -> float:
         """How far from a face that looks ahead at rest: turned away, eyes shut, mouth open."""
         points, scores = self.points[:, :2], self.scores
         left, right = (np.linalg.norm(points[1] - points[side]) for side in (454, 234))
@@ -105,10 +105,10 @@ def detect_face(rgb: NDArray[np.uint8]) -> FaceLandmarks:
     Raises FaceError when there is none, when it is too small, or when several people are equally
     in the picture.
     """
-    return refine_face(rgb, only_face(detect_faces(rgb) or _faces_in_tiles(rgb), rgb.shape))
+    return refine_face(rgb, main_face(detect_faces(rgb) or _faces_in_tiles(rgb), rgb.shape))
 
 
-def only_face(faces: Sequence[FaceLandmarks], shape: Sequence[int]) -> FaceLandmarks:
+def main_face(faces: Sequence[FaceLandmarks], shape: Sequence[int]) -> FaceLandmarks:
     """The face of `faces`, the widest first, that a picture of `shape` is about.
 
     Raises FaceError as `detect_face`.
@@ -158,10 +158,10 @@ def _faces_in_tiles(rgb: NDArray[np.uint8]) -> list[FaceLandmarks]:
             for face in detect_faces(rgb[top : top + side, left : left + side]):
                 moved = face.points + np.array([left, top, 0], np.float32)
                 found.append(FaceLandmarks(moved, face.scores))
-    return _distinct(found)
+    return _merge_duplicates(found)
 
 
-def _distinct(faces: list[FaceLandmarks]) -> list[FaceLandmarks]:
+def _merge_duplicates(faces: list[FaceLandmarks]) -> list[FaceLandmarks]:
     """Drop faces that two tiles saw; keep the widest of each."""
     kept: list[FaceLandmarks] = []
     for face in sorted(faces, key=lambda f: -f.width):

@@ -60,7 +60,7 @@ def person_matte(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """
     height, width = rgb.shape[:2]
     flipped = np.ascontiguousarray(rgb[:, ::-1])
-    coarse = _sided_by_color(0.5 * (_segment(rgb) + _segment(flipped)[:, ::-1]), rgb)
+    coarse = _refined_by_color(0.5 * (_segment(rgb) + _segment(flipped)[:, ::-1]), rgb)
     matte = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 1)
     radius = max(2, round(max(height, width) / 85))
     guide = rgb.astype(np.float32) / 255
@@ -68,7 +68,7 @@ def person_matte(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.clip((filtered - 0.25) / 0.6, 0, 1).astype(np.float32)
 
 
-def _sided_by_color(coarse: NDArray[np.float32], rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _refined_by_color(coarse: NDArray[np.float32], rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The net's answer [N, N], with its doubtful pixels moved to the side whose colours they have.
 
     Long hair makes the net waver from frame to frame where any eye sees hair before a wall. Where
@@ -112,7 +112,7 @@ def _square(size: int) -> NDArray[np.uint8]:
     return np.ones((size, size), np.uint8)
 
 
-def largest_part(matte: NDArray[np.float32], seed: tuple[int, int]) -> NDArray[np.float32]:
+def component_at(matte: NDArray[np.float32], seed: tuple[int, int]) -> NDArray[np.float32]:
     """Keep the part of the matte that holds the pixel `seed` (x, y): others are other people."""
     count, labels = cv2.connectedComponents((matte > 0.3).astype(np.uint8))
     x = int(np.clip(seed[0], 0, matte.shape[1] - 1))
@@ -131,13 +131,13 @@ def foreground_colors(rgb: NDArray[np.float32], matte: NDArray[np.float32]) -> N
     through, the colour comes from the nearest sure ones: dark hair stays dark up to its last wisp.
     """
     sure = cv2.erode(matte, np.ones((3, 3))) > SURE
-    near = _smoothed(nearest_fill(rgb, sure), sure)
+    near = _blur(nearest_fill(rgb, sure), sure)
     grown = np.where(sure[..., None], rgb, near)
     keep = np.clip((matte[..., None] - 0.9) / 0.1, 0, 1)
     return (keep * rgb + (1 - keep) * grown).astype(np.float32)
 
 
-def _smoothed(values: NDArray[np.float32], sure: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _blur(values: NDArray[np.float32], sure: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Without the streaks that nearest pixels leave: [H, W, 3]."""
     radius = len(values) / 170
     return np.asarray(cv2.GaussianBlur(values, (0, 0), radius), np.float32)

@@ -45,7 +45,7 @@ def read_photo(data: bytes) -> Photo:
             focal, lens = _exif_lens(image) if _is_uncut(*image.size) else (None, None)
             image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
             upright = ImageOps.exif_transpose(image)
-            return replace(_reduced(_flattened(upright), focal), lens=lens)
+            return replace(_to_working_size(_to_rgb(upright), focal), lens=lens)
     except UnidentifiedImageError:
         raise ImageError(
             f"photo: expected a JPEG, PNG or WebP picture, got {len(data)} bytes of something else"
@@ -61,7 +61,7 @@ def photo_from_array(rgb: NDArray[np.uint8]) -> Photo:
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
         raise ImageError(f"photo: expected [H, W, 3] uint8, got {rgb.shape} {rgb.dtype}")
     _check_size(rgb.shape[1], rgb.shape[0])
-    return _reduced(Image.fromarray(rgb), None)
+    return _to_working_size(Image.fromarray(rgb), None)
 
 
 def _check_size(width: int, height: int) -> None:
@@ -73,7 +73,7 @@ def _check_size(width: int, height: int) -> None:
         )
 
 
-def _flattened(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Image.Image:
     """RGB, with what is transparent laid on white."""
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         rgba = image.convert("RGBA")
@@ -101,7 +101,7 @@ def _exif_lens(image: Image.Image) -> tuple[float | None, str | None]:
     return share, f"{maker} {model} {focal} {equivalent} {sorted(image.size)}"
 
 
-def _reduced(image: Image.Image, focal_share: float | None) -> Photo:
+def _to_working_size(image: Image.Image, focal_share: float | None) -> Photo:
     longest = max(image.size)
     if longest > WORKING_SIDE:
         ratio = WORKING_SIDE / longest

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexavatar.capture.landmarks import FaceLandmarks, detect_face
-from flexavatar.capture.matte import foreground_colors, largest_part, person_matte
+from flexavatar.capture.matte import component_at, foreground_colors, person_matte
 from flexavatar.capture.photo import Photo
 
-INSIDE = 0.5
+MATTE_THRESHOLD = 0.5
 """A pixel is the person's where the matte is above this."""
 
 
@@ -31,8 +31,8 @@ class Portrait:
     inside: NDArray[np.bool_]  # [S, S] False where the crop leaves the photo
     face: FaceLandmarks  # points in pixels of the crop
     focal_px: float | None  # from EXIF, in pixels of the crop
-    enlarged: float  # pixels of the crop per pixel of the photo
-    lens: str | None = None  # portraits of one lens have one focal_px / enlarged
+    crop_scale: float  # pixels of the crop per pixel of the photo
+    lens: str | None = None  # portraits of one lens have one focal_px / crop_scale
 
     @property
     def face_hull(self) -> NDArray[np.bool_]:
@@ -41,10 +41,10 @@ class Portrait:
         return cv2.fillPoly(np.zeros(self.matte.shape, np.uint8), [hull], 1) > 0
 
     @property
-    def awkwardness(self) -> float:
+    def quality_penalty(self) -> float:
         """How little the photo shows of a person: turned away, eyes shut, mouth open, small."""
-        blurred = max(0.0, float(np.log2(self.enlarged)))
-        return self.face.awkwardness + 0.25 * blurred
+        blurred = max(0.0, float(np.log2(self.crop_scale)))
+        return self.face.frontal_penalty + 0.25 * blurred
 
 
 def make_portrait(photo: Photo, side: int = PORTRAIT_SIDE) -> Portrait:
@@ -70,7 +70,7 @@ def crop_portrait(
     known = None if cover is None else _warp(cover, warp, side, cv2.BORDER_CONSTANT)
     matte = person_matte(rgb) if known is None else np.asarray(known / 255, np.float32)
     matte = matte * inside
-    matte = largest_part(matte, (int(points[1, 0]), int(points[1, 1])))
+    matte = component_at(matte, (int(points[1, 0]), int(points[1, 1])))
     unit = np.asarray(rgb / 255, np.float32)
     focal = None if photo.focal_px is None else photo.focal_px * scale
     colors = foreground_colors(unit, matte)

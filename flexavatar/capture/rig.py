@@ -26,16 +26,16 @@ def load_track_rig() -> TrackRig:
     shapes = arkit_displacements(head)  # [52, V, 3]
     eyes = head.joint_regressor[3:]  # [2, V]
     return TrackRig(
-        points=_at(head.template, binding),
-        identity=_at(head.identity, binding),
-        expression=_at(shapes.permute(1, 2, 0), binding),
+        points=_interpolate(head.template, binding),
+        identity=_interpolate(head.identity, binding),
+        expression=_interpolate(shapes.permute(1, 2, 0), binding),
         shape_names=ARKIT_NAMES,
         eye_centres=(eyes @ head.template).double().numpy(),
         eye_identity=torch.einsum("jv,vcb->jcb", eyes, head.identity).double().numpy(),
     )
 
 
-def _at(field: Tensor, binding: Binding) -> np.ndarray:
+def _interpolate(field: Tensor, binding: Binding) -> np.ndarray:
     """A vertex field at the landmarks: [V, ...] -> [478, ...]."""
     picked = torch.einsum("nk...,nk->n...", field[binding.vertex_ids], binding.bary)
     return picked.double().numpy()

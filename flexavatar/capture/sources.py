@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from flexavatar.capture.clip import FRAMES, pick_frames
-from flexavatar.capture.identity import check_human, check_same_person, describe
+from flexavatar.capture.clip import FRAMES, select_frames
+from flexavatar.capture.identity import check_human, check_same_person, face_descriptor
 from flexavatar.capture.landmarks import FaceLandmarks, detect_face
 from flexavatar.capture.photo import Photo, photo_from_array, read_photo
 from flexavatar.capture.portrait import Portrait, crop_portrait
 from flexavatar.errors import FaceError, ImageError, InputError
-from flexavatar.formats.footage import container_of
+from flexavatar.formats.footage import container_format
 from flexavatar.progress import Progress, StageProgress, part_progress
 
 MAX_PHOTOS = 16
@@ -22,11 +22,11 @@ MAX_PHOTOS = 16
 PICKING_SHARE = 0.6
 """Of the time that a video takes, before its frames are read as photos are."""
 
-Source = bytes | NDArray[np.uint8]
+PhotoOrVideo = bytes | NDArray[np.uint8]
 """A photo's or a video's file, or a decoded picture [H, W, 3]."""
 
 
-def read_portraits(sources: Sequence[Source], progress: Progress) -> list[Portrait]:
+def read_portraits(sources: Sequence[PhotoOrVideo], progress: Progress) -> list[Portrait]:
     """1 to 16 photos and videos -> up to 16 portraits, the best first whatever the order.
 
     A video gives up to 8 frames, or its part of what the photos leave of 16. Raises InputError for
@@ -48,33 +48,33 @@ def read_portraits(sources: Sequence[Source], progress: Progress) -> list[Portra
         portraits += found
         descriptors.append(descriptor)
     check_same_person(descriptors, names)
-    return sorted(portraits, key=lambda portrait: portrait.awkwardness)
+    return sorted(portraits, key=lambda portrait: portrait.quality_penalty)
 
 
-def _is_video(source: Source) -> bool:
-    return isinstance(source, bytes) and container_of(source) is not None
+def _is_video(source: PhotoOrVideo) -> bool:
+    return isinstance(source, bytes) and container_format(source) is not None
 
 
 def _read_one(
-    source: Source, name: str, frames: int, report: StageProgress
+    source: PhotoOrVideo, name: str, frames: int, report: StageProgress
 ) -> tuple[list[Portrait], NDArray[np.float64]]:
     """Its portraits, and the descriptor of the first one's face."""
-    sights = _sights_of(source, name, frames, lambda share: report(PICKING_SHARE * share))
+    sights = _frames_with_faces(source, name, frames, lambda share: report(PICKING_SHARE * share))
     first, face = sights[0]
     check_human(first.rgb, face)  # a video's other frames are known to show the same face
     portraits: list[Portrait] = []
     for i, sight in enumerate(sights):
         report(PICKING_SHARE + (1 - PICKING_SHARE) * i / len(sights))
         portraits.append(crop_portrait(*sight))
-    return portraits, describe(first.rgb, face)
+    return portraits, face_descriptor(first.rgb, face)
 
 
-def _sights_of(
-    source: Source, name: str, frames: int, report: StageProgress
+def _frames_with_faces(
+    source: PhotoOrVideo, name: str, frames: int, report: StageProgress
 ) -> list[tuple[Photo, FaceLandmarks]]:
     """The photo itself, or what is picked of a video, each with its face."""
     if _is_video(source):
-        picked = pick_frames(bytes(source), frames, report)
+        picked = select_frames(bytes(source), frames, report)
         return [(replace(photo_from_array(p.rgb), lens=name), p.face) for p in picked]
     photo = read_photo(source) if isinstance(source, bytes) else photo_from_array(source)
     return [(photo, detect_face(photo.rgb))]

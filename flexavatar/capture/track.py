@@ -125,9 +125,9 @@ def track(
         for p, lens in zip(portraits, lenses, strict=True)
     ]
 
-    def linearise(at: Array, of: Sequence[PhotoPose]) -> tuple[list[Normal], float]:
+    def linearise(at: Array, of: Sequence[PhotoPose]) -> tuple[list[NormalEquations], float]:
         normals = [
-            _normal_of(p, q, lens, rig, at, config)
+            _normal_equations(p, q, lens, rig, at, config)
             for p, q, lens in zip(portraits, of, lenses, strict=True)
         ]
         return normals, sum(n.cost for n in normals) + float((prior * at**2).sum() * free)
@@ -137,7 +137,7 @@ def track(
     for _ in range(config.iterations):
         step, steps = _solve(normals, prior, prior * shape, damping, slots)
         new_shape = shape + step if free else shape
-        new_poses = [moved(q, s) for q, s in zip(poses, steps, strict=True)]
+        new_poses = [apply_step(q, s) for q, s in zip(poses, steps, strict=True)]
         new_normals, new_cost = linearise(new_shape, new_poses)
         if new_cost >= cost:
             damping *= 10
@@ -182,13 +182,13 @@ def _lenses(portraits: Sequence[Portrait], config: TrackConfig) -> list[_Lens]:
     names = [p.lens or i for i, p in enumerate(portraits)]
     sides = [p.rgb.shape[0] for p in portraits]
     logs = np.log([
-        (p.focal_px or config.focal_share * side) / p.enlarged
+        (p.focal_px or config.focal_share * side) / p.crop_scale
         for p, side in zip(portraits, sides, strict=True)
     ])  # fmt: skip
     lenses: list[_Lens] = []
     for portrait, name in zip(portraits, names, strict=True):
         same = np.array([other == name for other in names])
-        focal = portrait.enlarged * float(np.exp(logs[same].mean()))
+        focal = portrait.crop_scale * float(np.exp(logs[same].mean()))
         std = config.focal_exif_std if portrait.focal_px else config.focal_std
         number = list(dict.fromkeys(names)).index(name)
         lenses.append(_Lens(number, focal, std**-2 / int(same.sum())))
@@ -223,7 +223,7 @@ def _initial_pose(
     return PhotoPose(weights, np.zeros((2, 2)), rotation, shift, float(focal), side)
 
 
-def moved(pose: PhotoPose, step: Array) -> PhotoPose:
+def apply_step(pose: PhotoPose, step: Array) -> PhotoPose:
     """Apply one photo's part of a step; weights stay in 0..1."""
     return replace(
         pose,
@@ -236,7 +236,7 @@ def moved(pose: PhotoPose, step: Array) -> PhotoPose:
 
 
 def _solve(
-    normals: Sequence[Normal],
+    normals: Sequence[NormalEquations],
     prior: Array,
     gradient: Array,
     damping: float,
@@ -260,20 +260,20 @@ def _solve(
     return step[:count], list(step[slots])
 
 
-def landmark_normal(
+def landmark_normal_equations(
     portrait: Portrait,
     pose: PhotoPose,
     rig: TrackRig,
     betas: Array,
     config: TrackConfig | None = None,
-) -> Normal:
+) -> NormalEquations:
     """What landmarks, scores and priors say of one photo by itself, around `pose`."""
     config = config or TrackConfig()
-    return _normal_of(portrait, pose, _lenses([portrait], config)[0], rig, betas, config)
+    return _normal_equations(portrait, pose, _lenses([portrait], config)[0], rig, betas, config)
 
 
 @dataclass(frozen=True)
-class Normal:
+class NormalEquations:
     """One photo's share of the normal equations."""
 
     hessian: Array  # [B + 63, B + 63]
@@ -281,14 +281,14 @@ class Normal:
     cost: float
 
 
-def _normal_of(
+def _normal_equations(
     portrait: Portrait,
     pose: PhotoPose,
     lens: _Lens,
     rig: TrackRig,
     betas: Array,
     config: TrackConfig,
-) -> Normal:
+) -> NormalEquations:
     """Linearise one photo around the present estimate; robust weights are held for the step."""
     points, jacobian = _points_and_jacobian(pose, rig, betas)
     residual, rows = _landmark_rows(portrait, pose, points, jacobian, config)
@@ -303,7 +303,7 @@ def _normal_of(
     own = np.arange(len(gradient) - PER_PHOTO, len(gradient))
     hessian[own, own] += precision
     gradient[own] += precision * offset
-    return Normal(hessian, gradient, cost + float((precision * offset**2).sum()))
+    return NormalEquations(hessian, gradient, cost + float((precision * offset**2).sum()))
 
 
 def _points_and_jacobian(pose: PhotoPose, rig: TrackRig, betas: Array) -> tuple[Array, Array]:

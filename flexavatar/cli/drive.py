@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from flexavatar.drive.performance import PerformanceFrame
-    from flexavatar.formats.moving import Film, Moment
+    from flexavatar.formats.moving import TimedFrame, VideoFile
     from flexavatar.formats.sound import Recording
 
 USUAL_FPS = 30.0
@@ -98,10 +98,10 @@ class Drive:
         self._film(frames, self.fps or USUAL_FPS, sound)
 
     def _film_video(self, path: Path) -> None:
-        from flexavatar.formats.moving import Film
+        from flexavatar.formats.moving import VideoFile
         from flexavatar.formats.sound import read_recording
 
-        film = Film(path)
+        film = VideoFile(path)
         sound = None
         with suppress(InputError):  # it has none
             sound = read_recording(path)
@@ -127,17 +127,17 @@ class Drive:
             film(avatar, frames, self.out, size, fps, report, sound, beside)
 
 
-def followed(film: Film, name: str, progress: Progress) -> list[PerformanceFrame]:
+def followed(film: VideoFile, name: str, progress: Progress) -> list[PerformanceFrame]:
     """What the person in a film does. Raises FaceError if there is none."""
     from flexavatar.drive.video import VideoDriver
     from flexavatar.drive.video_performance import follow
 
-    driver, apart = VideoDriver(), max(1, film.frames // LOOKED_THROUGH)
+    driver, apart = VideoDriver(), max(1, film.frame_count // LOOKED_THROUGH)
     driver.calibrate_on(moment.rgb for moment in islice(film.moments(), 0, None, apart))
     faces = []
     for i, moment in enumerate(film.moments(), 1):
         faces.append((moment.pts_ns, driver.push(moment.rgb, moment.pts_ns)))
-        progress(f"picture {i} of {film.frames}", min(i / film.frames, 1.0))
+        progress(f"picture {i} of {film.frame_count}", min(i / film.frame_count, 1.0))
     if all(face is None for _, face in faces):
         raise FaceError(f"expected a face in {name}, found none in {len(faces)} pictures")
     return follow(faces)
@@ -146,7 +146,7 @@ def followed(film: Film, name: str, progress: Progress) -> list[PerformanceFrame
 class _Beside:
     """A film's pictures by their time, which rises: as high as the avatar's."""
 
-    def __init__(self, moments: Iterator[Moment], height: int) -> None:
+    def __init__(self, moments: Iterator[TimedFrame], height: int) -> None:
         self._moments, self._height = moments, height
         self._shown = self._next = next(moments)
 

@@ -106,12 +106,12 @@ class Render:
         avatar = load(self.store, self.avatar)
         from flexavatar.evaluation.sheet import Stage
         from flexavatar.formats.picture import write_picture
-        from flexavatar.render.camera import orbit, scaled
+        from flexavatar.render.camera import orbit, resize_camera
         from flexavatar.render.rasterize import rasterize_rgba8
 
         stage = Stage.of(avatar)
         codes = stage.codes(weights) if weights else avatar.codes
-        camera = orbit(scaled(avatar.camera, self.width, self.height), self.yaw, self.pitch)
+        camera = orbit(resize_camera(avatar.camera, self.width, self.height), self.yaw, self.pitch)
         self.out.parent.mkdir(parents=True, exist_ok=True)
         write_picture(self.out, rasterize_rgba8(stage.animator.animate(codes), camera))
         print(self.out)

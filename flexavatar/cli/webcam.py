@@ -19,13 +19,13 @@ def drive_by_webcam(
     import cv2  # noqa: F401  # before PyAV, whose libraries would keep its windows from opening
 
     from flexavatar.drive.video import VideoDriver
-    from flexavatar.formats.moving import open_camera
+    from flexavatar.formats.moving import open_webcam
     from plugin_server.client.video_follower import WEBCAM, follow_video
 
     name = f"{avatar}-webcam"
     width, height = size
     driver = VideoDriver()
-    with open_camera(camera) as opened, connect_apart(where) as client:
+    with open_webcam(camera) as opened, connect_apart(where) as client:
         starting = client.start_session(avatar, width, height, name=name, sources=[WEBCAM])
         with starting as session, follow_video(session, driver, opened.moments()) as follower:
             print(f"session {name} on {session.info.frame_address}: look quietly into the camera")

@@ -26,17 +26,17 @@ from flexavatar.capture.track import (
     SHAPES,
     SHIFT,
     TURN,
-    Normal,
+    NormalEquations,
     PhotoPose,
     TrackRig,
-    landmark_normal,
-    moved,
+    apply_step,
+    landmark_normal_equations,
 )
-from flexavatar.render.backdrop import Shown, draw_on_grey, on_grey
-from flexavatar.render.camera import scaled
+from flexavatar.render.backdrop import RgbImage, over_mid_grey, rasterize_over_grey
+from flexavatar.render.camera import resize_camera
 
 Array = NDArray[np.float64]
-Draw = Callable[[PhotoPose, int], Shown]
+Draw = Callable[[PhotoPose, int], RgbImage]
 """(pose, pixels a side) -> the person over mid grey."""
 
 RIGID = tuple(range(TURN.start, SHIFT.stop))
@@ -80,9 +80,9 @@ def align(
 def drawn_by(animator: AnyAnimator) -> Draw:
     """The avatar as it looks in a tracked pose."""
 
-    def draw(pose: PhotoPose, side: int) -> Shown:
+    def draw(pose: PhotoPose, side: int) -> RgbImage:
         gaussians = animator.animate(photo_codes(pose, animator.head))
-        return draw_on_grey(gaussians, scaled(pose.camera, side, side))
+        return rasterize_over_grey(gaussians, resize_camera(pose.camera, side, side))
 
     return draw
 
@@ -96,7 +96,7 @@ class _Search:
         self.portrait, self.rig, self.betas, self.config = portrait, rig, betas, config
         # as large as the portrait: drawn small, splats blur otherwise than a picture that shrinks
         self.draw = lambda pose: _shrunk(draw(pose, len(portrait.rgb)), config.side)
-        self.wanted = _shrunk(on_grey(portrait.rgb, portrait.matte), config.side)
+        self.wanted = _shrunk(over_mid_grey(portrait.rgb, portrait.matte), config.side)
         self.weight = _weights(portrait, config)[..., None]
 
     def descend(self, pose: PhotoPose, over: Sequence[int], steps: int) -> PhotoPose:
@@ -110,7 +110,7 @@ class _Search:
                 damped = hessian.copy()
                 damped[np.diag_indices(FOCAL)] *= 1 + damping
                 step = np.append(-np.linalg.solve(damped, gradient), 0.0)  # the lens stays
-                new_pose = moved(pose, step)
+                new_pose = apply_step(pose, step)
                 new_shown = self.draw(new_pose)
                 new_cost, new_prior = self._cost(new_pose, new_shown)
                 if new_cost < cost:
@@ -122,16 +122,16 @@ class _Search:
             damping = max(damping / 5, 1e-5)
         return pose
 
-    def _cost(self, pose: PhotoPose, shown: Shown) -> tuple[float, Normal]:
+    def _cost(self, pose: PhotoPose, shown: RgbImage) -> tuple[float, NormalEquations]:
         """Huber's cost of the picture and the landmarks' normal equations."""
         length = np.abs(shown - self.wanted) / self.config.error
         eased = np.where(length < 1, length**2, 2 * length - 1)
-        prior = landmark_normal(self.portrait, pose, self.rig, self.betas)
+        prior = landmark_normal_equations(self.portrait, pose, self.rig, self.betas)
         picture = float((self.weight * eased).sum())
         return picture + self.config.landmarks * prior.cost, prior
 
     def _linearised(
-        self, pose: PhotoPose, shown: Shown, prior: Normal, over: Sequence[int]
+        self, pose: PhotoPose, shown: RgbImage, prior: NormalEquations, over: Sequence[int]
     ) -> tuple[Array, Array]:
         """Hessian [62, 62] and gradient [62]; what is not searched only has its prior."""
         rows = np.stack([self._derivative(pose, shown, k) for k in over])
@@ -148,13 +148,13 @@ class _Search:
         gradient[chosen] += weighted @ error
         return hessian, gradient
 
-    def _derivative(self, pose: PhotoPose, shown: Shown, k: int) -> NDArray[np.float32]:
+    def _derivative(self, pose: PhotoPose, shown: RgbImage, k: int) -> NDArray[np.float32]:
         """Of the picture with respect to one number of the pose: [3 S S]."""
         step = np.zeros(PER_PHOTO)
         step[k] = _NUDGES[k]
         if k < SHAPES and pose.weights[k] + step[k] > 1:
             step[k] *= -1
-        change = (self.draw(moved(pose, step)) - shown) / np.float32(step[k])
+        change = (self.draw(apply_step(pose, step)) - shown) / np.float32(step[k])
         return np.asarray(change, np.float32).ravel()
 
 
@@ -169,7 +169,7 @@ def _nudges() -> Array:
 _NUDGES = _nudges()
 
 
-def _shrunk(picture: Shown, side: int) -> Shown:
+def _shrunk(picture: RgbImage, side: int) -> RgbImage:
     return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.float32)
 
 

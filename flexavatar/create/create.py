@@ -14,7 +14,7 @@ from flexavatar.avatar.dynamic import Dynamic
 from flexavatar.avatar.maps import canvas_of, reached
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.rig import load_track_rig
-from flexavatar.capture.sources import Source, read_portraits
+from flexavatar.capture.sources import PhotoOrVideo, read_portraits
 from flexavatar.capture.track import Track, track
 from flexavatar.create.align import align, drawn_by
 from flexavatar.create.first_guess import Splats, first_guess
@@ -70,7 +70,7 @@ class CreateConfig:
 
 
 def create_avatar(
-    photos: Sequence[Source],
+    photos: Sequence[PhotoOrVideo],
     config: CreateConfig | None = None,
     progress: Progress = no_progress,
 ) -> AnyAvatar:

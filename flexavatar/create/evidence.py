@@ -15,7 +15,7 @@ from flexavatar.capture import topology
 from flexavatar.capture.portrait import Portrait
 from flexavatar.head.binding import SurfaceMotion
 from flexavatar.head.texels import Texels, Zone, texel_points_and_normals
-from flexavatar.render.camera import position, project
+from flexavatar.render.camera import camera_position, project
 from flexavatar.render.mesh import render_mesh
 from flexavatar.types import Camera
 
@@ -131,7 +131,7 @@ def _look(view: View, texels: Texels, faces: Tensor) -> Evidence:
     """One photo's colours and weights: facing the camera, unhidden, inside the matte, own zone."""
     points, normals = texel_points_and_normals(view.motion.vertices, texels, faces)
     seen = project(view.camera, points)
-    toward = torch.nn.functional.normalize(position(view.camera) - points, dim=-1)
+    toward = torch.nn.functional.normalize(camera_position(view.camera) - points, dim=-1)
     facing = (normals * toward).sum(-1).clamp_min(0)
     depth = render_mesh(view.motion.vertices, faces, view.camera).depth
     hidden = seen[:, 2] > sample(forgiving_depth(depth), seen[:, :2]) + DEPTH_TOLERANCE

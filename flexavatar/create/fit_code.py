@@ -29,7 +29,7 @@ from flexavatar.models.config import BIAS_SINK_PRESETS
 from flexavatar.models.signals import flame_signal
 from flexavatar.models.weights import bias_sink_with, load_bias_sink
 from flexavatar.progress import StageProgress, no_stage_progress
-from flexavatar.render.camera import scaled
+from flexavatar.render.camera import resize_camera
 from flexavatar.types import FlameCodes, Gaussians
 
 RATE = 1e-2
@@ -48,7 +48,7 @@ def encoded(portraits: Sequence[Portrait], placed: Placed, preset: str) -> Coded
     model, weights = load_bias_sink(preset)
     config, head = BIAS_SINK_PRESETS[preset], load_open_head()
     canvas, side = canvas_of(head, config), config.image_side
-    cameras = [scaled(view.camera, side, side) for view in placed.views]
+    cameras = [resize_camera(view.camera, side, side) for view in placed.views]
     viewmats, intrinsics = (torch.stack([getattr(c, n) for c in cameras]) for n in ("viewmat", "K"))
     seen = gather(placed.views, canvas.texels, head.faces) if config.evidence else None
     code = model.encode(

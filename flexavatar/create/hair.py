@@ -23,7 +23,7 @@ from flexavatar.create.evidence import View, sample
 from flexavatar.head.binding import vertex_normals
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.hairline import hair_mask
-from flexavatar.render.camera import position, project
+from flexavatar.render.camera import camera_position, project
 
 REACH = (-0.02, 0.06)
 """Metres the scalp may move in and out; longer hair is loose."""
@@ -68,7 +68,7 @@ def _outline_heights(
 ) -> tuple[Tensor, Tensor]:
     """How far each outline vertex is from the matte's edge: [V] metres and weights."""
     vertices = view.motion.vertices
-    toward = torch.nn.functional.normalize(position(view.camera) - vertices, dim=-1)
+    toward = torch.nn.functional.normalize(camera_position(view.camera) - vertices, dim=-1)
     facing = (vertex_normals(vertices, head.faces) * toward).sum(-1)
     heights = torch.linspace(*REACH, STEPS)
     points = vertices[:, None] + away[:, None] * heights[:, None]  # [V, S, 3]

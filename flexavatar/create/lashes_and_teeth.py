@@ -24,7 +24,7 @@ from flexavatar.create.evidence import View, lid_folds
 from flexavatar.create.off_mesh import Loose, bind_to_faces, grid_points, surface_splats, to_neutral
 from flexavatar.head.binding import matrix_to_quat
 from flexavatar.head.flame import FlameHead
-from flexavatar.render.camera import position, unproject
+from flexavatar.render.camera import camera_position, unproject
 from flexavatar.render.mesh import MeshView, render_mesh
 
 SPACING_PX = 1.3
@@ -78,7 +78,7 @@ def _lash_line(view: View, head: FlameHead, side: str) -> tuple[Tensor, Tensor, 
     at = torch.linspace(0, len(rim) - 1.001, LASH_COUNT)
     low, rest = at.long(), (at - at.floor())[:, None]
     points = torch.lerp(rim[low], rim[low + 1], rest)
-    forward = torch.nn.functional.normalize(position(view.camera), dim=0)
+    forward = torch.nn.functional.normalize(camera_position(view.camera), dim=0)
     along = at / at[-1]
     width = LASH_WIDTH * (0.7 + 0.3 * along) * (1 - 0.8 * (2 * along - 1) ** 6)
     length = (rim[1:] - rim[:-1]).norm(dim=-1).sum() / LASH_COUNT

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexavatar.avatar.avatar import AnyAvatar, animator_of
-from flexavatar.capture.portrait import INSIDE, Portrait
-from flexavatar.render.backdrop import draw_on_grey, on_grey
+from flexavatar.capture.portrait import MATTE_THRESHOLD, Portrait
+from flexavatar.render.backdrop import over_mid_grey, rasterize_over_grey
 
 
 def psnr_db(shown: NDArray[np.floating], wanted: NDArray[np.floating]) -> float:
@@ -24,7 +24,7 @@ def input_psnr_db(avatar: AnyAvatar, portrait: Portrait) -> float:
     Both are laid over mid grey, each with its own transparency, so that a hole counts as an error.
     `portrait` is the avatar's first photo, of the camera's size.
     """
-    shown = draw_on_grey(animator_of(avatar).animate(avatar.codes), avatar.camera)
-    wanted = on_grey(portrait.colors, portrait.matte)
-    inside = (portrait.matte > INSIDE) & portrait.inside
+    shown = rasterize_over_grey(animator_of(avatar).animate(avatar.codes), avatar.camera)
+    wanted = over_mid_grey(portrait.colors, portrait.matte)
+    inside = (portrait.matte > MATTE_THRESHOLD) & portrait.inside
     return psnr_db(shown[inside], wanted[inside])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flexavatar.capture.portrait import Portrait
-from flexavatar.render.backdrop import on_grey
+from flexavatar.render.backdrop import over_mid_grey
 
 
 def network_images(portraits: Sequence[Portrait], side: int) -> Tensor:
@@ -19,6 +19,6 @@ def network_images(portraits: Sequence[Portrait], side: int) -> Tensor:
 
 
 def _network_image(portrait: Portrait, side: int) -> Tensor:
-    whole = on_grey(portrait.colors, portrait.matte)
+    whole = over_mid_grey(portrait.colors, portrait.matte)
     small = cv2.resize(whole, (side, side), interpolation=cv2.INTER_AREA)
     return torch.from_numpy(np.asarray(small, np.float32)).permute(2, 0, 1).clamp(0, 1)

@@ -28,7 +28,7 @@ from flexavatar.head.binding import (
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.sway import off_mesh_binding
 from flexavatar.head.texels import hair_and_clothes_mask
-from flexavatar.render.camera import position, unproject
+from flexavatar.render.camera import camera_position, unproject
 from flexavatar.render.mesh import MeshView
 from flexavatar.types import Camera
 
@@ -137,7 +137,7 @@ def _normals(view: View, faces: Tensor) -> tuple[Tensor, Tensor]:
     corners = view.motion.vertices[faces]
     sides = corners[:, 1:] - corners[:, :1]
     normals = torch.nn.functional.normalize(torch.linalg.cross(sides[:, 0], sides[:, 1]), dim=-1)
-    toward = torch.nn.functional.normalize(position(view.camera) - corners.mean(1), dim=-1)
+    toward = torch.nn.functional.normalize(camera_position(view.camera) - corners.mean(1), dim=-1)
     return normals, (normals * toward).sum(-1).abs()
 
 

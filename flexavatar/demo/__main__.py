@@ -108,10 +108,10 @@ def write_sheet(path: Path, folder: Path, photo: Path) -> float:
     from flexavatar.capture.portrait import make_portrait
     from flexavatar.create.likeness import input_psnr_db
     from flexavatar.evaluation.sheet import contact_sheet
-    from flexavatar.formats.picture import to_bytes, write_picture
+    from flexavatar.formats.picture import to_uint8, write_picture
 
     avatar, portrait = load_avatar(folder), make_portrait(read_photo(photo.read_bytes()))
-    write_picture(path, contact_sheet(avatar, to_bytes(portrait.rgb)))
+    write_picture(path, contact_sheet(avatar, to_uint8(portrait.rgb)))
     say(path)
     return input_psnr_db(avatar, portrait)
 

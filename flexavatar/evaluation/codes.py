@@ -12,12 +12,12 @@ from flexavatar.avatar.avatar import AnyAnimator, animator_of
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.rig import load_track_rig, photo_codes
-from flexavatar.capture.sources import Source, read_portraits
+from flexavatar.capture.sources import PhotoOrVideo, read_portraits
 from flexavatar.capture.track import PhotoPose, track
 from flexavatar.create.align import align, drawn_by
 from flexavatar.create.create import READING_SHARE, CreateConfig, avatar_of
 from flexavatar.progress import Progress
-from flexavatar.render.backdrop import Shown, draw_on_grey
+from flexavatar.render.backdrop import RgbImage, rasterize_over_grey
 from flexavatar.types import Camera, FlameCodes
 
 
@@ -39,7 +39,9 @@ class Drive:
     """As the tracker saw it: what the expression and pose of the drawn avatar are held against."""
 
 
-def make_actor(sources: Sequence[Source], config: CreateConfig | None, progress: Progress) -> Actor:
+def make_actor(
+    sources: Sequence[PhotoOrVideo], config: CreateConfig | None, progress: Progress
+) -> Actor:
     """An avatar from photos of one person. Raises as `create_avatar` does."""
     portraits = read_portraits(sources, lambda what, share: progress(what, READING_SHARE * share))
     return actor_of(portraits, config, progress)
@@ -49,7 +51,7 @@ def actor_of(
     portraits: Sequence[Portrait], config: CreateConfig | None, progress: Progress
 ) -> Actor:
     """An avatar from portraits, with the identity that creation found in them too."""
-    best_first = sorted(portraits, key=lambda portrait: portrait.awkwardness)
+    best_first = sorted(portraits, key=lambda portrait: portrait.quality_penalty)
     avatar = avatar_of(best_first, config, progress)
     return Actor(animator_of(avatar), track(best_first, load_track_rig()).betas)
 
@@ -77,9 +79,9 @@ def pose_in(face: FaceLandmarks, portrait: Portrait, betas: NDArray[np.float64])
     return pose_of(replace(portrait, face=face), betas)
 
 
-def draw(actor: Actor, codes: FlameCodes, camera: Camera) -> Shown:
+def draw(actor: Actor, codes: FlameCodes, camera: Camera) -> RgbImage:
     """The avatar over mid grey."""
-    return draw_on_grey(actor.animator.animate(codes), camera)
+    return rasterize_over_grey(actor.animator.animate(codes), camera)
 
 
 def aed(one: PhotoPose, other: PhotoPose) -> float:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from flexavatar.capture.cropped_frame import FACE, Sight, find_face
-from flexavatar.capture.identity import describe
+from flexavatar.capture.identity import face_descriptor
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.portrait import Portrait
 from flexavatar.create.fit import ssim_map
@@ -19,8 +19,8 @@ from flexavatar.create.likeness import psnr_db
 from flexavatar.evaluation.codes import Actor, Drive, aed, apd_deg, gaze_deg, pose_in
 from flexavatar.evaluation.perceptual import haarpsi_distance
 from flexavatar.evaluation.report import Picture
-from flexavatar.formats.picture import to_bytes
-from flexavatar.render.backdrop import Shown, on_grey
+from flexavatar.formats.picture import to_uint8
+from flexavatar.render.backdrop import RgbImage, over_mid_grey
 
 TILE = 288
 FACE_FIGURES = ("identity_distance", "aed", "apd_deg", "gaze_deg")
@@ -28,7 +28,7 @@ ERROR_GAIN = 4.0
 """An error of a quarter of the range is white in the pictures."""
 
 
-def compare(shown: Shown, sight: Sight, actor: Actor, drive: Drive) -> dict[str, float]:
+def compare(shown: RgbImage, sight: Sight, actor: Actor, drive: Drive) -> dict[str, float]:
     """All figures of one drawn avatar [S, S, 3] in the crop of the truth."""
     face = find_face(shown)
     truth = sight.portrait.face
@@ -39,7 +39,7 @@ def compare(shown: Shown, sight: Sight, actor: Actor, drive: Drive) -> dict[str,
     }
 
 
-def picture_figures(shown: Shown, sight: Sight) -> dict[str, float]:
+def picture_figures(shown: RgbImage, sight: Sight) -> dict[str, float]:
     """PSNR and SSIM in head and face hull, and how different the head looks."""
     truth, head, hull = sight.truth, sight.head, sight.hull
     alike = ssim_map(torch.from_numpy(shown), torch.from_numpy(truth)).mean(-1).numpy()
@@ -53,7 +53,7 @@ def picture_figures(shown: Shown, sight: Sight) -> dict[str, float]:
 
 
 def face_figures(
-    shown: Shown, face: FaceLandmarks | None, portrait: Portrait, actor: Actor, drive: Drive
+    shown: RgbImage, face: FaceLandmarks | None, portrait: Portrait, actor: Actor, drive: Drive
 ) -> dict[str, float]:
     """Likeness to a photo, and expression, gaze and pose against the drive.
 
@@ -77,19 +77,22 @@ def landmark_distance_px(one: FaceLandmarks, other: FaceLandmarks) -> float:
     return float(np.linalg.norm(apart, axis=1).mean())
 
 
-def identity_distance(shown: Shown, face: FaceLandmarks, portrait: Portrait) -> float:
+def identity_distance(shown: RgbImage, face: FaceLandmarks, portrait: Portrait) -> float:
     """Of dlib's descriptors of a drawn face and of a photo with its background."""
-    one, other = describe(to_bytes(shown), face), describe(to_bytes(portrait.rgb), portrait.face)
+    one, other = (
+        face_descriptor(to_uint8(shown), face),
+        face_descriptor(to_uint8(portrait.rgb), portrait.face),
+    )
     return float(np.linalg.norm(one - other))
 
 
-def moved_by(matrix: NDArray[np.float64], source: Sight) -> Shown:
+def moved_by(matrix: NDArray[np.float64], source: Sight) -> RgbImage:
     """A true picture moved in its plane, over mid grey: a baseline that knows no 3D. [2, 3]."""
     portrait = source.portrait
     size = (portrait.rgb.shape[1], portrait.rgb.shape[0])
     rgb = cv2.warpAffine(portrait.rgb, matrix, size, borderMode=cv2.BORDER_REPLICATE)
     matte = cv2.warpAffine(portrait.matte, matrix, size)
-    return on_grey(np.asarray(rgb, np.float32), np.asarray(matte, np.float32))
+    return over_mid_grey(np.asarray(rgb, np.float32), np.asarray(matte, np.float32))
 
 
 def similarity(source: Sight, target: Sight) -> NDArray[np.float64]:
@@ -99,12 +102,12 @@ def similarity(source: Sight, target: Sight) -> NDArray[np.float64]:
     return np.asarray(matrix, np.float64)
 
 
-def baseline_psnr(picture: Shown, sight: Sight) -> float:
+def baseline_psnr(picture: RgbImage, sight: Sight) -> float:
     """In the head, dB."""
     return psnr_db(picture[sight.head], sight.truth[sight.head])
 
 
-def error_of(shown: Shown, sight: Sight) -> Shown:
+def error_of(shown: RgbImage, sight: Sight) -> RgbImage:
     """Absolute error, brightened, black outside the crop's photo."""
     error = np.abs(shown - sight.truth) * ERROR_GAIN
     return np.asarray(error.clip(0, 1) * sight.portrait.inside[..., None], np.float32)
@@ -113,4 +116,4 @@ def error_of(shown: Shown, sight: Sight) -> Shown:
 def strip(caption: str, pictures: Sequence[NDArray[np.float32]]) -> Picture:
     """Square pictures side by side as one."""
     tiles = [cv2.resize(p, (TILE, TILE), interpolation=cv2.INTER_AREA) for p in pictures]
-    return Picture(caption, to_bytes(np.concatenate(tiles, 1)))
+    return Picture(caption, to_uint8(np.concatenate(tiles, 1)))

@@ -16,9 +16,9 @@ from flexavatar.evaluation.compare import face_figures, strip
 from flexavatar.evaluation.figures import total_figures
 from flexavatar.evaluation.reenact import EVALUATED, PICTURED
 from flexavatar.evaluation.report import Item, Picture
-from flexavatar.formats.video import count_frames, evenly
+from flexavatar.formats.video import count_frames, evenly_spaced
 from flexavatar.progress import Progress, no_progress
-from flexavatar.render.backdrop import Shown
+from flexavatar.render.backdrop import RgbImage
 
 ABOUT = """An avatar of each photo, driven by the same video: expression, gaze and head rotation are
 those that the tracker sees in the driver, whose identity is held and not passed on. They are
@@ -35,7 +35,7 @@ class Driver:
     """A person in a video, as the tracker sees them."""
 
     numbers: tuple[int, ...]
-    truths: tuple[Shown, ...]
+    truths: tuple[RgbImage, ...]
     """For the report only, [S, S, 3]."""
     poses: tuple[PhotoPose, ...]
 
@@ -45,9 +45,9 @@ def read_driver(video: Path, frames: int = EVALUATED, progress: Progress = no_pr
 
     Raises FaceError if no frame has a face.
     """
-    wanted = evenly(0, count_frames(video) - 1, frames)
+    wanted = evenly_spaced(0, count_frames(video) - 1, frames)
     numbers: list[int] = []
-    truths: list[Shown] = []
+    truths: list[RgbImage] = []
     poses: list[PhotoPose] = []
     betas = None
     for n, (number, sight) in enumerate(see_frames(video, wanted)):
@@ -77,7 +77,7 @@ def evaluate_cross(
     own = pose_of(portrait, actor.betas)
     rows: list[dict[str, float]] = []
     pictures: list[Picture] = []
-    pictured = set(evenly(0, len(driver.poses) - 1, PICTURED))
+    pictured = set(evenly_spaced(0, len(driver.poses) - 1, PICTURED))
     for n, (number, pose) in enumerate(zip(driver.numbers, driver.poses, strict=True)):
         drive = transferred(pose, own, actor)
         shown = draw(actor, drive.codes, drive.camera)

@@ -15,7 +15,7 @@ from flexavatar.evaluation.sheet import Stage
 from flexavatar.formats.sound import Recording
 from flexavatar.formats.video import VideoWriter, over_grey
 from flexavatar.progress import Progress, no_progress
-from flexavatar.render.camera import scaled
+from flexavatar.render.camera import resize_camera
 from flexavatar.render.rasterize import rasterize_rgba8
 
 
@@ -35,7 +35,7 @@ def film(
     `beside` gives what is shown to its left at a time in ns: [height, any even width, 3].
     Raises InputError, DriveError.
     """
-    stage, camera = Stage.of(avatar), scaled(avatar.camera, *size)
+    stage, camera = Stage.of(avatar), resize_camera(avatar.camera, *size)
     frames = list(at_rate(performance, fps))
     pixels = np.empty((camera.height, camera.width, 4), np.uint8)
     heard = None if sound is None else (sound.rate, sound.channels)

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from flexavatar.avatar.avatar import AnyAvatar
 from flexavatar.avatar.interpolate import interpolate
 from flexavatar.capture.cropped_frame import find_face
-from flexavatar.capture.identity import describe
+from flexavatar.capture.identity import face_descriptor
 from flexavatar.drive.expressions import pair
 from flexavatar.errors import InputError
 from flexavatar.evaluation.sheet import SMILE, TILE, Stage, montage
-from flexavatar.render.camera import orbit, scaled
+from flexavatar.render.camera import orbit, resize_camera
 
 MOST_STEPS = 40
 TALKING = SMILE | pair("eyeBlink", 0.6) | {"jawOpen": 0.4}
@@ -48,7 +48,7 @@ def morph_sheet(a: AnyAvatar, b: AnyAvatar, steps: int = 9) -> tuple[Rgb8, list[
     rows: tuple[list[tuple[str, Rgb8]], ...] = ([], [], [])
     for share in shares:
         stage = Stage.of(interpolate(a, b, share))
-        camera = scaled(stage.avatar.camera, TILE, TILE)
+        camera = resize_camera(stage.avatar.camera, TILE, TILE)
         rows[0].append((f"{share:.3f}", stage.shoot(stage.avatar.codes, camera)))
         rows[1].append(("yaw +40", stage.shoot(stage.codes({}), orbit(camera, 40))))
         rows[2].append(("talking", stage.shoot(stage.codes(TALKING), camera)))
@@ -63,4 +63,4 @@ def morph_sheet(a: AnyAvatar, b: AnyAvatar, steps: int = 9) -> tuple[Rgb8, list[
 def _described(picture: Rgb8) -> NDArray[np.float64]:
     """The face descriptor [128], NaN where no face is seen."""
     face = find_face(np.asarray(picture / 255, np.float32))
-    return np.full(128, math.nan) if face is None else describe(picture, face)
+    return np.full(128, math.nan) if face is None else face_descriptor(picture, face)

@@ -21,7 +21,7 @@ from flexavatar.evaluation.compare import (
 from flexavatar.evaluation.figures import total_figures
 from flexavatar.evaluation.report import Item, Picture
 from flexavatar.evaluation.temporal import RUN, Instant, temporal_figures
-from flexavatar.formats.video import count_frames, evenly
+from flexavatar.formats.video import count_frames, evenly_spaced
 from flexavatar.progress import Progress, no_progress
 
 ABOUT = """An avatar from the first frame of a video, or from some of its first half, driven by our
@@ -54,7 +54,7 @@ def evaluate_self(
     most = min(max(half, 1), MOST_FRAMES)
     if not 1 <= frames <= most:
         raise InputError(f"frames: expected 1 to {most}, at most half the video, got {frames}")
-    used = [0] if frames == 1 else evenly(0, half - 1, frames)
+    used = [0] if frames == 1 else evenly_spaced(0, half - 1, frames)
     start = 1 if frames == 1 else half
     sources = [sight for _, sight in see_frames(video, used) if sight is not None]
     if not sources:
@@ -64,7 +64,7 @@ def evaluate_self(
         config,
         lambda what, share: progress(what, 0.6 * share),
     )
-    asked = evenly(start, count - 1, EVALUATED)
+    asked = evenly_spaced(start, count - 1, EVALUATED)
     rows, shots = _compared(
         see_frames(video, asked), len(asked), actor, sources[0],
         lambda what, share: progress(what, 0.6 + 0.3 * share),
@@ -83,7 +83,7 @@ def _compared(
     """Figures of every frame and pictures of some. Raises FaceError if no frame has a face."""
     rows: list[dict[str, float]] = []
     shots: list[Picture] = []
-    pictured = set(evenly(0, count - 1, PICTURED))
+    pictured = set(evenly_spaced(0, count - 1, PICTURED))
     for n, (number, sight) in enumerate(seen):
         if sight is not None:
             figures, shot = _frame(number, sight, actor, source)

@@ -14,12 +14,12 @@ from flexavatar.avatar.avatar import AnyAnimator, AnyAvatar, animator_of
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import make_portrait
 from flexavatar.drive.expressions import BROWS_UP, GAZE_DOWN, GAZE_LEFT, GAZE_RIGHT, GAZE_UP, pair
-from flexavatar.formats.picture import to_bytes
+from flexavatar.formats.picture import to_uint8
 from flexavatar.formats.video import BACKGROUND, over_grey
 from flexavatar.head.arkit import ArkitBasis, arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.open_head import load_open_head
-from flexavatar.render.camera import orbit, scaled
+from flexavatar.render.camera import orbit, resize_camera
 from flexavatar.render.rasterize import rasterize_rgba8
 from flexavatar.types import Camera, FlameCodes
 
@@ -145,7 +145,7 @@ def montage(tiles: Sequence[tuple[str, np.ndarray]], columns: int = COLUMNS) -> 
 
 def cropped_photo(data: bytes) -> np.ndarray:
     """A photo file as creation crops it, RGB uint8 [H, W, 3]. Raises ImageError, FaceError."""
-    return to_bytes(make_portrait(read_photo(data)).rgb)
+    return to_uint8(make_portrait(read_photo(data)).rgb)
 
 
 def landmarks_of(stage: Stage) -> tuple[Tensor, Tensor]:
@@ -170,7 +170,7 @@ def contact_sheet(avatar: AnyAvatar, photo: np.ndarray | None = None) -> np.ndar
         of eyes and a row of mouths up close.
     """
     stage = Stage.of(avatar)
-    camera = scaled(avatar.camera, TILE, TILE)
+    camera = resize_camera(avatar.camera, TILE, TILE)
     neutral = stage.codes({})
     eyes, lips = landmarks_of(stage)
     eye_camera = closeup(avatar.camera, eyes, 0.115, TILE)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from flexavatar.capture.cropped_frame import FACE, Sight, crop_to_crop
 from flexavatar.capture.landmarks import FaceLandmarks
-from flexavatar.formats.picture import to_bytes
-from flexavatar.render.backdrop import Shown
+from flexavatar.formats.picture import to_uint8
+from flexavatar.render.backdrop import RgbImage
 
 RUN = 25
 """Consecutive frames: a second of most videos."""
@@ -30,7 +30,7 @@ class Instant:
     """One frame of a run."""
 
     sight: Sight
-    shown: Shown
+    shown: RgbImage
     face: FaceLandmarks  # in `shown`
 
 
@@ -82,9 +82,9 @@ def _flow_error(run: Sequence[Instant], still: Sequence[NDArray[np.float64]]) ->
     return float(np.mean(errors))
 
 
-def _steadied(picture: Shown, matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
+def _steadied(picture: RgbImage, matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Grey levels in the run's first crop, [S, S]."""
-    grey = cv2.cvtColor(to_bytes(picture), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(to_uint8(picture), cv2.COLOR_RGB2GRAY)
     size = (grey.shape[1], grey.shape[0])
     return np.asarray(cv2.warpAffine(grey, matrix, size, borderValue=(128.0,)), np.uint8)
 

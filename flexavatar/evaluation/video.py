@@ -26,7 +26,7 @@ from flexavatar.evaluation.live import (
     scores_in,
 )
 from flexavatar.evaluation.report import Item, Picture
-from flexavatar.formats.moving import Film, Moment
+from flexavatar.formats.moving import TimedFrame, VideoFile
 from flexavatar.formats.video import over_grey
 from flexavatar.progress import Progress, no_progress
 from plugin_server.client.client import FlexAvatarClient
@@ -53,18 +53,18 @@ class Shown:
     """One frame, and the picture that it follows."""
 
     arrival: Arrival
-    moment: Moment
+    moment: TimedFrame
 
 
 class Stand:
     """A film in place of a camera: pictures at their times, without those that nobody took."""
 
-    def __init__(self, film: Film) -> None:
-        self.moments: list[Moment] = [*film.moments()]
-        self.shown: list[Moment] = []
+    def __init__(self, film: VideoFile) -> None:
+        self.moments: list[TimedFrame] = [*film.moments()]
+        self.shown: list[TimedFrame] = []
         """With the monotonic time at which each was handed out."""
 
-    def play(self) -> Iterator[Moment]:
+    def play(self) -> Iterator[TimedFrame]:
         """Once."""
         began_ns = time.monotonic_ns()
         times = [moment.pts_ns for moment in self.moments]
@@ -72,7 +72,7 @@ class Stand:
         while place < len(times):
             time.sleep(max(0, began_ns + times[place] - time.monotonic_ns()) / NS)
             place = bisect_right(times, time.monotonic_ns() - began_ns) - 1
-            moment = Moment(self.moments[place].rgb, began_ns + times[place])
+            moment = TimedFrame(self.moments[place].rgb, began_ns + times[place])
             self.shown.append(moment)
             yield moment
             place += 1
@@ -87,7 +87,7 @@ def evaluate_video(
 ) -> Item:
     """Drive a stored avatar by one video. Raises ImageError, NoFramesError."""
     progress("playing", 0.0)
-    stand = Stand(Film(video))
+    stand = Stand(VideoFile(video))
     follower, arrivals = _perform(store, avatar, stand, size)
     shown = _matched(stand.shown, arrivals)
     if not shown:
@@ -123,7 +123,7 @@ def _perform(
     return follower, screen.arrivals
 
 
-def _matched(moments: Sequence[Moment], arrivals: Sequence[Arrival]) -> list[Shown]:
+def _matched(moments: Sequence[TimedFrame], arrivals: Sequence[Arrival]) -> list[Shown]:
     """Frames that carry a picture's time, each time's first, after the calibration."""
     by_time = {moment.pts_ns: moment for moment in moments}
     start_ns = moments[0].pts_ns + round(CALIBRATION_S * NS)

@@ -39,7 +39,7 @@ PACKET_TS = 188
 """Bytes between the 0x47s of an MPEG transport stream."""
 
 
-def container_of(data: bytes | bytearray) -> str | None:
+def container_format(data: bytes | bytearray) -> str | None:
     """FFmpeg's name for what a video file is, told by its content; None if it is no video."""
     if data[4:8] in QUICKTIME:
         return None if data[4:8] == b"ftyp" and data[8:12] in STILLS else "mov"
@@ -51,7 +51,7 @@ def container_of(data: bytes | bytearray) -> str | None:
 
 
 @dataclass(frozen=True)
-class Footage:
+class DecodableVideo:
     """Which frames of a video can be had at a bearable price."""
 
     data: bytes
@@ -59,14 +59,14 @@ class Footage:
     frames: int
     """That can be asked for: numbers below this, in the order they are shown."""
 
-    def spread(self, count: int) -> list[int]:
+    def evenly_spaced(self, count: int) -> list[int]:
         """Numbers of up to `count` frames, evenly over the video."""
         return np.unique(np.linspace(0, self.frames - 1, count).round().astype(int)).tolist()
 
 
-def open_footage(data: bytes) -> Footage:
+def probe_video(data: bytes) -> DecodableVideo:
     """Look through a file without decoding it. Raises ImageError saying what is wrong."""
-    with opened(data) as (container, stream):
+    with open_container(data) as (container, stream):
         _check_size(stream.width, stream.height)
         seconds, keys = _packets(container, stream)
         declared = _declared_seconds(container, stream)
@@ -81,31 +81,31 @@ def open_footage(data: bytes) -> Footage:
         affordable = max(1, DECODED_PIXELS // (stream.width * stream.height))
     keyframes_only = len(keys) > affordable and sum(keys) >= FEWEST_KEYFRAMES
     frames = sum(keys) if keyframes_only else len(keys)
-    return Footage(data, keyframes_only, min(frames, affordable))
+    return DecodableVideo(data, keyframes_only, min(frames, affordable))
 
 
-def frames_of(
-    footage: Footage, numbers: Collection[int], longest: int
+def decode_frames(
+    footage: DecodableVideo, numbers: Collection[int], longest: int
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Number and upright RGB [H, W, 3] of frames, in order, reduced to `longest` pixels a side."""
     wanted = set(numbers)
-    with opened(footage.data) as (container, stream):
+    with open_container(footage.data) as (container, stream):
         stream.thread_type = "AUTO"
         if footage.keyframes_only:
             stream.codec_context.skip_frame = "NONKEY"
         for number, frame in enumerate(container.decode(stream)):
             if number in wanted:
-                yield number, upright(frame, longest)
+                yield number, upright_rgb(frame, longest)
                 wanted.remove(number)
             if not wanted:
                 return
 
 
 @contextmanager
-def opened(data: bytes) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_container(data: bytes) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The file by its own demuxer only: playlists, which name other files, are never followed."""
     try:
-        with av.open(io.BytesIO(data), "r", format=container_of(data)) as container:
+        with av.open(io.BytesIO(data), "r", format=container_format(data)) as container:
             if not container.streams.video:
                 raise ImageError("video: expected a track of pictures, got a file without one")
             yield container, container.streams.video[0]
@@ -142,7 +142,7 @@ def _declared_seconds(container: InputContainer, stream: VideoStream) -> float:
     return (container.duration or 0) / av.time_base
 
 
-def upright(frame: VideoFrame, longest: int) -> NDArray[np.uint8]:
+def upright_rgb(frame: VideoFrame, longest: int) -> NDArray[np.uint8]:
     """As it is meant to be seen: phones film lying and say so."""
     ratio = min(1.0, longest / max(frame.width, frame.height))
     width, height = (max(1, round(side * ratio)) for side in (frame.width, frame.height))

@@ -16,7 +16,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from flexavatar.errors import ImageError, InputError
-from flexavatar.formats.footage import open_footage, opened, upright
+from flexavatar.formats.footage import open_container, probe_video, upright_rgb
 
 NS = 1_000_000_000
 DEVICES = Path("/dev")
@@ -27,7 +27,7 @@ LONGEST_SIDE = 1_920
 
 
 @dataclass(frozen=True)
-class Moment:
+class TimedFrame:
     """One picture."""
 
     rgb: NDArray[np.uint8]  # [H, W, 3] upright
@@ -35,7 +35,7 @@ class Moment:
     """Of a file: since its first picture. Of a camera: the monotonic clock."""
 
 
-class Film:
+class VideoFile:
     """A video file, checked before it is read."""
 
     def __init__(self, path: Path) -> None:
@@ -44,35 +44,35 @@ class Film:
             self._data = path.read_bytes()
         except OSError as error:
             raise ImageError(f"video: cannot read {path}: {error.strerror}") from error
-        self.frames = open_footage(self._data).frames
+        self.frame_count = probe_video(self._data).frames
 
     @property
     def fps(self) -> float:
         """Pictures a second."""
-        with opened(self._data) as (_, stream):
+        with open_container(self._data) as (_, stream):
             return float(stream.average_rate or 25)
 
-    def moments(self) -> Iterator[Moment]:
+    def moments(self) -> Iterator[TimedFrame]:
         """All of them, in order; one without a later time than the one before is left out."""
         first, last = None, -1
-        with opened(self._data) as (container, stream):
+        with open_container(self._data) as (container, stream):
             stream.thread_type = "AUTO"
             for frame in container.decode(stream):
                 seconds = frame.time or 0.0
                 first = seconds if first is None else first
                 pts_ns = round((seconds - first) * NS)
                 if pts_ns > last:
-                    yield Moment(upright(frame, LONGEST_SIDE), pts_ns)
+                    yield TimedFrame(upright_rgb(frame, LONGEST_SIDE), pts_ns)
                     last = pts_ns
 
 
-class Camera:
+class Webcam:
     """The newest picture of a camera, which a thread of its own keeps reading."""
 
     def __init__(self, container: InputContainer) -> None:
         self._container = container
         self._changed = threading.Condition()
-        self._newest: Moment | None = None
+        self._newest: TimedFrame | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._read, name="camera", daemon=True)
         self._thread.start()
@@ -80,7 +80,7 @@ class Camera:
     def _read(self) -> None:
         try:
             for frame in self._container.decode(video=0):
-                moment = Moment(upright(frame, LONGEST_SIDE), time.monotonic_ns())
+                moment = TimedFrame(upright_rgb(frame, LONGEST_SIDE), time.monotonic_ns())
                 with self._changed:
                     self._newest = moment
                     self._changed.notify()
@@ -91,7 +91,7 @@ class Camera:
         finally:
             self._closing = True
 
-    def moments(self) -> Iterator[Moment]:
+    def moments(self) -> Iterator[TimedFrame]:
         """Pictures as they come; those that nobody took in time are left out.
 
         Raises InputError once the camera sends no more.
@@ -113,14 +113,14 @@ class Camera:
 
 
 @contextmanager
-def open_camera(name: str) -> Iterator[Camera]:
+def open_webcam(name: str) -> Iterator[Webcam]:
     """A camera by its number or its device's path. Raises InputError saying what is wrong."""
     path = DEVICES / f"video{name}" if name.isdecimal() else Path(name)
     try:
         container = av.open(str(path), format="v4l2", options=CAMERA_OPTIONS)
     except (FFmpegError, OSError, ValueError) as error:
         raise InputError(f"webcam: {_why_not(path, error)}") from None
-    with closing(Camera(container)) as camera:
+    with closing(Webcam(container)) as camera:
         yield camera
 
 

@@ -55,7 +55,7 @@ class Extent(NamedTuple):
     bounds: tuple[float, ...]  # min x y z, max x y z of the means, metres
 
 
-def extent(gaussians: Gaussians) -> Extent:
+def extent_of(gaussians: Gaussians) -> Extent:
     """Bounds of the means, and the range, snapped outwards, that the scales need.
 
     Gaussians whose mean or scale cannot be packed do not count.

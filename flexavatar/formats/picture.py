@@ -12,7 +12,7 @@ from flexavatar.formats.video import over_grey
 TRANSPARENT = (".png", ".webp")
 
 
-def to_bytes(picture: np.ndarray) -> np.ndarray:
+def to_uint8(picture: np.ndarray) -> np.ndarray:
     """Floats 0..1 of any shape -> uint8."""
     return np.round(picture.clip(0, 1) * 255).astype(np.uint8)
 

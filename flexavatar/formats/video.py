@@ -39,7 +39,7 @@ def read_frames(path: Path, wanted: Collection[int] | None = None) -> list[np.nd
     Raises ImageError if it cannot be read, InputError if it has no such frame.
     """
     keep = range(sys.maxsize) if wanted is None else set(wanted)
-    frames = [f.to_ndarray(format="rgb24") for i, f in enumerate(_decoded(path)) if i in keep]
+    frames = [f.to_ndarray(format="rgb24") for i, f in enumerate(_decode(path)) if i in keep]
     if wanted is not None and len(frames) < len(set(wanted)):
         raise InputError(f"video: {path} has no frame {max(wanted)}")
     return frames
@@ -47,10 +47,10 @@ def read_frames(path: Path, wanted: Collection[int] | None = None) -> list[np.nd
 
 def count_frames(path: Path) -> int:
     """Frames that the video really has: containers are often wrong. ImageError as above."""
-    return sum(1 for _ in _decoded(path))
+    return sum(1 for _ in _decode(path))
 
 
-def _decoded(path: Path) -> Iterator[av.VideoFrame]:
+def _decode(path: Path) -> Iterator[av.VideoFrame]:
     try:
         with av.open(path) as container:
             yield from container.decode(video=0)
@@ -132,6 +132,6 @@ def _layout(channels: int) -> str:
     return "mono" if channels == 1 else "stereo"
 
 
-def evenly(first: int, last: int, count: int) -> list[int]:
+def evenly_spaced(first: int, last: int, count: int) -> list[int]:
     """At most `count` different numbers from first to last, both among them."""
     return sorted({int(n) for n in np.linspace(first, max(first, last), count).round()})

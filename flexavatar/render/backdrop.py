@@ -11,22 +11,22 @@ from flexavatar.types import Camera, Gaussians
 
 GREY = 0.5
 
-Shown = NDArray[np.float32]
+RgbImage = NDArray[np.float32]
 """[H, W, 3] 0..1."""
 
 
 @torch.no_grad()
-def draw_on_grey(gaussians: Gaussians, camera: Camera) -> Shown:
+def rasterize_over_grey(gaussians: Gaussians, camera: Camera) -> RgbImage:
     """Gaussians as the camera sees them, over mid grey."""
     rgba = rasterize(gaussians, camera).rgba.clamp(0, 1).cpu().numpy()
-    return premultiplied_on_grey(rgba[..., :3], rgba[..., 3])
+    return premultiplied_over_mid_grey(rgba[..., :3], rgba[..., 3])
 
 
-def on_grey(colors: Shown, alpha: NDArray[np.float32]) -> Shown:
+def over_mid_grey(colors: RgbImage, alpha: NDArray[np.float32]) -> RgbImage:
     """Colours [H, W, 3] shown as much as `alpha` [H, W] says, over mid grey."""
-    return premultiplied_on_grey(np.asarray(colors * alpha[..., None], np.float32), alpha)
+    return premultiplied_over_mid_grey(np.asarray(colors * alpha[..., None], np.float32), alpha)
 
 
-def premultiplied_on_grey(colors: Shown, alpha: NDArray[np.float32]) -> Shown:
+def premultiplied_over_mid_grey(colors: RgbImage, alpha: NDArray[np.float32]) -> RgbImage:
     """Colours [H, W, 3] that `alpha` [H, W] is in already, over mid grey."""
     return np.asarray(colors + (1 - alpha[..., None]) * GREY, np.float32)

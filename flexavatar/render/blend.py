@@ -11,19 +11,19 @@ from torch.nn.functional import normalize
 from flexavatar.render import native
 from flexavatar.types import Gaussians
 
-SMALLEST = 1e-9
+LEAST_SCALE = 1e-9
 """Metres, of a splat: sizes are blended by their logarithms."""
 
 
-def blend(a: Gaussians, b: Gaussians, share: float, out: Gaussians) -> Gaussians:
+def blend_gaussians(a: Gaussians, b: Gaussians, share: float, out: Gaussians) -> Gaussians:
     """`share` of `b` and the rest of `a`, N each, written into `out`: contiguous float32.
 
-    As `mix` has it. No gradients.
+    As `blend_field` has it. No gradients.
     """
     library = None if out.means.is_cuda else native.library()
     if library is None:
         for name, x in vars(a).items():
-            mix(name, x, getattr(b, name), share, getattr(out, name))
+            blend_field(name, x, getattr(b, name), share, getattr(out, name))
         return out
     arrays = [ctypes.byref(_addresses(x)) for x in (a, b, out)]
     if library.flex_blend(len(out), arrays[0], arrays[1], share, arrays[2]):
@@ -42,21 +42,21 @@ def lerp(a: Tensor, b: Tensor, share: float, out: Tensor) -> None:
         raise MemoryError("no memory to blend")
 
 
-def mix(name: str, a: Tensor, b: Tensor, share: float, out: Tensor) -> None:
+def blend_field(name: str, a: Tensor, b: Tensor, share: float, out: Tensor) -> None:
     """What splats have by this name, between `a` and `b` [N, ...], into `out`.
 
     Sizes are blended by their logarithms, turns on the shorter way, all else as it is.
     """
     if name == "scales":
-        one, other = (x.clamp_min(SMALLEST).log_() for x in (a, b))
+        one, other = (x.clamp_min(LEAST_SCALE).log_() for x in (a, b))
         torch.lerp(one, other, share, out=out).exp_()
     elif name == "quats":
-        out.copy_(turn_between(a, b, share))
+        out.copy_(nlerp(a, b, share))
     else:
         torch.lerp(a, b, share, out=out)
 
 
-def turn_between(a: Tensor, b: Tensor, share: float) -> Tensor:
+def nlerp(a: Tensor, b: Tensor, share: float) -> Tensor:
     """Quaternions [..., 4] between; of b and -b, which are one turn, the nearer is meant."""
     a, b = normalize(a, dim=-1), normalize(b, dim=-1)
     near = torch.where((a * b).sum(-1, keepdim=True) < 0, -b, b)

@@ -15,7 +15,7 @@ from flexavatar.types import Camera
 MAX_SIDE = 4096
 
 
-def scaled(camera: Camera, width: int, height: int) -> Camera:
+def resize_camera(camera: Camera, width: int, height: int) -> Camera:
     """The same view in another size; what fitted before still fits, centred."""
     for name, value in (("width", width), ("height", height)):
         if not 1 <= value <= MAX_SIDE:
@@ -60,7 +60,7 @@ def unproject(camera: Camera, pixels: Tensor, depth: Tensor) -> Tensor:
     return (seen - camera.viewmat[:3, 3]) @ camera.viewmat[:3, :3]
 
 
-def position(camera: Camera) -> Tensor:
+def camera_position(camera: Camera) -> Tensor:
     """Where the camera stands in the head frame: [3] metres."""
     return -camera.viewmat[:3, :3].T @ camera.viewmat[:3, 3]
 

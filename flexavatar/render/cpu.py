@@ -52,12 +52,12 @@ def pinhole(camera: Camera) -> native.Pinhole:
     )
 
 
-def plain(x: Tensor) -> Tensor:
+def contiguous_float32(x: Tensor) -> Tensor:
     """Contiguous float32 without history; the same memory where it already is."""
     return x.detach().to(torch.float32).contiguous()
 
 
-def arrays(tensors: list[Tensor]) -> native.GaussianArrays:
+def gaussian_arrays(tensors: list[Tensor]) -> native.GaussianArrays:
     """Addresses of means, quats, scales, opacities and sh. The tensors must outlive it."""
     return native.GaussianArrays(*(x.data_ptr() for x in tensors))
 
@@ -69,7 +69,7 @@ def draw(context: Context, camera: Camera, tensors: list[Tensor], image: native.
         context.address,
         ctypes.byref(pinhole(camera)),
         len(tensors[0]),
-        ctypes.byref(arrays(tensors)),
+        ctypes.byref(gaussian_arrays(tensors)),
         ctypes.byref(image),
     )
     if failed:
@@ -84,8 +84,8 @@ def draw_backward(
     failed = context.library.flex_draw_backward(
         context.address,
         ctypes.byref(picture),
-        ctypes.byref(arrays(tensors)),
-        ctypes.byref(arrays(grads)),
+        ctypes.byref(gaussian_arrays(tensors)),
+        ctypes.byref(gaussian_arrays(grads)),
     )
     if failed:
         raise MemoryError(f"no memory for the gradient of {len(tensors[0])} Gaussians")
@@ -99,7 +99,7 @@ class Rasterize(torch.autograd.Function):
     def forward(
         ctx: Any, library: ctypes.CDLL, camera: Camera, *inputs: Tensor
     ) -> tuple[Tensor, Tensor]:
-        tensors = [plain(x) for x in inputs]
+        tensors = [contiguous_float32(x) for x in inputs]
         rgba = torch.empty(camera.height, camera.width, 4)
         depth = torch.empty(camera.height, camera.width)
         context = Context(library)
@@ -117,9 +117,9 @@ class Rasterize(torch.autograd.Function):
     ) -> Any:
         grad_rgba, grad_depth = grad_outputs
         *inputs, rgba, depth = ctx.saved_tensors
-        tensors = [plain(x) for x in inputs]
-        wanted = torch.zeros_like(rgba) if grad_rgba is None else plain(grad_rgba)
-        wanted_depth = None if grad_depth is None else plain(grad_depth)
+        tensors = [contiguous_float32(x) for x in inputs]
+        wanted = torch.zeros_like(rgba) if grad_rgba is None else contiguous_float32(grad_rgba)
+        wanted_depth = None if grad_depth is None else contiguous_float32(grad_depth)
         picture = native.PictureGradient(
             rgba.data_ptr(),
             depth.data_ptr(),
@@ -153,4 +153,4 @@ def rasterize_rgba8(
         return
     behind = (ctypes.c_float * 4)(*((0.0,) * 4 if background is None else (*background, 1.0)))
     image = native.Image(rgba8=out.ctypes.data, background=behind)
-    draw(Context(library), camera, [plain(x) for x in vars(gaussians).values()], image)
+    draw(Context(library), camera, [contiguous_float32(x) for x in vars(gaussians).values()], image)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from flexavatar.render import native
 from flexavatar.render.camera import project
-from flexavatar.render.mesh_reference import draw_reference
+from flexavatar.render.mesh_reference import render_mesh_reference
 from flexavatar.types import Camera, check_ids, check_shape
 
 
@@ -40,7 +40,7 @@ def render_mesh(vertices: Tensor, faces: Tensor, camera: Camera) -> MeshView:
     corners = faces.long().contiguous()
     library = native.library()
     if library is None:
-        arrays = draw_reference(seen.numpy(), corners.numpy(), camera.width, camera.height)
+        arrays = render_mesh_reference(seen.numpy(), corners.numpy(), camera.width, camera.height)
         return MeshView(*map(torch.from_numpy, arrays))
     return _draw(library, seen, corners, camera)
 

@@ -16,7 +16,7 @@ ON_EDGE = -1e-9
 """A centre whose barycentrics are all above this counts as inside."""
 
 
-def draw_reference(
+def render_mesh_reference(
     seen: NDArray[np.float64],  # [V, 3] pixels and depth in metres
     faces: NDArray[np.int64],  # [F, 3]
     width: int,
@@ -25,7 +25,7 @@ def draw_reference(
     """Face ids [H, W], barycentrics [H, W, 3] and depth [H, W] of the nearest faces."""
     usable = np.isfinite(seen).all(1) & (seen[:, 2] > NEAR)
     drawn = np.flatnonzero(usable[faces].all(1))
-    pixel, chosen, weights, depth = _covered(seen[faces[drawn]], width, height)
+    pixel, chosen, weights, depth = _covered_pixels(seen[faces[drawn]], width, height)
     order = np.lexsort((depth, pixel))  # stable: of equal depths, the first face
     pixel, first = np.unique(pixel[order], return_index=True)
     nearest = order[first]
@@ -38,7 +38,7 @@ def draw_reference(
     return face_ids.reshape(shape), bary.reshape(*shape, 3), depths.reshape(shape)
 
 
-def _covered(
+def _covered_pixels(
     corners: NDArray[np.float64], width: int, height: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float32]]:
     """Every (pixel, face) pair where the centre lies inside: pixel, face, bary [P, 3], depth."""

@@ -14,7 +14,7 @@ from flexavatar.render.deform import LANES, blocks, posed_input
 from flexavatar.types import check_ids, check_shape
 
 
-class Sampler:
+class SurfaceSampler:
     """Reads [V, 3] at bound points and writes each to a row of its own of a table [R, 3]."""
 
     def __init__(
@@ -46,7 +46,7 @@ class Sampler:
             )
             self._plan = native.SamplePlan(points, *(x.data_ptr() for x in self._kept))
 
-    def read(self, field: Tensor | None) -> Tensor:
+    def sample(self, field: Tensor | None) -> Tensor:
         """The table [R, 3] of a field [V, 3]; None is zero everywhere.
 
         No gradients. The result may be this thread's buffer: its next call overwrites it.

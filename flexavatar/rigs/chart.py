@@ -66,7 +66,7 @@ def unwrap(vertices: np.ndarray, faces: np.ndarray) -> Chart:
     """An atlas without overlaps: [V, 3], [F, 3]. Any mesh will do."""
     flat, axes = _axis_views(vertices, faces)
     group = _islands(faces, axes)
-    while len(hidden := _covered(flat, group)):
+    while len(hidden := _overlapping(flat, group)):
         raised = np.zeros(len(faces), dtype=np.int64)
         raised[hidden] = 1
         group = _islands(faces, group * 2 + raised)
@@ -109,10 +109,10 @@ def _islands(faces: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return connected_components(links, directed=False)[1].astype(np.int64)
 
 
-def _covered(flat: np.ndarray, group: np.ndarray) -> np.ndarray:
+def _overlapping(flat: np.ndarray, group: np.ndarray) -> np.ndarray:
     """Faces that a lower-numbered face of their own group covers in part."""
     a, b = _near_pairs(flat, group)
-    clash = ~_apart(flat[a], flat[b])
+    clash = ~_disjoint(flat[a], flat[b])
     return np.unique(b[clash])
 
 
@@ -133,7 +133,7 @@ def _near_pairs(flat: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, np.nda
     return np.concatenate(first), np.concatenate(second)
 
 
-def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _disjoint(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Separating-axis test, touching counts as apart: [P, 3, 2], [P, 3, 2] -> [P] bool."""
     apart = np.zeros(len(a), dtype=bool)
     for one, other in ((a, b), (b, a)):

@@ -24,13 +24,13 @@ from flexavatar.render.build import cache_folder
 from flexavatar.rigs.registration import (
     NORMAL_LENGTH,
     FitConfig,
-    Landmarks,
+    LandmarkPairs,
     align,
-    mouth_side,
+    jaw_coordinate,
     register,
 )
 from flexavatar.rigs.rig_landmarks import landmark_points, skin_landmarks
-from flexavatar.rigs.rig_parts import LOWER, SKIN, UPPER, RigParts, take_apart
+from flexavatar.rigs.rig_parts import LOWER, SKIN, UPPER, RigParts, split_parts
 
 VERSION = 1
 SUFFIX = ".correspondence.npz"
@@ -65,24 +65,24 @@ class Correspondence:
         return self.on_b.matrix(self.faces_b, len(self.weights_b))
 
 
-def find_correspondence(
-    a: FlameHead, b: FlameHead, marks: Landmarks | None = None, config: FitConfig | None = None
+def fit_correspondence(
+    a: FlameHead, b: FlameHead, marks: LandmarkPairs | None = None, config: FitConfig | None = None
 ) -> Correspondence:
     """Fit `a` onto `b` and read off the nearest compatible places.
 
     Without `marks` both rigs are shown to MediaPipe; AssetError if it sees no face.
     """
-    source, target = take_apart(a), take_apart(b)
-    marks = marks or seen_landmarks(a, source, b, target)
+    source, target = split_parts(a), split_parts(b)
+    marks = marks or shared_landmarks(a, source, b, target)
     bent = register(source, target, marks, config or FitConfig())
-    sides = mouth_side(source, marks.mouth[0]), mouth_side(target, marks.mouth[1])
-    posed = _Side(bent, source.faces, _features(bent, source, sides[0]))
-    still = _Side(target.vertices, target.faces, _features(target.vertices, target, sides[1]))
+    sides = jaw_coordinate(source, marks.mouth[0]), jaw_coordinate(target, marks.mouth[1])
+    posed = _Mesh(bent, source.faces, _features(bent, source, sides[0]))
+    still = _Mesh(target.vertices, target.faces, _features(target.vertices, target, sides[1]))
     on_b = _nearest(still, posed, target, source)
     on_a = _nearest(posed, still, source, target)
     distance_b = np.linalg.norm(still.at(on_b) - bent, axis=1)
     distance_a = np.linalg.norm(posed.at(on_a) - target.vertices, axis=1)
-    skin = (source.part == SKIN) & source.seen
+    skin = (source.part == SKIN) & source.visible
     return Correspondence(
         on_a=on_a,
         on_b=on_b,
@@ -99,22 +99,24 @@ def find_correspondence(
     )
 
 
-def seen_landmarks(a: FlameHead, source: RigParts, b: FlameHead, target: RigParts) -> Landmarks:
+def shared_landmarks(
+    a: FlameHead, source: RigParts, b: FlameHead, target: RigParts
+) -> LandmarkPairs:
     """Landmarks that MediaPipe sees on both rigs."""
     points = [
-        landmark_points(head, ~parts.seen & np.isin(parts.part, (SKIN, UPPER, LOWER)))
+        landmark_points(head, ~parts.visible & np.isin(parts.part, (SKIN, UPPER, LOWER)))
         for head, parts in ((a, source), (b, target))
     ]
     place = {int(index): i for i, index in enumerate(skin_landmarks())}
     lips = [place[i] for i in topology.MOUTH_OPENING]
     middle = np.nanmean(points[0][lips], axis=0), np.nanmean(points[1][lips], axis=0)
     both = np.isfinite(points[0]).all(1) & np.isfinite(points[1]).all(1)
-    return Landmarks(points[0][both], points[1][both], middle)
+    return LandmarkPairs(points[0][both], points[1][both], middle)
 
 
 @dataclass(frozen=True)
-class _Side:
-    """One mesh in the common pose."""
+class _Mesh:
+    """A mesh in the common pose, with the features of `ClosestPointQuery`."""
 
     vertices: np.ndarray
     faces: np.ndarray
@@ -129,15 +131,15 @@ def _features(vertices: np.ndarray, rig: RigParts, side: np.ndarray) -> np.ndarr
     return np.column_stack((normals * NORMAL_LENGTH, side))
 
 
-def _nearest(onto: _Side, of: _Side, onto_rig: RigParts, of_rig: RigParts) -> SurfacePoints:
+def _nearest(onto: _Mesh, of: _Mesh, onto_rig: RigParts, of_rig: RigParts) -> SurfacePoints:
     """For every vertex of one mesh the nearest place of the same part on the other."""
     count = len(of.vertices)
     found = SurfacePoints(
         np.zeros(count, np.int64), np.tile((1.0, 0, 0), (count, 1)), np.zeros(count)
     )
     for part, seen in product(range(LOWER + 1), (True, False)):
-        ids = np.flatnonzero((of_rig.part == part) & (of_rig.seen == seen))
-        faces = _allowed(onto_rig, part, seen)
+        ids = np.flatnonzero((of_rig.part == part) & (of_rig.visible == seen))
+        faces = _candidate_faces(onto_rig, part, seen)
         if len(ids) and len(faces):
             surface = ClosestPointQuery(onto.vertices, onto.faces, onto.features, faces)
             there = surface.nearest(of.vertices[ids], of.features[ids])
@@ -146,11 +148,11 @@ def _nearest(onto: _Side, of: _Side, onto_rig: RigParts, of_rig: RigParts) -> Su
     return found
 
 
-def _allowed(rig: RigParts, part: int, seen: bool) -> np.ndarray:
+def _candidate_faces(rig: RigParts, part: int, seen: bool) -> np.ndarray:
     """Faces to look in: visible skin on visible skin, all else on all of its part."""
     members = rig.part == part
     if part == SKIN and seen:
-        members = members & rig.seen
+        members = members & rig.visible
     faces = rig.faces_of(members)
     return faces if len(faces) else rig.faces_of(rig.part == SKIN)
 
@@ -166,13 +168,13 @@ def _has_partner(own: RigParts, other: RigParts) -> np.ndarray:
 
 
 def correspondence_of(a: FlameHead, b: FlameHead, beside: Path | None = None) -> Correspondence:
-    """`find_correspondence`, kept in a file beside the rig's, or in the user's cache folder."""
+    """`fit_correspondence`, kept in a file beside the rig's, or in the user's cache folder."""
     key = _digest(a, b)
     places = _cache_paths(key, beside)
     for path in places:
         if (kept := _read(path, key, a, b)) is not None:
             return kept
-    found = find_correspondence(a, b)
+    found = fit_correspondence(a, b)
     for path in places:
         if _write(path, key, found):
             break

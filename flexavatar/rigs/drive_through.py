@@ -51,7 +51,7 @@ class DriveThrough:
         self.supports = [_support(found, joint) for joint in range(5)]
         self.gaps = found.lids.gaps(self.open)
         self.rig_gaps = found.lids.gaps(self.rig_places)
-        self.wide = self._wide_open()
+        self.wide = self._open_pairs()
         doubt = found.lids.spread[:, ~self.wide].sum(1)
         skin = found.weights_a[:, 3:].sum(1) < 0.5
         self.fill = LaplacianFill(found.faces_a, found.trust_b * skin * (1 - doubt))
@@ -65,22 +65,22 @@ class DriveThrough:
         posed = rig_posed.numpy().astype(np.float64)
         if not np.isfinite(posed).all():
             raise InputError("rig_posed: expected finite numbers, got NaN or infinity")
-        turns = self._turns(posed)
-        own = self._open_turns(turns)
-        rotation, shift = _blend(self.weights, own)
+        turns = self._joint_motions(posed)
+        own = self._joint_motions_of_open_head(turns)
+        rotation, shift = _blend_rigid(self.weights, own)
         base = (rotation @ self.open[..., None])[..., 0] + shift
-        extra = self._extra(posed, turns) * self.fill.known[:, None]
+        extra = self._residual_displacement(posed, turns) * self.fill.known[:, None]
         moved = base + (rotation @ self.fill(extra)[..., None])[..., 0]
-        moved = self._lids(moved, rotation, posed)
-        return torch.from_numpy(self._lips(moved, own[1].rotation)).to(rig_posed)
+        moved = self._close_lids(moved, rotation, posed)
+        return torch.from_numpy(self._part_lips(moved, own[1].rotation)).to(rig_posed)
 
-    def _wide_open(self) -> np.ndarray:
+    def _open_pairs(self) -> np.ndarray:
         """Pairs of lid places that can tell how far the other rig's eye has closed: [P] bool."""
         width = np.linalg.norm(self.gaps, axis=1)
         rest = (self.rig_gaps * self.size.rotate(self.gaps)).sum(1) / (self.size.scale * width)
         return rest > LEAST_OPEN * self.size.scale * width
 
-    def _turns(self, posed: np.ndarray) -> list[Similarity]:
+    def _joint_motions(self, posed: np.ndarray) -> list[Similarity]:
         """How each joint of the other rig has moved, neutral to posed."""
         head = _robust_rigid(self.rig, posed, self.supports[1])
         return [
@@ -88,9 +88,9 @@ class DriveThrough:
             for support in self.supports
         ]
 
-    def _open_turns(self, turns: list[Similarity]) -> list[Similarity]:
+    def _joint_motions_of_open_head(self, turns: list[Similarity]) -> list[Similarity]:
         """The same in the open head's frame and size; an eye turns about its own centre."""
-        carried = [_between(self.size.inverse, turn, self.size) for turn in turns]
+        carried = [_conjugate(self.size.inverse, turn, self.size) for turn in turns]
         for joint in (3, 4):
             centre = self.open[self.found.weights_a[:, joint] > SUPPORT]
             support = self.supports[joint]
@@ -104,13 +104,13 @@ class DriveThrough:
             carried[joint] = Similarity(1.0, rotation, goal - rotation @ middle)
         return carried
 
-    def _extra(self, posed: np.ndarray, turns: list[Similarity]) -> np.ndarray:
+    def _residual_displacement(self, posed: np.ndarray, turns: list[Similarity]) -> np.ndarray:
         """Displacement beyond the turns, before them and in the open head's size: [Va, 3]."""
-        rotation, shift = _blend(self.rig_weights, turns)
+        rotation, shift = _blend_rigid(self.rig_weights, turns)
         left = self.matrix @ posed - shift - (rotation @ self.rig_places[..., None])[..., 0]
         return self.size.inverse.rotate(np.linalg.solve(rotation, left[..., None])[..., 0])
 
-    def _lids(self, moved: np.ndarray, rotation: np.ndarray, posed: np.ndarray) -> np.ndarray:
+    def _close_lids(self, moved: np.ndarray, rotation: np.ndarray, posed: np.ndarray) -> np.ndarray:
         """Make the eyes as open, in share of their own opening, as the other rig's: [Va, 3]."""
         lids = self.found.lids
         if not len(lids.upper):
@@ -133,7 +133,7 @@ class DriveThrough:
         missing = wanted - (lids.gaps(moved) * direction).sum(1)
         return moved + lids.closure(missing[:, None] * direction)
 
-    def _lips(self, moved: np.ndarray, head: np.ndarray) -> np.ndarray:
+    def _part_lips(self, moved: np.ndarray, head: np.ndarray) -> np.ndarray:
         """Take lips that have passed through each other back to where they press: [Va, 3]."""
         up = head[:, 1]
         total = moved.copy()
@@ -145,7 +145,7 @@ class DriveThrough:
         return total
 
 
-def _blend(weights: np.ndarray, turns: list[Similarity]) -> tuple[np.ndarray, np.ndarray]:
+def _blend_rigid(weights: np.ndarray, turns: list[Similarity]) -> tuple[np.ndarray, np.ndarray]:
     """Linear blend of rigid motions: [V, 5] -> [V, 3, 3], [V, 3]."""
     rotations = np.stack([turn.rotation for turn in turns]).reshape(-1, 9)
     shifts = np.stack([turn.shift for turn in turns])
@@ -167,7 +167,7 @@ def _support(found: Correspondence, joint: int) -> np.ndarray:
     return followers[:: max(len(followers) // SAMPLES, 1)]
 
 
-def _between(after: Similarity, turn: Similarity, before: Similarity) -> Similarity:
+def _conjugate(after: Similarity, turn: Similarity, before: Similarity) -> Similarity:
     """The rigid motion after(turn(before(x)))."""
     rotation = before.rotation.T @ turn.rotation @ before.rotation
     return Similarity(1.0, rotation, after.apply(turn.apply(before.apply(np.zeros(3)))))

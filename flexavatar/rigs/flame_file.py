@@ -10,7 +10,7 @@ import numpy as np
 
 from flexavatar.errors import AssetError
 from flexavatar.rigs.chart import Chart, read_obj_chart, unwrap
-from flexavatar.rigs.foreign import ForeignRig, check_array, check_indices, check_size
+from flexavatar.rigs.foreign import ForeignRig, check_array, check_height, check_indices
 from flexavatar.rigs.safe_pickle import as_array
 from flexavatar.types import EXPRESSION_SIZE, PARENTS
 
@@ -33,7 +33,7 @@ def read_flame(values: Mapping[str, Any], folder: Path) -> ForeignRig:
     arrays = {name: as_array(name, values[name]) for name in NEEDED}
     template = arrays["v_template"].astype(np.float64)
     check_array("v_template", template, None, 3)
-    check_size(template)
+    check_height(template)
     count = len(template)
     check_array("f", arrays["f"], None, 3)
     check_indices("f", arrays["f"], count)

@@ -14,9 +14,9 @@ from flexavatar.head.flame import FlameHead
 from flexavatar.rigs.chart import Chart
 from flexavatar.types import EXPRESSION_SIZE
 
-SIDE_LIMITS = (0.1, 1.0)
+HEIGHT_LIMITS = (0.1, 1.0)
 """Height in metres of anything that may be a head with or without shoulders."""
-SYMMETRIC = 1e-5
+MIRROR_TOLERANCE = 1e-5
 """Metres between a vertex and its mirror image, for a rig to count as symmetric."""
 
 
@@ -65,7 +65,7 @@ def mirror_map(points: np.ndarray) -> np.ndarray:
     """For every vertex the one at its mirror image about x = 0: [V]; empty if there is none."""
     distance, index = cKDTree(points).query(points * (-1, 1, 1))
     mutual = (index[index] == np.arange(len(points))).all()
-    return index if mutual and distance.max() < SYMMETRIC else np.zeros(0, dtype=np.int64)
+    return index if mutual and distance.max() < MIRROR_TOLERANCE else np.zeros(0, dtype=np.int64)
 
 
 def check_array(name: str, array: np.ndarray, *shape: int | None) -> None:
@@ -84,9 +84,9 @@ def check_indices(name: str, faces: np.ndarray, count: int) -> None:
         raise AssetError(f"{name}: expected indices 0..{count - 1}, got others")
 
 
-def check_size(template: np.ndarray) -> None:
+def check_height(template: np.ndarray) -> None:
     """Raise AssetError unless the template is as tall as a head in metres, y up."""
-    low, high = SIDE_LIMITS
+    low, high = HEIGHT_LIMITS
     if not low <= (height := float(np.ptp(template[:, 1]))) <= high:
         raise AssetError(
             f"template: expected a head {low}..{high} m tall along y, got {height:.3g} m"

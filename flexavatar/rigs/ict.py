@@ -22,7 +22,7 @@ from flexavatar.head.open_head import load_open_head
 from flexavatar.head.surface import fit_similarity
 from flexavatar.head.unskin import lid_arcs, offsets_before_skinning
 from flexavatar.rigs.chart import Chart
-from flexavatar.rigs.foreign import ForeignRig, bare_head, check_array, check_indices, check_size
+from flexavatar.rigs.foreign import ForeignRig, bare_head, check_array, check_height, check_indices
 from flexavatar.types import EXPRESSION_SIZE
 
 NEEDED = ("v", "vt", "f", "ft", "identity", "expr", "expr_names")
@@ -46,7 +46,7 @@ def read_ict(arrays: Mapping[str, np.ndarray]) -> FlameHead:
     """
     _check(arrays)
     template = arrays["v"].astype(np.float64) * CENTIMETRE
-    check_size(template)
+    check_height(template)
     shapes = _shapes(arrays)
     hinge = fit_hinge(template[LOWER_TEETH], shapes["jawOpen"][LOWER_TEETH])
     faces, chart = _triangles(arrays)

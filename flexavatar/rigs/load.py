@@ -18,7 +18,7 @@ from flexavatar.rigs.flame_file import read_flame
 from flexavatar.rigs.foreign import bare_head
 from flexavatar.rigs.ict import read_ict
 from flexavatar.rigs.safe_pickle import as_mapping, read_pickle
-from flexavatar.rigs.transfer import complete
+from flexavatar.rigs.transfer import complete_rig
 
 MAX_BYTES = 1 << 30
 """No rig is larger, packed or unpacked."""
@@ -38,7 +38,7 @@ def load_rig(path: Path | str) -> FlameHead:
     if head.masks:
         return head
     open_head = load_open_head()
-    return complete(open_head, head, correspondence_of(open_head, head, path))
+    return complete_rig(open_head, head, correspondence_of(open_head, head, path))
 
 
 def read_rig(path: Path) -> FlameHead:

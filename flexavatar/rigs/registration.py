@@ -44,7 +44,7 @@ class FitConfig:
 
 
 @dataclass(frozen=True)
-class Landmarks:
+class LandmarkPairs:
     """The same places on both rigs."""
 
     source: np.ndarray  # [L, 3]
@@ -53,27 +53,29 @@ class Landmarks:
     """Middle of the mouth on both."""
 
 
-def align(source: RigParts, target: RigParts, marks: Landmarks) -> Similarity:
+def align(source: RigParts, target: RigParts, marks: LandmarkPairs) -> Similarity:
     """Source to target by landmarks and eyeball centres."""
     a = np.concatenate((marks.source, source.joints[3:]))
     b = np.concatenate((marks.target, target.joints[3:]))
     return fit_similarity(a, b)
 
 
-def register(source: RigParts, target: RigParts, marks: Landmarks, config: FitConfig) -> np.ndarray:
+def register(
+    source: RigParts, target: RigParts, marks: LandmarkPairs, config: FitConfig
+) -> np.ndarray:
     """The source's vertices bent onto the target's surface: [V, 3]."""
     start = align(source, target, marks)
     bent = start.apply(source.vertices)
     bent = _fit_skin(source, target, bent, marks, config)
     for part in (LEFT_EYE, RIGHT_EYE):
-        bent[source.part == part] = _eyeball(source, target, part, start)
-    return _place_mouth(source, target, bent, start)
+        bent[source.part == part] = _fit_eyeball(source, target, part, start)
+    return _shift_mouth(source, target, bent, start)
 
 
 def _fit_skin(
-    source: RigParts, target: RigParts, start: np.ndarray, marks: Landmarks, config: FitConfig
+    source: RigParts, target: RigParts, start: np.ndarray, marks: LandmarkPairs, config: FitConfig
 ) -> np.ndarray:
-    system = _System(source, start, config)
+    system = _SmoothSystem(source, start, config)
     anchor = ClosestPointQuery(
         source.vertices, source.faces, source.normals * 0, _skin_faces(source)
     )
@@ -94,10 +96,10 @@ def _fit_skin(
 
 
 def _skin_faces(rig: RigParts) -> np.ndarray:
-    return rig.faces_of((rig.part == SKIN) & rig.seen)
+    return rig.faces_of((rig.part == SKIN) & rig.visible)
 
 
-class _System:
+class _SmoothSystem:
     """Smoothness of a displacement of the skin, and the solve against data rows."""
 
     def __init__(self, rig: RigParts, start: np.ndarray, config: FitConfig) -> None:
@@ -123,17 +125,17 @@ class _System:
 class _Matcher:
     """Closest compatible places, from source to target and back."""
 
-    def __init__(self, source: RigParts, target: RigParts, marks: Landmarks) -> None:
+    def __init__(self, source: RigParts, target: RigParts, marks: LandmarkPairs) -> None:
         self.source, self.target = source, target
-        self.source_jaw = mouth_side(source, marks.mouth[0])
-        self.target_jaw = mouth_side(target, marks.mouth[1])
+        self.source_jaw = jaw_coordinate(source, marks.mouth[0])
+        self.target_jaw = jaw_coordinate(target, marks.mouth[1])
         faces = _skin_faces(target)
         features = np.column_stack((target.normals * NORMAL_LENGTH, self.target_jaw))
         self.surface = ClosestPointQuery(target.vertices, target.faces, features, faces)
         self.target_border = _border(target)
         self.source_border = _border(source)
-        self.source_ids = np.flatnonzero((source.part == SKIN) & source.seen)
-        self.target_ids = np.flatnonzero((target.part == SKIN) & target.seen)
+        self.source_ids = np.flatnonzero((source.part == SKIN) & source.visible)
+        self.target_ids = np.flatnonzero((target.part == SKIN) & target.visible)
 
     def match(self, bent: np.ndarray, reach: float) -> tuple[csr_matrix, np.ndarray]:
         """Weighted data rows on the source's vertices, and where they should come to lie."""
@@ -163,7 +165,7 @@ class _Matcher:
         return weight * rows[keep], weight * self.target.vertices[ids[keep]]
 
 
-def mouth_side(rig: RigParts, mouth: np.ndarray) -> np.ndarray:
+def jaw_coordinate(rig: RigParts, mouth: np.ndarray) -> np.ndarray:
     """A coordinate that stands lower lip off from upper lip and fades away from the mouth: [V]."""
     near = np.exp(-((rig.vertices - mouth) ** 2).sum(1) / MOUTH_REACH**2)
     return JAW_LENGTH * near * rig.weights[:, 2]
@@ -176,7 +178,7 @@ def _border(rig: RigParts) -> np.ndarray:
     return border
 
 
-def _eyeball(source: RigParts, target: RigParts, part: int, start: Similarity) -> np.ndarray:
+def _fit_eyeball(source: RigParts, target: RigParts, part: int, start: Similarity) -> np.ndarray:
     """The source's eyeball moved and scaled onto the target's: [N, 3]."""
     own = source.vertices[source.part == part]
     goal = target.vertices[target.part == part]
@@ -188,12 +190,12 @@ def _eyeball(source: RigParts, target: RigParts, part: int, start: Similarity) -
     return target.joints[joint] + arm @ start.rotation.T * (radius[1] / radius[0])
 
 
-def _place_mouth(
+def _shift_mouth(
     source: RigParts, target: RigParts, bent: np.ndarray, start: Similarity
 ) -> np.ndarray:
     """Teeth and tongue follow the skin that moves with them: the lips, smoothly."""
     inner = source.part > RIGHT_EYE
-    skin = (source.part == SKIN) & source.seen
+    skin = (source.part == SKIN) & source.visible
     moved = bent - start.apply(source.vertices)
     centre = source.vertices[inner].mean(0) if inner.any() else np.zeros(3)
     near = skin * np.exp(-((source.vertices - centre) ** 2).sum(1) / MOUTH_REACH**2)

@@ -15,7 +15,7 @@ from flexavatar.rigs.rig_landmarks import front_camera
 
 SKIN, LEFT_EYE, RIGHT_EYE, UPPER, LOWER = range(5)
 """Parts: skin with the mouth cavity; eyeballs; upper teeth; lower teeth and tongue."""
-TURNS = (
+VIEW_ANGLES = (
     (0, 0),
     (-50, 0),
     (50, 0),
@@ -28,7 +28,7 @@ TURNS = (
     (-130, 20),
 )
 """Yaw and pitch of the cameras that decide what can be seen, degrees."""
-SEEN_DEPTH = 0.0015
+VISIBLE_DEPTH = 0.0015
 """Metres behind the nearest surface at which a vertex still counts as seen."""
 
 
@@ -40,7 +40,7 @@ class RigParts:
     faces: np.ndarray  # [F, 3]
     normals: np.ndarray  # [V, 3]
     part: np.ndarray  # [V] int64, -1 for a vertex without faces
-    seen: np.ndarray  # [V] bool: visible from outside at rest
+    visible: np.ndarray  # [V] bool: visible from outside at rest
     weights: np.ndarray  # [V, 5] skinning
     joints: np.ndarray  # [5, 3]
 
@@ -49,7 +49,7 @@ class RigParts:
         return np.flatnonzero(vertices[self.faces].all(1))
 
 
-def take_apart(head: FlameHead) -> RigParts:
+def split_parts(head: FlameHead) -> RigParts:
     """Parts and visibility of a rig."""
     vertices = head.template.double().numpy()
     faces = head.faces.numpy()
@@ -59,7 +59,7 @@ def take_apart(head: FlameHead) -> RigParts:
         faces=faces,
         normals=vertex_normals(vertices, faces),
         part=_parts(faces, weights),
-        seen=_seen(head),
+        visible=_visible_vertices(head),
         weights=weights,
         joints=head.joints(head.template).double().numpy(),
     )
@@ -78,11 +78,11 @@ def _parts(faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return part
 
 
-def _seen(head: FlameHead) -> np.ndarray:
+def _visible_vertices(head: FlameHead) -> np.ndarray:
     """Vertices that at least one camera around the head sees: [V] bool."""
     seen = torch.zeros(len(head.template), dtype=torch.bool)
     pivot = head.joints(head.template)[2]
-    for yaw, pitch in TURNS:
+    for yaw, pitch in VIEW_ANGLES:
         camera = orbit(front_camera(head), yaw, pitch, pivot)
         view = render_mesh(head.template, head.faces, camera)
         place = head.template @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
@@ -91,5 +91,5 @@ def _seen(head: FlameHead) -> np.ndarray:
         )
         inside = ((pixel >= 0) & (pixel < camera.width)).all(1)
         x, y = pixel.clamp(0, camera.width - 1).unbind(1)
-        seen |= inside & (place[:, 2] < view.depth[y, x] + SEEN_DEPTH)
+        seen |= inside & (place[:, 2] < view.depth[y, x] + VISIBLE_DEPTH)
     return seen.numpy()

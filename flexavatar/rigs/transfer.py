@@ -42,11 +42,12 @@ def transfer_lids(found: Correspondence, a: FlameHead, b: FlameHead) -> np.ndarr
     return np.moveaxis(carried, 0, -1)
 
 
-def complete(a: FlameHead, b: FlameHead, found: Correspondence) -> FlameHead:
+def complete_rig(a: FlameHead, b: FlameHead, found: Correspondence) -> FlameHead:
     """Give b what it lacks of the open head a: masks, rings, lids, correctives and ARKit shapes."""
     masks = {n: _floats(transfer_mask(found, m.double().numpy())) for n, m in a.masks.items()}
     masks |= _own_masks(b)
-    b = replace(b, masks=masks, rings=_rings(a, b, found), lbs_weights=_with_neck(a, b, found))
+    rings, weights = _nearest_rings(a, b, found), _with_neck(a, b, found)
+    b = replace(b, masks=masks, rings=rings, lbs_weights=weights)
     if not b.eyelids.any():
         b = replace(b, eyelids=_floats(transfer_lids(found, a, b)))
         b = replace(b, lid_arcs=lid_arcs(b))
@@ -59,7 +60,7 @@ def _own_masks(b: FlameHead) -> dict[str, Tensor]:
     return {"leye": leye, "reye": reye, "eyes": leye + reye}
 
 
-def _rings(a: FlameHead, b: FlameHead, found: Correspondence) -> dict[str, Tensor]:
+def _nearest_rings(a: FlameHead, b: FlameHead, found: Correspondence) -> dict[str, Tensor]:
     """The nearest vertex of b for every vertex of a's rings, each once."""
     corner = found.on_b.bary.argmax(1)
     nearest = found.faces_b[found.on_b.face_ids, corner]

@@ -20,7 +20,7 @@ from flexavatar.capture.track import PhotoPose, Track, track
 from flexavatar.create.posed_views import place
 from flexavatar.drive.tracked import looks_of
 from flexavatar.errors import FaceError, InputError
-from flexavatar.formats.video import count_frames, evenly
+from flexavatar.formats.video import count_frames, evenly_spaced
 from flexavatar.head.arkit import ARKIT_INDEX
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.config import TINY, Charted
@@ -31,7 +31,7 @@ from flexavatar.progress import (
     no_stage_progress,
     part_progress,
 )
-from flexavatar.render.camera import scaled
+from flexavatar.render.camera import resize_camera
 from flexavatar.training.config import FRAMES
 from flexavatar.training.samples import NAMES, Sample, as_bytes, save_sample, stacked, told
 
@@ -82,7 +82,7 @@ def clip_samples(
 
     Raises FaceError if fewer than FRAMES + PHOTOS frames can be tracked.
     """
-    asked = evenly(0, count_frames(video) - 1, LOOKED_AT)
+    asked = evenly_spaced(0, count_frames(video) - 1, LOOKED_AT)
     portraits: list[Portrait] = []
     for n, (_, sight) in enumerate(see_frames(video, asked)):
         portraits += [sight.portrait] if sight is not None else []
@@ -104,7 +104,7 @@ def clip_samples(
 
 
 def _spread(portraits: Sequence[Portrait], count: int) -> list[Portrait]:
-    return [portraits[i] for i in evenly(0, len(portraits) - 1, count)]
+    return [portraits[i] for i in evenly_spaced(0, len(portraits) - 1, count)]
 
 
 def _tracked(
@@ -122,17 +122,17 @@ def _tracked(
 
 def _sample(seen: Sequence[Tracked], betas: NDArray[np.float64], config: Charted) -> Sample:
     """The best portraits are the photos, evenly spaced others the frames."""
-    best = sorted(range(len(seen)), key=lambda i: seen[i][0].awkwardness)[:PHOTOS]
+    best = sorted(range(len(seen)), key=lambda i: seen[i][0].quality_penalty)[:PHOTOS]
     rest = [i for i in range(len(seen)) if i not in best]
     photos, poses = zip(*(seen[i] for i in best), strict=True)
     head = load_open_head()
     placed = place(photos, Track(betas, poses, (0.0,) * len(poses)), head)
-    frames = [seen[rest[i]] for i in evenly(0, len(rest) - 1, FRAMES)]
+    frames = [seen[rest[i]] for i in evenly_spaced(0, len(rest) - 1, FRAMES)]
     own = head_of(placed.neutral, head)
     rows: list[dict[str, Tensor]] = []
     for portrait, pose in frames:
         moved = own.pose(placed.neutral, photo_codes(pose, own)).vertices - placed.neutral
-        camera = scaled(pose.camera, config.image_side, config.image_side)
+        camera = resize_camera(pose.camera, config.image_side, config.image_side)
         rows.append(
             {
                 "moves": moved.half(),

@@ -34,7 +34,7 @@ from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.surface import Similarity, camera_in_source_space, fit_similarity
 from flexavatar.models.config import TINY, Charted
-from flexavatar.render.camera import scaled
+from flexavatar.render.camera import resize_camera
 from flexavatar.training.losses import coarsened
 from flexavatar.training.people.cameras import around_camera, photo_camera
 from flexavatar.training.people.expressions import ANCHORS, natural_weights, random_weights
@@ -120,7 +120,7 @@ def told(portraits: Sequence[Portrait], placed: Placed, config: Charted) -> dict
     head = load_open_head()
     canvas = canvas_of(head, config)
     seen = chart_evidence(gather(placed.views, canvas.texels, head.faces), placed.neutral, canvas)
-    cameras = [scaled(v.camera, config.image_side, config.image_side) for v in placed.views]
+    cameras = [resize_camera(v.camera, config.image_side, config.image_side) for v in placed.views]
     return {
         "images": as_bytes(network_images(portraits, config.image_side)),
         "photo_viewmats": torch.stack([camera.viewmat for camera in cameras]),

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from flexavatar.avatar.maps import TexelSplats, activate, at_texels
 from flexavatar.create.likeness import psnr_db
-from flexavatar.formats.picture import to_bytes, write_picture
+from flexavatar.formats.picture import to_uint8, write_picture
 from flexavatar.head.binding import surface_motion
 from flexavatar.models.channels import COLOR, MAP_CHANNELS
-from flexavatar.render.backdrop import GREY, draw_on_grey, premultiplied_on_grey
+from flexavatar.render.backdrop import GREY, premultiplied_over_mid_grey, rasterize_over_grey
 from flexavatar.training.loader import Ready
 from flexavatar.training.loop import Trainer
 from flexavatar.training.losses import gaussians_of
@@ -81,7 +81,7 @@ class Watch:
             for name, p in trained(trainer.model).items():
                 p.copy_(own[name])
         rows = [np.concatenate([_column(t) for t in person], 1) for person in tried[:PICTURED]]
-        write_picture(self.out / f"step_{step:06d}.png", to_bytes(np.concatenate(rows)))
+        write_picture(self.out / f"step_{step:06d}.png", to_uint8(np.concatenate(rows)))
         own_figures = figures([t for person in tried for t in person])
         return own_figures | {"psnr_known_db": float(np.mean(known))}
 
@@ -140,8 +140,8 @@ def tried_on(trainer: Trainer[Any, Any], ready: Ready, mean: Tensor) -> list[Tri
         true = true_picture(trainer.head, sample, frame)
         drawn = {name: shown[frame] for name, shown in found.shown.items()}
         drawn |= {name: _carried(trainer, ready, frame, x) for name, x in painted.items()}
-        looks = {name: draw_on_grey(x, true.camera) for name, x in drawn.items()}
-        grey = premultiplied_on_grey(true.rgb.cpu().numpy(), true.cover.cpu().numpy())
+        looks = {name: rasterize_over_grey(x, true.camera) for name, x in drawn.items()}
+        grey = premultiplied_over_mid_grey(true.rgb.cpu().numpy(), true.cover.cpu().numpy())
         turned = float(true.camera.viewmat[2, 2]) > -0.5
         change = (true_changes[frame], missed[frame])
         tried.append(Tried(kind, turned, grey, looks, true.mouth, *change))

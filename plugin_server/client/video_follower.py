@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from flexavatar.drive.video import VideoDriver
 from flexavatar.errors import FlexAvatarError
-from flexavatar.formats.moving import Moment
+from flexavatar.formats.moving import TimedFrame
 from plugin_server.client.client import ClientSession
 from plugin_server.pb import flexavatar_pb2 as pb
 
@@ -20,7 +20,7 @@ class VideoFollower:
     """A thread that looks at every picture and drives a session by it."""
 
     def __init__(
-        self, session: ClientSession, driver: VideoDriver, moments: Iterable[Moment]
+        self, session: ClientSession, driver: VideoDriver, moments: Iterable[TimedFrame]
     ) -> None:
         self._session, self._driver, self._moments = session, driver, moments
         self._stopping = threading.Event()
@@ -43,7 +43,7 @@ class VideoFollower:
         finally:
             self.over.set()
 
-    def _drive(self, moment: Moment) -> None:
+    def _drive(self, moment: TimedFrame) -> None:
         face = self._driver.push(moment.rgb, moment.pts_ns)
         self.looked += 1
         if face is None:
@@ -65,7 +65,7 @@ class VideoFollower:
 
 @contextmanager
 def follow_video(
-    session: ClientSession, driver: VideoDriver, moments: Iterable[Moment]
+    session: ClientSession, driver: VideoDriver, moments: Iterable[TimedFrame]
 ) -> Iterator[VideoFollower]:
     """Drive a session as long as the context lasts. Raises what went wrong."""
     follower = VideoFollower(session, driver, moments)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from flexavatar.errors import InputError
-from flexavatar.formats.footage import container_of
+from flexavatar.formats.footage import container_format
 from plugin_server.config import ServerConfig
 from plugin_server.engine import Recipe
 from plugin_server.errors import TooLargeError, UploadTimeoutError
@@ -54,7 +54,7 @@ def check_photos(photos: Sequence[bytes | bytearray], config: ServerConfig) -> N
 def _check_size(photos: Sequence[bytes | bytearray], config: ServerConfig) -> None:
     """Raise TooLargeError as soon as an upload is beyond the limits."""
     for photo in photos:
-        video = container_of(photo) is not None
+        video = container_format(photo) is not None
         kind, most = ("video", config.max_video_mib) if video else ("photo", config.max_photo_mib)
         if len(photo) > most << 20:
             raise TooLargeError(f"{kind}: expected {most} MiB at most, got more")

@@ -12,7 +12,7 @@ from torch import Tensor
 from flexavatar.drive.voice.config import EMOTIONS
 from flexavatar.errors import DriveError, InputError
 from flexavatar.formats.footage import MAX_SECONDS
-from flexavatar.render.camera import orbit, scaled
+from flexavatar.render.camera import orbit, resize_camera
 from flexavatar.types import EXPRESSION_SIZE, Camera, FlameCodes
 from plugin_server.config import SMALLEST_SIDE, ServerConfig
 from plugin_server.engine import Puppet
@@ -68,7 +68,7 @@ def camera_from(message: pb.Camera, own: Camera, plan: StreamPlan) -> Camera | N
         yaw, pitch = message.orbit.yaw_deg, message.orbit.pitch_deg
         check_range("yaw_deg", yaw, -360, 360)
         check_range("pitch_deg", pitch, -90, 90)
-        return orbit(scaled(own, plan.width, plan.height), yaw, pitch)
+        return orbit(resize_camera(own, plan.width, plan.height), yaw, pitch)
     return _pinhole(message.pinhole, plan)
 
 

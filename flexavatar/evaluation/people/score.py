@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from flexavatar.avatar.avatar import AnyAvatar
 from flexavatar.capture.cropped_frame import find_face
-from flexavatar.capture.identity import describe
+from flexavatar.capture.identity import face_descriptor
 from flexavatar.create.fit import ssim_map
 from flexavatar.create.likeness import psnr_db
 from flexavatar.evaluation.compare import landmark_distance_px, strip
@@ -27,10 +27,10 @@ from flexavatar.evaluation.figures import mean_figures
 from flexavatar.evaluation.people.views import Truth, View
 from flexavatar.evaluation.report import Picture
 from flexavatar.evaluation.sheet import Stage
-from flexavatar.formats.picture import to_bytes
+from flexavatar.formats.picture import to_uint8
 from flexavatar.head.mesh_tools import vertex_normals
 from flexavatar.head.surface import Similarity, camera_in_source_space, fit_similarity
-from flexavatar.render.backdrop import Shown, draw_on_grey, premultiplied_on_grey
+from flexavatar.render.backdrop import RgbImage, premultiplied_over_mid_grey, rasterize_over_grey
 from flexavatar.rigs.correspondence import Correspondence
 
 MARGIN_SHARE = 0.025
@@ -66,10 +66,10 @@ class Contest:
         apart = np.abs(((place.apply(own) - there) * normals).sum(1))
         return Fit(place, 1000 * float((apart * weights).sum() / weights.sum()))
 
-    def draw(self, view: View) -> Shown:
+    def draw(self, view: View) -> RgbImage:
         """The avatar as the true camera sees it, over mid grey."""
         gaussians = self.stage.animator.animate(self.stage.codes(view.weights))
-        return draw_on_grey(gaussians, camera_in_source_space(self.fit.place, view.camera))
+        return rasterize_over_grey(gaussians, camera_in_source_space(self.fit.place, view.camera))
 
 
 def score(contest: Contest) -> tuple[dict[str, float], list[Picture]]:
@@ -96,7 +96,7 @@ def _by_group(rows: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, fl
     return total
 
 
-def view_figures(shown: Shown, view: View) -> dict[str, float]:
+def view_figures(shown: RgbImage, view: View) -> dict[str, float]:
     """Of one drawn picture [S, S, 3] in 0..1 over mid grey."""
     truth, region = true_picture(view), head_region(view)
     alike = ssim_map(torch.from_numpy(shown), torch.from_numpy(truth)).mean(-1).numpy()
@@ -107,21 +107,21 @@ def view_figures(shown: Shown, view: View) -> dict[str, float]:
     return figures | (_face_figures(shown, view) if view.group in FRONTAL else {})
 
 
-def _face_figures(shown: Shown, view: View) -> dict[str, float]:
+def _face_figures(shown: RgbImage, view: View) -> dict[str, float]:
     """Landmarks and likeness; NaN where no face is found."""
     drawn, true = find_face(shown), find_face(np.asarray(view.shot.rgb / 255, np.float32))
     if drawn is None or true is None:
         return {"akd_px": math.nan, "identity_distance": math.nan}
-    apart = describe(to_bytes(shown), drawn) - describe(view.shot.rgb, true)
+    apart = face_descriptor(to_uint8(shown), drawn) - face_descriptor(view.shot.rgb, true)
     return {
         "akd_px": landmark_distance_px(drawn, true) * 512 / view.camera.width,
         "identity_distance": float(np.linalg.norm(apart)),
     }
 
 
-def true_picture(view: View) -> Shown:
+def true_picture(view: View) -> RgbImage:
     """The person without the wall, over mid grey."""
-    return premultiplied_on_grey(view.shot.color, view.shot.cover)
+    return premultiplied_over_mid_grey(view.shot.color, view.shot.cover)
 
 
 def head_region(view: View) -> NDArray[np.bool_]:

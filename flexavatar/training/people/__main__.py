@@ -13,7 +13,7 @@ import tyro
 from numpy.typing import NDArray
 from PIL import Image
 
-from flexavatar.formats.picture import to_bytes
+from flexavatar.formats.picture import to_uint8
 from flexavatar.render.camera import look_from
 from flexavatar.training.people.cameras import FRAMED_M, MIDDLE
 from flexavatar.training.people.expressions import ANCHORS
@@ -49,7 +49,7 @@ def row(seed: int, side: int) -> NDArray[np.uint8]:
         photograph(figure.face(weights), look_from(yaw, 0, side, MIDDLE, FRAMED_M)).composed()
         for weights, yaw in FACES
     ]
-    return to_bytes(torch.cat(tiles, 1).numpy())
+    return to_uint8(torch.cat(tiles, 1).numpy())
 
 
 def main(config: SheetConfig) -> None:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flexavatar.render.camera import position, scaled
+from flexavatar.render.camera import camera_position, resize_camera
 from flexavatar.render.light import Light
 from flexavatar.render.mesh import render_mesh
 from flexavatar.training.people.canvas import Array
@@ -48,7 +48,9 @@ def photograph(face: Face, camera: Camera) -> Shot:
     extras = make_extras(face.posed, figure.glasses, figure.traits, figure.rays)
     vertices = torch.cat((face.vertices, torch.from_numpy(extras.vertices)))
     faces = torch.cat((head.faces, torch.from_numpy(extras.faces) + len(face.vertices)))
-    view = render_mesh(vertices, faces, scaled(camera, camera.width * GRID, camera.height * GRID))
+    view = render_mesh(
+        vertices, faces, resize_camera(camera, camera.width * GRID, camera.height * GRID)
+    )
     there = view.face_ids.numpy() >= 0
     ids, bary = view.face_ids.numpy()[there], view.bary.numpy()[there]
     shown = np.ones((len(ids), 4), np.float32)
@@ -72,7 +74,7 @@ def _seen(face: Face, ids: Index, bary: Array, camera: Camera) -> Array:
     ids = np.minimum(ids, len(head.faces) - 1)
     sheet = _looked_up(face.sheet, canvas.places(ids, bary))
     corners = head.faces.numpy()[ids]
-    toward = _unit(position(camera).numpy() - face.vertices.numpy())
+    toward = _unit(camera_position(camera).numpy() - face.vertices.numpy())
     light, open_share = face.figure.traits.light, face.open_share[:, None]
     shine = open_share * gloss(light, face.normals, toward, SKIN_SHARP, SKIN_WIDE)
     shown = _blend(shine, corners, bary)
