@@ -13,7 +13,7 @@ from grpc.aio import ServicerContext
 from flexavatar.errors import InputError
 from flexavatar.render.camera import resize_camera
 from plugin_server import wire
-from plugin_server.audio_stream import Speaking, interrupt, speak_once, speak_until_end
+from plugin_server.audio_stream import drive_audio, drive_audio_once, interrupt_audio
 from plugin_server.config import ServerConfig
 from plugin_server.creation import Creation, Creations
 from plugin_server.drive_stream import accept, drive_until_end, only_stream, report
@@ -21,6 +21,7 @@ from plugin_server.engine import Engine, Puppet
 from plugin_server.errors import reports_errors
 from plugin_server.gateways.hub import GatewayStatus, Hub
 from plugin_server.live import DRIVE, Lives
+from plugin_server.messages.audio import audio_format, voice_style
 from plugin_server.messages.avatars import (
     avatar_message,
     check_photos,
@@ -42,6 +43,7 @@ from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarServicer
 from plugin_server.publisher import Publisher
 from plugin_server.security import KeyPair
 from plugin_server.sessions import OwnedSession, Sessions
+from plugin_server.speech import Speech
 from plugin_server.store import Store
 
 PROGRESS_S = 0.25
@@ -65,7 +67,6 @@ class FlexAvatarService(FlexAvatarServicer):
         self._creations, self._sessions, self._publisher = creations, sessions, publisher
         self._drive_socket = drive
         self._hub, self._lives = hub, Lives(hub, config.gateways.head_gain)
-        self._speaking = Speaking(config.max_audio_s, hub.clock)
 
     async def close(self) -> None:
         """Let go of the faces that live by themselves."""
@@ -234,21 +235,25 @@ class FlexAvatarService(FlexAvatarServicer):
         if first.WhichOneof("part") != "header":
             raise InputError("audio: expected the header first")
         session = self._sessions.claim(first.header.session_id, first.header.owner_token)
-        speech = self._speaking.begin(first.header)
-        await speak_until_end(session, speech, request_iterator, context)
+        await drive_audio(session, self._new_speech(first.header), request_iterator, context)
+
+    def _new_speech(self, header: pb.AudioHeader) -> Speech:
+        """The sound that a header describes. Raises DriveError."""
+        style = voice_style(header.style)
+        return Speech(audio_format(header), style, self._config.max_audio_s, self._hub.clock)
 
     @reports_errors
     async def DriveAudioOnce(  # noqa: N802
         self, request: pb.DriveAudioOnceRequest, context: ServicerContext
     ) -> pb.DriveAudioResponse:
         session = self._sessions.claim(request.header.session_id, request.header.owner_token)
-        return await speak_once(session, request, self._speaking)
+        return await drive_audio_once(session, request, self._new_speech)
 
     @reports_errors
     async def InterruptAudio(  # noqa: N802
         self, request: pb.InterruptAudioRequest, context: ServicerContext
     ) -> pb.DriveAudioResponse:
-        return interrupt(self._sessions.claim(request.session_id, request.owner_token))
+        return interrupt_audio(self._sessions.claim(request.session_id, request.owner_token))
 
     @reports_errors
     async def EndSession(  # noqa: N802

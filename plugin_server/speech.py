@@ -1,4 +1,4 @@
-"""One sound of a session: pieces in, faces at the pace of the sound out. For the event loop."""
+"""One sound of a session: chunks in, faces at the pace of the sound out. For the event loop."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from flexavatar.drive.tracked import NS, TrackedFace
 from flexavatar.drive.voice.driver import SAMPLE_BYTES, VoiceConfig, VoiceDriver, VoiceFrame
 from flexavatar.errors import BusyError
+from plugin_server.background import to_its_end
 from plugin_server.playout import Playout
 
 TICK_S = 1 / 60
 PIECE_S = 0.25
-"""Sound that is listened to in one go: the first faces of a long chunk do not wait for its end."""
+"""Sound that the driver gets in one go: the first faces of a long chunk do not wait for its end."""
 PAUSE_S, DRY_S = 0.15, 0.04
 """When nothing comes for so long, and hardly anything is left to show, the last faces do not wait
 for what may come after them."""
@@ -23,7 +24,7 @@ ROOM_S = 0.05
 
 
 @dataclass(frozen=True)
-class SpeechPlan:
+class AudioFormat:
     """What is known of a sound before its first sample."""
 
     rate: int
@@ -35,112 +36,136 @@ class SpeechPlan:
 
 
 class Speech:
-    """From the first chunk until all has been shown."""
+    """A sound from its first chunk until all of it has been shown.
+
+    Every chunk that is accepted reaches the driver, whoever waits for it or no longer does: each is
+    a task of its own that holds the driver's lock until the driver's thread has let go.
+    """
 
     def __init__(
-        self, plan: SpeechPlan, style: VoiceConfig, most_s: float, clock: Callable[[], float]
+        self,
+        audio_format: AudioFormat,
+        style: VoiceConfig,
+        queue_s: float,
+        clock: Callable[[], float],
     ) -> None:
-        """`most_s` of sound may wait. Raises DriveError for what no voice can be."""
-        self.plan, self.style = plan, style
-        self._most_s, self._clock = most_s, clock
-        self._driver = VoiceDriver(plan.rate, plan.channels, style)
-        self._playout = Playout(plan.rate, plan.live)
-        self._base = 0  # sample at which the driver began
-        self._held = False  # whether the driver has heard what is not known yet
-        self._listening = asyncio.Lock()
-        self._heard_s = self._busy_s = clock()
+        """`queue_s` of sound may wait. Raises DriveError for what no voice can be."""
+        self.format, self.style = audio_format, style
+        self._queue_s, self._clock = queue_s, clock
+        self._driver = self._new_driver()
+        self._driver_lock = asyncio.Lock()
+        self._playout = Playout(audio_format.rate, audio_format.live)
+        self._begin = self._pushed = 0  # samples before the driver's first, and before its next
+        self._received_s = self._active_s = clock()
         self.accepted = self.discarded = 0
-        self.deaf = False
+        self.muted = False
         """What comes is dropped."""
-        self.attended = False
-        """Somebody who may send more is there: it lasts."""
+        self.streamed = False
+        """A stream that may send more is open: the sound lasts."""
 
     # ---- what comes in
 
     def samples(self, pcm: bytes) -> int:
         """How many a chunk has."""
-        return len(pcm) // (SAMPLE_BYTES * self.plan.channels)
+        return len(pcm) // (SAMPLE_BYTES * self.format.channels)
 
     def has_room(self, pcm: bytes) -> bool:
         """Whether a chunk fits in the queue; any does where nothing waits."""
         waiting = self.accepted - self._playout.position
-        return waiting <= 0 or waiting + self.samples(pcm) <= self._most_s * self.plan.rate
+        return waiting <= 0 or waiting + self.samples(pcm) <= self._queue_s * self.format.rate
 
-    async def room(self, pcm: bytes) -> None:
-        """Wait until a chunk fits."""
-        while not (self.has_room(pcm) or self.deaf):
+    async def wait_for_room(self, pcm: bytes) -> None:
+        """Until a chunk fits."""
+        while not (self.has_room(pcm) or self.muted):
             await asyncio.sleep(ROOM_S)
 
     def check_room(self, pcm: bytes) -> None:
         """Raise BusyError if a chunk does not fit."""
         if not self.has_room(pcm):
-            raise BusyError(f"audio: expected at most {self._most_s:g} s in the queue: wait")
+            raise BusyError(f"audio: expected at most {self._queue_s:g} s in the queue: wait")
 
-    async def hear(self, pcm: bytes) -> None:
-        """Take a chunk of whole samples."""
+    async def push(self, pcm: bytes, last: bool = False) -> None:
+        """Accept a chunk of whole samples in the style of now, and wait until its faces are known.
+
+        `last`: nothing more will come.
+        """
         self.accepted += self.samples(pcm)
-        self._heard_s = self._busy_s = self._clock()
-        if self.deaf:
+        self._received_s = self._active_s = self._clock()
+        if self.muted:
             self._drop()
-            return
-        size = round(PIECE_S * self.plan.rate) * SAMPLE_BYTES * self.plan.channels
-        driver = self._driver
-        async with self._listening:
+            pcm = b""
+        await to_its_end("a voice", self._drive(self._driver, pcm, self.style, last))
+
+    async def _drive(self, driver: VoiceDriver, pcm: bytes, style: VoiceConfig, last: bool) -> None:
+        """A chunk's way through the driver, until that is interrupted."""
+        size = round(PIECE_S * self.format.rate) * SAMPLE_BYTES * self.format.channels
+        async with self._driver_lock:
+            driver.config = style
             for start in range(0, len(pcm), size):
                 if driver is not self._driver:
-                    return  # interrupted
-                self._held = True
-                frames = await asyncio.to_thread(driver.push, pcm[start : start + size])
-                if frames and driver is self._driver:
-                    self._know(frames, self._base + frames[-1].sample)
+                    break
+                await self._drive_piece(driver, pcm[start : start + size])
+        if last:
+            await self._end()
 
-    async def pause(self) -> None:
-        """What was heard is all for now: its last faces are known too."""
-        async with self._listening:
-            if not self._held:
+    async def _drive_piece(self, driver: VoiceDriver, piece: bytes) -> None:
+        frames = await asyncio.to_thread(driver.push, piece)
+        if driver is self._driver:
+            self._pushed += self.samples(piece)
+            if frames:
+                self._queue(frames, self._begin + frames[-1].sample)
+
+    async def flush(self) -> None:
+        """What came is all for now: its last faces are known too."""
+        await to_its_end("a voice", self._flush())
+
+    async def _flush(self) -> None:
+        async with self._driver_lock:
+            driver = self._driver
+            if self._pushed == self._begin:
                 return
-            driver, accepted = self._driver, self.accepted
             frames = await asyncio.to_thread(driver.finish)
             if driver is self._driver:
-                self._know(frames, accepted)
-                self._base, self._held = accepted, False
-
-    async def restyle(self, style: VoiceConfig) -> None:
-        """From the next chunk on."""
-        async with self._listening:
-            self.style = self._driver.config = style
+                self._queue(frames, self._pushed)
+                self._begin = self._pushed
 
     async def end(self) -> None:
         """Nothing more will come."""
-        await self.pause()
-        self._playout.complete = True
-        self.attended = False
+        await to_its_end("a voice", self._end())
 
-    def hang_up(self) -> None:
+    async def _end(self) -> None:
+        await self._flush()
+        self._playout.complete = True
+        self.streamed = False
+
+    def abort(self) -> None:
         """Drop what is queued; nothing more will come."""
         self.interrupt()
         self._playout.complete = True
-        self.attended = False
+        self.streamed = False
 
     def interrupt(self) -> None:
         """Drop what is queued, and close the mouth."""
-        self._driver = VoiceDriver(self.plan.rate, self.plan.channels, self.style)
-        self._held = False
+        self._driver = self._new_driver()
         self._drop()
+
+    def _new_driver(self) -> VoiceDriver:
+        return VoiceDriver(self.format.rate, self.format.channels, self.style)
 
     def _drop(self) -> None:
         self.discarded += self._playout.clear(self.accepted, self._clock())
-        self._base = self.accepted
+        self._begin = self._pushed = self.accepted
 
-    def _know(self, frames: Sequence[VoiceFrame], known: int) -> None:
-        moved = [replace(frame, sample=self._base + frame.sample) for frame in frames]
+    def _queue(self, frames: Sequence[VoiceFrame], known: int) -> None:
+        """The driver's frames; with them all is known up to sample `known`."""
+        moved = [replace(frame, sample=self._begin + frame.sample) for frame in frames]
         self._playout.add(moved, known, self._clock())
 
     # ---- what is shown
 
     @property
     def playout(self) -> Playout:
-        """What is known of it, to read."""
+        """What is known of the sound, to read."""
         return self._playout
 
     @property
@@ -156,29 +181,29 @@ class Speech:
     @property
     def pts_ns(self) -> int:
         """Time of what is shown now."""
-        return self.plan.pts_ns + round(self._playout.position * NS / self.plan.rate)
+        return self.format.pts_ns + round(self._playout.position * NS / self.format.rate)
 
     async def play(self, show: Callable[[TrackedFace], None]) -> None:
         """Show every face at its time, until all is over."""
         while not self._over(now_s := self._clock()):
             if (weights := self._playout.at(now_s)) is not None:
-                self._busy_s = now_s
+                self._active_s = now_s
                 show(TrackedFace(weights, time_ns=self.pts_ns))
             if self._runs_dry(now_s):
-                await self.pause()
+                await self.flush()
             await asyncio.sleep(TICK_S)
 
     def _runs_dry(self, now_s: float) -> bool:
-        waited = now_s - self._heard_s > PAUSE_S and not self._listening.locked()
-        return self._held and waited and self._playout.queued_s < DRY_S
+        waited = now_s - self._received_s > PAUSE_S and not self._driver_lock.locked()
+        return self._pushed > self._begin and waited and self._playout.queued_s < DRY_S
 
     @property
     def idle(self) -> bool:
-        """Whether another sound may take its place: all was shown and nobody attends to it."""
+        """Whether another sound may take its place: all was shown and no stream is open."""
         resting = self._playout.drained and self._playout.closed(self._clock())
-        return resting and not (self.attended or self._held)
+        return resting and self.accepted == self._begin and not self.streamed
 
     def _over(self, now_s: float) -> bool:
-        forgotten = not self.attended and now_s - self._busy_s > FORGET_S
+        forgotten = not self.streamed and now_s - self._active_s > FORGET_S
         resting = self._playout.drained and self._playout.closed(now_s)
         return resting and (self._playout.complete or forgotten)

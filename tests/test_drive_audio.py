@@ -10,14 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flexavatar.drive.voice.driver import VoiceFrame
 from flexavatar.errors import BusyError, ConflictError, DriveError, InputError, SessionNotFoundError
+from plugin_server import speech
 from plugin_server.client.client import ClientSession, FlexAvatarClient
 from plugin_server.client.frame_reader import FrameReader
 from plugin_server.config import ServerConfig
 from plugin_server.pb import flexavatar_pb2 as pb
+from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub
 from tests.live import Seen, TellingEngine, seen_of
 from tests.service import PHOTO, eventually, local_config, must_receive, server_and_client
-from tests.voices import plain_voice, sound
+from tests.voices import PlainVoice, plain_voice, sound
 
 __all__ = ["plain_voice"]  # a fixture
 pytestmark = pytest.mark.usefixtures("plain_voice")
@@ -256,14 +259,20 @@ def test_a_stream_without_header_and_a_session_without_sound(tmp_path: Path) -> 
 def once(
     session: ClientSession, position: int, chunk: bytes, last: bool = False, rate: int = RATE
 ) -> pb.DriveAudioResponse:
+    request = once_request(session, position, chunk, last, rate)
+    return session._client.call("DriveAudioOnce", request)
+
+
+def once_request(
+    session: ClientSession, position: int, chunk: bytes, last: bool = False, rate: int = RATE
+) -> pb.DriveAudioOnceRequest:
     header = pb.AudioHeader(
         session_id=session.info.session_id,
         owner_token=session.info.owner_token,
         sample_rate=rate,
         pts_ns=START_NS,
     )
-    request = pb.DriveAudioOnceRequest(header=header, position=position, chunk=chunk, last=last)
-    return session._client.call("DriveAudioOnce", request)
+    return pb.DriveAudioOnceRequest(header=header, position=position, chunk=chunk, last=last)
 
 
 def test_chunks_by_the_unary_twin(tmp_path: Path) -> None:
@@ -291,3 +300,34 @@ def test_chunks_by_the_unary_twin(tmp_path: Path) -> None:
         eventually(lambda: session.interrupt_audio() == pb.DriveAudioResponse())
         with pytest.raises(InputError, match="expected 0, got 6400"):
             once(session, 6400, chunk)
+
+
+class SlowVoice(PlainVoice):
+    """Takes its time, and notices a second thread in it."""
+
+    inside = most_inside = pushes = 0
+
+    def push(self, pcm: bytes) -> list[VoiceFrame]:
+        cls = SlowVoice
+        cls.inside, cls.pushes = cls.inside + 1, cls.pushes + 1
+        cls.most_inside = max(cls.most_inside, cls.inside)
+        time.sleep(0.3)
+        cls.inside -= 1
+        return super().push(pcm)
+
+
+def test_a_call_that_is_cancelled_is_said_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chunk that was taken is shown, and one thread alone is in the voice at any time."""
+    monkeypatch.setattr(speech, "VoiceDriver", SlowVoice)
+    chunk = sound(RATE, (0.5, 0.6))
+    with speaking(tmp_path) as (client, session, reader):
+        call = FlexAvatarStub(client.channel).DriveAudioOnce.future(once_request(session, 0, chunk))
+        eventually(lambda: SlowVoice.inside == 1)
+        call.cancel()
+        assert once(session, 8000, chunk, last=True).accepted_samples == 16_000
+        frames = spoken(watch(reader, 3.0))
+        assert SlowVoice.pushes == 4
+        assert SlowVoice.most_inside == 1
+    assert frames[-1][1].pts_ns >= START_NS + 0.98e9  # all of it was shown

@@ -1,4 +1,4 @@
-"""What the messages say about sound. What comes in is checked here, once."""
+"""Messages of sound <-> types. What comes in is checked here, once."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from flexavatar.drive.tracked import NS
 from flexavatar.drive.voice.driver import SAMPLE_BYTES, VoiceConfig
 from flexavatar.errors import DriveError
 from plugin_server.pb import flexavatar_pb2 as pb
-from plugin_server.speech import Speech, SpeechPlan
+from plugin_server.speech import AudioFormat, Speech
 
 LARGEST_CHUNK = 1 << 20
 LATEST_NS = 1 << 62
 """Far beyond any clock, and still a number of a frame's header when the sound has gone on."""
 
 
-def speech_plan(header: pb.AudioHeader) -> SpeechPlan:
-    """The sound that is to come; its rate and channels are the voice's to check."""
+def audio_format(header: pb.AudioHeader) -> AudioFormat:
+    """The sound to come; its rate and channels are the voice's to check. Raises DriveError."""
     if header.pts_ns > LATEST_NS:
         raise DriveError(f"audio: pts_ns: expected at most 2^62, got {header.pts_ns}")
-    return SpeechPlan(header.sample_rate, header.channels or 1, header.pts_ns, header.live)
+    return AudioFormat(header.sample_rate, header.channels or 1, header.pts_ns, header.live)
 
 
 def voice_style(style: pb.VoiceStyle) -> VoiceConfig:
-    """How the voice shows; what is not set is as usual. Raises DriveError."""
+    """The style of a voice, with defaults for what is not set. Raises DriveError."""
     usual = VoiceConfig()
     return VoiceConfig(
         intensity=style.intensity or usual.intensity,
@@ -32,9 +32,9 @@ def voice_style(style: pb.VoiceStyle) -> VoiceConfig:
     )
 
 
-def check_chunk(chunk: bytes, plan: SpeechPlan) -> None:
+def check_chunk(chunk: bytes, audio_format: AudioFormat) -> None:
     """Raise DriveError unless these are whole samples, and not too many."""
-    size = SAMPLE_BYTES * plan.channels
+    size = SAMPLE_BYTES * audio_format.channels
     if len(chunk) % size:
         raise DriveError(f"audio: expected whole samples of {size} bytes, got {len(chunk)} bytes")
     if len(chunk) > LARGEST_CHUNK:
