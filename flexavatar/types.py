@@ -13,6 +13,8 @@ from flexavatar.errors import InputError, ShapeError
 
 T = TypeVar("T")
 
+NS_PER_S = 1_000_000_000
+"""Nanoseconds in a second."""
 EXPRESSION_SIZE = 100
 PARENTS = (-1, 0, 1, 1, 1)
 """Of the joints, in order: global, neck, jaw, left eye, right eye."""

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flexavatar.drive.motion import smoothstep
 from flexavatar.drive.voice.driver import VoiceFrame
+from flexavatar.easing import minimum_jerk
 
 START_S, LIVE_START_S = 0.1, 0.04
 """Sound that is known before it is shown, so that pieces may come a little late."""
@@ -130,5 +130,5 @@ class Playout:
     def _closing(self, now_s: float) -> Weights | None:
         if self._stopped_s is None or self.closed(now_s):
             return None
-        left = 1 - float(smoothstep((now_s - self._stopped_s) / CLOSE_S))
+        left = 1 - float(minimum_jerk((now_s - self._stopped_s) / CLOSE_S))
         return {name: left * weight for name, weight in self._shown.items()}

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from flexavatar.drive.tracked import NS, TrackedFace
+from flexavatar.drive.tracked import TrackedFace
 from flexavatar.drive.voice.driver import SAMPLE_BYTES, VoiceConfig, VoiceDriver, VoiceFrame
 from flexavatar.errors import BusyError
+from flexavatar.types import NS_PER_S
 from plugin_server.background import to_its_end
 from plugin_server.playout import Playout
 
@@ -181,7 +182,7 @@ class Speech:
     @property
     def pts_ns(self) -> int:
         """Time of what is shown now."""
-        return self.format.pts_ns + round(self._playout.position * NS / self.format.rate)
+        return self.format.pts_ns + round(self._playout.position * NS_PER_S / self.format.rate)
 
     async def play(self, show: Callable[[TrackedFace], None]) -> None:
         """Show every face at its time, until all is over."""

@@ -13,13 +13,13 @@ from PIL import Image
 
 from flexavatar.demo.__main__ import DemoConfig, measured, run, write_video
 from flexavatar.drive.performance import (
-    NS,
     SHIPPED_PERFORMANCE,
     PerformanceFrame,
     read_performance,
     write_performance,
 )
 from flexavatar.evaluation.sheet import COLUMNS, LABEL_HEIGHT, TILE
+from flexavatar.types import NS_PER_S
 from plugin_server.client.live_performance import Arrival, perform_live
 from plugin_server.client.server_process import ServerStartError, server_process
 from plugin_server.pb import flexavatar_pb2 as pb
@@ -33,7 +33,9 @@ def duration_s(video: Path) -> float:
 
 
 def test_a_performance_is_sent_at_its_own_pace_and_comes_back(tmp_path: Path) -> None:
-    frames = [PerformanceFrame(i * NS // 30, {"jawOpen": i / 30}, (0, 0, 0)) for i in range(30)]
+    frames = [
+        PerformanceFrame(i * NS_PER_S // 30, {"jawOpen": i / 30}, (0, 0, 0)) for i in range(30)
+    ]
     with server_and_client(local_config(tmp_path), TinyEngine()) as (client, _):
         made = client.create_avatar([PHOTO], "tiny")
         with client.start_session("tiny", 64, 48) as session:
@@ -42,7 +44,7 @@ def test_a_performance_is_sent_at_its_own_pace_and_comes_back(tmp_path: Path) ->
     assert (report.gaussians, report.width, report.height) == (600, 64, 48)
     assert 0 < report.latency_p50_ms <= report.latency_p99_ms
     assert len(arrivals) <= len(frames)
-    assert arrivals[-1].pts_ns - start_ns == pytest.approx(29 * NS / 30, abs=0.2 * NS)
+    assert arrivals[-1].pts_ns - start_ns == pytest.approx(29 * NS_PER_S / 30, abs=0.2 * NS_PER_S)
     write_video(tmp_path / "live.mp4", arrivals, start_ns)
     # players know milliseconds, and the last frame may have been replaced by nothing newer
     assert duration_s(tmp_path / "live.mp4") == pytest.approx(29 / 30, abs=0.2)
@@ -50,8 +52,11 @@ def test_a_performance_is_sent_at_its_own_pace_and_comes_back(tmp_path: Path) ->
 
 def test_latency_runs_from_signal_to_arrival() -> None:
     pixels = np.zeros((2, 4, 4), np.uint8)
-    arrivals = [Arrival(pixels, i * NS, i * NS + ms * 1_000_000) for i, ms in enumerate((10, 30))]
-    report = measured(pb.Avatar(gaussians=7, create_s=1.5), arrivals, 2 * NS, 33.333)
+    arrivals = [
+        Arrival(pixels, i * NS_PER_S, i * NS_PER_S + ms * 1_000_000)
+        for i, ms in enumerate((10, 30))
+    ]
+    report = measured(pb.Avatar(gaussians=7, create_s=1.5), arrivals, 2 * NS_PER_S, 33.333)
     assert asdict(report) == {
         "create_s": 1.5,
         "input_psnr_db": 33.33,

@@ -11,16 +11,12 @@ import numpy as np
 import pytest
 
 from flexavatar.cli import run
-from flexavatar.drive.performance import (
-    NS,
-    SHIPPED_PERFORMANCE,
-    PerformanceFrame,
-    read_performance,
-)
+from flexavatar.drive.performance import SHIPPED_PERFORMANCE, PerformanceFrame, read_performance
 from flexavatar.drive.tracked import TrackedFace
 from flexavatar.evaluation import live
 from flexavatar.evaluation.live import LiveConfig, evaluate_live
 from flexavatar.evaluation.report import Item
+from flexavatar.types import NS_PER_S
 from plugin_server import server
 from plugin_server.client.live_performance import Arrival, NoFramesError
 from plugin_server.client.phones import SentFrame, find_sent
@@ -70,7 +66,7 @@ def sent(times_ms: list[int], began_ns: int) -> list[SentFrame]:
 
 
 def test_frames_find_their_packets() -> None:
-    began_ns = 5000 * NS
+    began_ns = 5000 * NS_PER_S
     packets = sent([0, 17, 33, 50], began_ns)
     assert find_sent(packets, 33_000_000) is packets[2]
     assert find_sent(packets, 17_900_000) is packets[1]  # milliseconds on the wire
@@ -78,12 +74,12 @@ def test_frames_find_their_packets() -> None:
     assert find_sent(packets, 80_000_000) is None
     assert find_sent(packets, began_ns + 20_000_000) is packets[1]  # by when it came in
     assert find_sent(packets, began_ns - 1) is None
-    assert find_sent(packets, began_ns + NS) is None
+    assert find_sent(packets, began_ns + NS_PER_S) is None
 
 
 def test_no_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     empty = Arrival(np.zeros((4, 4, 4), np.uint8), 10**18, 10**18)
-    monkeypatch.setattr(live, "_perform", lambda *_: (sent([0, 17], NS), [empty], 0))
+    monkeypatch.setattr(live, "_perform", lambda *_: (sent([0, 17], NS_PER_S), [empty], 0))
     with pytest.raises(NoFramesError, match="vmc"):
         evaluate_live(tmp_path, "ada", "vmc", [PerformanceFrame(0, {}, (0, 0, 0))], LiveConfig())
 

@@ -21,11 +21,12 @@ from flexavatar.drive.performance import (
     read_performance,
 )
 from flexavatar.drive.protocols import live_link_face, vmc
-from flexavatar.drive.tracked import NS, TrackedFace
+from flexavatar.drive.tracked import TrackedFace
 from flexavatar.errors import (
     AvatarNotFoundError,
     InputError,
 )
+from flexavatar.types import NS_PER_S
 from plugin_server.client.frame_reader import FrameReader
 from plugin_server.client.phones import Network, find_sent, send_performance
 from plugin_server.gateways.config import (
@@ -45,7 +46,7 @@ from tests.service import PATIENCE_S, eventually, local_config, must_receive
 from tests.test_protocol_fuzz import READERS, mutated
 
 SECONDS = 3.4
-JOINED_NS = round(0.7 * NS)
+JOINED_NS = round(0.7 * NS_PER_S)
 """By then a source has been joined, and v3's schema acknowledged."""
 
 
@@ -106,7 +107,9 @@ def lives(idle: list[Seen]) -> bool:
 def test_a_phone_that_dies_leaves_a_living_face(
     tmp_path: Path, performance: list[PerformanceFrame]
 ) -> None:
-    frozen = [PerformanceFrame(i * NS // 60, {"jawOpen": 0.9}, (0.8, 0, 0)) for i in range(40)]
+    frozen = [
+        PerformanceFrame(i * NS_PER_S // 60, {"jawOpen": 0.9}, (0.8, 0, 0)) for i in range(40)
+    ]
     with live_server(tmp_path, vmc=0) as (client, addresses), watching(client) as reader:
         _, found = watch_while(reader, lambda: send_performance(frozen, "vmc", addresses["vmc"]))
         assert found[-1].told[0] == pytest.approx(0.9, abs=0.02)
@@ -128,7 +131,7 @@ def test_a_phone_that_dies_leaves_a_living_face(
 
 def test_late_packets_are_not_shown(tmp_path: Path) -> None:
     def packet(jaw: float, time_s: float) -> bytes:
-        return live_link_face.write(TrackedFace({"jawOpen": jaw}, time_ns=round(time_s * NS)))
+        return live_link_face.write(TrackedFace({"jawOpen": jaw}, time_ns=round(time_s * NS_PER_S)))
 
     with live_server(tmp_path, live_link_face=0) as (client, addresses), watching(client):
         with sending_udp(addresses["live-link-face"]) as send:
@@ -172,7 +175,7 @@ def test_damaged_packets_stop_nothing(tmp_path: Path, caplog: pytest.LogCaptureF
                     send(mutated(chance, seeds)[:1400])
         with sending_udp(addresses["vmc"]) as send:
             before = client.info().gateways[2].frames
-            face = vmc.write(TrackedFace({"jawOpen": 0.5}, time_ns=NS))
+            face = vmc.write(TrackedFace({"jawOpen": 0.5}, time_ns=NS_PER_S))
 
             def heard_again() -> bool:
                 for packet in face:

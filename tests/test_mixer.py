@@ -16,9 +16,10 @@ from flexavatar.drive.motion import LID_CLOSING_S
 from flexavatar.drive.one_euro import TurnFilter, WeightFilter
 from flexavatar.drive.packet_order import Order
 from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
-from flexavatar.drive.tracked import NS, TrackedFace
+from flexavatar.drive.tracked import TrackedFace
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
+from flexavatar.types import NS_PER_S
 
 FRAME_S = 1 / 60
 FASTEST = 15 / 8 / LID_CLOSING_S
@@ -209,13 +210,13 @@ def test_a_few_lost_packets_are_not_noticed() -> None:
 
 def test_pts_is_the_senders_time_and_runs_on_without_one() -> None:
     stage = Stage(Source("phone"))
-    assert stage.run(FRAME_S).pts_ns == round(stage.now_s * NS)
-    face = stage.run(FRAME_S, phone=TrackedFace({}, time_ns=7 * NS))
-    assert face.pts_ns == 7 * NS
-    assert stage.run(0.2).pts_ns == 7 * NS  # the same instant, still shown
-    assert stage.run(1.0).pts_ns == pytest.approx(8.2 * NS)
+    assert stage.run(FRAME_S).pts_ns == round(stage.now_s * NS_PER_S)
+    face = stage.run(FRAME_S, phone=TrackedFace({}, time_ns=7 * NS_PER_S))
+    assert face.pts_ns == 7 * NS_PER_S
+    assert stage.run(0.2).pts_ns == 7 * NS_PER_S  # the same instant, still shown
+    assert stage.run(1.0).pts_ns == pytest.approx(8.2 * NS_PER_S)
     untimed = stage.run(FRAME_S, phone=TrackedFace({}))
-    assert untimed.pts_ns == round(stage.now_s * NS)
+    assert untimed.pts_ns == round(stage.now_s * NS_PER_S)
 
 
 def test_silence_is_counted() -> None:
@@ -317,23 +318,23 @@ def test_idling_is_alive_but_calm() -> None:
 def test_order_of_packets() -> None:
     order, now_s = Order(), 50.0
     arrived = [1.00, 1.02, 1.01, 1.02, 1.03, 0.90, 1.05]
-    taken = [t for i, t in enumerate(arrived) if order.is_new(round(t * NS), now_s + i / 60)]
+    taken = [t for i, t in enumerate(arrived) if order.is_new(round(t * NS_PER_S), now_s + i / 60)]
     assert taken == [1.00, 1.02, 1.02, 1.03, 1.05]
 
 
 def test_a_clock_that_jumps_far_back_is_a_new_start() -> None:
     order = Order()
-    assert order.is_new(3600 * NS, 1.0)
+    assert order.is_new(3600 * NS_PER_S, 1.0)
     assert order.is_new(0, 1.01)
-    assert order.is_new(NS // 60, 1.03)
+    assert order.is_new(NS_PER_S // 60, 1.03)
     assert not order.is_new(0, 1.04)
 
 
 def test_a_clock_that_jumps_a_little_back_is_a_new_start_soon() -> None:
     order = Order()
-    assert order.is_new(3 * NS, 1.0)
-    assert not order.is_new(round(2.8 * NS), 1.1)
-    assert order.is_new(round(2.8 * NS), 1.6)
+    assert order.is_new(3 * NS_PER_S, 1.0)
+    assert not order.is_new(round(2.8 * NS_PER_S), 1.1)
+    assert order.is_new(round(2.8 * NS_PER_S), 1.6)
 
 
 def test_senders_without_a_clock_are_taken_as_they_come() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from flexavatar.drive.mixer import Source
 from flexavatar.drive.mouth import CROSS_S
-from flexavatar.drive.tracked import NS, TrackedFace
+from flexavatar.drive.tracked import TrackedFace
+from flexavatar.types import NS_PER_S
 from tests.test_mixer import FRAME_S, Stage
 
 CAMERA = {"eyeBlinkLeft": 0.2, "browInnerUp": 0.6, "mouthSmileLeft": 0.5}
@@ -114,12 +115,12 @@ def test_killing_one_leaves_the_other(dies: str) -> None:
 
 def test_while_a_voice_speaks_its_clock_is_the_faces() -> None:
     stage = Talk()
-    camera = TrackedFace(CAMERA, time_ns=7 * NS)
-    assert stage.run(FRAME_S, webcam=camera).pts_ns == 7 * NS
-    voice = TrackedFace({"jawOpen": 0.2}, time_ns=3 * NS)
-    assert stage.run(FRAME_S, webcam=camera, audio=voice).pts_ns == 3 * NS
-    stage.run(1.0, webcam=replace(camera, time_ns=8 * NS))
-    assert stage.seen[-1].pts_ns == 8 * NS
+    camera = TrackedFace(CAMERA, time_ns=7 * NS_PER_S)
+    assert stage.run(FRAME_S, webcam=camera).pts_ns == 7 * NS_PER_S
+    voice = TrackedFace({"jawOpen": 0.2}, time_ns=3 * NS_PER_S)
+    assert stage.run(FRAME_S, webcam=camera, audio=voice).pts_ns == 3 * NS_PER_S
+    stage.run(1.0, webcam=replace(camera, time_ns=8 * NS_PER_S))
+    assert stage.seen[-1].pts_ns == 8 * NS_PER_S
 
 
 def test_a_voice_is_not_smoothed_and_comes_soon() -> None:

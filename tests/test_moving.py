@@ -14,15 +14,14 @@ from flexavatar.errors import ImageError, InputError
 from flexavatar.formats import moving
 from flexavatar.formats.moving import VideoFile, Webcam, open_webcam
 from flexavatar.formats.video import VideoWriter
-
-NS = 1_000_000_000
+from flexavatar.types import NS_PER_S
 
 
 def write_film(path: Path, frames: int = 20, fps: float = 25.0) -> Path:
     """Grey that gets brighter."""
     with VideoWriter(path, 64, 48) as video:
         for i in range(frames):
-            video.write_rgb(np.full((48, 64, 3), 10 * i, np.uint8), round(i * NS / fps))
+            video.write_rgb(np.full((48, 64, 3), 10 * i, np.uint8), round(i * NS_PER_S / fps))
     return path
 
 
@@ -31,7 +30,9 @@ def test_a_film_has_its_pictures_at_their_times(tmp_path: Path) -> None:
     moments = [*film.moments()]
     assert film.frame_count == len(moments) == 20
     assert film.fps == pytest.approx(25, rel=0.06)  # the file's own mean: it has no last interval
-    assert [m.pts_ns for m in moments] == pytest.approx([i * NS / 25 for i in range(20)], abs=1e5)
+    assert [m.pts_ns for m in moments] == pytest.approx(
+        [i * NS_PER_S / 25 for i in range(20)], abs=1e5
+    )
     assert [int(m.rgb.mean()) for m in moments] == pytest.approx([10 * i for i in range(20)], abs=4)
 
 
@@ -88,7 +89,7 @@ def test_a_camera_gives_its_newest_picture_and_says_when_it_is_gone(
     moments = camera.moments()
     first = next(moments)
     assert first.rgb.mean() == pytest.approx(190, abs=4)
-    assert abs(first.pts_ns - time.monotonic_ns()) < 5 * NS
+    assert abs(first.pts_ns - time.monotonic_ns()) < 5 * NS_PER_S
     with pytest.raises(InputError, match="has sent nothing"):
         next(moments)
     camera.close()

@@ -15,7 +15,6 @@ from scipy.spatial.transform import Rotation
 
 from flexavatar.demo.make_performance import perform
 from flexavatar.drive.performance import (
-    NS,
     SHIPPED_PERFORMANCE,
     PerformanceFrame,
     at_rate,
@@ -24,6 +23,7 @@ from flexavatar.drive.performance import (
 )
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
+from flexavatar.types import NS_PER_S
 
 ROUNDING = 5.1e-5
 """The file holds four decimals."""
@@ -59,7 +59,9 @@ def column(table: np.ndarray, name: str) -> np.ndarray:
 
 def test_shipped_performance_is_what_its_script_says(shipped: list[PerformanceFrame]) -> None:
     for read, written in zip(shipped, perform(), strict=True):
-        assert abs(read.pts_ns - written.pts_ns) <= NS / 60 / 1000  # timecode: 1/1000 of a frame
+        assert (
+            abs(read.pts_ns - written.pts_ns) <= NS_PER_S / 60 / 1000
+        )  # timecode: 1/1000 of a frame
         assert read.weights == pytest.approx(written.weights, abs=ROUNDING)
         assert read.head == pytest.approx(written.head, abs=ROUNDING)
 
@@ -67,7 +69,7 @@ def test_shipped_performance_is_what_its_script_says(shipped: list[PerformanceFr
 def test_shipped_performance_lasts_ten_seconds_and_rests_at_both_ends(
     shipped: list[PerformanceFrame], table: np.ndarray
 ) -> None:
-    assert shipped[-1].pts_ns / NS == pytest.approx(10, abs=1 / 59)
+    assert shipped[-1].pts_ns / NS_PER_S == pytest.approx(10, abs=1 / 59)
     assert table[[0, -1]].max() < 0.01
     assert np.abs([shipped[0].head, shipped[-1].head]).max() < math.radians(0.5)
 
@@ -99,14 +101,14 @@ def test_motion_is_no_faster_than_a_blink(table: np.ndarray) -> None:
 
 
 def test_reading_gives_back_what_was_written(tmp_path: Path) -> None:
+    rows = [{n: (i + k) % 11 / 10 for k, n in enumerate(ARKIT_NAMES)} for i in range(150)]
     frames = [
-        PerformanceFrame(i * NS // 60, {n: (i + k) % 11 / 10 for k, n in enumerate(ARKIT_NAMES)},
-                         (0.1 * i, -0.2, 0.3))
-        for i in range(150)
-    ]  # fmt: skip
+        PerformanceFrame(i * NS_PER_S // 60, row, (0.1 * i, -0.2, 0.3))
+        for i, row in enumerate(rows)
+    ]
     write_performance(tmp_path / "a.csv", frames)
     for read, written in zip(read_performance(tmp_path / "a.csv"), frames, strict=True):
-        assert abs(read.pts_ns - written.pts_ns) <= NS / 60 / 1000
+        assert abs(read.pts_ns - written.pts_ns) <= NS_PER_S / 60 / 1000
         assert read.weights == pytest.approx(written.weights, abs=ROUNDING)
         assert read.head == pytest.approx(written.head, abs=ROUNDING)
 
@@ -130,7 +132,7 @@ def test_rows_without_a_face_and_repeated_timecodes_are_left_out(
     )
     frames = read_performance(path)
     assert [f.weights["jawOpen"] for f in frames] == [0.1, 0.3]
-    assert frames[1].pts_ns == pytest.approx(2 * NS / 60, abs=2)  # midnight is no gap
+    assert frames[1].pts_ns == pytest.approx(2 * NS_PER_S / 60, abs=2)  # midnight is no gap
 
 
 def test_a_clock_that_jumps_back_loses_rows_until_it_is_later_again(
@@ -140,14 +142,14 @@ def test_a_clock_that_jumps_back_loses_rows_until_it_is_later_again(
     rows = [f"00:00:00:{f:02}.000,61,0.{f:02},0" for f in frames]
     kept = read_performance(recording(HEADER, *rows))
     assert [frame.weights["jawOpen"] for frame in kept] == [0.10, 0.20, 0.21]
-    assert [frame.pts_ns for frame in kept] == [0, *(round(f * NS / 60) for f in (10, 11))]
+    assert [frame.pts_ns for frame in kept] == [0, *(round(f * NS_PER_S / 60) for f in (10, 11))]
 
 
 @pytest.mark.parametrize("rate", [24, 30, 60])
 def test_rate_is_read_off_the_frame_numbers(recording: Callable[..., Path], rate: int) -> None:
     rows = [f"01:00:0{i // rate}:{i % rate:02}.000,61,0,0" for i in range(3 * rate)]
     frames = read_performance(recording(HEADER, *rows))
-    assert frames[-1].pts_ns == pytest.approx((3 * rate - 1) * NS / rate, abs=2)
+    assert frames[-1].pts_ns == pytest.approx((3 * rate - 1) * NS_PER_S / rate, abs=2)
 
 
 def test_a_little_out_of_range_is_clipped(recording: Callable[..., Path]) -> None:
@@ -210,5 +212,5 @@ def test_steady_rate_takes_the_newest_frame_that_is_there() -> None:
               (0, 90, 210, 400)]  # fmt: skip
     steady = list(at_rate(frames, 10))
     assert [f.weights["jawOpen"] for f in steady] == [0, 0.09, 0.09, 0.21, 0.4]
-    assert [f.pts_ns for f in steady] == [i * NS // 10 for i in range(5)]
+    assert [f.pts_ns for f in steady] == [i * NS_PER_S // 10 for i in range(5)]
     assert list(at_rate([replace(frames[0])], 30)) == [frames[0]]

@@ -19,15 +19,16 @@ from flexavatar.demo import SHIPPED_PORTRAIT
 from flexavatar.drive import face_reader, video
 from flexavatar.drive.face_reader import features, load_face_reader, rest_of, see, turn_since
 from flexavatar.drive.head_angles import from_angles
-from flexavatar.drive.tracked import NS, TrackedFace
+from flexavatar.drive.tracked import TrackedFace
 from flexavatar.drive.video import VideoConfig, VideoDriver
 from flexavatar.drive.video_performance import follow
 from flexavatar.errors import AssetError
 from flexavatar.head.arkit import ARKIT_INDEX, ARKIT_NAMES
+from flexavatar.types import NS_PER_S
 
 PICTURE = np.zeros((480, 640, 3), np.uint8)
 AT_REST = dict.fromkeys(ARKIT_NAMES, 0.02)
-FRAME_NS = NS // 25
+FRAME_NS = NS_PER_S // 25
 
 
 def face(

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from flexavatar.capture import topology
 from flexavatar.create.evidence import View
+from flexavatar.easing import smoothstep
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.texels import Texels, Zone, texel_points_and_normals
 
@@ -112,18 +113,11 @@ def _eyeball(arms: Tensor, eyes: EyeColors) -> Tensor:
     rim = torch.asin((topology.IRIS_RADIUS / radius).clamp(max=0.99))
     r = angle / rim
     iris = torch.from_numpy(eyes.iris) * (1.15 - 0.35 * r.clamp(0, 1))[:, None]
-    iris = torch.lerp(iris, iris * 0.4, _step(r, 0.8, 1.0)[:, None])
-    iris = torch.lerp(
-        torch.full_like(iris, 0.03), iris, _step(r, PUPIL_SHARE - 0.08, PUPIL_SHARE + 0.08)[:, None]
-    )
+    iris = torch.lerp(iris, iris * 0.4, smoothstep(r, 0.8, 1.0)[:, None])
+    dark = smoothstep(r, PUPIL_SHARE - 0.08, PUPIL_SHARE + 0.08)[:, None]
+    iris = torch.lerp(torch.full_like(iris, 0.03), iris, dark)
     red = torch.tensor([1.0, 0.93, 0.91])
     white = torch.from_numpy(eyes.sclera) * torch.lerp(
-        torch.ones(3), red, _step(r, 1.8, 3.2)[:, None]
+        torch.ones(3), red, smoothstep(r, 1.8, 3.2)[:, None]
     )
-    return torch.lerp(iris, white, _step(r, 0.94, 1.08)[:, None]).clamp(0, 1)
-
-
-def _step(x: Tensor, low: float, high: float) -> Tensor:
-    """Smooth step from 0 at `low` to 1 at `high`."""
-    t = ((x - low) / (high - low)).clamp(0, 1)
-    return t * t * (3 - 2 * t)
+    return torch.lerp(iris, white, smoothstep(r, 0.94, 1.08)[:, None]).clamp(0, 1)

@@ -12,10 +12,11 @@ import numpy as np
 import tyro
 
 from flexavatar.demo import SHIPPED_PORTRAIT
-from flexavatar.drive.performance import NS, SHIPPED_PERFORMANCE, read_performance
+from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
 from flexavatar.errors import FlexAvatarError
 from flexavatar.formats.video import VideoWriter
 from flexavatar.progress import progress_bar
+from flexavatar.types import NS_PER_S
 from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.live_performance import Arrival, perform_live
 from plugin_server.client.server_process import server_process
@@ -83,7 +84,7 @@ def measured(
     return RunReport(
         create_s=round(avatar.create_s, 2),
         input_psnr_db=round(psnr_db, 2),
-        fps=round(len(arrivals) * NS / duration_ns, 2) if duration_ns else 0.0,
+        fps=round(len(arrivals) * NS_PER_S / duration_ns, 2) if duration_ns else 0.0,
         latency_p50_ms=round(float(p50), 2),
         latency_p99_ms=round(float(p99), 2),
         gaussians=avatar.gaussians,

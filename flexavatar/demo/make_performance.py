@@ -18,15 +18,16 @@ import tyro
 from scipy.ndimage import gaussian_filter1d
 
 from flexavatar.demo.script import BLINKS, DURATION_S, GAZE, HEAD, MOODS, PHONES, VISEMES
-from flexavatar.drive.motion import BLINK_PULLS, Array, lids_down, saccade_s, smoothstep
+from flexavatar.drive.motion import BLINK_PULLS, Array, lids_down, saccade_s
 from flexavatar.drive.performance import (
     FRAME_RATE,
-    NS,
     SHIPPED_PERFORMANCE,
     PerformanceFrame,
     write_performance,
 )
+from flexavatar.easing import minimum_jerk
 from flexavatar.head.arkit import ARKIT_NAMES, SIDES
+from flexavatar.types import NS_PER_S
 
 COARTICULATION_S = 0.038
 SPEECH_SMOOTHING_S = 0.016
@@ -48,7 +49,7 @@ def along(times: Array, keys: Sequence[tuple[float, ...]]) -> Array:
     table = np.array(keys)
     after = np.clip(np.searchsorted(table[:, 0], times, side="right"), 1, len(table) - 1)
     a, b = table[after - 1], table[after]
-    share = smoothstep((times - a[:, 0]) / (b[:, 0] - a[:, 0]))
+    share = minimum_jerk((times - a[:, 0]) / (b[:, 0] - a[:, 0]))
     return a[:, 1:] + share[:, None] * (b[:, 1:] - a[:, 1:])
 
 
@@ -88,13 +89,13 @@ def gaze(times: Array) -> Array:
     way = np.zeros((len(times), 2))
     for (_, *before), (start, *after) in pairwise(GAZE):
         step = np.subtract(after, before)
-        way += smoothstep((times - start) / saccade_s(float(np.hypot(*step))))[:, None] * step
+        way += minimum_jerk((times - start) / saccade_s(float(np.hypot(*step))))[:, None] * step
     return way
 
 
 def head(times: Array) -> Array:
     """Yaw, pitch, roll in degrees [T, 3]: the script, and a sway that rests at both ends."""
-    rest = smoothstep(times) * smoothstep(DURATION_S - times)
+    rest = minimum_jerk(times) * minimum_jerk(DURATION_S - times)
     rates = ((0.31, 0.83), (0.43, 1.07), (0.37, 0.71))  # Hz, without a common beat
     sway = [np.sin(2 * np.pi * f * times) + 0.5 * np.sin(2 * np.pi * g * times) for f, g in rates]
     return along(times, HEAD) + SWAY_DEG / 1.5 * rest[:, None] * np.stack(sway, 1)
@@ -134,7 +135,7 @@ def perform() -> list[PerformanceFrame]:
     weights = np.clip(weights, 0, 1)
     return [
         PerformanceFrame(
-            round(t * NS),
+            round(t * NS_PER_S),
             {name: float(w) for name, w in zip(ARKIT_NAMES, row, strict=True)},
             (float(turn[0]), float(turn[1]), float(turn[2])),
         )

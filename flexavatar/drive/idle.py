@@ -13,8 +13,9 @@ from functools import lru_cache
 import numpy as np
 
 from flexavatar.drive.head_angles import Vector, from_angles
-from flexavatar.drive.motion import BLINK_PULLS, lids_down, saccade_s, smoothstep
+from flexavatar.drive.motion import BLINK_PULLS, lids_down, saccade_s
 from flexavatar.drive.tracked import looks_of
+from flexavatar.easing import minimum_jerk
 from flexavatar.head.arkit import SIDES
 
 BLINK_SLOT_S, BLINK_SPREAD_S = 4.0, 3.4
@@ -74,7 +75,7 @@ class Idle:
         slot = int(time_s // GAZE_SLOT_S)
         before, after = _glance(self._seed, slot - 1), _glance(self._seed, slot)
         size = math.dist(before[1:], after[1:])
-        share = float(smoothstep((time_s - after[0]) / saccade_s(size)))
+        share = float(minimum_jerk((time_s - after[0]) / saccade_s(size)))
         yaw, pitch = (a + share * (b - a) for a, b in zip(before[1:], after[1:], strict=True))
         return yaw, pitch
 

@@ -20,12 +20,13 @@ from scipy.spatial.transform import Rotation
 
 from flexavatar.drive.head_angles import Angles, Vector
 from flexavatar.drive.idle import Idle
-from flexavatar.drive.motion import smoothstep
 from flexavatar.drive.mouth import Mouth
 from flexavatar.drive.one_euro import AS_IT_IS, HEAD, WEIGHTS, Smoothing, TurnFilter, WeightFilter
-from flexavatar.drive.tracked import NS, TrackedFace
+from flexavatar.drive.tracked import TrackedFace
+from flexavatar.easing import minimum_jerk
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_INDEX, ARKIT_NAMES
+from flexavatar.types import NS_PER_S
 
 VOICE = "audio"
 """The source that is a voice: it is not smoothed, and while it is heard its clock is the face's."""
@@ -137,14 +138,14 @@ class _Layer:
             turn = Rotation.from_rotvec(np.array(face.head) * (pitch, yaw, roll))
             self.turn = self._turns.step(turn, step_s)
         self.heard_at_s, self._time_ns = now_s, face.time_ns
-        self.pts_ns = round(now_s * NS) if face.time_ns is None else face.time_ns
+        self.pts_ns = round(now_s * NS_PER_S) if face.time_ns is None else face.time_ns
         return joined
 
     def _step_s(self, time_ns: int | None, now_s: float) -> float:
         """Since the signal before: by the sender's clock, unless that was set anew."""
         step_s = -1.0
         if time_ns is not None and self._time_ns is not None:
-            step_s = (time_ns - self._time_ns) / NS
+            step_s = (time_ns - self._time_ns) / NS_PER_S
         if not 0 < step_s <= LONGEST_STEP_S:
             step_s = now_s - self.heard_at_s
         return float(np.clip(step_s, SHORTEST_STEP_S, LONGEST_STEP_S))
@@ -152,7 +153,7 @@ class _Layer:
     def presence(self, now_s: float) -> float:
         """1 while it is heard, and then ever less."""
         silent_s = now_s - self.heard_at_s - self._config.timeout_s
-        return float(smoothstep(1 - silent_s / self._config.leave_s))
+        return float(minimum_jerk(1 - silent_s / self._config.leave_s))
 
     def cover(self, below: Weights, presence: float) -> Weights:
         """What shows through from below and the rest of its own: [52]."""
@@ -222,7 +223,7 @@ class Mixer:
             self._left_over = before - weights, (turn_before * turn.inv()).as_rotvec()
             self._joined_at_s, self._join_s = now_s, self._joining_s
         self._joining_s = 0.0
-        left = 1 - float(smoothstep((now_s - self._joined_at_s) / self._join_s))
+        left = 1 - float(minimum_jerk((now_s - self._joined_at_s) / self._join_s))
         if left == 0:
             return weights, turn
         more, way = self._left_over
@@ -234,6 +235,6 @@ class Mixer:
         heard = [layer for _, layer in layers if np.isfinite(layer.heard_at_s)]
         layer = next(there, max(heard, key=lambda one: one.heard_at_s, default=None))
         if layer is None:
-            return round(now_s * NS)
+            return round(now_s * NS_PER_S)
         silent_s = now_s - layer.heard_at_s
-        return layer.pts_ns + round(silent_s * NS if silent_s > self._config.timeout_s else 0)
+        return layer.pts_ns + round(silent_s * NS_PER_S if silent_s > self._config.timeout_s else 0)

@@ -1,9 +1,11 @@
-"""How quick a face is: lids and saccades, and the smooth way between two states."""
+"""How quick a face is: lids and saccades."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+from flexavatar.easing import minimum_jerk
 
 Array = NDArray[np.float64]
 
@@ -12,16 +14,10 @@ BLINK_PULLS = {"eyeBlink": 1.0, "eyeSquint": 0.2, "browDown": 0.06, "cheekSquint
 """A blink pulls brows and cheeks along a little; both sides."""
 
 
-def smoothstep(x: Array | float) -> Array:
-    """Minimum-jerk way from 0 to 1."""
-    x = np.clip(x, 0, 1)
-    return x**3 * (10 - 15 * x + 6 * x**2)
-
-
 def lids_down(since_s: Array | float) -> Array:
     """How far one blink has closed the lids, by the time since they met: 0..1."""
-    down = smoothstep(1 + np.asarray(since_s) / LID_CLOSING_S)
-    up = smoothstep(1 - (np.asarray(since_s) - LID_CLOSED_S) / LID_OPENING_S)
+    down = minimum_jerk(1 + np.asarray(since_s) / LID_CLOSING_S)
+    up = minimum_jerk(1 - (np.asarray(since_s) - LID_CLOSED_S) / LID_OPENING_S)
     return np.where(np.asarray(since_s) < 0, down, up)
 
 

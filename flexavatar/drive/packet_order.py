@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flexavatar.drive.tracked import NS
+from flexavatar.types import NS_PER_S
 
 LATE_S = 0.5
 """What is further behind did not lose its way: its sender has started anew."""
@@ -20,7 +20,7 @@ class Order:
         if time_ns is None:
             return True
         if self._newest_ns is not None and now_s - self._taken_at_s < LATE_S:
-            if 0 < self._newest_ns - time_ns < LATE_S * NS:
+            if 0 < self._newest_ns - time_ns < LATE_S * NS_PER_S:
                 return False
         self._newest_ns, self._taken_at_s = time_ns, now_s
         return True

@@ -27,8 +27,8 @@ from flexavatar.drive.head_angles import Angles, Vector, from_angles
 from flexavatar.drive.names import pascal_case
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
+from flexavatar.types import NS_PER_S
 
-NS = 1_000_000_000
 FRAME_RATE = 60
 HEAD_COLUMNS = ("HeadYaw", "HeadPitch", "HeadRoll")
 EYE_COLUMNS = tuple(
@@ -106,8 +106,8 @@ def write_performance(path: Path, frames: Iterable[PerformanceFrame]) -> None:
 def at_rate(frames: Sequence[PerformanceFrame], fps: float) -> Iterator[PerformanceFrame]:
     """The performance at a steady rate: at each instant the newest frame that is there."""
     times = np.array([frame.pts_ns for frame in frames])
-    for i in range(math.floor(times[-1] / NS * fps) + 1):
-        pts_ns = round(i * NS / fps)
+    for i in range(math.floor(times[-1] / NS_PER_S * fps) + 1):
+        pts_ns = round(i * NS_PER_S / fps)
         newest = frames[int(np.searchsorted(times, pts_ns, side="right")) - 1]
         yield PerformanceFrame(pts_ns, newest.weights, newest.head)
 
@@ -154,7 +154,7 @@ def _times_ns(timecodes: Sequence[tuple[int, float]]) -> list[int]:
     rate = next((r for r in TIMECODE_RATES if highest < r), 60) if whole else FRAME_RATE
     first = timecodes[0][0] + timecodes[0][1] / rate
     spans = (seconds + frames / rate - first for seconds, frames in timecodes)
-    return [round((s + 86400 if s < -43200 else s) * NS) for s in spans]  # past midnight
+    return [round((s + 86400 if s < -43200 else s) * NS_PER_S) for s in spans]  # past midnight
 
 
 def _parse_row(
@@ -182,8 +182,8 @@ def _number(where: str, column: str, text: str | None) -> float:
 
 
 def _timecode(pts_ns: int) -> str:
-    seconds, rest = divmod(pts_ns, NS)
-    frames = round(rest * FRAME_RATE / NS, 3)
+    seconds, rest = divmod(pts_ns, NS_PER_S)
+    frames = round(rest * FRAME_RATE / NS_PER_S, 3)
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}:{frames:06.3f}"
 
 

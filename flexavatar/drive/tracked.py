@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from flexavatar.drive.head_angles import Vector
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import GAZE_PITCH, GAZE_YAW, SIDES
+from flexavatar.types import NS_PER_S
 
 SANE = 10.0
 """Weights are about 0..1, calibrated ones a little beyond; a packet that says more is broken."""
 SUBJECT_LENGTH = 64
-NS = 1_000_000_000
 
 Gaze = tuple[float, float]
 """Yaw to the person's left and pitch upwards of one eye in the head, radians."""
@@ -86,4 +86,4 @@ def nanoseconds(seconds: float) -> int:
     """A clock's reading that fits a frame's header. Raises DriveError."""
     if not (math.isfinite(seconds) and 0 <= seconds < 2**33):
         raise DriveError(f"time: expected 0 to 2^33 s, got {seconds:g}")
-    return round(seconds * NS)
+    return round(seconds * NS_PER_S)

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from flexavatar.capture import topology
 from flexavatar.capture.landmarks import FaceLandmarks, detect_faces
 from flexavatar.drive.face_reader import Rest, Seen, load_face_reader, rest_of, see, turn_since
-from flexavatar.drive.tracked import NS, TrackedFace
+from flexavatar.drive.tracked import TrackedFace
 from flexavatar.head.arkit import ARKIT_INDEX
+from flexavatar.types import NS_PER_S
 
 Picture = NDArray[np.uint8]
 
@@ -150,7 +151,7 @@ class _Calibration:
         self._began_ns = pts_ns if self._began_ns is None else self._began_ns
         self._seen.append(see(face, self._upright))
         rest = self._of_quiet_faces()
-        if pts_ns - self._began_ns >= self._lasts_s * NS:
+        if pts_ns - self._began_ns >= self._lasts_s * NS_PER_S:
             self.rest = rest
         return rest
 

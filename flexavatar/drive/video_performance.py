@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from flexavatar.drive.head_angles import to_angles
 from flexavatar.drive.mixer import Mixer, MixerConfig, Source
 from flexavatar.drive.performance import PerformanceFrame
-from flexavatar.drive.tracked import NS, TrackedFace
+from flexavatar.drive.tracked import TrackedFace
+from flexavatar.types import NS_PER_S
 
 NAME = "video"
 
@@ -24,7 +25,7 @@ def follow(
     frames = []
     for pts_ns, face in faces:
         if face is not None:
-            mixer.feed(name, face, pts_ns / NS)
-        mixed = mixer.face(pts_ns / NS)
+            mixer.feed(name, face, pts_ns / NS_PER_S)
+        mixed = mixer.face(pts_ns / NS_PER_S)
         frames.append(PerformanceFrame(pts_ns, mixed.weights, to_angles(mixed.neck_pose)))
     return frames

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from flexavatar.avatar.avatar import AnyAvatar
 from flexavatar.capture.landmarks import detect_faces, refine_face
-from flexavatar.drive.performance import NS, PerformanceFrame
+from flexavatar.drive.performance import PerformanceFrame
 from flexavatar.evaluation.report import Item, Picture
 from flexavatar.evaluation.sheet import Stage
 from flexavatar.formats.video import over_grey
 from flexavatar.progress import Progress, no_progress
+from flexavatar.types import NS_PER_S
 from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.frame_reader import FrameReader
 from plugin_server.client.live_performance import (
@@ -105,7 +106,7 @@ def evaluate_live(
     figures |= {
         "latency_p50_ms": float(p50),
         "latency_p99_ms": float(p99),
-        "fps": len(replies) * NS / performance[-1].pts_ns,
+        "fps": len(replies) * NS_PER_S / performance[-1].pts_ns,
         "packets_refused": float(refused),
         "unseen": float(sum(scores is None for scores in seen)),
     }

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flexavatar.drive.tracked import NS
 from flexavatar.drive.video import VideoDriver
 from flexavatar.evaluation.live import (
     Lines,
@@ -29,6 +28,7 @@ from flexavatar.evaluation.report import Item, Picture
 from flexavatar.formats.moving import TimedFrame, VideoFile
 from flexavatar.formats.video import over_grey
 from flexavatar.progress import Progress, no_progress
+from flexavatar.types import NS_PER_S
 from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.live_performance import Arrival, NoFramesError, recording
 from plugin_server.client.server_process import server_process
@@ -70,7 +70,7 @@ class Stand:
         times = [moment.pts_ns for moment in self.moments]
         place = 0
         while place < len(times):
-            time.sleep(max(0, began_ns + times[place] - time.monotonic_ns()) / NS)
+            time.sleep(max(0, began_ns + times[place] - time.monotonic_ns()) / NS_PER_S)
             place = bisect_right(times, time.monotonic_ns() - began_ns) - 1
             moment = TimedFrame(self.moments[place].rgb, began_ns + times[place])
             self.shown.append(moment)
@@ -96,7 +96,7 @@ def evaluate_video(
     both = lines_of([own[one.moment.pts_ns] or {} for one in shown], seen)
     figures = _moving(correlations_of(both), both)
     latencies = [one.arrival.latency_ms for one in shown]
-    seconds = stand.moments[-1].pts_ns / NS
+    seconds = stand.moments[-1].pts_ns / NS_PER_S
     figures |= {
         "lag_ms": _lag_ms(own, shown, seen),
         "latency_p50_ms": float(np.percentile(latencies, 50)),
@@ -126,7 +126,7 @@ def _perform(
 def _matched(moments: Sequence[TimedFrame], arrivals: Sequence[Arrival]) -> list[Shown]:
     """Frames that carry a picture's time, each time's first, after the calibration."""
     by_time = {moment.pts_ns: moment for moment in moments}
-    start_ns = moments[0].pts_ns + round(CALIBRATION_S * NS)
+    start_ns = moments[0].pts_ns + round(CALIBRATION_S * NS_PER_S)
     found: dict[int, Shown] = {}
     for arrival in arrivals:
         if arrival.pts_ns in by_time and arrival.pts_ns >= start_ns:
@@ -162,8 +162,8 @@ def _lag_ms(
 
     NaN if nothing moves.
     """
-    times = np.array([*own]) / NS
-    arrived = np.array([one.arrival.arrived_ns for one in shown]) / NS
+    times = np.array([*own]) / NS_PER_S
+    arrived = np.array([one.arrival.arrived_ns for one in shown]) / NS_PER_S
     source = lines_of([one or {} for one in own.values()], [*own.values()])
     target = lines_of([one or {} for one in seen], seen)
     fits = []

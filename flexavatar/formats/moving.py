@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from flexavatar.errors import ImageError, InputError
 from flexavatar.formats.footage import open_container, probe_video, upright_rgb
+from flexavatar.types import NS_PER_S
 
-NS = 1_000_000_000
 DEVICES = Path("/dev")
 CAMERA_OPTIONS = {"video_size": "640x480", "framerate": "30"}
 SILENT_S = 5.0
@@ -60,7 +60,7 @@ class VideoFile:
             for frame in container.decode(stream):
                 seconds = frame.time or 0.0
                 first = seconds if first is None else first
-                pts_ns = round((seconds - first) * NS)
+                pts_ns = round((seconds - first) * NS_PER_S)
                 if pts_ns > last:
                     yield TimedFrame(upright_rgb(frame, LONGEST_SIDE), pts_ns)
                     last = pts_ns

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flexavatar.easing import smoothstep
 from flexavatar.errors import AssetError
 from flexavatar.head.flame import FlameHead
 
@@ -117,7 +118,7 @@ class SkinBand:
     def turn(self, eye: EyePolar) -> np.ndarray:
         """Exact at the margin, smoothed along the lid further out: [V] radians."""
         exact, soft = _turn_profiles(eye.x, eye.x[self.ring], self.ring_turn)
-        near = _smooth(self.beyond * 4)
+        near = smoothstep(self.beyond * 4)
         return self.chosen * self.follow * (exact * (1 - near) + soft * near)
 
     @property
@@ -128,7 +129,7 @@ class SkinBand:
         """How far skin follows the margin, less past the corners: [V]."""
         first, last = eye.x[self.ring[0]], eye.x[self.ring[-1]]
         aside = np.maximum(first - eye.x, eye.x - last)
-        return self.chosen * self.follow * (1 - _smooth(aside / 0.006))
+        return self.chosen * self.follow * (1 - smoothstep(aside / 0.006))
 
     def unfolded(self, eye: EyePolar) -> np.ndarray:
         """Change of `reach` that takes the crease out of a closed lid: [V] metres."""
@@ -136,12 +137,12 @@ class SkinBand:
         spread = np.exp(-0.5 * ((eye.x[:, None] - eye.x[far]) / 0.003) ** 2)
         rim = (spread * eye.reach[far]).sum(1) / np.maximum(spread.sum(1), 1e-9)
         margin = np.interp(eye.x, eye.x[self.ring], eye.reach[self.ring])
-        smooth = margin + (rim - margin) * _smooth(self.beyond / 0.8)
+        smooth = margin + (rim - margin) * smoothstep(self.beyond / 0.8)
         closing = np.interp(eye.x, eye.x[self.ring], np.abs(self.ring_turn), left=0, right=0)
         amount = (
             CREASE_LOSS
             * np.clip(closing / 0.3, 0, 1)
-            * _smooth(4 * self.beyond * (1 - self.beyond))
+            * smoothstep(4 * self.beyond * (1 - self.beyond))
         )
         return self.chosen * amount * (smooth - eye.reach)
 
@@ -170,11 +171,6 @@ def _turn_profiles(
     soft = np.convolve(values, kernel / kernel.sum(), mode="same")
     exact = np.interp(x, ring_x, turn, left=0, right=0)
     return exact, np.interp(x, grid, soft, left=0, right=0)
-
-
-def _smooth(t: np.ndarray) -> np.ndarray:
-    t = np.clip(t, 0, 1)
-    return t * t * (3 - 2 * t)
 
 
 def _push_outside(arms: np.ndarray, radius: float, guarded: np.ndarray) -> np.ndarray:
@@ -222,9 +218,7 @@ def eyelid_openings(head: FlameHead, vertices: Tensor) -> Tensor:
 
 def eyelid_visibility(openings: Tensor, usual: Tensor) -> Tensor:
     """How much is left of what an eye shows when it is as open as usual: [2], [2] -> [2] 0..1."""
-    share = openings / usual.clamp_min(1e-4)
-    t = ((share - FOLD_RANGE[0]) / (FOLD_RANGE[1] - FOLD_RANGE[0])).clamp(0, 1)
-    return t * t * (3 - 2 * t)
+    return smoothstep(openings / usual.clamp_min(1e-4), *FOLD_RANGE)
 
 
 def fit_eyelids(head: FlameHead, neutral: Tensor) -> FlameHead:

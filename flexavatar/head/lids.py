@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flexavatar.easing import smoothstep
 from flexavatar.head.flame import FlameHead
 
 SIDES = ("left", "right")
@@ -102,7 +103,6 @@ def _spread_weights(points: np.ndarray, margin: np.ndarray, side: np.ndarray) ->
     """1 in sum on the margin, fading away from it, and only on its own side [V]: [V, P]."""
     distance = np.linalg.norm(points[:, None] - points[margin], axis=2)  # [V, P]
     nearest = distance.min(1)
-    fade = np.clip(1 - nearest / REACH, 0, 1)
     share = np.exp(-0.5 * (distance**2 - nearest[:, None] ** 2) / SPREAD**2)
-    amount = side * fade * fade * (3 - 2 * fade)
+    amount = side * smoothstep(1 - nearest / REACH)
     return amount[:, None] * share / share.sum(1)[:, None]

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from flexavatar.capture import topology
+from flexavatar.easing import smoothstep
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.lids import Seam, lid_seam, lip_seams
 from flexavatar.head.mesh_tools import vertex_normals
@@ -158,8 +159,7 @@ def _candidate_faces(rig: RigParts, part: int, seen: bool) -> np.ndarray:
 
 
 def _trust(distance: np.ndarray) -> np.ndarray:
-    t = np.clip((UNSURE - distance) / (UNSURE - SURE), 0, 1)
-    return t * t * (3 - 2 * t)
+    return smoothstep(distance, UNSURE, SURE)
 
 
 def _has_partner(own: RigParts, other: RigParts) -> np.ndarray:

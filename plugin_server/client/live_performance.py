@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from flexavatar.drive.performance import NS, PerformanceFrame
+from flexavatar.drive.performance import PerformanceFrame
 from flexavatar.errors import FlexAvatarError, SessionNotFoundError
+from flexavatar.types import NS_PER_S
 from plugin_server.client.client import ClientSession
 from plugin_server.client.frame_reader import FrameReader
 from plugin_server.pb import flexavatar_pb2 as pb
@@ -100,7 +101,7 @@ def _send(
     """Send frames at their own times, or `pace_s` apart."""
     start_ns = time.monotonic_ns()
     for i, frame in enumerate(frames):
-        due_ns = frame.pts_ns if pace_s is None else round(i * pace_s * NS)
-        time.sleep(max(0, start_ns + due_ns - time.monotonic_ns()) / NS)
+        due_ns = frame.pts_ns if pace_s is None else round(i * pace_s * NS_PER_S)
+        time.sleep(max(0, start_ns + due_ns - time.monotonic_ns()) / NS_PER_S)
         head = pb.HeadPose(neck_pose=frame.neck_pose)
         session.drive(frame.weights, time.monotonic_ns(), head)

@@ -13,8 +13,9 @@ from typing import Protocol
 
 from flexavatar.drive.performance import PerformanceFrame, at_rate
 from flexavatar.drive.protocols import fmv3, ifacialmocap, live_link_face, vmc, vtube_studio
-from flexavatar.drive.tracked import NS, TrackedFace
+from flexavatar.drive.tracked import TrackedFace
 from flexavatar.errors import InputError
+from flexavatar.types import NS_PER_S
 from plugin_server.gateways.config import ProtocolName
 
 SWAPPED = 0.05
@@ -151,7 +152,7 @@ def send_performance(
         def said() -> Iterator[bytes]:
             start_ns = time.monotonic_ns()
             for frame in at_rate(frames, fps):
-                time.sleep(max(0, start_ns + frame.pts_ns - time.monotonic_ns()) / NS)
+                time.sleep(max(0, start_ns + frame.pts_ns - time.monotonic_ns()) / NS_PER_S)
                 for answer in _answers(line):
                     phone.hear(answer)
                 face = TrackedFace(frame.weights, frame.neck_pose, subject, frame.pts_ns)
@@ -200,5 +201,5 @@ def _answers(line: socket.socket) -> Iterator[bytes]:
 
 def repeated(frames: Sequence[PerformanceFrame], times: int) -> list[PerformanceFrame]:
     """A performance several times over, one frame apart."""
-    period_ns = frames[-1].pts_ns + NS // 60
+    period_ns = frames[-1].pts_ns + NS_PER_S // 60
     return [replace(f, pts_ns=f.pts_ns + i * period_ns) for i in range(times) for f in frames]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from flexavatar.drive.tracked import NS
 from flexavatar.drive.voice.driver import SAMPLE_BYTES, VoiceConfig
 from flexavatar.errors import DriveError
+from flexavatar.types import NS_PER_S
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.speech import AudioFormat, Speech
 
@@ -55,6 +55,6 @@ def audio_message(speech: Speech) -> pb.DriveAudioResponse:
         pts_ns=speech.pts_ns,
     )
     if playout.started_s is not None:
-        ago_ns = round(NS * (time.monotonic() - playout.started_s))
+        ago_ns = round(NS_PER_S * (time.monotonic() - playout.started_s))
         message.started_unix_ns = time.time_ns() - ago_ns
     return message

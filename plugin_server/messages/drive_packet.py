@@ -13,7 +13,6 @@ from plugin_server.wire import Buffer, WireError
 
 MAGIC = b"FLXD"
 VERSION = 1
-TOKEN_BYTES = 32
 PACKET = struct.Struct("<4sHH16s32sIHHQ52f9f2ff8x")
 PACKET_BYTES = PACKET.size
 

@@ -22,7 +22,6 @@ from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
 
 PORT = 49983
-TCP_PORT = 49986
 END = b"___iFacialMocap"
 LARGEST = 16384
 """Bytes of a frame; real ones have about a thousand."""

@@ -16,7 +16,6 @@ import struct
 from flexavatar.drive.head_angles import from_angles, to_angles
 from flexavatar.drive.performance import FRAME_RATE
 from flexavatar.drive.tracked import (
-    NS,
     TrackedFace,
     checked,
     checked_subject,
@@ -26,6 +25,7 @@ from flexavatar.drive.tracked import (
 )
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
+from flexavatar.types import NS_PER_S
 
 PORT = 11111
 VERSION = 6
@@ -107,10 +107,10 @@ def _is_metahuman(packet: bytes) -> bool:
 def write(face: TrackedFace, device: str = "", rate: int = FRAME_RATE) -> bytes:
     """One frame's packet; what is missing is 0. The eyes' angles follow from the weights."""
     names = (device.encode(), face.subject.encode())
-    frames, part = divmod((face.time_ns or 0) * rate, NS)
+    frames, part = divmod((face.time_ns or 0) * rate, NS_PER_S)
     turns = to_angles(face.head or (0.0, 0.0, 0.0))
     eyes = [angle for yaw, pitch in gaze_of(face.weights) for angle in (yaw, pitch, 0.0)]
     weights = (face.weights.get(name, 0.0) for name in ARKIT_NAMES)
     texts = b"".join(LENGTH.pack(len(name)) + name for name in names)
-    time = TIME.pack(frames, part / NS, rate, 1)
+    time = TIME.pack(frames, part / NS_PER_S, rate, 1)
     return bytes([VERSION]) + texts + time + bytes([COUNT]) + VALUES.pack(*weights, *turns, *eyes)

@@ -26,7 +26,6 @@ from flexavatar.drive.protocols.osc import (
     write_message,
 )
 from flexavatar.drive.tracked import (
-    NS,
     SANE,
     Gaze,
     TrackedFace,
@@ -37,6 +36,7 @@ from flexavatar.drive.tracked import (
 )
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
+from flexavatar.types import NS_PER_S
 
 PORT = 39539
 NECK, HEAD, LEFT_EYE, RIGHT_EYE = "Neck", "Head", "LeftEye", "RightEye"
@@ -133,7 +133,7 @@ def _number(what: str, arguments: tuple[Argument, ...], place: int, largest: flo
 
 def write(face: TrackedFace, spelling: Callable[[str], str] = pascal_case) -> list[bytes]:
     """One frame's datagrams, the last with Apply; what is missing is 0."""
-    clock = [] if face.time_ns is None else [write_message("/VMC/Ext/T", face.time_ns / NS)]
+    clock = [] if face.time_ns is None else [write_message("/VMC/Ext/T", face.time_ns / NS_PER_S)]
     rows = [("/VMC/Ext/Blend/Val", spelling(n), face.weights.get(n, 0.0)) for n in ARKIT_NAMES]
     values = [write_message(*row) for row in rows]
     left, right = (from_angles(*angles, 0.0) for angles in gaze_of(face.weights))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from flexavatar.drive.motion import smoothstep
+from flexavatar.easing import minimum_jerk
 from flexavatar.head.arkit import SIDES
 
 ARTICULATORS = ("jaw", "shut", "tuck", "round", "funnel", "spread", "upper", "lower", "tongue")
@@ -58,7 +58,7 @@ def arkit_of(
 
     Lips that are shut stay so whatever the intensity and the feeling.
     """
-    shut = float(smoothstep((articulators[SHUT] - SHUT_FROM) / (SHUT_AT - SHUT_FROM)))
+    shut = float(minimum_jerk((articulators[SHUT] - SHUT_FROM) / (SHUT_AT - SHUT_FROM)))
     weights = dict.fromkeys(SPOKEN, 0.0) | dict(feeling)
     for name, value in zip(ARTICULATORS, articulators.tolist(), strict=True):
         for shape, weight in SHAPES.get(name, {}).items():

@@ -59,11 +59,6 @@ class Resampler:
         self._first = -self._half  # input index of the first sample that is kept
         self._made = 0
 
-    @property
-    def ahead_s(self) -> float:
-        """Seconds of input after an instant that its sample needs."""
-        return self._half / (self._ratio * RATE)
-
     def push(self, sound: Sound) -> Sound:
         """Whatever can be said by now."""
         if not self._half:

@@ -6,9 +6,10 @@ import numpy as np
 
 from flexavatar.drive.head_angles import to_angles
 from flexavatar.drive.idle import Idle
-from flexavatar.drive.performance import NS, PerformanceFrame
+from flexavatar.drive.performance import PerformanceFrame
 from flexavatar.drive.voice.config import VoiceConfig
 from flexavatar.drive.voice.driver import SAMPLE_BYTES, VoiceDriver
+from flexavatar.types import NS_PER_S
 
 PIECE_S = 1.0
 NOD_S = 0.12
@@ -39,5 +40,5 @@ def spoken_performance(
             for name, weight in frame.weights.items()
         }
         head = (yaw, pitch - float(nod), roll)
-        performance.append(PerformanceFrame(round(frame.sample * NS / rate), weights, head))
+        performance.append(PerformanceFrame(round(frame.sample * NS_PER_S / rate), weights, head))
     return performance

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from flexavatar.easing import smoothstep
 from flexavatar.evaluation.people.noise import fractal_noise
 from flexavatar.evaluation.people.person import Look
 from flexavatar.evaluation.people.rig import FACE_SKIN, Array, Index
@@ -44,9 +45,9 @@ def is_ear(rest: Array) -> NDArray[np.bool_]:
 
 def hair_rise(template: Array, part: NDArray[np.int8], look: Look) -> Array:
     """How far each template vertex is lifted along its normal: [V] metres."""
-    share = np.clip(above_hairline(template, look) / EDGE_M, 0, 1)
+    share = smoothstep(above_hairline(template, look), 0.0, EDGE_M)
     lumps = 1 + 0.25 * fractal_noise(template * 35, look.seed + 50)
-    rise = look.hair_depth * lumps * share * share * (3 - 2 * share)
+    rise = look.hair_depth * lumps * share
     return np.where(part == FACE_SKIN, rise, 0)
 
 

@@ -7,6 +7,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from flexavatar.easing import smoothstep
+
 Array = NDArray[np.float64]
 _PRIMES = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
 
@@ -14,8 +16,7 @@ _PRIMES = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
 def value_noise(points: Array, seed: int) -> Array:
     """Smooth noise with one bump a unit: [N, 3] -> [N] in -1..1."""
     base = np.floor(points)
-    share = points - base
-    share = share * share * (3 - 2 * share)
+    share = smoothstep(points - base)
     cell = base.astype(np.int64).astype(np.uint32)
     key = [cell[:, i] * np.uint32(_PRIMES[i]) for i in range(3)]
     sides = [(1 - share[:, i], share[:, i]) for i in range(3)]

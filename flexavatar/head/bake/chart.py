@@ -14,8 +14,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from flexavatar.easing import smoothstep
 from flexavatar.head.bake.body import Body
-from flexavatar.head.bake.masks import smooth_step
 from flexavatar.head.bake.mesh import PARTS
 from flexavatar.head.bake.slim import Disc, flatten, reference_frames
 
@@ -131,7 +131,7 @@ def _opening(body: Body, faces: np.ndarray, loop: str) -> np.ndarray:
 def front_of_face(points: np.ndarray) -> np.ndarray:
     """1 where a camera in front sees the face well, 0 towards ears and hair: [V]."""
     side = np.rad2deg(np.arctan2(np.abs(points[:, 0]), points[:, 2]))
-    return smooth_step(side, 78, 48) * smooth_step(points[:, 1], 0.095, 0.06)
+    return smoothstep(side, 78, 48) * smoothstep(points[:, 1], 0.095, 0.06)
 
 
 def wanted_spacing(masks: dict[str, np.ndarray]) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from flexavatar.easing import smoothstep
 from flexavatar.head.bake.body import Body
 from flexavatar.head.bake.mesh import HeadMesh
 from flexavatar.head.bake.rig import smoother
@@ -28,21 +29,15 @@ def build_masks(source: Source, body: Body) -> dict[str, np.ndarray]:
     }
 
 
-def smooth_step(x: np.ndarray, zero: float, one: float) -> np.ndarray:
-    """0 at `zero`, 1 at `one`, smooth between."""
-    t = np.clip((x - zero) / (one - zero), 0, 1)
-    return t * t * (3 - 2 * t)
-
-
 def _regions(source: Source, body: Body) -> dict[str, np.ndarray]:
     """A partition of the skin: ears, shoulders, neck, face, scalp."""
     _, y, z = body.points.T
     skin = body.mesh.part("skin").astype(float)
     side = np.rad2deg(np.arctan2(np.abs(body.points[:, 0]), z))
-    below_jaw = smooth_step(y + np.interp(z, *JAW_LINE), 0.004, -0.008)
-    front = smooth_step(side, 80, 68) * smooth_step(y, 0.1, 0.082)
+    below_jaw = smoothstep(y + np.interp(z, *JAW_LINE), 0.004, -0.008)
+    front = smoothstep(side, 80, 68) * smoothstep(y, 0.1, 0.082)
     ears = _ears(source, body.mesh) * skin
-    shoulders = smooth_step(body.weights[:, 1:3].sum(1), 0.2, 0.0) * (1 - ears) * skin
+    shoulders = smoothstep(body.weights[:, 1:3].sum(1), 0.2, 0.0) * (1 - ears) * skin
     neck = below_jaw * (1 - ears - shoulders) * skin
     face = front * (1 - ears - shoulders - neck) * skin
     scalp = np.clip(skin - ears - shoulders - neck - face, 0, 1)
@@ -51,7 +46,7 @@ def _regions(source: Source, body: Body) -> dict[str, np.ndarray]:
 
 def _ears(source: Source, mesh: HeadMesh) -> np.ndarray:
     moved = np.linalg.norm(mesh.sample(source.target(EAR_SHIFT)), axis=1)
-    return smooth_step(np.maximum(moved, moved[mesh.mirror]) / moved.max(), 0.35, 0.7)
+    return smoothstep(np.maximum(moved, moved[mesh.mirror]) / moved.max(), 0.35, 0.7)
 
 
 def _features(body: Body) -> dict[str, np.ndarray]:
@@ -64,9 +59,9 @@ def _features(body: Body) -> dict[str, np.ndarray]:
     lid_distance = _distance(points, np.concatenate(lids))
     step = smoother(mesh)
     features = {
-        "lips": smooth_step(lip_distance, 0.011, 0.005) * skin,
-        "mouth": smooth_step(lip_distance, 0.034, 0.018) * skin,
-        "lids": smooth_step(lid_distance, 0.014, 0.007) * skin,
+        "lips": smoothstep(lip_distance, 0.011, 0.005) * skin,
+        "mouth": smoothstep(lip_distance, 0.034, 0.018) * skin,
+        "lids": smoothstep(lid_distance, 0.014, 0.007) * skin,
     }
     return {name: step @ mask for name, mask in features.items()}
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
+from flexavatar.easing import smoothstep
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.hairline import auricle_mask
 from flexavatar.head.mesh_tools import components
@@ -170,8 +171,7 @@ def load_canvas(size: int) -> Canvas:
 
 def smooth(x: Field, zero: float, one: float) -> Array:
     """0 at `zero`, 1 at `one`, smooth between."""
-    t = np.clip((x - zero) / (one - zero), 0, 1)
-    return f32(t * t * (3 - 2 * t))
+    return f32(smoothstep(x, zero, one))
 
 
 def blob(points: Array, centre: tuple[float, ...], size: float | tuple[float, ...]) -> Array:

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from flexavatar.easing import smoothstep
+
 Array = NDArray[np.float32]
 Field = NDArray[np.floating]
 SIDE = 64
@@ -33,8 +35,7 @@ def noise(points: Array, scale: float | tuple[float, float, float], seed: int) -
     """One bump per 1 / scale metres: [N, 3] -> [N] in -1..1."""
     moved = points * f32(scale) + _offset(seed)
     base = np.floor(moved)
-    share = moved - base
-    base += share * share * (3 - 2 * share)
+    base += smoothstep(moved - base)
     base *= 2 / SIDE
     grid = torch.from_numpy(base[:, ::-1].copy())
     found = torch.nn.functional.grid_sample(

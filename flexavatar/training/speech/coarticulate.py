@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from flexavatar.drive.motion import smoothstep
 from flexavatar.drive.voice.articulation import ARTICULATORS
+from flexavatar.easing import minimum_jerk
 from flexavatar.training.speech.phones import KIND_INDEX, KINDS, Phone
 
 Array = NDArray[np.float64]
@@ -125,8 +125,8 @@ def _meeting(phones: Sequence[Phone], times: Array, name: str) -> Array:
     for phone in phones:
         if TARGETS[phone.kind].get(name):
             end = phone.end - BURST * (phone.end - phone.start) * phone.stop
-            closing = smoothstep((times - phone.start + come) / come)
-            met = np.maximum(met, closing * smoothstep((end + go - times) / go))
+            closing = minimum_jerk((times - phone.start + come) / come)
+            met = np.maximum(met, closing * minimum_jerk((end + go - times) / go))
     return met
 
 
