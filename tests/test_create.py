@@ -16,7 +16,7 @@ from flexavatar.capture.portrait import Portrait, make_portrait
 from flexavatar.create.create import CreateConfig, create_avatar
 from flexavatar.create.likeness import input_psnr_db
 from flexavatar.errors import AssetError, FaceError, ImageError, InputError
-from flexavatar.evaluation.sheet import EXPRESSIONS
+from flexavatar.evaluation.contact_sheet import EXPRESSIONS
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import deform, surface_motion

@@ -15,9 +15,9 @@ from PIL import Image
 from flexavatar.cli import run
 from flexavatar.create.create import CreateConfig
 from flexavatar.errors import FaceError, ImageError, InputError
-from flexavatar.evaluation.datasets import ava256, choice, nersemble, protocol, vfhq
+from flexavatar.evaluation.datasets import ava256, nersemble, protocol, recordings, vfhq
 from flexavatar.evaluation.datasets.protocol import DatasetConfig, evaluate_dataset, published
-from flexavatar.evaluation.datasets.sources import as_png, pictures_in, read_rgb
+from flexavatar.evaluation.datasets.recordings import as_png, pictures_in, read_rgb
 from flexavatar.evaluation.report import Item
 from flexavatar.formats.video import VideoWriter, read_frames
 
@@ -81,17 +81,17 @@ def faces(monkeypatch: pytest.MonkeyPatch) -> None:
         level = int(picture[0, -1, 1])
         return None if level < 5 else (level - 100) / 100
 
-    monkeypatch.setattr(choice, "_turn_in", turn_in)
+    monkeypatch.setattr(recordings, "_turn_or_none", turn_in)
 
 
 def test_vfhq_clips_are_found_and_sorted(vfhq_folder: Path) -> None:
-    found = vfhq.recordings(vfhq_folder)
+    found = vfhq.face_videos(vfhq_folder)
     assert [r.name.split("+")[1] for r in found] == ["aaa", "bbb", "ccc"]
     assert len(pictures_in(found[1].source)) == 4
 
 
 def test_frames_become_a_video_without_loss(vfhq_folder: Path) -> None:
-    clip = vfhq.recordings(vfhq_folder)[0]
+    clip = vfhq.face_videos(vfhq_folder)[0]
     with clip.video() as path:
         frames = read_frames(path)
     np.testing.assert_array_equal(frames, [frame(level) for level in range(20, 23)])
@@ -102,13 +102,13 @@ def test_frames_become_a_video_without_loss(vfhq_folder: Path) -> None:
 def test_frames_of_two_sizes_are_refused(tmp_path: Path) -> None:
     write_clip(tmp_path / "Clip+a", range(2))
     Image.fromarray(frame(3)[:32]).save(tmp_path / "Clip+a" / "00000002.png")
-    (clip,) = vfhq.recordings(tmp_path)
+    (clip,) = vfhq.face_videos(tmp_path)
     with pytest.raises(ImageError, match="expected 64 x 64, got 64 x 32"):
         clip.video().__enter__()
 
 
 def test_a_video_is_taken_as_it_is(vfhq_folder: Path) -> None:
-    clip = vfhq.recordings(vfhq_folder)[2]
+    clip = vfhq.face_videos(vfhq_folder)[2]
     with clip.video() as path:
         assert path == clip.source
     first = read_rgb(clip.first_frame(), "first").astype(int)
@@ -116,16 +116,16 @@ def test_a_video_is_taken_as_it_is(vfhq_folder: Path) -> None:
 
 
 def test_nersemble_recordings_are_the_front_camera(nersemble_folder: Path) -> None:
-    found = nersemble.recordings(nersemble_folder)
+    found = nersemble.face_videos(nersemble_folder)
     assert [r.name for r in found] == ["393 EMO-1-shout+laugh", "404 FREE"]
     assert all(r.source.name == f"cam_{nersemble.FRONT}.mp4" for r in found)
     # the data set itself has no folder for the task
-    assert len(nersemble.recordings(nersemble_folder / "mono_flame_avatar")) == 2
+    assert len(nersemble.face_videos(nersemble_folder / "mono_flame_avatar")) == 2
 
 
 @pytest.mark.usefixtures("faces")
 def test_nersemble_moments_need_two_cameras(nersemble_folder: Path) -> None:
-    (moment,) = nersemble.moments(nersemble_folder)
+    (moment,) = nersemble.multi_view_frames(nersemble_folder)
     assert moment.name == "393 EMO-1-shout+laugh"
     assert len(moment.photos) == 2
 
@@ -144,7 +144,7 @@ def test_ava_moments_come_from_archives(tmp_path: Path, folder: str, suffix: str
     (decoder / "mesh").mkdir()
     with ZipFile(decoder / "mesh" / "EXP_A.zip", "w") as archive:
         archive.writestr("000007.png", as_png(frame(120)))
-    (moment,) = ava256.moments(tmp_path)
+    (moment,) = ava256.multi_view_frames(tmp_path)
     assert moment.name.startswith("m--20210101")
     levels = [int(read_rgb(photo, "")[0, -1, 1]) for photo in moment.photos]
     assert [round(level, -1) for level in levels] == [100, 40, 190, 150]
@@ -155,28 +155,28 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
     images.mkdir(parents=True)
     (images / "cam1.zip").write_text("nothing")
     with pytest.raises(ImageError, match=r"cam1\.zip"):
-        list(ava256.moments(tmp_path))
+        list(ava256.multi_view_frames(tmp_path))
 
 
 @pytest.mark.usefixtures("faces")
 @pytest.mark.parametrize("count", [2, 3, 5, 9, 16])
 def test_the_most_frontal_comes_first_and_one_is_held(count: int) -> None:
     levels = np.linspace(10, 180, count).astype(int)
-    chosen = choice.choose([frame(int(level)) for level in levels])
+    chosen = recordings.choose_views([frame(int(level)) for level in levels])
     seen = [int(read_rgb(photo, "")[0, -1, 1]) for photo in chosen]
-    assert len(set(seen)) == len(seen) == min(count, choice.INPUTS + 1)
+    assert len(set(seen)) == len(seen) == min(count, recordings.MOST_INPUTS + 1)
     assert abs(seen[0] - 100) == np.abs(levels - 100).min()
-    assert choice.choose([frame(0), frame(100)]) == ()
+    assert recordings.choose_views([frame(0), frame(100)]) == ()
 
 
 def test_faces_turn_the_right_way(astronaut: bytes) -> None:
     picture = read_rgb(astronaut, "astronaut")
-    turned = choice._turn_in(picture)
-    mirrored = choice._turn_in(np.ascontiguousarray(picture[:, ::-1]))
+    turned = recordings._turn_or_none(picture)
+    mirrored = recordings._turn_or_none(np.ascontiguousarray(picture[:, ::-1]))
     assert turned is not None
     assert mirrored is not None
     assert turned == pytest.approx(-mirrored, abs=0.1)  # the detector is not quite symmetric
-    assert choice._turn_in(frame(50)) is None
+    assert recordings._turn_or_none(frame(50)) is None
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 
     monkeypatch.setattr(protocol, "evaluate_self", fake_self)
     monkeypatch.setattr(protocol, "evaluate_cross", fake_cross)
-    monkeypatch.setattr(protocol, "read_driver", lambda video: video.stem.split("+")[1])
+    monkeypatch.setattr(protocol, "read_driving_video", lambda video: video.stem.split("+")[1])
     return asked
 
 

@@ -18,7 +18,7 @@ from flexavatar.drive.performance import (
     read_performance,
     write_performance,
 )
-from flexavatar.evaluation.sheet import COLUMNS, LABEL_HEIGHT, TILE
+from flexavatar.evaluation.contact_sheet import COLUMNS, LABEL_HEIGHT, TILE
 from flexavatar.types import NS_PER_S
 from plugin_server.client.live_performance import Arrival, perform_live
 from plugin_server.client.server_process import ServerStartError, server_process

@@ -10,17 +10,28 @@ import numpy as np
 import pytest
 
 from flexavatar import cli
-from flexavatar.capture.cropped_frame import Sight, see, see_frames
+from flexavatar.capture.cropped_frame import CroppedFrame, crop_frames, crop_photo
 from flexavatar.capture.photo import photo_from_array, read_photo
 from flexavatar.create.create import CreateConfig
 from flexavatar.errors import FaceError, ImageError, InputError
-from flexavatar.evaluation.codes import Actor, apd_deg, draw, follow, make_actor, pose_of
-from flexavatar.evaluation.compare import compare
-from flexavatar.evaluation.cross import evaluate_cross, read_driver, transferred
+from flexavatar.evaluation.compare import frame_figures
+from flexavatar.evaluation.cross_reenactment import (
+    evaluate_cross,
+    read_driving_video,
+    transfer_pose,
+)
 from flexavatar.evaluation.expressions import evaluate_expressions
-from flexavatar.evaluation.reenact import evaluate_self
+from flexavatar.evaluation.held_out_views import doubling_counts, evaluate_views
 from flexavatar.evaluation.report import Item
-from flexavatar.evaluation.views import doubling, evaluate_views
+from flexavatar.evaluation.self_reenactment import evaluate_self
+from flexavatar.evaluation.tracked_avatar import (
+    TrackedAvatar,
+    align_to,
+    apd_deg,
+    create_from_sources,
+    draw,
+    track_pose,
+)
 from flexavatar.formats.video import VideoWriter, count_frames, read_frames
 from flexavatar.head.arkit import ARKIT_NAMES
 
@@ -43,13 +54,13 @@ def sliding(astronaut: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def actor(astronaut: bytes) -> Actor:
-    return make_actor([astronaut], QUICK, lambda what, share: None)
+def avatar(astronaut: bytes) -> TrackedAvatar:
+    return create_from_sources([astronaut], QUICK, lambda what, share: None)
 
 
 @pytest.fixture(scope="module")
-def sight(astronaut: bytes) -> Sight:
-    return see(read_photo(astronaut))
+def cropped(astronaut: bytes) -> CroppedFrame:
+    return crop_photo(read_photo(astronaut))
 
 
 def test_frames_come_back(sliding: Path) -> None:
@@ -95,17 +106,21 @@ def test_more_frames_than_half_the_video_are_refused(sliding: Path) -> None:
         evaluate_self(sliding, 5, QUICK)
 
 
-def test_an_avatar_without_a_face_is_counted_and_not_scored(actor: Actor, sight: Sight) -> None:
-    drive = follow(sight.portrait, actor)
-    empty = np.full_like(sight.truth, 0.5)
-    figures = compare(empty, sight, actor, drive)
+def test_an_avatar_without_a_face_is_counted_and_not_scored(
+    avatar: TrackedAvatar, cropped: CroppedFrame
+) -> None:
+    driving = align_to(cropped.portrait, avatar)
+    empty = np.full_like(cropped.on_grey, 0.5)
+    figures = frame_figures(empty, cropped, avatar, driving)
     assert figures["unseen"] == 1
     assert np.isnan([figures[k] for k in ("identity_distance", "akd_px", "aed", "apd_deg")]).all()
-    assert figures["head_psnr"] < compare(sight.truth, sight, actor, drive)["head_psnr"]
+    assert (
+        figures["head_psnr"] < frame_figures(cropped.on_grey, cropped, avatar, driving)["head_psnr"]
+    )
 
 
-def test_the_truth_against_itself(actor: Actor, sight: Sight) -> None:
-    figures = compare(sight.truth, sight, actor, follow(sight.portrait, actor))
+def test_the_truth_against_itself(avatar: TrackedAvatar, cropped: CroppedFrame) -> None:
+    figures = frame_figures(cropped.on_grey, cropped, avatar, align_to(cropped.portrait, avatar))
     assert figures["head_psnr"] == 99.0
     assert figures["head_ssim"] == pytest.approx(1, abs=1e-4)  # float32 sums
     assert figures["haarpsi_distance"] == pytest.approx(0, abs=1e-6)
@@ -114,11 +129,11 @@ def test_the_truth_against_itself(actor: Actor, sight: Sight) -> None:
     assert figures["apd_deg"] < 1
 
 
-def test_head_and_hull_lie_where_they_should(sight: Sight) -> None:
-    head, hull = sight.head, sight.hull
+def test_head_and_hull_lie_where_they_should(cropped: CroppedFrame) -> None:
+    head, hull = cropped.head_mask, cropped.hull_mask
     assert 0.9 < (head & hull).sum() / hull.sum() <= 1  # only the chin's curve hangs lower
     assert head.sum() > 1.3 * hull.sum()  # hair and ears
-    assert not head[sight.portrait.matte < 0.5].any()
+    assert not head[cropped.portrait.matte < 0.5].any()
 
 
 def test_frames_without_a_face_are_left_out(tmp_path: Path, astronaut: bytes) -> None:
@@ -128,8 +143,8 @@ def test_frames_without_a_face_are_left_out(tmp_path: Path, astronaut: bytes) ->
         for i, shade in enumerate((1.0, 0.0, 1.0)):
             opaque = np.dstack(((rgb * shade).astype(np.uint8), np.full((512, 512), 255, np.uint8)))
             video.write(np.ascontiguousarray(opaque), i * 40_000_000)
-    assert [seen is not None for _, seen in see_frames(path, range(3))] == [True, False, True]
-    assert read_driver(path).numbers == (0, 2)
+    assert [seen is not None for _, seen in crop_frames(path, range(3))] == [True, False, True]
+    assert read_driving_video(path).numbers == (0, 2)
 
 
 def test_a_driver_without_a_face_is_refused(tmp_path: Path) -> None:
@@ -137,27 +152,27 @@ def test_a_driver_without_a_face_is_refused(tmp_path: Path) -> None:
     with VideoWriter(path, 64, 64) as video:
         video.write(np.full((64, 64, 4), 255, np.uint8), 0)
     with pytest.raises(FaceError, match="found none"):
-        read_driver(path)
+        read_driving_video(path)
 
 
 def test_driver_passes_on_motion_and_not_identity(
-    actor: Actor, sight: Sight, shared_data: Path
+    avatar: TrackedAvatar, cropped: CroppedFrame, shared_data: Path
 ) -> None:
     photo = read_photo((shared_data / "portraits/obama.jpg").read_bytes())
-    other = see(photo).portrait
-    driver = pose_of(other, np.zeros_like(actor.betas))
-    own = pose_of(sight.portrait, actor.betas)
-    drive = transferred(driver, own, actor)
-    np.testing.assert_array_equal(drive.pose.weights, driver.weights)
-    assert apd_deg(drive.pose, driver) == pytest.approx(0, abs=1e-3)  # arccos near 1
-    assert drive.pose.focal_px == own.focal_px
-    shown = draw(actor, drive.codes, drive.camera)
-    face = see(photo_from_array((shown * 255).astype(np.uint8))).portrait
-    assert apd_deg(pose_of(face, actor.betas), driver) < 6  # degrees: seen again in the picture
+    other = crop_photo(photo).portrait
+    driver = track_pose(other, np.zeros_like(avatar.betas))
+    own = track_pose(cropped.portrait, avatar.betas)
+    driving = transfer_pose(driver, own, avatar)
+    np.testing.assert_array_equal(driving.tracked.weights, driver.weights)
+    assert apd_deg(driving.tracked, driver) == pytest.approx(0, abs=1e-3)  # arccos near 1
+    assert driving.tracked.focal_px == own.focal_px
+    shown = draw(avatar, driving)
+    face = crop_photo(photo_from_array((shown * 255).astype(np.uint8))).portrait
+    assert apd_deg(track_pose(face, avatar.betas), driver) < 6  # degrees: seen again in the picture
 
 
 def test_cross_reenactment_keeps_the_person(sliding: Path, shared_data: Path) -> None:
-    driver = read_driver(sliding, 3)
+    driver = read_driving_video(sliding, 3)
     photo = (shared_data / "portraits/obama.jpg").read_bytes()
     item = evaluate_cross(driver, photo, "obama", QUICK)
     assert len(driver.numbers) == len(item.pictures) == 3
@@ -184,7 +199,7 @@ def test_views_that_do_not_exist_are_refused(astronaut: bytes, held: int, count:
 
 
 def test_views_double_up_to_all() -> None:
-    assert [doubling(n) for n in (1, 2, 3, 4, 6)] == [
+    assert [doubling_counts(n) for n in (1, 2, 3, 4, 6)] == [
         [1],
         [1, 2],
         [1, 2, 3],
@@ -193,8 +208,8 @@ def test_views_double_up_to_all() -> None:
     ]
 
 
-def test_expressions_are_seen_again(actor: Actor) -> None:
-    item = evaluate_expressions(actor.animator.avatar, "astronaut")
+def test_expressions_are_seen_again(avatar: TrackedAvatar) -> None:
+    item = evaluate_expressions(avatar.animator.avatar, "astronaut")
     found = item.figures
     assert [row["shape"] for row in item.tables["shapes"]] == list(ARKIT_NAMES)
     assert found["jaw_rest"] < 0.1
@@ -218,7 +233,7 @@ def test_command_writes_page_and_json(
         assert (frames, config.quick) == (3, True)
         return Item(video.name, {"head_psnr": 20.0 + len(video.stem)})
 
-    monkeypatch.setattr("flexavatar.evaluation.reenact.evaluate_self", scored)
+    monkeypatch.setattr("flexavatar.evaluation.self_reenactment.evaluate_self", scored)
     monkeypatch.chdir(tmp_path)
     asked = "evaluate self a.mp4 abc.mp4 --frames 3 --quick --json deep/figures.json"
     assert cli.run(asked.split()) == 0

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.photo import read_photo
-from flexavatar.evaluation.apertures import EYES, LIPS_INNER, iris_place, lid_gap, lip_gap
+from flexavatar.evaluation.apertures import EYES, LIPS_INNER, iris_offset, lid_gap, lip_gap
 from flexavatar.evaluation.figures import FIGURES
 from flexavatar.evaluation.perceptual import haarpsi_distance
 from flexavatar.evaluation.published import CROSS, SELF, VIEWS
@@ -104,12 +104,12 @@ def test_gaps_are_shares_of_the_face() -> None:
 
 def test_iris_place_turns_with_the_head() -> None:
     face = face_with(eyes(9, (6, 3)))
-    np.testing.assert_allclose(iris_place(face), (0.2, 0.1), atol=1e-6)
+    np.testing.assert_allclose(iris_offset(face), (0.2, 0.1), atol=1e-6)
     turn = np.array([[math.cos(0.5), -math.sin(0.5)], [math.sin(0.5), math.cos(0.5)]])
     points = face.points.copy()
     points[:, :2] = points[:, :2] @ turn.T
     turned = FaceLandmarks(points, face.scores)
-    np.testing.assert_allclose(iris_place(turned), (0.2, 0.1), atol=1e-6)
+    np.testing.assert_allclose(iris_offset(turned), (0.2, 0.1), atol=1e-6)
 
 
 def test_published_lines_say_that_the_data_differ() -> None:

@@ -11,7 +11,11 @@ import numpy as np
 import pytest
 
 from flexavatar.cli import run
-from flexavatar.drive.performance import SHIPPED_PERFORMANCE, PerformanceFrame, read_performance
+from flexavatar.drive.performance import (
+    SHIPPED_PERFORMANCE,
+    PerformanceFrame,
+    read_performance,
+)
 from flexavatar.drive.tracked import TrackedFace
 from flexavatar.evaluation import live
 from flexavatar.evaluation.live import LiveConfig, evaluate_live
@@ -41,7 +45,7 @@ def test_what_follows_is_found_to_follow(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(live, "server_process", here)
     monkeypatch.setattr(live, "over_grey", lambda rgba: rgba[..., :3] / 255)
-    monkeypatch.setattr(live, "scores_in", told)
+    monkeypatch.setattr(live, "face_scores", told)
     monkeypatch.setattr(live, "SHAPES", {"jaw": ("jawOpen",), "smile": ("mouthSmileLeft",)})
     item = evaluate_live(tmp_path, "ada", "vmc", frames, LiveConfig(width=SIZE, height=SIZE))
     assert item.figures["jaw_correlation"] > 0.95
@@ -79,7 +83,7 @@ def test_frames_find_their_packets() -> None:
 
 def test_no_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     empty = Arrival(np.zeros((4, 4, 4), np.uint8), 10**18, 10**18)
-    monkeypatch.setattr(live, "_perform", lambda *_: (sent([0, 17], NS_PER_S), [empty], 0))
+    monkeypatch.setattr(live, "_send_to_server", lambda *_: (sent([0, 17], NS_PER_S), [empty], 0))
     with pytest.raises(NoFramesError, match="vmc"):
         evaluate_live(tmp_path, "ada", "vmc", [PerformanceFrame(0, {}, (0, 0, 0))], LiveConfig())
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flexavatar.evaluation.curve import curve_svg
+from flexavatar.evaluation.charts import curve_svg
 from flexavatar.evaluation.figures import FIGURES, mean_figures
 from flexavatar.evaluation.report import (
     Item,

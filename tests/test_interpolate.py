@@ -21,8 +21,8 @@ from flexavatar.avatar.interpolate import interpolate
 from flexavatar.avatar.morph import morpher
 from flexavatar.avatar.pairing import pair
 from flexavatar.errors import AssetError, InputError
+from flexavatar.evaluation.contact_sheet import TILE
 from flexavatar.evaluation.morph_sheet import morph_sheet
-from flexavatar.evaluation.sheet import TILE
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import quat_to_matrix

@@ -15,14 +15,14 @@ from flexavatar.cli import run
 from flexavatar.create.create import CreateConfig
 from flexavatar.errors import AssetError, InputError
 from flexavatar.evaluation.people import protocol, views
-from flexavatar.evaluation.people.body import Model
 from flexavatar.evaluation.people.noise import fractal_noise, value_noise
 from flexavatar.evaluation.people.paint import Painter
-from flexavatar.evaluation.people.person import Person, draw_person
+from flexavatar.evaluation.people.person import Person, sample_person
+from flexavatar.evaluation.people.person_mesh import PersonModel
+from flexavatar.evaluation.people.ray_tracer import Scene, radiance
 from flexavatar.evaluation.people.rig import EYE, FACE_SKIN, MOUTH, IctRig, load_ict
 from flexavatar.evaluation.people.score import head_region, true_picture, view_figures
-from flexavatar.evaluation.people.trace import Scene, radiance
-from flexavatar.evaluation.people.views import View, look_from, photo_cameras
+from flexavatar.evaluation.people.views import TrueView, look_from, photo_cameras
 from flexavatar.head.surface import Similarity, camera_in_source_space
 from flexavatar.render.camera import camera_position, project
 from flexavatar.render.light import Lamp, Light
@@ -43,26 +43,27 @@ def rig(path: Path) -> IctRig:
 
 @pytest.fixture(scope="module")
 def person(rig: IctRig) -> Person:
-    return draw_person(rig, 0, 1)
+    return sample_person(rig, 0, 1)
 
 
 @pytest.fixture(scope="module")
 def scene(rig: IctRig, person: Person) -> Scene:
-    return Scene(Model(rig, person).body({}), Painter(rig, person.look), person)
+    return Scene(PersonModel(rig, person).mesh({}), Painter(rig, person.appearance), person)
 
 
 @pytest.fixture(scope="module")
-def front(scene: Scene) -> View:
+def front(scene: Scene) -> TrueView:
     camera = look_from(0, 0, SIDE)
-    return View("front", "front", camera, {}, scene.shoot(camera))
+    return TrueView("front", "front", camera, {}, scene.render(camera))
 
 
 def test_a_seed_gives_the_same_people(rig: IctRig, person: Person) -> None:
-    again, other = draw_person(rig, 0, 1), draw_person(rig, 0, 2)
+    again, other = sample_person(rig, 0, 1), sample_person(rig, 0, 2)
     np.testing.assert_array_equal(again.betas, person.betas)
-    assert (again.look, again.light, again.mood) == (person.look, person.light, person.mood)
+    assert again.appearance == person.appearance
+    assert (again.light, again.mood) == (person.light, person.mood)
     assert np.abs(other.betas - person.betas).max() > 0.5
-    assert other.look != person.look
+    assert other.appearance != person.appearance
 
 
 def test_noise_is_smooth_and_centred() -> None:
@@ -99,13 +100,13 @@ def test_what_is_no_ict_rig_is_refused(tmp_path: Path) -> None:
         load_ict(text)
 
 
-def test_rays_and_projection_agree(scene: Scene, front: View) -> None:
+def test_rays_and_projection_agree(scene: Scene, front: TrueView) -> None:
     """Another renderer, the same camera convention: outlines agree to a pixel."""
     camera = replace(look_from(25, 10, SIDE))
-    solid = np.unique(scene.body.faces)
-    seen = project(camera, torch.from_numpy(scene.body.vertices[solid]).float()).numpy()
+    solid = np.unique(scene.mesh.faces)
+    seen = project(camera, torch.from_numpy(scene.mesh.vertices[solid]).float()).numpy()
     inside = (np.abs(seen[:, :2] - SIDE / 2) < SIDE / 2).all(1)
-    cover = scene.shoot(camera).cover > 0
+    cover = scene.render(camera).cover > 0
     ys, xs = np.nonzero(cover)
     assert abs(seen[inside, 1].min() - ys.min()) < 1.5
     assert cover[seen[inside, 1].astype(int), seen[inside, 0].astype(int)].mean() > 0.99
@@ -133,10 +134,10 @@ def test_photos_start_in_front_and_go_round(person: Person) -> None:
 
 def test_light_is_blocked_where_it_should_be(scene: Scene, person: Person) -> None:
     white = Light((1, 1, 1), (1, 1, 1), ())
-    lit = Scene(scene.body, scene.painter, replace(person, light=white)).light
-    part = scene.body.part
+    lit = Scene(scene.mesh, scene.painter, replace(person, light=white)).light
+    part = scene.mesh.part
     assert lit.max() < 1.001  # never more than there is
-    crown = scene.body.vertices[: len(part)][:, 1].argmax()
+    crown = scene.mesh.vertices[: len(part)][:, 1].argmax()
     assert lit[crown].min() > 0.95
     assert lit[part == MOUTH].mean() < 0.4
     lamp = Light((0, 0, 0), (0, 0, 0), (Lamp((1.0, 0.0, 0.0), (1, 1, 1), 5.0),))
@@ -147,7 +148,7 @@ def test_light_is_blocked_where_it_should_be(scene: Scene, person: Person) -> No
 
 
 def test_paint_knows_its_places(rig: IctRig, person: Person) -> None:
-    painter = Painter(rig, person.look)
+    painter = Painter(rig, person.appearance)
     shell = rig.template[EYE_SHELLS[0]]
     apex = shell[shell[:, 2].argmax()]
     places = np.array(
@@ -163,7 +164,7 @@ def test_paint_knows_its_places(rig: IctRig, person: Person) -> None:
 
 
 def test_the_photo_passes_for_a_person(scene: Scene) -> None:
-    rgb = scene.shoot(look_from(0, 0, 320)).rgb
+    rgb = scene.render(look_from(0, 0, 320)).rgb
     face = detect_face(rgb)
     assert human_score(rgb, face) > HUMAN_SCORE
     assert max(face.scores["eyeBlinkLeft"], face.scores["jawOpen"]) < 0.4
@@ -181,7 +182,7 @@ def test_an_avatar_camera_follows_the_similarity() -> None:
     torch.testing.assert_close(found[:, 2] * 1.1, wanted[:, 2], rtol=1e-4, atol=0)
 
 
-def test_figures_tell_right_from_wrong(front: View) -> None:
+def test_figures_tell_right_from_wrong(front: TrueView) -> None:
     truth = true_picture(front)
     perfect = view_figures(truth, replace(front, group="side"))
     shifted = view_figures(np.roll(truth, 3, axis=1), replace(front, group="side"))
@@ -196,7 +197,7 @@ def test_figures_tell_right_from_wrong(front: View) -> None:
     assert view_figures(grown, replace(front, group="side"))["head_psnr"] < 30
 
 
-def test_head_ends_at_the_chin(front: View) -> None:
+def test_head_ends_at_the_chin(front: TrueView) -> None:
     head = front.shot.head
     rows = np.nonzero(head.any(1))[0]
     assert 0.5 * SIDE < rows.max() < 0.8 * SIDE
@@ -206,9 +207,9 @@ def test_head_ends_at_the_chin(front: View) -> None:
 
 def test_an_avatar_is_held_against_its_person(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        views, "HELD_ANGLES", {"front": {"front": (0, 0)}, "back": {"back": (180, 0)}}
+        views, "HELD_OUT_ANGLES", {"front": {"front": (0, 0)}, "back": {"back": (180, 0)}}
     )
-    monkeypatch.setattr(views, "HELD_FACES", {"blink": views.HELD_FACES["blink"]})
+    monkeypatch.setattr(views, "HELD_OUT_FACES", {"blink": views.HELD_OUT_FACES["blink"]})
     create = CreateConfig(quick=True, quick_steps=4, texels=128)
     config = protocol.PeopleConfig(count=1, seed=0, photos=(1,), create=create, side=256)
     (item,) = protocol.evaluate_people(path, config)

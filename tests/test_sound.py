@@ -12,7 +12,7 @@ from flexavatar.drive.voice.config import VoiceConfig
 from flexavatar.drive.voice.features import read_sound
 from flexavatar.drive.voice.performance import spoken_performance
 from flexavatar.errors import InputError
-from flexavatar.evaluation.film import film
+from flexavatar.evaluation.avatar_renderer import write_performance_video
 from flexavatar.formats.sound import read_recording
 from flexavatar.formats.video import VideoWriter, count_frames
 from tests.test_engine import plain_avatar
@@ -100,7 +100,9 @@ def test_an_avatar_says_a_recording(tmp_path: Path) -> None:
     write(tmp_path / "a.wav", 22_050, 1, "pcm_s16le")
     sound = read_recording(tmp_path / "a.wav")
     frames = spoken_performance(sound.pcm, sound.rate, sound.channels, VoiceConfig())
-    film(plain_avatar(), frames, tmp_path / "said.mp4", (64, 64), 30.0, sound=sound)
+    write_performance_video(
+        plain_avatar(), frames, tmp_path / "said.mp4", (64, 64), 30.0, sound=sound
+    )
     said = read_recording(tmp_path / "said.mp4")
     assert said.rate == sound.rate
     assert abs(said.seconds - sound.seconds) < LOSSY_FRAMES / said.rate

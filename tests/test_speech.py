@@ -17,7 +17,7 @@ from flexavatar.drive.voice.features import BEFORE, RATE, STEP, Ear
 from flexavatar.drive.voice.network import Listener
 from flexavatar.drive.voice.torch_network import DELAY, VoiceNet, VoiceNetConfig
 from flexavatar.errors import AssetError, InputError
-from flexavatar.evaluation.lips import SHUT_MM, lip_gaps
+from flexavatar.evaluation.voice import SHUT_MM, lip_gaps
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.arkit_report import aperture_report, pose_template

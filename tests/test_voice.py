@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flexavatar.drive.voice.driver import RATES, VoiceConfig, VoiceDriver, VoiceFrame
 from flexavatar.drive.voice.performance import spoken_performance
 from flexavatar.errors import DriveError
-from flexavatar.evaluation.lips import SHUT_MM, lip_gaps
+from flexavatar.evaluation.voice import SHUT_MM, lip_gaps
 from flexavatar.formats.sound import read_recording
 from flexavatar.head.arkit import ARKIT_NAMES
 

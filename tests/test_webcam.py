@@ -19,8 +19,8 @@ from flexavatar.demo import SHIPPED_PORTRAIT
 from flexavatar.drive import video
 from flexavatar.drive.tracked import TrackedFace
 from flexavatar.errors import InputError
-from flexavatar.evaluation.live import lines_of
-from flexavatar.evaluation.video import Stand
+from flexavatar.evaluation.live import score_lines
+from flexavatar.evaluation.video import PlayedVideo
 from flexavatar.formats import moving
 from flexavatar.formats.moving import TimedFrame, VideoFile
 from flexavatar.formats.video import VideoWriter
@@ -196,19 +196,19 @@ def test_a_camera_that_is_not_there(store: Path, capsys: pytest.CaptureFixture[s
 
 def test_a_film_stands_in_for_a_camera(film: Path) -> None:
     """At its own pace, and what nobody takes in time is left out."""
-    stand = Stand(VideoFile(film))
+    source = PlayedVideo(VideoFile(film))
     began = time.monotonic()
     taken = []
-    for moment in stand.play():
+    for moment in source.play():
         taken.append(moment)
         time.sleep(0.15)
-    assert len(taken) < len(stand.moments)
-    assert time.monotonic() - began > stand.moments[-1].pts_ns / 1e9
-    assert [m.pts_ns for m in taken] == [m.pts_ns for m in stand.shown]
+    assert len(taken) < len(source.moments)
+    assert time.monotonic() - began > source.moments[-1].pts_ns / 1e9
+    assert [m.pts_ns for m in taken] == [m.pts_ns for m in source.played]
 
 
 def test_lines_are_nan_where_no_face_was_seen() -> None:
-    asked, seen = lines_of([{"jawOpen": 0.5}, {}], [None, {"jawOpen": 0.4}])["jaw"]
+    asked, seen = score_lines([{"jawOpen": 0.5}, {}], [None, {"jawOpen": 0.4}])["jaw"]
     assert asked.tolist() == [0.5, 0.0]
     assert np.isnan(seen[0])
     assert seen[1] == 0.4

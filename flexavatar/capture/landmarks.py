@@ -108,6 +108,12 @@ def detect_face(rgb: NDArray[np.uint8]) -> FaceLandmarks:
     return refine_face(rgb, main_face(detect_faces(rgb) or _faces_in_tiles(rgb), rgb.shape))
 
 
+def find_face(rgb: NDArray[np.uint8]) -> FaceLandmarks | None:
+    """The widest face of a drawn picture [H, W, 3], measured as `detect_face` does, or None."""
+    faces = detect_faces(rgb)
+    return refine_face(rgb, faces[0]) if faces else None
+
+
 def main_face(faces: Sequence[FaceLandmarks], shape: Sequence[int]) -> FaceLandmarks:
     """The face of `faces`, the widest first, that a picture of `shape` is about.
 

@@ -118,13 +118,13 @@ class Drive:
         beside: Callable[[int], np.ndarray] | None = None,
     ) -> None:
         """Draw every frame, write."""
-        from flexavatar.evaluation.film import film
+        from flexavatar.evaluation.avatar_renderer import write_performance_video
 
         avatar = load(self.where.store, self.avatar)
         self.out.parent.mkdir(parents=True, exist_ok=True)
         size = self.width, self.height
         with progress_bar("filming") as report:
-            film(avatar, frames, self.out, size, fps, report, sound, beside)
+            write_performance_video(avatar, frames, self.out, size, fps, report, sound, beside)
 
 
 def followed(film: VideoFile, name: str, progress: Progress) -> list[PerformanceFrame]:

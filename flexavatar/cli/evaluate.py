@@ -32,7 +32,7 @@ class EvaluateSelf(Made):
     def run(self) -> None:
         """Score every video."""
         from flexavatar.evaluation.published import SELF
-        from flexavatar.evaluation.reenact import ABOUT, evaluate_self
+        from flexavatar.evaluation.self_reenactment import ABOUT, evaluate_self
 
         items: list[Item] = []
         for video in self.videos:
@@ -52,11 +52,16 @@ class EvaluateCross(Made):
 
     def run(self) -> None:
         """Score every photo's avatar."""
-        from flexavatar.evaluation.cross import ABOUT, EVALUATED, evaluate_cross, read_driver
+        from flexavatar.evaluation.cross_reenactment import (
+            ABOUT,
+            EVALUATED_FRAMES,
+            evaluate_cross,
+            read_driving_video,
+        )
         from flexavatar.evaluation.published import CROSS
 
         with progress_bar(f"reading {self.video.name}") as report:
-            driver = read_driver(self.video, EVALUATED, report)
+            driver = read_driving_video(self.video, EVALUATED_FRAMES, report)
         items: list[Item] = []
         for photo in self.photos:
             with progress_bar(f"driving {photo.name}") as report:
@@ -76,8 +81,8 @@ class EvaluateViews(Made):
 
     def run(self) -> None:
         """Score the held view."""
+        from flexavatar.evaluation.held_out_views import ABOUT, evaluate_views
         from flexavatar.evaluation.published import VIEWS
-        from flexavatar.evaluation.views import ABOUT, evaluate_views
 
         held = len(self.photos) if self.held is None else self.held
         named = 0 < held <= len(self.photos)

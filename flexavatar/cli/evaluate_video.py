@@ -33,7 +33,7 @@ class EvaluateVideo(Written):
         """Make the avatar, ask shapes of it, then drive it by every video."""
         from flexavatar.avatar.avatar import load_avatar
         from flexavatar.cli.connect import Where, connect
-        from flexavatar.evaluation.reading import evaluate_reading
+        from flexavatar.evaluation.face_reader import evaluate_face_reader
         from flexavatar.evaluation.video import ABOUT, evaluate_video
 
         with tempfile.TemporaryDirectory() as folder:
@@ -42,7 +42,7 @@ class EvaluateVideo(Written):
                 with connect(Where(store)) as client:
                     client.create_avatar([self.photo], NAME, self.quick, progress=report)
             with progress_bar("reading shapes") as report:
-                items = [evaluate_reading(load_avatar(store / NAME), report)]
+                items = [evaluate_face_reader(load_avatar(store / NAME), report)]
             for video in self.videos:
                 with progress_bar(video.name) as report:
                     size = self.width, self.height

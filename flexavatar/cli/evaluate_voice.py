@@ -37,7 +37,7 @@ class EvaluateVoice(Written):
         """Score every voice, and what is no voice."""
         if len(self.texts) > len(self.recordings):
             raise InputError(f"texts: expected one a recording, got {len(self.texts)}")
-        from flexavatar.evaluation.voice import ABOUT, nobody_items, spoken_item
+        from flexavatar.evaluation.voice import ABOUT, evaluate_non_speech, evaluate_voice
         from flexavatar.training.speech.pool import HELD_OUT_SPEAKERS, held_out
         from flexavatar.training.speech.recordings import read_recordings
 
@@ -48,12 +48,12 @@ class EvaluateVoice(Written):
                 report(recording.name, 0.1)
                 whole = recording.is_dir()
                 said = read_recordings(recording) if whole else [_aligned(recording, text)]
-                items.append(spoken_item(recording.name, said))
+                items.append(evaluate_voice(recording.name, said))
             for i, speaker in enumerate(HELD_OUT_SPEAKERS if self.synthesised else ()):
                 report(speaker.name, 0.2 + 0.6 * i / len(HELD_OUT_SPEAKERS))
-                items.append(spoken_item(speaker.name, [*held_out(speaker)]))
+                items.append(evaluate_voice(speaker.name, [*held_out(speaker)]))
             report("nobody", 0.9)
-            items += nobody_items()
+            items += evaluate_non_speech()
         self.publish("voice", ABOUT, items)
 
 

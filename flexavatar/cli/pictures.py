@@ -104,16 +104,16 @@ class Render:
         check_suffix(self.out, PICTURE_SUFFIXES)
         weights = parse_expression(self.expression)
         avatar = load(self.store, self.avatar)
-        from flexavatar.evaluation.sheet import Stage
+        from flexavatar.evaluation.avatar_renderer import AvatarRenderer
         from flexavatar.formats.picture import write_picture
         from flexavatar.render.camera import orbit, resize_camera
         from flexavatar.render.rasterize import rasterize_rgba8
 
-        stage = Stage.of(avatar)
-        codes = stage.codes(weights) if weights else avatar.codes
+        renderer = AvatarRenderer.of(avatar)
+        codes = renderer.codes(weights) if weights else avatar.codes
         camera = orbit(resize_camera(avatar.camera, self.width, self.height), self.yaw, self.pitch)
         self.out.parent.mkdir(parents=True, exist_ok=True)
-        write_picture(self.out, rasterize_rgba8(stage.animator.animate(codes), camera))
+        write_picture(self.out, rasterize_rgba8(renderer.animator.animate(codes), camera))
         print(self.out)
 
 
@@ -134,7 +134,7 @@ class Sheet:
         """Load, draw, write."""
         check_suffix(self.out, PICTURE_SUFFIXES)
         avatar = load(self.store, self.avatar)
-        from flexavatar.evaluation.sheet import contact_sheet, cropped_photo
+        from flexavatar.evaluation.contact_sheet import contact_sheet, cropped_photo
         from flexavatar.formats.picture import write_picture
 
         photo = None if self.photo is None else cropped_photo(self.photo.read_bytes())
@@ -174,5 +174,5 @@ class MorphSheet:
         write_picture(self.out, picture)
         print(f"{'share':>5} {'face unlike ' + self.a:>24} {'unlike ' + self.b:>24}")
         for step in likeness:
-            print(f"{step.share:5.3f} {step.from_a:24.3f} {step.from_b:24.3f}")
+            print(f"{step.share:5.3f} {step.distance_to_a:24.3f} {step.distance_to_b:24.3f}")
         print(self.out)

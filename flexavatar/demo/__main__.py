@@ -108,7 +108,7 @@ def write_sheet(path: Path, folder: Path, photo: Path) -> float:
     from flexavatar.capture.photo import read_photo
     from flexavatar.capture.portrait import make_portrait
     from flexavatar.create.likeness import input_psnr_db
-    from flexavatar.evaluation.sheet import contact_sheet
+    from flexavatar.evaluation.contact_sheet import contact_sheet
     from flexavatar.formats.picture import to_uint8, write_picture
 
     avatar, portrait = load_avatar(folder), make_portrait(read_photo(photo.read_bytes()))

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.drive.expressions import GAZE_DOWN, GAZE_LEFT, GAZE_RIGHT, GAZE_UP, pair
-from flexavatar.evaluation.readback import Reading, Watch
-from flexavatar.evaluation.sheet import CLOSED_JAW
+from flexavatar.evaluation.contact_sheet import CLOSED_JAW
+from flexavatar.evaluation.readback import ExpressionProbe, Readback
 
 EYES = ((33, 133, 159, 145, 468), (263, 362, 386, 374, 473))
 """Right and left: outer corner, inner corner, upper lid, lower lid, centre of the iris."""
@@ -22,15 +22,15 @@ LIPS_INNER = ((13, 14), (82, 87), (312, 317))
 """Upper and lower, in the middle and beside it."""
 
 
-def aperture_figures(watch: Watch) -> dict[str, float]:
+def aperture_figures(probe: ExpressionProbe) -> dict[str, float]:
     """How far lids and lips close, and how far the irises travel."""
-    shut, opened = watch.read(pair("eyeBlink")), watch.read({"jawOpen": 1.0})
-    closed = watch.read(CLOSED_JAW)
+    shut, opened = probe.read_back(pair("eyeBlink")), probe.read_back({"jawOpen": 1.0})
+    closed = probe.read_back(CLOSED_JAW)
     left, right, up, down = (
-        _iris(watch.read(gaze)) for gaze in (GAZE_LEFT, GAZE_RIGHT, GAZE_UP, GAZE_DOWN)
+        _iris_offset(probe.read_back(gaze)) for gaze in (GAZE_LEFT, GAZE_RIGHT, GAZE_UP, GAZE_DOWN)
     )
-    gaps = [_lip_gap(reading) for reading in (watch.rest, opened, closed)]
-    lids = [_lid_gap(reading) for reading in (watch.rest, shut)]
+    gaps = [_lip_gap(readback) for readback in (probe.rest, opened, closed)]
+    lids = [_lid_gap(readback) for readback in (probe.rest, shut)]
     return {
         "lid_gap_rest": lids[0],
         "lid_gap_blink": lids[1],
@@ -65,7 +65,7 @@ def lid_gap(face: FaceLandmarks) -> float:
     )
 
 
-def iris_place(face: FaceLandmarks) -> NDArray[np.float64]:
+def iris_offset(face: FaceLandmarks) -> NDArray[np.float64]:
     """Irises from the middle of their eyes' corners, over the eye's width: [2] mean of both eyes.
 
     x to the right of the picture, y down, along the line between the eyes.
@@ -82,13 +82,13 @@ def iris_place(face: FaceLandmarks) -> NDArray[np.float64]:
     return np.mean(places, axis=0)
 
 
-def _lip_gap(reading: Reading) -> float:
-    return math.nan if reading.face is None else lip_gap(reading.face)
+def _lip_gap(readback: Readback) -> float:
+    return math.nan if readback.face is None else lip_gap(readback.face)
 
 
-def _lid_gap(reading: Reading) -> float:
-    return math.nan if reading.face is None else lid_gap(reading.face)
+def _lid_gap(readback: Readback) -> float:
+    return math.nan if readback.face is None else lid_gap(readback.face)
 
 
-def _iris(reading: Reading) -> NDArray[np.float64]:
-    return np.full(2, math.nan) if reading.face is None else iris_place(reading.face)
+def _iris_offset(readback: Readback) -> NDArray[np.float64]:
+    return np.full(2, math.nan) if readback.face is None else iris_offset(readback.face)

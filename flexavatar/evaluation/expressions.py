@@ -7,15 +7,15 @@ shown to MediaPipe, whose scores for all shapes are compared with what was asked
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from flexavatar.avatar.avatar import AnyAvatar
+from flexavatar.drive.expressions import BROWS_UP, GAZE_LEFT, pair
 from flexavatar.evaluation.apertures import aperture_figures
-from flexavatar.evaluation.combinations import COMBINATIONS, combinations
-from flexavatar.evaluation.readback import Reading, Watch
+from flexavatar.evaluation.readback import ExpressionProbe, Readback, Weights
 from flexavatar.evaluation.report import Item, Picture
 from flexavatar.head.arkit import ARKIT_NAMES, mirrored_name
 from flexavatar.progress import Progress, no_progress
@@ -31,13 +31,27 @@ the lips over the distance of the eyes' outer corners; closure is 1 when nothing
 lips from jawOpen alone to jawOpen with mouthClose. In a combination each part should show as it
 does alone: kept is the share of its response that is left."""
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
-BLIND = (
+INDISTINCT = (
     "cheekPuff", "cheekSquint", "eyeSquint", "jawForward", "jawLeft", "jawRight", "mouthDimple",
     "noseSneer", "tongueOut", "mouthClose",
 )  # fmt: skip
 """Shapes that MediaPipe's scores hardly tell apart on real faces; both sides of each."""
-SIDEWAYS = (("eyeLookOutLeft", "eyeLookInRight"), ("eyeLookInLeft", "eyeLookOutRight"))
-UPWARD = (("eyeLookUpLeft", "eyeLookUpRight"), ("eyeLookDownLeft", "eyeLookDownRight"))
+GAZE_SIDEWAYS = (("eyeLookOutLeft", "eyeLookInRight"), ("eyeLookInLeft", "eyeLookOutRight"))
+GAZE_UPWARD = (("eyeLookUpLeft", "eyeLookUpRight"), ("eyeLookDownLeft", "eyeLookDownRight"))
+PLAIN_SMILE = pair("mouthSmile")
+BLINK = pair("eyeBlink")
+COMBINATIONS: Mapping[str, tuple[Weights, Weights]] = {
+    "smile + blink": (PLAIN_SMILE, BLINK),
+    "jawOpen + smile": ({"jawOpen": 0.6}, PLAIN_SMILE),
+    "pucker + brows up": ({"mouthPucker": 1.0}, BROWS_UP),
+    "gaze left + half blink": (GAZE_LEFT, pair("eyeBlink", 0.5)),
+    "funnel + brows down": ({"mouthFunnel": 1.0}, pair("browDown")),
+    "jawOpen + eyes wide": ({"jawOpen": 0.6}, pair("eyeWide") | {"browInnerUp": 1.0}),
+    "smile left + blink left": ({"mouthSmileLeft": 1.0}, {"eyeBlinkLeft": 1.0}),
+}
+"""Pairs that speech and acting are full of: smiling and surprised talk, a wink, a sleepy look."""
+FAINT = 0.05
+"""A part whose own score changes less than this alone is not judged in a combination."""
 
 
 @dataclass(frozen=True)
@@ -59,34 +73,44 @@ class ShapeResponse:
     """MediaPipe can tell this shape from others: it counts in the means."""
 
 
+@dataclass(frozen=True)
+class CombinationResponse:
+    """How the two parts of one combination are seen."""
+
+    name: str
+    kept_first: float
+    kept_second: float
+    """Change of a part's scores in the combination over its change alone, 0..1; NaN if faint."""
+
+
 def evaluate_expressions(avatar: AnyAvatar, name: str, progress: Progress = no_progress) -> Item:
     """Ask for every shape and some pairs. Raises FaceError if no face is found at rest."""
-    watch = Watch(avatar)
+    probe = ExpressionProbe(avatar)
     rows: list[ShapeResponse] = []
-    pictures = [Picture("at rest", watch.crop(watch.rest))]
+    pictures = [Picture("at rest", probe.crop(probe.rest))]
     for i, shape in enumerate(ARKIT_NAMES):
         progress(shape, 0.8 * i / len(ARKIT_NAMES))
-        readings = [watch.rest, *(watch.read({shape: level}) for level in LEVELS[1:])]
-        rows.append(_response(shape, readings))
-        pictures.append(Picture(_caption(rows[-1]), watch.crop(readings[-1])))
+        readbacks = [probe.rest, *(probe.read_back({shape: level}) for level in LEVELS[1:])]
+        rows.append(_shape_response(shape, readbacks))
+        pictures.append(Picture(_caption(rows[-1]), probe.crop(readbacks[-1])))
     progress("lids, lips and gaze", 0.8)
-    own = _by_themselves(watch, rows) | aperture_figures(watch)
+    own = _jaw_blink_and_gaze(probe, rows) | aperture_figures(probe)
     pairs = []
-    for i, (company, picture) in enumerate(combinations(watch)):
-        progress(company.name, 0.85 + 0.15 * (i + 1) / len(COMBINATIONS))
-        pairs.append(company)
+    for i, (pair_response, picture) in enumerate(combination_responses(probe)):
+        progress(pair_response.name, 0.85 + 0.15 * (i + 1) / len(COMBINATIONS))
+        pairs.append(pair_response)
         pictures.append(picture)
     kept = [share for c in pairs for share in (c.kept_first, c.kept_second)]
-    figures = _means(rows) | own | {"combination_kept": float(np.nanmean(kept))}
+    figures = _mean_figures(rows) | own | {"combination_kept": float(np.nanmean(kept))}
     tables = {"shapes": [asdict(r) for r in rows], "combinations": [asdict(c) for c in pairs]}
     return Item(name, figures, pictures, tables=tables)
 
 
-def _response(shape: str, readings: Sequence[Reading]) -> ShapeResponse:
-    own = np.array([reading.score(shape) for reading in readings])
+def _shape_response(shape: str, readbacks: Sequence[Readback]) -> ShapeResponse:
+    own = np.array([readback.score(shape) for readback in readbacks])
     flat = float(np.std(own)) < 1e-4
     others = [n for n in ARKIT_NAMES if n != shape]
-    leaks = [abs(readings[-1].score(n) - readings[0].score(n)) for n in others]
+    leaks = [abs(readbacks[-1].score(n) - readbacks[0].score(n)) for n in others]
     most = int(np.argmax(leaks))
     return ShapeResponse(
         shape,
@@ -95,7 +119,7 @@ def _response(shape: str, readings: Sequence[Reading]) -> ShapeResponse:
         0.0 if flat else float(np.corrcoef(LEVELS, own)[0, 1]),
         float(leaks[most]),
         others[most],
-        not shape.startswith(BLIND),
+        not shape.startswith(INDISTINCT),
     )
 
 
@@ -104,8 +128,8 @@ def _caption(row: ShapeResponse) -> str:
     return f"{row.shape}{mark}: {row.at_rest:.2f} to {row.at_full:.2f}, leak {row.leak:.2f}"
 
 
-def _means(rows: Sequence[ShapeResponse]) -> dict[str, float]:
-    """Over the shapes that MediaPipe can see."""
+def _mean_figures(rows: Sequence[ShapeResponse]) -> dict[str, float]:
+    """Means over the shapes that MediaPipe can see."""
     seen = [row for row in rows if row.seen]
     found = {row.shape: row for row in rows}
     sided = [row for row in seen if row.shape.endswith("Left")]
@@ -119,26 +143,50 @@ def _means(rows: Sequence[ShapeResponse]) -> dict[str, float]:
     }
 
 
-def _by_themselves(watch: Watch, rows: Sequence[ShapeResponse]) -> dict[str, float]:
-    """Jaw, blink and gaze: what is noticed first."""
+def _jaw_blink_and_gaze(probe: ExpressionProbe, rows: Sequence[ShapeResponse]) -> dict[str, float]:
+    """Figures of what is noticed first."""
     jaw = next(row for row in rows if row.shape == "jawOpen")
     blink = ("eyeBlinkLeft", "eyeBlinkRight")
-    shut = watch.read(dict.fromkeys(blink, 1.0))
+    shut = probe.read_back(dict.fromkeys(blink, 1.0))
     return {
         "jaw_rest": jaw.at_rest,
         "jaw_full": jaw.at_full,
-        "blink_rest": watch.rest.mean_score(*blink),
+        "blink_rest": probe.rest.mean_score(*blink),
         "blink_full": shut.mean_score(*blink),
-        "gaze_correlation": min(_sweep(watch, *SIDEWAYS), _sweep(watch, *UPWARD)),
+        "gaze_correlation": min(
+            _gaze_correlation(probe, *GAZE_SIDEWAYS), _gaze_correlation(probe, *GAZE_UPWARD)
+        ),
     }
 
 
-def _sweep(watch: Watch, ahead: tuple[str, str], back: tuple[str, str]) -> float:
+def _gaze_correlation(
+    probe: ExpressionProbe, ahead: tuple[str, str], back: tuple[str, str]
+) -> float:
     """Correlation of asked and seen gaze, from all the way back to all the way ahead."""
     steps = np.linspace(-1, 1, 7)
     seen: list[float] = []
     for step in steps:
         asked = dict.fromkeys(ahead if step > 0 else back, abs(float(step)))
-        reading = watch.read(asked)
-        seen.append(reading.mean_score(*ahead) - reading.mean_score(*back))
+        readback = probe.read_back(asked)
+        seen.append(readback.mean_score(*ahead) - readback.mean_score(*back))
     return float(np.corrcoef(steps, seen)[0, 1])
+
+
+def combination_responses(probe: ExpressionProbe) -> Iterator[tuple[CombinationResponse, Picture]]:
+    """Ask for every combination, and for its parts alone."""
+    for name, (first, second) in COMBINATIONS.items():
+        both = probe.read_back({**first, **second})
+        kept = [
+            _share_kept(probe.rest, probe.read_back(part), both, part) for part in (first, second)
+        ]
+        caption = f"{name}: kept {kept[0]:.2f} and {kept[1]:.2f}"
+        yield CombinationResponse(name, *kept), Picture(caption, probe.crop(both))
+
+
+def _share_kept(rest: Readback, alone: Readback, both: Readback, part: Weights) -> float:
+    """Share of one part's response that the combination keeps: its own scores, averaged."""
+    start = rest.mean_score(*part)
+    change = alone.mean_score(*part) - start
+    if not abs(change) > FAINT:
+        return math.nan
+    return min(1.0, max(0.0, (both.mean_score(*part) - start) / change))

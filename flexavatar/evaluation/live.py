@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from flexavatar.avatar.avatar import AnyAvatar
-from flexavatar.capture.landmarks import detect_faces, refine_face
+from flexavatar.capture.landmarks import find_face
 from flexavatar.drive.performance import PerformanceFrame
+from flexavatar.evaluation.avatar_renderer import AvatarRenderer
+from flexavatar.evaluation.charts import blank_chart, draw_lines
 from flexavatar.evaluation.report import Item, Picture
-from flexavatar.evaluation.sheet import Stage
 from flexavatar.formats.video import over_grey
 from flexavatar.progress import Progress, no_progress
 from flexavatar.types import NS_PER_S
@@ -54,7 +54,7 @@ CHART = (900, 150)
 """Pixels of one shape's lines."""
 Scores = Mapping[str, float]
 Array = NDArray[np.float64]
-Lines = tuple[Array, Array]
+ScoreLines = tuple[Array, Array]
 """One value a frame, as sent and as seen."""
 
 
@@ -70,8 +70,8 @@ class LiveConfig:
 
 
 @dataclass(frozen=True)
-class Reply:
-    """One frame, and the packet that it shows."""
+class ShownPacket:
+    """A packet, and the frame that shows it."""
 
     arrival: Arrival
     sent: SentFrame
@@ -92,26 +92,26 @@ def evaluate_live(
 ) -> Item:
     """Drive a stored avatar through one protocol. Raises NoFramesError."""
     progress("sending", 0.0)
-    sent, arrivals, refused = _perform(store, avatar, protocol, performance, config)
-    replies = _replies(sent, arrivals)
-    if not replies:
+    sent, arrivals, refused = _send_to_server(store, avatar, protocol, performance, config)
+    packets = _match_packets(sent, arrivals)
+    if not packets:
         raise NoFramesError(f"{protocol}: no frame showed what was sent")
     seen: list[Scores | None] = []
-    for i, reply in enumerate(replies):
-        progress("seeing", i / len(replies))
-        seen.append(scores_in(over_grey(reply.arrival.rgba)))
-    lines = lines_of([reply.sent.face.weights for reply in replies], seen)
-    figures = correlations_of(lines)
-    p50, p99 = np.percentile([reply.latency_ms for reply in replies], (50, 99))
+    for i, packet in enumerate(packets):
+        progress("seeing", i / len(packets))
+        seen.append(face_scores(over_grey(packet.arrival.rgba)))
+    lines = score_lines([packet.sent.face.weights for packet in packets], seen)
+    figures = shape_correlations(lines)
+    p50, p99 = np.percentile([packet.latency_ms for packet in packets], (50, 99))
     figures |= {
         "latency_p50_ms": float(p50),
         "latency_p99_ms": float(p99),
-        "fps": len(replies) * NS_PER_S / performance[-1].pts_ns,
+        "fps": len(packets) * NS_PER_S / performance[-1].pts_ns,
         "packets_refused": float(refused),
         "unseen": float(sum(scores is None for scores in seen)),
     }
-    chart = Picture("sent (grey) and seen (blue)", chart_of(lines))
-    return Item(protocol, figures, [chart, *_moments(replies, lines)])
+    chart = Picture("sent (grey) and seen (blue)", draw_score_lines(lines))
+    return Item(protocol, figures, [chart, *_peak_pictures(packets, lines)])
 
 
 def evaluate_directly(
@@ -120,25 +120,25 @@ def evaluate_directly(
     progress: Progress = no_progress,
 ) -> Item:
     """The same without server and network: more than this no protocol can reach."""
-    stage, frames = Stage.of(avatar), performance[::DIRECT_STEP]
+    renderer, frames = AvatarRenderer.of(avatar), performance[::DIRECT_STEP]
     seen: list[Scores | None] = []
     for i, frame in enumerate(frames):
         progress("drawing", i / len(frames))
-        codes = replace(stage.codes(frame.weights), neck_pose=torch.tensor(frame.neck_pose))
-        seen.append(scores_in(stage.shoot(codes, avatar.camera)))
-    lines = lines_of([frame.weights for frame in frames], seen)
-    chart = Picture("asked (grey) and seen (blue)", chart_of(lines))
-    return Item("drawn directly", correlations_of(lines), [chart])
+        picture = renderer.render(renderer.frame_codes(frame), avatar.camera)
+        seen.append(face_scores(picture))
+    lines = score_lines([frame.weights for frame in frames], seen)
+    chart = Picture("asked (grey) and seen (blue)", draw_score_lines(lines))
+    return Item("drawn directly", shape_correlations(lines), [chart])
 
 
-def _perform(
+def _send_to_server(
     store: Path,
     avatar: str,
     protocol: ProtocolName,
     performance: Sequence[PerformanceFrame],
     config: LiveConfig,
 ) -> tuple[list[SentFrame], list[Arrival], int]:
-    """What was sent, what came back, and how many packets the server could not read."""
+    """The packets sent, the frames that came back, and how many packets the server refused."""
     size = ("--show-width", str(config.width), "--show-height", str(config.height))
     gateway = (PORT_OPTIONS[protocol], "0", "--show", avatar, *size)
     with server_process(store, *gateway) as address, FlexAvatarClient(address) as client:
@@ -153,24 +153,24 @@ def _perform(
     return sent, screen.arrivals, status.refused
 
 
-def _replies(sent: Sequence[SentFrame], arrivals: Sequence[Arrival]) -> list[Reply]:
-    """The frames that show packets, each time's first."""
-    found: dict[int, Reply] = {}
+def _match_packets(sent: Sequence[SentFrame], arrivals: Sequence[Arrival]) -> list[ShownPacket]:
+    """The packets that frames show, each with the first frame of its time."""
+    found: dict[int, ShownPacket] = {}
     for arrival in arrivals:
         packet = find_sent(sent, arrival.pts_ns)
         if packet is not None and arrival.pts_ns not in found:
-            found[arrival.pts_ns] = Reply(arrival, packet)
+            found[arrival.pts_ns] = ShownPacket(arrival, packet)
     return [*found.values()]
 
 
-def scores_in(rgb: NDArray[np.uint8]) -> Scores | None:
-    """MediaPipe's, None if it sees no face."""
-    faces = detect_faces(np.ascontiguousarray(rgb))
-    return refine_face(rgb, faces[0]).scores if faces else None
+def face_scores(rgb: NDArray[np.uint8]) -> Scores | None:
+    """MediaPipe's scores of the face in a picture [H, W, 3], None if it sees none."""
+    face = find_face(rgb)
+    return None if face is None else face.scores
 
 
-def lines_of(sent: Sequence[Scores], seen: Sequence[Scores | None]) -> dict[str, Lines]:
-    """What is compared: means of both sides, NaN where no face was seen."""
+def score_lines(sent: Sequence[Scores], seen: Sequence[Scores | None]) -> dict[str, ScoreLines]:
+    """Scores as sent and as seen, means of both sides of a shape; NaN where no face was seen."""
     lines = {}
     for name, shapes in SHAPES.items():
         asked = [[weights.get(s, 0.0) for s in shapes] for weights in sent]
@@ -179,7 +179,8 @@ def lines_of(sent: Sequence[Scores], seen: Sequence[Scores | None]) -> dict[str,
     return lines
 
 
-def correlations_of(lines: Mapping[str, Lines]) -> dict[str, float]:
+def shape_correlations(lines: Mapping[str, ScoreLines]) -> dict[str, float]:
+    """Correlation of both lines of each shape, over the frames in which a face was seen."""
     figures = {}
     for name, (asked, seen) in lines.items():
         there = np.isfinite(seen)
@@ -187,27 +188,26 @@ def correlations_of(lines: Mapping[str, Lines]) -> dict[str, float]:
     return figures
 
 
-def chart_of(lines: Mapping[str, Lines]) -> NDArray[np.uint8]:
+def draw_score_lines(lines: Mapping[str, ScoreLines]) -> NDArray[np.uint8]:
     """The shapes' lines over time, one below the other."""
     width, height = CHART
     rows = []
     for name, both in lines.items():
-        row = np.full((height, width, 3), 255, np.uint8)
-        for line, color in zip(both, ((150, 150, 150), (30, 90, 220)), strict=True):
-            x = np.linspace(0, width - 1, len(line))
-            y = (height - 6) - (height - 12) * np.nan_to_num(line)
-            points = np.stack((x, y), 1).round().astype(np.int32)
-            cv2.polylines(row, [points], False, color, 1, cv2.LINE_AA)
+        row = blank_chart(width, height)
+        asked, seen = ((height - 6) - (height - 12) * np.nan_to_num(line) for line in both)
+        draw_lines(row, np.linspace(0, width - 1, len(asked)), asked, seen)
         cv2.putText(row, name, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
         rows.append(row)
     return np.concatenate(rows)
 
 
-def _moments(replies: Sequence[Reply], lines: Mapping[str, Lines]) -> list[Picture]:
-    """The frame in which each shape was sent most."""
+def _peak_pictures(
+    packets: Sequence[ShownPacket], lines: Mapping[str, ScoreLines]
+) -> list[Picture]:
+    """The frame in which each shape was sent at its strongest."""
     pictures = []
     for name, (asked, seen) in lines.items():
         most = int(np.argmax(asked))
         caption = f"{name}: sent {asked[most]:.2f}, seen {seen[most]:.2f}"
-        pictures.append(Picture(caption, over_grey(replies[most].arrival.rgba)))
+        pictures.append(Picture(caption, over_grey(packets[most].arrival.rgba)))
     return pictures

@@ -1,4 +1,4 @@
-"""An avatar asked for expressions, drawn in its own view, and seen again by MediaPipe."""
+"""Expressions asked of an avatar, drawn in its own view, and read back by MediaPipe."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexavatar.avatar.avatar import AnyAvatar
-from flexavatar.capture.landmarks import FaceLandmarks, detect_faces, refine_face
+from flexavatar.capture.landmarks import FaceLandmarks, find_face
 from flexavatar.errors import FaceError
-from flexavatar.evaluation.sheet import Stage
+from flexavatar.evaluation.avatar_renderer import AvatarRenderer
 
 Weights = Mapping[str, float]
 CROP_PX = 176
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One drawn expression and what was seen in it."""
+class Readback:
+    """One drawn expression and the face that MediaPipe finds in it."""
 
     rgb: NDArray[np.uint8]  # [H, W, 3]
     face: FaceLandmarks | None
@@ -35,28 +35,29 @@ class Reading:
         return sum(self.score(name) for name in names) / len(names)
 
 
-class Watch:
-    """Draws an avatar and reads its face."""
+class ExpressionProbe:
+    """Asks expressions of one avatar."""
 
     def __init__(self, avatar: AnyAvatar) -> None:
         """Raises FaceError if no face is found in the avatar at rest."""
-        self._stage = Stage.of(avatar)
-        self.rest = self.read({})
+        self._renderer = AvatarRenderer.of(avatar)
+        self.rest = self.read_back({})
         if self.rest.face is None:
             raise FaceError("expected a face in the avatar at rest, found none")
         self._face = self.rest.face
 
-    def read(self, weights: Weights) -> Reading:
-        """The avatar with these ARKit weights."""
-        stage = self._stage
-        rgb = np.ascontiguousarray(stage.shoot(stage.codes(weights), stage.avatar.camera))
-        faces = detect_faces(rgb)
-        return Reading(rgb, refine_face(rgb, faces[0]) if faces else None)
+    def read_back(self, weights: Weights) -> Readback:
+        """Draw the avatar with these ARKit weights and look for its face."""
+        renderer = self._renderer
+        rgb = renderer.render(renderer.codes(weights), renderer.avatar.camera)
+        return Readback(rgb, find_face(rgb))
 
-    def crop(self, reading: Reading) -> NDArray[np.uint8]:
+    def crop(self, readback: Readback) -> NDArray[np.uint8]:
         """The face, where it is at rest: [CROP_PX, CROP_PX, 3]."""
         scale = CROP_PX / (1.35 * float(np.ptp(self._face.points[:, 1])))
         shift = CROP_PX / 2 - scale * self._face.centre
         matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
         size = (CROP_PX, CROP_PX)
-        return np.asarray(cv2.warpAffine(reading.rgb, matrix, size, flags=cv2.INTER_AREA), np.uint8)
+        return np.asarray(
+            cv2.warpAffine(readback.rgb, matrix, size, flags=cv2.INTER_AREA), np.uint8
+        )

@@ -17,7 +17,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from numpy.typing import NDArray
 from PIL import Image
 
-from flexavatar.evaluation.curve import curve_svg
+from flexavatar.evaluation.charts import curve_svg
 from flexavatar.evaluation.figures import ARROWS, figure_of, mean_figures
 
 JPEG_QUALITY = 88

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from flexavatar.drive.video import VideoDriver
 from flexavatar.evaluation.live import (
-    Lines,
+    ScoreLines,
     Scores,
-    chart_of,
-    correlations_of,
-    lines_of,
-    scores_in,
+    draw_score_lines,
+    face_scores,
+    score_lines,
+    shape_correlations,
 )
 from flexavatar.evaluation.report import Item, Picture
 from flexavatar.formats.moving import TimedFrame, VideoFile
@@ -42,26 +42,26 @@ hardly does it. The lag is the shift in time at which both agree best, of the sh
 most; latency is from a picture's coming in to the decoded frame that carries its time.
 
 `shapes asked` says what is read of the avatar when single shapes and mixtures are asked of it."""
-STILL = 0.04
+LEAST_DEVIATION = 0.04
 """Standard deviation of a score below which there is nothing to follow."""
 LAGS_S = np.arange(0.0, 0.5, 0.005)
 CALIBRATION_S = 2.0
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownMoment:
     """One frame, and the picture that it follows."""
 
     arrival: Arrival
     moment: TimedFrame
 
 
-class Stand:
+class PlayedVideo:
     """A film in place of a camera: pictures at their times, without those that nobody took."""
 
     def __init__(self, film: VideoFile) -> None:
         self.moments: list[TimedFrame] = [*film.moments()]
-        self.shown: list[TimedFrame] = []
+        self.played: list[TimedFrame] = []
         """With the monotonic time at which each was handed out."""
 
     def play(self) -> Iterator[TimedFrame]:
@@ -73,7 +73,7 @@ class Stand:
             time.sleep(max(0, began_ns + times[place] - time.monotonic_ns()) / NS_PER_S)
             place = bisect_right(times, time.monotonic_ns() - began_ns) - 1
             moment = TimedFrame(self.moments[place].rgb, began_ns + times[place])
-            self.shown.append(moment)
+            self.played.append(moment)
             yield moment
             place += 1
 
@@ -87,16 +87,16 @@ def evaluate_video(
 ) -> Item:
     """Drive a stored avatar by one video. Raises ImageError, NoFramesError."""
     progress("playing", 0.0)
-    stand = Stand(VideoFile(video))
-    follower, arrivals = _perform(store, avatar, stand, size)
-    shown = _matched(stand.shown, arrivals)
+    source = PlayedVideo(VideoFile(video))
+    follower, arrivals = _drive_server(store, avatar, source, size)
+    shown = _match_moments(source.played, arrivals)
     if not shown:
         raise NoFramesError(f"{video.name}: no frame showed what was seen")
-    own, seen = _both(stand, shown, progress)
-    both = lines_of([own[one.moment.pts_ns] or {} for one in shown], seen)
-    figures = _moving(correlations_of(both), both)
+    own, seen = _scores_of_both(source, shown, progress)
+    both = score_lines([own[one.moment.pts_ns] or {} for one in shown], seen)
+    figures = _without_still_shapes(shape_correlations(both), both)
     latencies = [one.arrival.latency_ms for one in shown]
-    seconds = stand.moments[-1].pts_ns / NS_PER_S
+    seconds = source.moments[-1].pts_ns / NS_PER_S
     figures |= {
         "lag_ms": _lag_ms(own, shown, seen),
         "latency_p50_ms": float(np.percentile(latencies, 50)),
@@ -105,58 +105,60 @@ def evaluate_video(
         "fps": len(arrivals) / seconds,
         "unseen": float(sum(one is None for one in seen)),
     }
-    picture = Picture("the person (grey) and the avatar (blue)", chart_of(both))
-    return Item(video.name, figures, [picture, *_moments(shown)])
+    picture = Picture("the person (grey) and the avatar (blue)", draw_score_lines(both))
+    return Item(video.name, figures, [picture, *_moment_pictures(shown)])
 
 
-def _perform(
-    store: Path, avatar: str, stand: Stand, size: tuple[int, int]
+def _drive_server(
+    store: Path, avatar: str, source: PlayedVideo, size: tuple[int, int]
 ) -> tuple[VideoFollower, list[Arrival]]:
     with server_process(store) as address, FlexAvatarClient(address) as client:
         with client.start_session(avatar, *size, sources=[WEBCAM]) as session:
             with recording(session.reader()) as screen:
                 driver = VideoDriver()
-                driver.push(stand.moments[0].rgb, 0)  # what is loaded at first
+                driver.push(source.moments[0].rgb, 0)  # what is loaded at first
                 driver = VideoDriver()
-                with follow_video(session, driver, stand.play()) as follower:
+                with follow_video(session, driver, source.play()) as follower:
                     follower.over.wait()
     return follower, screen.arrivals
 
 
-def _matched(moments: Sequence[TimedFrame], arrivals: Sequence[Arrival]) -> list[Shown]:
+def _match_moments(moments: Sequence[TimedFrame], arrivals: Sequence[Arrival]) -> list[ShownMoment]:
     """Frames that carry a picture's time, each time's first, after the calibration."""
     by_time = {moment.pts_ns: moment for moment in moments}
     start_ns = moments[0].pts_ns + round(CALIBRATION_S * NS_PER_S)
-    found: dict[int, Shown] = {}
+    found: dict[int, ShownMoment] = {}
     for arrival in arrivals:
         if arrival.pts_ns in by_time and arrival.pts_ns >= start_ns:
-            found.setdefault(arrival.pts_ns, Shown(arrival, by_time[arrival.pts_ns]))
+            found.setdefault(arrival.pts_ns, ShownMoment(arrival, by_time[arrival.pts_ns]))
     return [*found.values()]
 
 
-def _both(
-    stand: Stand, shown: Sequence[Shown], progress: Progress
+def _scores_of_both(
+    source: PlayedVideo, shown: Sequence[ShownMoment], progress: Progress
 ) -> tuple[Mapping[int, Scores | None], list[Scores | None]]:
     """MediaPipe's scores of the video's pictures by their time, and of the avatar."""
     own: dict[int, Scores | None] = {}
-    for i, moment in enumerate(stand.shown):
-        progress("seeing the person", 0.5 * i / len(stand.shown))
-        own[moment.pts_ns] = scores_in(moment.rgb)
+    for i, moment in enumerate(source.played):
+        progress("seeing the person", 0.5 * i / len(source.played))
+        own[moment.pts_ns] = face_scores(moment.rgb)
     seen: list[Scores | None] = []
     for i, one in enumerate(shown):
         progress("seeing the avatar", 0.5 + 0.5 * i / len(shown))
-        seen.append(scores_in(over_grey(one.arrival.rgba)))
+        seen.append(face_scores(over_grey(one.arrival.rgba)))
     return own, seen
 
 
-def _moving(figures: dict[str, float], both: Mapping[str, Lines]) -> dict[str, float]:
+def _without_still_shapes(
+    figures: dict[str, float], both: Mapping[str, ScoreLines]
+) -> dict[str, float]:
     """NaN where the person hardly moves."""
-    still = {name for name, (asked, _) in both.items() if np.nanstd(asked) < STILL}
+    still = {name for name, (asked, _) in both.items() if np.nanstd(asked) < LEAST_DEVIATION}
     return {k: np.nan if k.removesuffix("_correlation") in still else v for k, v in figures.items()}
 
 
 def _lag_ms(
-    own: Mapping[int, Scores | None], shown: Sequence[Shown], seen: Sequence[Scores | None]
+    own: Mapping[int, Scores | None], shown: Sequence[ShownMoment], seen: Sequence[Scores | None]
 ) -> float:
     """How long after the person the avatar does the same, as a viewer of both would say it.
 
@@ -164,12 +166,12 @@ def _lag_ms(
     """
     times = np.array([*own]) / NS_PER_S
     arrived = np.array([one.arrival.arrived_ns for one in shown]) / NS_PER_S
-    source = lines_of([one or {} for one in own.values()], [*own.values()])
-    target = lines_of([one or {} for one in seen], seen)
+    source = score_lines([one or {} for one in own.values()], [*own.values()])
+    target = score_lines([one or {} for one in seen], seen)
     fits = []
     for name, (_, line) in source.items():
         there = np.isfinite(target[name][1])
-        if np.nanstd(line) >= STILL and there.any():
+        if np.nanstd(line) >= LEAST_DEVIATION and there.any():
             known = np.isfinite(line)
             shifted = [np.interp(arrived - lag, times[known], line[known]) for lag in LAGS_S]
             fits.append([np.corrcoef(row[there], target[name][1][there])[0, 1] for row in shifted])
@@ -178,7 +180,7 @@ def _lag_ms(
     return float(1000 * LAGS_S[int(np.argmax(max(fits, key=max)))])
 
 
-def _moments(shown: Sequence[Shown]) -> list[Picture]:
+def _moment_pictures(shown: Sequence[ShownMoment]) -> list[Picture]:
     """Six instants, the person beside the avatar."""
     pictures = []
     for place in np.linspace(0, len(shown) - 1, 6).astype(int):

@@ -17,6 +17,15 @@ def edges_of(faces: np.ndarray) -> np.ndarray:
     return np.unique(np.sort(sides, axis=1), axis=0)
 
 
+def open_edges(faces: np.ndarray) -> np.ndarray:
+    """Edges of one face only, in that face's direction: [F, 3] -> [E, 2]."""
+    sides = np.concatenate([faces[:, [i, (i + 1) % 3]] for i in range(3)])
+    _, first, counts = np.unique(
+        np.sort(sides, axis=1), axis=0, return_index=True, return_counts=True
+    )
+    return sides[first[counts == 1]]
+
+
 def adjacency(faces: np.ndarray, count: int) -> csr_matrix:
     """1 where two vertices share an edge: [V, V]."""
     a, b = edges_of(faces).T

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flexavatar.avatar.poser import head_of
-from flexavatar.capture.cropped_frame import see_frames
+from flexavatar.capture.cropped_frame import crop_frames
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.rig import load_track_rig, photo_codes
 from flexavatar.capture.track import PhotoPose, Track, track
@@ -84,7 +84,7 @@ def clip_samples(
     """
     asked = evenly_spaced(0, count_frames(video) - 1, LOOKED_AT)
     portraits: list[Portrait] = []
-    for n, (_, sight) in enumerate(see_frames(video, asked)):
+    for n, (_, sight) in enumerate(crop_frames(video, asked)):
         portraits += [sight.portrait] if sight is not None else []
         progress(0.5 * (n + 1) / len(asked))
     if len(portraits) < FRAMES + PHOTOS:

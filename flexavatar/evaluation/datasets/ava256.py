@@ -12,32 +12,36 @@ from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile, ZipFile
 
 from flexavatar.errors import ImageError
-from flexavatar.evaluation.datasets.choice import choose
-from flexavatar.evaluation.datasets.sources import PICTURES, Moment, read_rgb
+from flexavatar.evaluation.datasets.recordings import (
+    PICTURES,
+    MultiViewFrame,
+    choose_views,
+    read_rgb,
+)
 
 
-def moments(folder: Path) -> Iterator[Moment]:
+def multi_view_frames(folder: Path) -> Iterator[MultiViewFrame]:
     """One moment of every capture: the middle one of those that most cameras have."""
     for decoder in sorted(p for p in folder.rglob("decoder") if p.is_dir()):
         archives = sorted(p for p in decoder.rglob("*.zip") if _holds_images(p, decoder))
-        frames = {archive: _frames(archive) for archive in archives}
-        number = _shared([set(names) for names in frames.values()])
+        frames = {archive: _frame_names(archive) for archive in archives}
+        number = _most_common_frame([set(names) for names in frames.values()])
         if number is None:
             continue
         pictures = [
-            read_rgb(_member(archive, names[number]), archive.name)
+            read_rgb(_read_member(archive, names[number]), archive.name)
             for archive, names in frames.items()
             if number in names
         ]
-        if chosen := choose(pictures):
-            yield Moment(decoder.parent.name, chosen)
+        if chosen := choose_views(pictures):
+            yield MultiViewFrame(decoder.parent.name, chosen)
 
 
 def _holds_images(archive: Path, decoder: Path) -> bool:
     return archive.relative_to(decoder).parts[0] in ("image", "images")
 
 
-def _frames(archive: Path) -> dict[str, str]:
+def _frame_names(archive: Path) -> dict[str, str]:
     """Frame number -> name inside the archive. ImageError if it is damaged."""
     try:
         with ZipFile(archive) as opened:
@@ -47,12 +51,12 @@ def _frames(archive: Path) -> dict[str, str]:
     return {path.stem: str(path) for path in paths if path.suffix.lower() in PICTURES}
 
 
-def _member(archive: Path, name: str) -> bytes:
+def _read_member(archive: Path, name: str) -> bytes:
     with ZipFile(archive) as opened:
         return opened.read(name)
 
 
-def _shared(numbers: Sequence[set[str]]) -> str | None:
+def _most_common_frame(numbers: Sequence[set[str]]) -> str | None:
     """The middle of the frames that most cameras have."""
     every = sorted(set().union(*numbers))
     if not every:

@@ -10,30 +10,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from flexavatar.evaluation.datasets.choice import choose
-from flexavatar.evaluation.datasets.sources import Moment, Recording
+from flexavatar.evaluation.datasets.recordings import FaceVideo, MultiViewFrame, choose_views
 from flexavatar.formats.video import read_frames
 
 FRONT = "222200037"
 """The camera straight ahead, from which the benchmark's avatars are trained."""
 
 
-def recordings(folder: Path) -> list[Recording]:
+def face_videos(folder: Path) -> list[FaceVideo]:
     """Every sequence as the camera in front saw it."""
     return [
-        Recording(_name(images), images / f"cam_{FRONT}.mp4")
+        FaceVideo(_name(images), images / f"cam_{FRONT}.mp4")
         for images in _sequences(folder)
         if (images / f"cam_{FRONT}.mp4").is_file()
     ]
 
 
-def moments(folder: Path) -> Iterator[Moment]:
+def multi_view_frames(folder: Path) -> Iterator[MultiViewFrame]:
     """The first frame of every sequence that several cameras saw."""
     for images in _sequences(folder):
         cameras = sorted(images.glob("cam_*.mp4"))
-        chosen = choose([read_frames(camera, [0])[0] for camera in cameras])
+        chosen = choose_views([read_frames(camera, [0])[0] for camera in cameras])
         if chosen:
-            yield Moment(_name(images), chosen)
+            yield MultiViewFrame(_name(images), chosen)
 
 
 def _sequences(folder: Path) -> list[Path]:

@@ -10,13 +10,13 @@ from typing import Literal
 
 from flexavatar.create.create import CreateConfig
 from flexavatar.errors import InputError
-from flexavatar.evaluation.cross import evaluate_cross, read_driver
+from flexavatar.evaluation.cross_reenactment import evaluate_cross, read_driving_video
 from flexavatar.evaluation.datasets import ava256, nersemble, vfhq
-from flexavatar.evaluation.datasets.sources import Moment, Recording
+from flexavatar.evaluation.datasets.recordings import FaceVideo, MultiViewFrame
+from flexavatar.evaluation.held_out_views import evaluate_views
 from flexavatar.evaluation.published import CROSS, SELF, VIEWS
-from flexavatar.evaluation.reenact import evaluate_self
 from flexavatar.evaluation.report import Item, Published
-from flexavatar.evaluation.views import evaluate_views
+from flexavatar.evaluation.self_reenactment import evaluate_self
 from flexavatar.progress import Progress, no_progress
 
 Protocol = Literal["self", "cross", "views"]
@@ -34,21 +34,24 @@ readers follow the published layouts and were tried on small folders of that for
 
 @dataclass(frozen=True)
 class Dataset:
-    """How one data set is read; what it has no reader for, it cannot be measured by."""
+    """How one data set is read; a protocol that it has no reader for cannot be run on it."""
 
     title: str
     """As the papers' lines call it."""
     default: Protocol
-    recordings: Callable[[Path], list[Recording]] | None = None
-    moments: Callable[[Path], Iterator[Moment]] | None = None
+    face_videos: Callable[[Path], list[FaceVideo]] | None = None
+    multi_view_frames: Callable[[Path], Iterator[MultiViewFrame]] | None = None
 
 
 DATASETS: Mapping[str, Dataset] = {
-    "vfhq": Dataset("VFHQ", "self", recordings=vfhq.recordings),
+    "vfhq": Dataset("VFHQ", "self", face_videos=vfhq.face_videos),
     "nersemble": Dataset(
-        "NeRSemble", "self", recordings=nersemble.recordings, moments=nersemble.moments
+        "NeRSemble",
+        "self",
+        face_videos=nersemble.face_videos,
+        multi_view_frames=nersemble.multi_view_frames,
     ),
-    "ava256": Dataset("Ava-256", "views", moments=ava256.moments),
+    "ava256": Dataset("Ava-256", "views", multi_view_frames=ava256.multi_view_frames),
 }
 
 
@@ -61,7 +64,7 @@ class DatasetConfig:
     frames: int = 1
     """Frames that `self` makes each avatar from."""
     limit: int | None = None
-    """No more recordings or moments than this."""
+    """No more videos or multi-view frames than this."""
     create: CreateConfig = field(default_factory=CreateConfig)
 
 
@@ -97,62 +100,62 @@ def _items(
     dataset: Dataset, protocol: Protocol, folder: Path, config: DatasetConfig, progress: Progress
 ) -> Iterator[Item]:
     if protocol == "views":
-        if dataset.moments is None:
+        if dataset.multi_view_frames is None:
             raise InputError(f"{dataset.title}: has one camera only, no `views`")
-        yield from _views(islice(dataset.moments(folder), config.limit), config, progress)
+        yield from _views(islice(dataset.multi_view_frames(folder), config.limit), config, progress)
         return
-    if dataset.recordings is None:
+    if dataset.face_videos is None:
         raise InputError(f"{dataset.title}: its readers know no videos, no `{protocol}`")
-    recordings = dataset.recordings(folder)[: config.limit]
+    videos = dataset.face_videos(folder)[: config.limit]
     run = _self if protocol == "self" else _cross
-    yield from run(recordings, config, progress)
+    yield from run(videos, config, progress)
 
 
-def _views(moments: Iterable[Moment], config: DatasetConfig, progress: Progress) -> Iterator[Item]:
-    for moment in moments:
-        yield _tried(
-            moment.name,
-            lambda m=moment: evaluate_views(
-                m.photos, len(m.photos), m.name, config.create, progress
+def _views(
+    frames: Iterable[MultiViewFrame], config: DatasetConfig, progress: Progress
+) -> Iterator[Item]:
+    for frame in frames:
+        yield _item_or_refusal(
+            frame.name,
+            lambda f=frame: evaluate_views(
+                f.photos, len(f.photos), f.name, config.create, progress
             ),
         )
 
 
-def _self(recordings: list[Recording], config: DatasetConfig, progress: Progress) -> Iterator[Item]:
-    for i, recording in enumerate(recordings):
-        part = _part(progress, recording.name, i, len(recordings))
+def _self(videos: list[FaceVideo], config: DatasetConfig, progress: Progress) -> Iterator[Item]:
+    for i, subject in enumerate(videos):
+        part = _part(progress, subject.name, i, len(videos))
 
-        def score(recording: Recording = recording, part: Progress = part) -> Item:
-            with recording.video() as video:
-                return evaluate_self(video, config.frames, config.create, part)
+        def score(subject: FaceVideo = subject, part: Progress = part) -> Item:
+            with subject.video() as path:
+                return evaluate_self(path, config.frames, config.create, part)
 
-        yield _tried(recording.name, score)
+        yield _item_or_refusal(subject.name, score)
 
 
-def _cross(
-    recordings: list[Recording], config: DatasetConfig, progress: Progress
-) -> Iterator[Item]:
-    """Each recording's first frame, driven by the next recording."""
-    for i, recording in enumerate(recordings):
-        driver = recordings[(i + 1) % len(recordings)]
-        part = _part(progress, recording.name, i, len(recordings))
+def _cross(videos: list[FaceVideo], config: DatasetConfig, progress: Progress) -> Iterator[Item]:
+    """Each person's first frame, driven by the next person's video."""
+    for i, subject in enumerate(videos):
+        driver = videos[(i + 1) % len(videos)]
+        part = _part(progress, subject.name, i, len(videos))
 
         def score(
-            recording: Recording = recording, driver: Recording = driver, part: Progress = part
+            subject: FaceVideo = subject, driver: FaceVideo = driver, part: Progress = part
         ) -> Item:
-            with driver.video() as video:
-                seen = read_driver(video)
-            photo = recording.first_frame()
-            return evaluate_cross(seen, photo, recording.name, config.create, part)
+            with driver.video() as path:
+                driving = read_driving_video(path)
+            photo = subject.first_frame()
+            return evaluate_cross(driving, photo, subject.name, config.create, part)
 
-        yield _tried(recording.name, score)
+        yield _item_or_refusal(subject.name, score)
 
 
 def _part(progress: Progress, name: str, done: int, total: int) -> Progress:
     return lambda what, share: progress(f"{name}: {what}", (done + share) / total)
 
 
-def _tried(name: str, score: Callable[[], Item]) -> Item:
+def _item_or_refusal(name: str, score: Callable[[], Item]) -> Item:
     """The item under this name; one without figures where anything of it was refused."""
     try:
         item = score()

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flexavatar.evaluation.datasets.sources import VIDEOS, Recording, pictures_in
+from flexavatar.evaluation.datasets.recordings import VIDEOS, FaceVideo, pictures_in
 
 MARK = "Clip+"
 
 
-def recordings(folder: Path) -> list[Recording]:
+def face_videos(folder: Path) -> list[FaceVideo]:
     """Every clip, sorted by name: in cross-reenactment each drives the one before."""
     found = [
-        Recording(path.stem if path.is_file() else path.name, path)
+        FaceVideo(path.stem if path.is_file() else path.name, path)
         for path in folder.rglob(f"{MARK}*")
         if (path.is_file() and path.suffix.lower() in VIDEOS)
         or (path.is_dir() and pictures_in(path))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from flexavatar.easing import smoothstep
 from flexavatar.evaluation.people.noise import fractal_noise
-from flexavatar.evaluation.people.person import Look
+from flexavatar.evaluation.people.person import Appearance
 from flexavatar.evaluation.people.rig import FACE_SKIN, Array, Index
 
 AXIS_Z = 0.015
@@ -29,7 +29,7 @@ def azimuth(points: Array) -> Array:
     return np.degrees(np.arctan2(np.abs(points[:, 0]), points[:, 2] - AXIS_Z))
 
 
-def above_hairline(rest: Array, look: Look) -> Array:
+def above_hairline(rest: Array, look: Appearance) -> Array:
     """Metres above the hairline of template points [N, 3], ragged like hair: [N]."""
     line = np.interp(azimuth(rest), LINE_DEG, LINE_M)
     front = np.clip(1 - azimuth(rest) / 70, 0, 1)
@@ -43,7 +43,7 @@ def is_ear(rest: Array) -> NDArray[np.bool_]:
     return (np.abs(rest[:, 0]) > 0.079) & (rest[:, 1] < 0.042) & (rest[:, 2] > -0.035)
 
 
-def hair_rise(template: Array, part: NDArray[np.int8], look: Look) -> Array:
+def hair_height(template: Array, part: NDArray[np.int8], look: Appearance) -> Array:
     """How far each template vertex is lifted along its normal: [V] metres."""
     share = smoothstep(above_hairline(template, look), 0.0, EDGE_M)
     lumps = 1 + 0.25 * fractal_noise(template * 35, look.seed + 50)
@@ -51,8 +51,8 @@ def hair_rise(template: Array, part: NDArray[np.int8], look: Look) -> Array:
     return np.where(part == FACE_SKIN, rise, 0)
 
 
-def curtain(
-    template: Array, neutral: Array, part: NDArray[np.int8], look: Look
+def hanging_hair(
+    template: Array, neutral: Array, part: NDArray[np.int8], look: Appearance
 ) -> tuple[Array, Array, Index]:
     """Hair that hangs over ears and nape: vertices, their template places, faces.
 

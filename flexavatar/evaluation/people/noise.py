@@ -24,7 +24,7 @@ def value_noise(points: Array, seed: int) -> Array:
     salt = np.uint32(seed * 2654435761 % 2**32)
     total = np.zeros(len(points))
     for a, b, c in product((0, 1), repeat=3):
-        mixed = _mixed((keys[0][a] + keys[1][b] + keys[2][c]) ^ salt)
+        mixed = _mix_bits((keys[0][a] + keys[1][b] + keys[2][c]) ^ salt)
         total += sides[0][a] * sides[1][b] * sides[2][c] * mixed
     return total * (2 / 2**32) - 1
 
@@ -35,7 +35,7 @@ def fractal_noise(points: Array, seed: int, octaves: int = 3) -> Array:
     return np.sum(list(layers), 0) / (2 - 0.5 ** (octaves - 1))
 
 
-def _mixed(keys: NDArray[np.uint32]) -> NDArray[np.uint32]:
+def _mix_bits(keys: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Bits well stirred, so that neighbours have nothing in common: [N]."""
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
         keys = (keys ^ (keys >> np.uint32(shift))) * np.uint32(factor)

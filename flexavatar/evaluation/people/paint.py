@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from flexavatar.evaluation.people.hair import above_hairline, azimuth
 from flexavatar.evaluation.people.noise import fractal_noise, value_noise
-from flexavatar.evaluation.people.person import Look
+from flexavatar.evaluation.people.person import Appearance
 from flexavatar.evaluation.people.rig import (
     EYE,
     FACE_SKIN,
@@ -52,7 +52,7 @@ class Paint:
 class Painter:
     """Paints one look on ICT's template."""
 
-    def __init__(self, rig: IctRig, look: Look) -> None:
+    def __init__(self, rig: IctRig, look: Appearance) -> None:
         self.rig, self.look = rig, look
 
     def paint(self, rest: Array, part: NDArray[np.int8]) -> Paint:
@@ -76,7 +76,7 @@ class Painter:
         lips = self._lip_share(p)[:, None]
         color = color * (1 - lips * (1 - LIP ** (0.35 + 0.65 * look.lips)))
         gloss = 0.022 + 0.03 * lips[:, 0]
-        color = _over(color, look.hair, 0.8 * self._brow_share(p))
+        color = _blend(color, look.hair, 0.8 * self._brow_share(p))
         rim = self._lid_line(p)
         color = color * (1 - np.array((0.72, 0.78, 0.8)) * rim[:, None])
         above = above_hairline(p, look)
@@ -99,7 +99,7 @@ class Painter:
         color *= np.exp(-np.outer(look.flush * self._flush(p), (0.02, 0.34, 0.28)))
         color *= np.exp(-np.outer(self._shade_under_eyes(p), (0.22, 0.28, 0.22)))
         beard = look.stubble * self._beard(p) * (0.55 + 0.45 * value_noise(p * 1100, seed + 3))
-        return _over(color, tuple(0.6 * np.array(look.hair) + 0.015), 0.62 * np.clip(beard, 0, 1))
+        return _blend(color, tuple(0.6 * np.array(look.hair) + 0.015), 0.62 * np.clip(beard, 0, 1))
 
     def _flush(self, p: Array) -> Array:
         """Where blood shows: cheeks, tip of the nose, ears."""
@@ -212,7 +212,7 @@ class Painter:
         return iris * (1 - outside) + white * outside
 
 
-def _over(color: Array, paint: Color | tuple[float, ...], share: Array) -> Array:
+def _blend(color: Array, paint: Color | tuple[float, ...], share: Array) -> Array:
     return color * (1 - share[:, None]) + share[:, None] * np.array(paint)
 
 

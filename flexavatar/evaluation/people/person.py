@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexavatar.evaluation.people.rig import IctRig
-from flexavatar.render.light import Color, Lamp, Light
+from flexavatar.render.light import Color, Lamp, Light, lamp_direction
 
 IDENTITY_STD = 1.1
 """Of the 100 identity modes, which have unit variance over the people that ICT scanned."""
@@ -24,8 +24,8 @@ IRIS: tuple[Color, ...] = (
 
 
 @dataclass(frozen=True)
-class Look:
-    """What does not move."""
+class Appearance:
+    """All that expressions do not move."""
 
     melanin: float
     """Of the skin: 0 palest, 1 darkest."""
@@ -58,19 +58,19 @@ class Person:
 
     name: str
     betas: NDArray[np.float64]  # [100]
-    look: Look
+    appearance: Appearance
     light: Light
     wall: Color
     mood: Mapping[str, float]
     """ARKit weights of the face in photos: nobody is perfectly neutral."""
 
 
-def draw_person(rig: IctRig, seed: int, number: int) -> Person:
+def sample_person(rig: IctRig, seed: int, number: int) -> Person:
     """Person `number` of those that `seed` gives; the same for ever."""
     rng = np.random.default_rng((seed, number))
     betas = rng.normal(0, IDENTITY_STD, len(rig.identity)).clip(-2.2, 2.2)
-    look = _look(rng)
-    light = _light(rng)
+    look = _sample_appearance(rng)
+    light = _sample_light(rng)
     grey = float(rng.uniform(0.25, 0.6))
     wall = _color(grey * rng.uniform(0.85, 1.1, 3))
     smile, squint, brow = rng.uniform(0, 1, 3) * (0.3, 0.2, 0.25)
@@ -84,13 +84,13 @@ def draw_person(rig: IctRig, seed: int, number: int) -> Person:
     return Person(f"person {seed}-{number}", betas, look, light, wall, mood)
 
 
-def _look(rng: np.random.Generator) -> Look:
+def _sample_appearance(rng: np.random.Generator) -> Appearance:
     melanin = float(rng.beta(1.1, 1.6))
     dark = melanin > 0.45
     hair = HAIR[int(rng.integers(0, 3 if dark else len(HAIR)))]
     iris = IRIS[int(rng.integers(0, 2 if dark else len(IRIS)))]
     long = float(rng.uniform()) < 0.4
-    return Look(
+    return Appearance(
         melanin=melanin,
         flush=float(rng.uniform(0.2, 1.0)),
         freckles=float(rng.uniform() ** 3),
@@ -108,12 +108,12 @@ def _look(rng: np.random.Generator) -> Look:
     )
 
 
-def _light(rng: np.random.Generator) -> Light:
+def _sample_light(rng: np.random.Generator) -> Light:
     """A key from above on either side, a broad fill on the other, and the room."""
     side = float(rng.choice((-1, 1)))
     warmth = float(rng.uniform(-0.08, 0.12))
-    key = _towards(side * rng.uniform(10, 50), rng.uniform(15, 45))
-    fill = _towards(-side * rng.uniform(30, 80), rng.uniform(-5, 25))
+    key = lamp_direction(side * rng.uniform(10, 50), rng.uniform(15, 45))
+    fill = lamp_direction(-side * rng.uniform(30, 80), rng.uniform(-5, 25))
     strength = float(rng.uniform(1.6, 2.6))
     return Light(
         sky=_color(rng.uniform(0.45, 0.65) * np.array((1.0, 1.02, 1.06))),
@@ -122,15 +122,6 @@ def _light(rng: np.random.Generator) -> Light:
             Lamp(key, _color(strength * np.array((1 + warmth, 1, 1 - warmth))), 8.0),
             Lamp(fill, _color(rng.uniform(0.4, 0.9) * np.ones(3)), 3.0),
         ),
-    )
-
-
-def _towards(yaw_deg: float, pitch_deg: float) -> tuple[float, float, float]:
-    yaw, pitch = np.radians((yaw_deg, pitch_deg))
-    return (
-        float(np.sin(yaw) * np.cos(pitch)),
-        float(np.sin(pitch)),
-        float(np.cos(yaw) * np.cos(pitch)),
     )
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from flexavatar.create.create import CreateConfig, create_avatar
 from flexavatar.errors import InputError
-from flexavatar.evaluation.people.person import draw_person
+from flexavatar.evaluation.people.person import sample_person
 from flexavatar.evaluation.people.rig import IctRig, load_ict
-from flexavatar.evaluation.people.score import Contest, score
-from flexavatar.evaluation.people.views import PHOTO_ANGLES, SIDE, Truth, photograph
+from flexavatar.evaluation.people.score import AlignedAvatar, score_avatar
+from flexavatar.evaluation.people.views import PHOTO_ANGLES, SIDE, GroundTruth, render_ground_truth
 from flexavatar.evaluation.report import Item, Picture
 from flexavatar.head.open_head import load_open_head
 from flexavatar.progress import Progress, no_progress
@@ -53,28 +53,32 @@ def evaluate_people(
     config = config or PeopleConfig()
     _check(config)
     rig = load_ict(path)
-    found = correspondence_of(load_open_head(), read_rig(path), path)
+    correspondence = correspondence_of(load_open_head(), read_rig(path), path)
     items: list[Item] = []
     for number in range(config.count):
 
         def part(what: str, share: float, number: int = number) -> None:
             progress(f"person {number + 1}: {what}", (number + share) / config.count)
 
-        items += _one_person(rig, found, config, number, part)
+        items += _one_person(rig, correspondence, config, number, part)
     return items
 
 
 def _one_person(
-    rig: IctRig, found: Correspondence, config: PeopleConfig, number: int, progress: Progress
+    rig: IctRig,
+    correspondence: Correspondence,
+    config: PeopleConfig,
+    number: int,
+    progress: Progress,
 ) -> list[Item]:
-    person = draw_person(rig, config.seed, number)
-    truth = photograph(
+    person = sample_person(rig, config.seed, number)
+    truth = render_ground_truth(
         rig, person, max(config.photos), config.side, lambda w, s: progress(w, 0.4 * s)
     )
     share = 0.6 / len(config.photos)
     return [
         _one_avatar(
-            truth, found, photos, config,
+            truth, correspondence, photos, config,
             lambda w, s, i=i: progress(w, 0.4 + share * (i + s)),
         )
         for i, photos in enumerate(config.photos)
@@ -82,11 +86,15 @@ def _one_person(
 
 
 def _one_avatar(
-    truth: Truth, found: Correspondence, photos: int, config: PeopleConfig, progress: Progress
+    truth: GroundTruth,
+    correspondence: Correspondence,
+    photos: int,
+    config: PeopleConfig,
+    progress: Progress,
 ) -> Item:
     used = list(truth.photos[:photos])
     avatar = create_avatar(used, config.create, lambda w, s: progress(w, 0.9 * s))
-    figures, pictures = score(Contest(avatar, truth, found))
+    figures, pictures = score_avatar(AlignedAvatar(avatar, truth, correspondence))
     shots = [Picture(f"photo {i + 1}", photo) for i, photo in enumerate(used)]
     plural = "photo" if photos == 1 else "photos"
     return Item(f"{truth.person.name}, {photos} {plural}", figures, [*shots, *pictures])

@@ -65,7 +65,7 @@ class IctRig:
         posed = neutral + self.expression(weights)
         for side, eye, shell in zip(("Left", "Right"), EYES, EYE_SHELLS, strict=True):
             centre = sphere_centre(neutral[shell])
-            posed[eye] = centre + (neutral[eye] - centre) @ _gaze(weights, side).T
+            posed[eye] = centre + (neutral[eye] - centre) @ _gaze_rotmat(weights, side).T
         return posed
 
     def rim(self, beyond: slice) -> Index:
@@ -111,7 +111,7 @@ def load_ict(path: Path) -> IctRig:
     )
 
 
-def _gaze(weights: Mapping[str, float], side: str) -> Array:
+def _gaze_rotmat(weights: Mapping[str, float], side: str) -> Array:
     """How an eye has turned: [3, 3]. ICT's own eyeLook shapes move lids only."""
     out, inwards, up, down = (
         weights.get(f"eyeLook{way}{side}", 0.0) for way in ("Out", "In", "Up", "Down")

@@ -14,19 +14,20 @@ from functools import cached_property
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from flexavatar.avatar.avatar import AnyAvatar
-from flexavatar.capture.cropped_frame import find_face
-from flexavatar.capture.identity import face_descriptor
-from flexavatar.create.fit import ssim_map
-from flexavatar.create.likeness import psnr_db
-from flexavatar.evaluation.compare import landmark_distance_px, strip
+from flexavatar.capture.landmarks import find_face
+from flexavatar.evaluation.avatar_renderer import AvatarRenderer
+from flexavatar.evaluation.compare import (
+    identity_distance,
+    landmark_distance_px,
+    region_figures,
+    side_by_side,
+)
 from flexavatar.evaluation.figures import mean_figures
-from flexavatar.evaluation.people.views import Truth, View
+from flexavatar.evaluation.people.views import GroundTruth, TrueView
 from flexavatar.evaluation.report import Picture
-from flexavatar.evaluation.sheet import Stage
 from flexavatar.formats.picture import to_uint8
 from flexavatar.head.mesh_tools import vertex_normals
 from flexavatar.head.surface import Similarity, camera_in_source_space, fit_similarity
@@ -40,52 +41,57 @@ FRONTAL = ("front", "expression")
 
 
 @dataclass(frozen=True)
-class Fit:
+class Alignment:
     """Where the avatar's space lies in the truth's."""
 
-    place: Similarity
+    similarity: Similarity
     face_mm: float
     """Mean distance of the face's surfaces, along their normals."""
 
 
-class Contest:
-    """One avatar on the truth's stage."""
+class AlignedAvatar:
+    """An avatar laid on the person from whose photos it was made."""
 
-    def __init__(self, avatar: AnyAvatar, truth: Truth, found: Correspondence) -> None:
-        self.stage, self.truth, self.found = Stage.of(avatar), truth, found
+    def __init__(
+        self, avatar: AnyAvatar, truth: GroundTruth, correspondence: Correspondence
+    ) -> None:
+        self.renderer, self.truth = AvatarRenderer.of(avatar), truth
+        self.correspondence = correspondence
 
     @cached_property
-    def fit(self) -> Fit:
-        """Best similarity of the resting faces."""
-        head = self.stage.animator.head
-        own = self.stage.animator.vertices(self.stage.codes({})).double().numpy()
-        there = self.found.matrix_b() @ self.truth.skin
-        weights = self.found.trust_b * head.masks["face"].double().numpy()
-        place = fit_similarity(own, there, weights)
-        normals = vertex_normals(own, head.faces.numpy()) @ place.rotation.T
-        apart = np.abs(((place.apply(own) - there) * normals).sum(1))
-        return Fit(place, 1000 * float((apart * weights).sum() / weights.sum()))
+    def alignment(self) -> Alignment:
+        """The best similarity of the resting faces."""
+        head = self.renderer.animator.head
+        own = self.renderer.animator.vertices(self.renderer.codes({})).double().numpy()
+        there = self.correspondence.matrix_b() @ self.truth.skin
+        weights = self.correspondence.trust_b * head.masks["face"].double().numpy()
+        similarity = fit_similarity(own, there, weights)
+        normals = vertex_normals(own, head.faces.numpy()) @ similarity.rotation.T
+        apart = np.abs(((similarity.apply(own) - there) * normals).sum(1))
+        return Alignment(similarity, 1000 * float((apart * weights).sum() / weights.sum()))
 
-    def draw(self, view: View) -> RgbImage:
+    def draw(self, view: TrueView) -> RgbImage:
         """The avatar as the true camera sees it, over mid grey."""
-        gaussians = self.stage.animator.animate(self.stage.codes(view.weights))
-        return rasterize_over_grey(gaussians, camera_in_source_space(self.fit.place, view.camera))
+        gaussians = self.renderer.animator.animate(self.renderer.codes(view.weights))
+        return rasterize_over_grey(
+            gaussians, camera_in_source_space(self.alignment.similarity, view.camera)
+        )
 
 
-def score(contest: Contest) -> tuple[dict[str, float], list[Picture]]:
+def score_avatar(avatar: AlignedAvatar) -> tuple[dict[str, float], list[Picture]]:
     """Figures over groups of views, and truth beside avatar."""
     rows: dict[str, list[Mapping[str, float]]] = {}
     pictures: list[Picture] = []
-    for view in contest.truth.views:
-        shown = contest.draw(view)
+    for view in avatar.truth.views:
+        shown = avatar.draw(view)
         figures = view_figures(shown, view)
         rows.setdefault(view.group, []).append(figures)
         caption = f"{view.name}: truth, avatar ({figures['head_psnr']:.1f} dB)"
-        pictures.append(strip(caption, (true_picture(view), shown)))
-    return _by_group(rows) | {"face_mm": contest.fit.face_mm}, pictures
+        pictures.append(side_by_side(caption, (true_picture(view), shown)))
+    return _group_figures(rows) | {"face_mm": avatar.alignment.face_mm}, pictures
 
 
-def _by_group(rows: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, float]:
+def _group_figures(rows: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, float]:
     """Means of all views; PSNR and SSIM of each group as well; likeness from the front alone."""
     every = mean_figures([row for group in rows.values() for row in group])
     total = {name: every[name] for name in ("head_psnr", "head_ssim", "akd_px")}
@@ -96,35 +102,30 @@ def _by_group(rows: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, fl
     return total
 
 
-def view_figures(shown: RgbImage, view: View) -> dict[str, float]:
-    """Of one drawn picture [S, S, 3] in 0..1 over mid grey."""
+def view_figures(shown: RgbImage, view: TrueView) -> dict[str, float]:
+    """Figures of one drawn picture [S, S, 3] in 0..1 over mid grey."""
     truth, region = true_picture(view), head_region(view)
-    alike = ssim_map(torch.from_numpy(shown), torch.from_numpy(truth)).mean(-1).numpy()
-    figures = {
-        "head_psnr": psnr_db(shown[region], truth[region]),
-        "head_ssim": float(alike[region].mean()),
-    }
+    figures = region_figures(shown, truth, {"head": region})
     return figures | (_face_figures(shown, view) if view.group in FRONTAL else {})
 
 
-def _face_figures(shown: RgbImage, view: View) -> dict[str, float]:
-    """Landmarks and likeness; NaN where no face is found."""
-    drawn, true = find_face(shown), find_face(np.asarray(view.shot.rgb / 255, np.float32))
+def _face_figures(shown: RgbImage, view: TrueView) -> dict[str, float]:
+    """Distances of landmarks and identity; NaN where no face is found."""
+    drawn, true = find_face(to_uint8(shown)), find_face(view.shot.rgb)
     if drawn is None or true is None:
         return {"akd_px": math.nan, "identity_distance": math.nan}
-    apart = face_descriptor(to_uint8(shown), drawn) - face_descriptor(view.shot.rgb, true)
     return {
         "akd_px": landmark_distance_px(drawn, true) * 512 / view.camera.width,
-        "identity_distance": float(np.linalg.norm(apart)),
+        "identity_distance": identity_distance(to_uint8(shown), drawn, view.shot.rgb, true),
     }
 
 
-def true_picture(view: View) -> RgbImage:
+def true_picture(view: TrueView) -> RgbImage:
     """The person without the wall, over mid grey."""
     return premultiplied_over_mid_grey(view.shot.color, view.shot.cover)
 
 
-def head_region(view: View) -> NDArray[np.bool_]:
+def head_region(view: TrueView) -> NDArray[np.bool_]:
     """The true head, and the empty rim around it where an avatar's head may stick out."""
     reach = 2 * round(MARGIN_SHARE * view.camera.width) + 1
     near = cv2.dilate(view.shot.head.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexavatar.drive.expressions import BROWS_UP, GAZE_LEFT, pair
-from flexavatar.evaluation.people.body import Model
+from flexavatar.evaluation.contact_sheet import SMILE
 from flexavatar.evaluation.people.paint import Painter
 from flexavatar.evaluation.people.person import Person
+from flexavatar.evaluation.people.person_mesh import PersonModel
+from flexavatar.evaluation.people.ray_tracer import RayTracedShot, Scene
 from flexavatar.evaluation.people.rig import Array, IctRig
-from flexavatar.evaluation.people.trace import Scene, Shot
-from flexavatar.evaluation.sheet import SMILE
 from flexavatar.progress import Progress, no_progress
 from flexavatar.render import camera as cameras
 from flexavatar.types import Camera
@@ -31,7 +31,7 @@ PHOTO_ANGLES = (
 """Yaw and pitch in degrees from which the first, second, ... photo is taken, before jitter."""
 JITTER_DEG = 5.0
 
-HELD_ANGLES: Mapping[str, Mapping[str, tuple[float, float]]] = {
+HELD_OUT_ANGLES: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "front": {"front": (0, 0)},
     "side": {"yaw +30": (30, 0), "yaw -30": (-30, 0), "yaw +60": (60, 0), "yaw -60": (-60, 0)},
     "profile": {"yaw +90": (90, 0), "yaw -90": (-90, 0)},
@@ -40,7 +40,7 @@ HELD_ANGLES: Mapping[str, Mapping[str, tuple[float, float]]] = {
 }
 """Group -> view -> yaw (to the person's left) and pitch (up) of the camera."""
 
-HELD_FACES: Mapping[str, Mapping[str, float]] = {
+HELD_OUT_FACES: Mapping[str, Mapping[str, float]] = {
     "smile": SMILE,
     "jaw open": {"jawOpen": 0.6},
     "blink": pair("eyeBlink"),
@@ -52,59 +52,59 @@ HELD_FACES: Mapping[str, Mapping[str, float]] = {
 
 
 @dataclass(frozen=True)
-class View:
+class TrueView:
     """One true picture that an avatar is held against."""
 
     name: str
     group: str
     camera: Camera
     weights: Mapping[str, float]
-    shot: Shot
+    shot: RayTracedShot
 
 
 @dataclass(frozen=True)
-class Truth:
+class GroundTruth:
     """One person, photographed and seen from all around."""
 
     person: Person
     photos: tuple[NDArray[np.uint8], ...]  # [S, S, 3] each
-    views: tuple[View, ...]
+    views: tuple[TrueView, ...]
     skin: Array  # [V, 3] ICT's vertices at rest, metres
 
 
-def photograph(
+def render_ground_truth(
     rig: IctRig,
     person: Person,
     photos: int,
     side: int = SIDE,
     progress: Progress = no_progress,
-) -> Truth:
+) -> GroundTruth:
     """Take the photos, then all held views and expressions."""
-    model, painter = Model(rig, person), Painter(rig, person.look)
+    model, painter = PersonModel(rig, person), Painter(rig, person.appearance)
 
     def scene(weights: Mapping[str, float]) -> Scene:
-        return Scene(model.body(weights), painter, person)
+        return Scene(model.mesh(weights), painter, person)
 
     progress("photographing", 0.0)
     posing = scene(person.mood)
-    taken = tuple(posing.shoot(camera).rgb for camera in photo_cameras(person, photos, side))
+    taken = tuple(posing.render(camera).rgb for camera in photo_cameras(person, photos, side))
     rest = scene({})
-    views: list[View] = []
-    for group, angles in HELD_ANGLES.items():
+    views: list[TrueView] = []
+    for group, angles in HELD_OUT_ANGLES.items():
         for name, (yaw, pitch) in angles.items():
             camera = look_from(yaw, pitch, side)
-            views.append(View(name, group, camera, {}, rest.shoot(camera)))
+            views.append(TrueView(name, group, camera, {}, rest.render(camera)))
             progress(name, 0.2 + 0.05 * len(views))
     front = look_from(0, 0, side)
-    for name, weights in HELD_FACES.items():
-        views.append(View(name, "expression", front, weights, scene(weights).shoot(front)))
+    for name, weights in HELD_OUT_FACES.items():
+        views.append(TrueView(name, "expression", front, weights, scene(weights).render(front)))
         progress(name, 0.2 + 0.05 * len(views))
-    return Truth(person, taken, tuple(views), model.skin({}))
+    return GroundTruth(person, taken, tuple(views), model.skin({}))
 
 
 def photo_cameras(person: Person, count: int, side: int = SIDE) -> list[Camera]:
     """Where a person's photos are taken from: never quite the same twice."""
-    rng = np.random.default_rng(person.look.seed)
+    rng = np.random.default_rng(person.appearance.seed)
     cameras: list[Camera] = []
     for yaw, pitch in PHOTO_ANGLES[:count]:
         jitter = rng.uniform(-JITTER_DEG, JITTER_DEG, 3)

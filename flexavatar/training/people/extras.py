@@ -10,6 +10,7 @@ import torch
 
 from flexavatar.head.binding import vertex_normals
 from flexavatar.head.flame import PosedHead
+from flexavatar.head.mesh_tools import open_edges
 from flexavatar.head.open_head import load_open_head
 from flexavatar.training.people.canvas import Array, Index
 from flexavatar.training.people.glasses import Glasses
@@ -50,10 +51,7 @@ def make_extras(posed: PosedHead, glasses: Glasses, traits: Traits, rays: Rays) 
 
 @lru_cache(maxsize=1)
 def _bust_edge() -> Index:
-    """Sides of one face only, along the bust: [E, 2] vertices."""
+    """The open edges of the bust: [E, 2] vertices."""
     head = load_open_head()
-    faces = head.faces.numpy()
-    sides = np.concatenate([faces[:, [i, (i + 1) % 3]] for i in range(3)])
-    _, first, counts = np.unique(np.sort(sides, 1), axis=0, return_index=True, return_counts=True)
-    single = sides[first[counts == 1]]
-    return single[(head.template.numpy()[single, 1] < BUST_Y).all(1)]
+    edges = open_edges(head.faces.numpy())
+    return edges[(head.template.numpy()[edges, 1] < BUST_Y).all(1)]

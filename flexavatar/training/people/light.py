@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix, diags_array
 
 from flexavatar.head.mesh_tools import adjacency
 from flexavatar.head.open_head import load_open_head
-from flexavatar.render.light import Light
+from flexavatar.render.light import Light, sky_light
 from flexavatar.training.people.develop import GREY
 from flexavatar.training.people.noise import Array, Field, f32
 
@@ -48,8 +48,7 @@ def bundle(light: Light) -> Rays:
     height, turn = 1 - 2 * i / ROOM, np.pi * (1 + 5**0.5) * i
     ring = np.sqrt(1 - height * height)
     room = np.stack((ring * np.cos(turn), height, ring * np.sin(turn)), 1)
-    up = 0.5 + 0.5 * room[:, 1:2]
-    colors = [(up * np.array(light.sky) + (1 - up) * np.array(light.ground)) * 4 / ROOM]
+    colors = [sky_light(light, room) * 4 / ROOM]
     outs = [room]
     for lamp in light.lamps:
         outs.append(_lobe(np.array(lamp.direction), lamp.tightness))

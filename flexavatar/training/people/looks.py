@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from flexavatar.render.light import Color, Lamp, Light
+from flexavatar.render.light import Color, Lamp, Light, lamp_direction
 
 HAIR_TONES: tuple[Color, ...] = (
     (0.010, 0.008, 0.007), (0.016, 0.011, 0.009), (0.030, 0.017, 0.011), (0.055, 0.030, 0.016),
@@ -339,18 +339,18 @@ def draw_light(rng: Generator) -> Light:
     strength = float(rng.uniform(0.2, 2.8))
     lamps = [
         Lamp(
-            _towards(side * abs(rng.normal(0, 38)), rng.uniform(-5, 60)),
+            lamp_direction(side * abs(rng.normal(0, 38)), rng.uniform(-5, 60)),
             color(strength * warm),
             float(np.exp(rng.uniform(np.log(3), np.log(40)))) if rng.uniform() < 0.4 else 5.0,
         )
     ]
     if rng.uniform() < 0.6:
         fill = rng.uniform(0.2, 0.9) * rng.uniform(0.8, 1.2, 3)
-        lamps.append(Lamp(_towards(-side * rng.uniform(20, 90), rng.uniform(-20, 40)),
+        lamps.append(Lamp(lamp_direction(-side * rng.uniform(20, 90), rng.uniform(-20, 40)),
                           color(fill), 3.0))  # fmt: skip
     if rng.uniform() < 0.3:
         rim = rng.uniform(0.6, 2.5) * rng.uniform(0.7, 1.3, 3)
-        lamps.append(Lamp(_towards(side * rng.uniform(110, 170), rng.uniform(5, 45)),
+        lamps.append(Lamp(lamp_direction(side * rng.uniform(110, 170), rng.uniform(5, 45)),
                           color(rim), 8.0))  # fmt: skip
     scaled = [Lamp(x.direction, color(np.array(x.color) * x.tightness / 6), x.tightness)
               for x in lamps]  # fmt: skip
@@ -372,9 +372,3 @@ def draw_tone(rng: Generator) -> Tone:
         contrast=float(rng.uniform(0.95, 1.3)),
         saturation=float(rng.uniform(0.75, 1.2)),
     )
-
-
-def _towards(yaw_deg: float, pitch_deg: float) -> tuple[float, float, float]:
-    yaw, pitch = np.radians((yaw_deg, pitch_deg))
-    x, y, z = np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)
-    return float(x), float(y), float(z)

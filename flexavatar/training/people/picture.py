@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flexavatar.render.camera import camera_position, resize_camera
-from flexavatar.render.light import Light
+from flexavatar.render.light import Light, mirrored_light
 from flexavatar.render.mesh import render_mesh
 from flexavatar.training.people.canvas import Array
 from flexavatar.training.people.extras import make_extras
@@ -25,7 +25,7 @@ GRID = 2
 """A pixel is GRID x GRID samples."""
 SKIN_SHARP, EYE_SHARP = 14.0, 900.0
 """Exponents of gloss."""
-SKIN_WIDE, EYE_WIDE = 8.0, 80.0
+SKIN_NARROWING, EYE_NARROWING = 8.0, 80.0
 """How much smaller lamps look in mirrors than they light."""
 
 
@@ -76,14 +76,14 @@ def _seen(face: Face, ids: Index, bary: Array, camera: Camera) -> Array:
     corners = head.faces.numpy()[ids]
     toward = _unit(camera_position(camera).numpy() - face.vertices.numpy())
     light, open_share = face.figure.traits.light, face.open_share[:, None]
-    shine = open_share * gloss(light, face.normals, toward, SKIN_SHARP, SKIN_WIDE)
+    shine = open_share * gloss(light, face.normals, toward, SKIN_SHARP, SKIN_NARROWING)
     shown = _blend(shine, corners, bary)
     eye = canvas.eye_faces[ids]
     if eye.any():
         fields = np.concatenate((face.normals, toward, open_share), 1)
         field = _blend(fields, corners[eye], bary[eye])
         normal = _unit(field[:, :3])
-        shown[eye] = gloss(light, normal, field[:, 3:6], EYE_SHARP, EYE_WIDE) * field[:, 6:]
+        shown[eye] = gloss(light, normal, field[:, 3:6], EYE_SHARP, EYE_NARROWING) * field[:, 6:]
     return f32(sheet[:, :3] + sheet[:, 3:] * shown)
 
 
@@ -98,16 +98,11 @@ def _looked_up(sheet: Array, places: Array) -> Array:
     return f32(found.reshape(-1, sheet.shape[2])[:count])
 
 
-def gloss(light: Light, normal: Array, toward: Array, sharp: float, wide: float) -> Array:
+def gloss(light: Light, normal: Array, toward: Array, sharp: float, narrowing: float) -> Array:
     """What a surface mirrors, with its fresnel factor: unit [N, 3], [N, 3] -> [N, 3]."""
     facing = np.einsum("nk,nk->n", normal, toward)
     mirror = 2 * facing[:, None] * normal - toward
-    up = (0.5 + 0.5 * mirror[:, 1:2]).clip(0, 1)
-    total = up * f32(light.sky) + (1 - up) * f32(light.ground)
-    for lamp in light.lamps:
-        width = 1 / (1 / (wide * lamp.tightness) + 1 / sharp)
-        lobe = np.exp(width * (mirror @ f32(lamp.direction) - 1))
-        total += (0.2 * width * lobe)[:, None] * f32(lamp.color)
+    total = mirrored_light(light, mirror, sharp, narrowing)
     return f32((0.3 + 0.7 * (1 - np.abs(facing)) ** 4)[:, None] * total)
 
 

@@ -5,17 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flexavatar.capture.cropped_frame import find_face, see, see_frames
+from flexavatar.capture.cropped_frame import crop_frames, crop_photo
+from flexavatar.capture.landmarks import find_face
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.rig import load_track_rig
 from flexavatar.capture.track import PhotoPose, track
 from flexavatar.create.create import CreateConfig
 from flexavatar.errors import FaceError
-from flexavatar.evaluation.codes import Actor, Drive, draw, drive_of, make_actor, pose_of
-from flexavatar.evaluation.compare import face_figures, strip
+from flexavatar.evaluation.compare import face_figures, side_by_side
 from flexavatar.evaluation.figures import total_figures
-from flexavatar.evaluation.reenact import EVALUATED, PICTURED
 from flexavatar.evaluation.report import Item, Picture
+from flexavatar.evaluation.self_reenactment import EVALUATED_FRAMES, PICTURED_FRAMES
+from flexavatar.evaluation.tracked_avatar import (
+    DrivingPose,
+    TrackedAvatar,
+    create_from_sources,
+    draw,
+    driving_pose,
+    track_pose,
+)
+from flexavatar.formats.picture import to_uint8
 from flexavatar.formats.video import count_frames, evenly_spaced
 from flexavatar.progress import Progress, no_progress
 from flexavatar.render.backdrop import RgbImage
@@ -31,16 +40,18 @@ pose against what was asked, by the same tracker, now in the drawn avatar."""
 
 
 @dataclass(frozen=True)
-class Driver:
+class DrivingVideo:
     """A person in a video, as the tracker sees them."""
 
     numbers: tuple[int, ...]
-    truths: tuple[RgbImage, ...]
+    pictures: tuple[RgbImage, ...]
     """For the report only, [S, S, 3]."""
     poses: tuple[PhotoPose, ...]
 
 
-def read_driver(video: Path, frames: int = EVALUATED, progress: Progress = no_progress) -> Driver:
+def read_driving_video(
+    video: Path, frames: int = EVALUATED_FRAMES, progress: Progress = no_progress
+) -> DrivingVideo:
     """Evenly spaced frames, with the identity of the first one that has a face held in all.
 
     Raises FaceError if no frame has a face.
@@ -50,47 +61,47 @@ def read_driver(video: Path, frames: int = EVALUATED, progress: Progress = no_pr
     truths: list[RgbImage] = []
     poses: list[PhotoPose] = []
     betas = None
-    for n, (number, sight) in enumerate(see_frames(video, wanted)):
+    for n, (number, frame) in enumerate(crop_frames(video, wanted)):
         progress(f"driver's frame {number}", (n + 1) / len(wanted))
-        if sight is None:
+        if frame is None:
             continue
         if betas is None:
-            betas = track([sight.portrait], load_track_rig()).betas
+            betas = track([frame.portrait], load_track_rig()).betas
         numbers.append(number)
-        truths.append(sight.truth)
-        poses.append(pose_of(sight.portrait, betas))
+        truths.append(frame.on_grey)
+        poses.append(track_pose(frame.portrait, betas))
     if not poses:
         raise FaceError(f"expected a face in {video.name}, found none in {len(wanted)} frames")
-    return Driver(tuple(numbers), tuple(truths), tuple(poses))
+    return DrivingVideo(tuple(numbers), tuple(truths), tuple(poses))
 
 
 def evaluate_cross(
-    driver: Driver,
+    driver: DrivingVideo,
     photo: bytes,
     name: str,
     config: CreateConfig | None = None,
     progress: Progress = no_progress,
 ) -> Item:
     """The avatar of one photo through all of the driver's frames."""
-    portrait = see(read_photo(photo)).portrait
-    actor = make_actor([photo], config, lambda what, share: progress(what, 0.7 * share))
-    own = pose_of(portrait, actor.betas)
+    portrait = crop_photo(read_photo(photo)).portrait
+    avatar = create_from_sources([photo], config, lambda what, share: progress(what, 0.7 * share))
+    own = track_pose(portrait, avatar.betas)
     rows: list[dict[str, float]] = []
     pictures: list[Picture] = []
-    pictured = set(evenly_spaced(0, len(driver.poses) - 1, PICTURED))
+    pictured = set(evenly_spaced(0, len(driver.poses) - 1, PICTURED_FRAMES))
     for n, (number, pose) in enumerate(zip(driver.numbers, driver.poses, strict=True)):
-        drive = transferred(pose, own, actor)
-        shown = draw(actor, drive.codes, drive.camera)
-        rows.append(face_figures(shown, find_face(shown), portrait, actor, drive))
+        driving = transfer_pose(pose, own, avatar)
+        shown = draw(avatar, driving)
+        rows.append(face_figures(shown, find_face(to_uint8(shown)), portrait, avatar, driving))
         if n in pictured:
             likeness = rows[-1]["identity_distance"]
             caption = f"frame {number}: driver, avatar (identity distance {likeness:.2f}), photo"
-            pictures.append(strip(caption, (driver.truths[n], shown, portrait.rgb)))
+            pictures.append(side_by_side(caption, (driver.pictures[n], shown, portrait.rgb)))
         progress(f"frame {number}", 0.7 + 0.3 * (n + 1) / len(driver.poses))
     return Item(name, total_figures(rows), pictures)
 
 
-def transferred(driver: PhotoPose, own: PhotoPose, actor: Actor) -> Drive:
+def transfer_pose(driver: PhotoPose, own: PhotoPose, avatar: TrackedAvatar) -> DrivingPose:
     """The driver's expression, gaze and rotation in the photo's own framing."""
     pose = replace(own, weights=driver.weights, gaze=driver.gaze, rotation=driver.rotation)
-    return drive_of(pose, actor)
+    return driving_pose(pose, avatar)

@@ -1,4 +1,4 @@
-"""What is read of an avatar's face when shapes are asked of it: beside MediaPipe's own scores."""
+"""The face reader on an avatar of which shapes are asked, beside MediaPipe's own scores."""
 
 from __future__ import annotations
 
@@ -10,44 +10,49 @@ from flexavatar.avatar.avatar import AnyAvatar
 from flexavatar.capture.landmarks import FaceLandmarks, detect_faces
 from flexavatar.drive.face_reader import load_face_reader, rest_of, see
 from flexavatar.errors import FaceError
+from flexavatar.evaluation.avatar_renderer import AvatarRenderer
 from flexavatar.evaluation.report import Item
-from flexavatar.evaluation.sheet import Stage
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.progress import Progress, no_progress
 from flexavatar.render.camera import orbit
 from flexavatar.training.people.expressions import natural_weights, random_weights
 
-STEPS = (0.5, 1.0)
-NATURAL, RANDOM = 100, 100
+LEVELS = (0.5, 1.0)
+NATURAL_COUNT, RANDOM_COUNT = 100, 100
 TURN_DEG = (6.0, 5.0)
 """Spread of the camera's yaw and pitch."""
-RESTING = 5
-BLIND = ("cheekPuff", "tongueOut", "eyeWideLeft", "eyeWideRight", "noseSneerLeft", "noseSneerRight")
+REST_COUNT = 5
+UNSEEN_BY_MEDIAPIPE = (
+    "cheekPuff", "tongueOut", "eyeWideLeft", "eyeWideRight", "noseSneerLeft", "noseSneerRight",
+)  # fmt: skip
 """What MediaPipe's scores are known not to see."""
 
 Weights = Mapping[str, float]
 
 
-def asked(rng: np.random.Generator) -> list[Weights]:
+def asked_expressions(rng: np.random.Generator) -> list[Weights]:
     """Rest, every shape by itself, and mixtures."""
-    single: list[Weights] = [{}] * RESTING
+    single: list[Weights] = [{}] * REST_COUNT
     for name in ARKIT_NAMES:
         needs = {"jawOpen": 1.0} if name in ("tongueOut", "mouthClose") else {}
-        single += [{n: step * w for n, w in (needs | {name: 1.0}).items()} for step in STEPS]
-    mixed = [natural_weights(rng) for _ in range(NATURAL)]
-    return [*single, *mixed, *(random_weights(rng) for _ in range(RANDOM))]
+        single += [{n: level * w for n, w in (needs | {name: 1.0}).items()} for level in LEVELS]
+    mixed = [natural_weights(rng) for _ in range(NATURAL_COUNT)]
+    return [*single, *mixed, *(random_weights(rng) for _ in range(RANDOM_COUNT))]
 
 
-def evaluate_reading(avatar: AnyAvatar, progress: Progress = no_progress, seed: int = 0) -> Item:
-    """Ask, draw, read. Raises FaceError if the avatar at rest shows no face."""
-    stage, reader, rng = Stage.of(avatar), load_face_reader(), np.random.default_rng(seed)
-    wanted = asked(rng)
+def evaluate_face_reader(
+    avatar: AnyAvatar, progress: Progress = no_progress, seed: int = 0
+) -> Item:
+    """Ask, draw and read the face. Raises FaceError if the avatar at rest shows no face."""
+    renderer, reader = AvatarRenderer.of(avatar), load_face_reader()
+    rng = np.random.default_rng(seed)
+    wanted = asked_expressions(rng)
     seen: list[tuple[Weights, FaceLandmarks]] = []
     for i, weights in enumerate(wanted):
         progress("asking", i / len(wanted))
         yaw, pitch = (float(rng.normal(0, spread)) for spread in TURN_DEG)
         camera = orbit(avatar.camera, yaw, pitch)
-        faces = detect_faces(np.ascontiguousarray(stage.shoot(stage.codes(weights), camera)))
+        faces = detect_faces(renderer.render(renderer.codes(weights), camera))
         seen += [(weights, face) for face in faces[:1]]
     resting = [see(face, reader.upright) for weights, face in seen if not weights]
     if not resting:
@@ -81,6 +86,6 @@ def _figures(table: list[dict[str, object]]) -> dict[str, float]:
         for kind in ("raw", "read")
     }
     for row in table:
-        if row["shape"] in BLIND:
+        if row["shape"] in UNSEEN_BY_MEDIAPIPE:
             figures |= {f"{row['shape']} {kind}": float(str(row[kind])) for kind in ("raw", "read")}
     return figures

@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from flexavatar.capture.cropped_frame import Sight, crop_to_crop, find_face, see_frames
+from flexavatar.capture.cropped_frame import CroppedFrame, crop_frames, crop_to_crop
+from flexavatar.capture.landmarks import find_face
 from flexavatar.create.create import CreateConfig
 from flexavatar.errors import FaceError, InputError
-from flexavatar.evaluation.codes import Actor, actor_of, draw, follow
 from flexavatar.evaluation.compare import (
     ERROR_GAIN,
-    baseline_psnr,
-    compare,
-    error_of,
-    moved_by,
-    similarity,
-    strip,
+    error_picture,
+    frame_figures,
+    head_psnr,
+    landmark_similarity,
+    side_by_side,
+    warp_on_grey,
 )
 from flexavatar.evaluation.figures import total_figures
 from flexavatar.evaluation.report import Item, Picture
-from flexavatar.evaluation.temporal import RUN, Instant, temporal_figures
+from flexavatar.evaluation.temporal import RUN_FRAMES, DrawnFrame, temporal_figures
+from flexavatar.evaluation.tracked_avatar import (
+    TrackedAvatar,
+    align_to,
+    create_from_portraits,
+    draw,
+)
+from flexavatar.formats.picture import to_uint8
 from flexavatar.formats.video import count_frames, evenly_spaced
 from flexavatar.progress import Progress, no_progress
 
@@ -34,9 +41,9 @@ Motion is judged on a second of consecutive frames: trembling of landmarks, and 
 flow. The perceptual distance is HaarPSI's: no learned weights for LPIPS come with this package."""
 MOST_FRAMES = 128
 """That an avatar is made from here: more than `create` takes, to see what more would bring."""
-EVALUATED = 40
+EVALUATED_FRAMES = 40
 """Frames compared, evenly spaced."""
-PICTURED = 8
+PICTURED_FRAMES = 8
 
 
 def evaluate_self(
@@ -56,37 +63,39 @@ def evaluate_self(
         raise InputError(f"frames: expected 1 to {most}, at most half the video, got {frames}")
     used = [0] if frames == 1 else evenly_spaced(0, half - 1, frames)
     start = 1 if frames == 1 else half
-    sources = [sight for _, sight in see_frames(video, used) if sight is not None]
+    sources = [frame for _, frame in crop_frames(video, used) if frame is not None]
     if not sources:
         raise FaceError(f"expected a face in the frames {used} of {video.name}, found none")
-    actor = actor_of(
+    avatar = create_from_portraits(
         [source.portrait for source in sources],
         config,
         lambda what, share: progress(what, 0.6 * share),
     )
-    asked = evenly_spaced(start, count - 1, EVALUATED)
-    rows, shots = _compared(
-        see_frames(video, asked), len(asked), actor, sources[0],
+    asked = evenly_spaced(start, count - 1, EVALUATED_FRAMES)
+    rows, shots = _compare_frames(
+        crop_frames(video, asked), len(asked), avatar, sources[0],
         lambda what, share: progress(what, 0.6 + 0.3 * share),
     )  # fmt: skip
-    run = _run(video, actor, start, count, lambda what, share: progress(what, 0.9 + 0.1 * share))
+    run = _draw_consecutive(
+        video, avatar, start, count, lambda what, share: progress(what, 0.9 + 0.1 * share)
+    )
     return Item(video.name, total_figures(rows) | temporal_figures(run), shots)
 
 
-def _compared(
-    seen: Iterator[tuple[int, Sight | None]],
+def _compare_frames(
+    seen: Iterator[tuple[int, CroppedFrame | None]],
     count: int,
-    actor: Actor,
-    source: Sight,
+    avatar: TrackedAvatar,
+    source: CroppedFrame,
     progress: Progress,
 ) -> tuple[list[dict[str, float]], list[Picture]]:
     """Figures of every frame and pictures of some. Raises FaceError if no frame has a face."""
     rows: list[dict[str, float]] = []
     shots: list[Picture] = []
-    pictured = set(evenly_spaced(0, count - 1, PICTURED))
-    for n, (number, sight) in enumerate(seen):
-        if sight is not None:
-            figures, shot = _frame(number, sight, actor, source)
+    pictured = set(evenly_spaced(0, count - 1, PICTURED_FRAMES))
+    for n, (number, frame) in enumerate(seen):
+        if frame is not None:
+            figures, shot = _compare_frame(number, frame, avatar, source)
             rows.append(figures)
             shots += [shot] if n in pictured else []
         progress(f"frame {number}", (n + 1) / count)
@@ -95,38 +104,42 @@ def _compared(
     return rows, shots
 
 
-def _frame(
-    number: int, sight: Sight, actor: Actor, source: Sight
+def _compare_frame(
+    number: int, frame: CroppedFrame, avatar: TrackedAvatar, source: CroppedFrame
 ) -> tuple[dict[str, float], Picture]:
     """All figures of one frame, and truth, avatar, warp and error as a picture."""
-    drive = follow(sight.portrait, actor)
-    shown = draw(actor, drive.codes, drive.camera)
-    copied = moved_by(crop_to_crop(source, sight), source)
-    warped = moved_by(similarity(source, sight), source)
-    figures = compare(shown, sight, actor, drive) | {
-        "copy_psnr": baseline_psnr(copied, sight),
-        "warp_psnr": baseline_psnr(warped, sight),
+    driving = align_to(frame.portrait, avatar)
+    shown = draw(avatar, driving)
+    copied = warp_on_grey(crop_to_crop(source, frame), source)
+    warped = warp_on_grey(landmark_similarity(source, frame), source)
+    figures = frame_figures(shown, frame, avatar, driving) | {
+        "copy_psnr": head_psnr(copied, frame),
+        "warp_psnr": head_psnr(warped, frame),
     }
     caption = (
         f"frame {number}: truth, avatar ({figures['head_psnr']:.1f} dB), 2D warp of the first "
         f"({figures['warp_psnr']:.1f} dB), error of the avatar {ERROR_GAIN:g} times brighter"
     )
-    return figures, strip(caption, (sight.truth, shown, warped, error_of(shown, sight)))
+    return figures, side_by_side(
+        caption, (frame.on_grey, shown, warped, error_picture(shown, frame))
+    )
 
 
-def _run(video: Path, actor: Actor, start: int, count: int, progress: Progress) -> list[Instant]:
+def _draw_consecutive(
+    video: Path, avatar: TrackedAvatar, start: int, count: int, progress: Progress
+) -> list[DrawnFrame]:
     """Consecutive frames from the middle of the compared part, up to the first without a face."""
-    first = max(start, (start + count - RUN) // 2)
-    numbers = range(first, min(first + RUN, count))
-    run: list[Instant] = []
-    for number, sight in see_frames(video, numbers):
+    first = max(start, (start + count - RUN_FRAMES) // 2)
+    numbers = range(first, min(first + RUN_FRAMES, count))
+    run: list[DrawnFrame] = []
+    for number, frame in crop_frames(video, numbers):
         progress(f"motion, frame {number}", len(run) / len(numbers))
-        if sight is None:
+        if frame is None:
             break
-        drive = follow(sight.portrait, actor)
-        shown = draw(actor, drive.codes, drive.camera)
-        face = find_face(shown)
+        driving = align_to(frame.portrait, avatar)
+        shown = draw(avatar, driving)
+        face = find_face(to_uint8(shown))
         if face is None:
             break
-        run.append(Instant(sight, shown, face))
+        run.append(DrawnFrame(frame, shown, face))
     return run

@@ -14,28 +14,32 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 from numpy.typing import NDArray
 
-from flexavatar.evaluation.people.body import Body
 from flexavatar.evaluation.people.paint import Painter
 from flexavatar.evaluation.people.person import Person
+from flexavatar.evaluation.people.person_mesh import PersonMesh
 from flexavatar.evaluation.people.rig import FACE_SKIN, Array
 from flexavatar.head.mesh_tools import neighbour_mean, vertex_normals
-from flexavatar.render.light import Light
+from flexavatar.render.light import Light, mirrored_light, sky_light
 from flexavatar.types import Camera
 
-GATHER = 72
+GATHER_RAYS = 72
 """Rays that ask from where light reaches a vertex."""
 LIFT_M = 4e-4
 """Such rays start this far above the surface."""
-SPREAD = (9, 3, 1)
+SCATTER_STEPS = (9, 3, 1)
 """How many edges red, green and blue light travels under the skin."""
 GRID = 2
 """A pixel is GRID x GRID rays."""
 EXPOSURE = 1.1
-NOWHERE = -1
+NARROWING = 8
+"""How much smaller lamps look in mirrors than they light."""
+CHIN_Y, CHIN_Z, CHIN_SLOPE = -0.074, 0.095, 0.25
+"""The plane that parts head and neck on ICT's template: metres, and its rise to the nape."""
+NO_HIT = -1
 
 
 @dataclass(frozen=True)
-class Shot:
+class RayTracedShot:
     """One picture and what is known of it."""
 
     rgb: NDArray[np.uint8]  # [H, W, 3] before the wall
@@ -47,36 +51,36 @@ class Shot:
 class Scene:
     """One person with one expression, lit, ready to be seen from anywhere."""
 
-    def __init__(self, body: Body, painter: Painter, person: Person) -> None:
-        self.body, self.painter, self.person = body, painter, person
+    def __init__(self, mesh: PersonMesh, painter: Painter, person: Person) -> None:
+        self.mesh, self.painter, self.person = mesh, painter, person
         self.embree = EmbreeScene()
-        TriangleMesh(self.embree, body.vertices.astype(np.float32), body.faces.astype(np.int32))
-        self.normals = vertex_normals(body.vertices, body.faces)
+        TriangleMesh(self.embree, mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32))
+        self.normals = vertex_normals(mesh.vertices, mesh.faces)
 
     @cached_property
     def light(self) -> Array:
         """Irradiance of every vertex, [V, 3]."""
-        vertices, faces = self.body.vertices, self.body.faces
+        vertices, faces = self.mesh.vertices, self.mesh.faces
         used = np.unique(faces)
-        directions = _hemisphere(GATHER)
+        directions = _hemisphere(GATHER_RAYS)
         total = np.zeros((len(vertices), 3))
-        frame = _frames(self.normals[used])
+        frame = _normal_frames(self.normals[used])
         start = vertices[used] + LIFT_M * self.normals[used]
         for direction in directions:
             out = frame @ direction
-            free = self._cast(start, out)[0] == NOWHERE
+            free = self._cast(start, out)[0] == NO_HIT
             total[used] += free[:, None] * radiance(self.person.light, out)
         total /= len(directions)
-        skin = self.body.part[:, None] == FACE_SKIN
-        soft = [neighbour_mean(total[:, i], faces, n) for i, n in enumerate(SPREAD)]
+        skin = self.mesh.part[:, None] == FACE_SKIN
+        soft = [neighbour_mean(total[:, i], faces, n) for i, n in enumerate(SCATTER_STEPS)]
         return np.where(skin, np.stack(soft, 1), total)
 
-    def shoot(self, camera: Camera) -> Shot:
+    def render(self, camera: Camera) -> RayTracedShot:
         """A picture. Pixel centres are at +0.5."""
-        rays, origin = _rays(camera)
+        rays, origin = _camera_rays(camera)
         hit, bary = self._cast(np.broadcast_to(origin, rays.shape), rays)
-        there = hit != NOWHERE
-        bary, corners = bary[there], self.body.faces[hit[there]]
+        there = hit != NO_HIT
+        bary, corners = bary[there], self.mesh.faces[hit[there]]
         color = np.zeros((len(rays), 3))
         color[there] = self._shade(corners, bary, -rays[there])
         above = np.zeros(len(rays))
@@ -84,12 +88,12 @@ class Scene:
         size = (camera.height, GRID, camera.width, GRID, -1)
         small = [
             x.reshape(size).mean((1, 3))
-            for x in (_tone(color) * there[:, None], there.astype(float), above)
+            for x in (_develop(color) * there[:, None], there.astype(float), above)
         ]
         person, cover = small[0].astype(np.float32), small[1][..., 0].astype(np.float32)
-        wall = _tone(np.array([self.person.wall]))[0]
+        wall = _develop(np.array([self.person.wall]))[0]
         rgb = person + (1 - cover[..., None]) * wall
-        return Shot(
+        return RayTracedShot(
             np.round(rgb.clip(0, 1) * 255).astype(np.uint8),
             cover,
             person,
@@ -100,22 +104,22 @@ class Scene:
         """Linear colour of hit places: [N, 3], [N, 3], [N, 3] -> [N, 3]."""
         rest, normal, light = (
             np.einsum("nk,nkd->nd", bary, field[corners])
-            for field in (self.body.rest, self.normals, self.light)
+            for field in (self.mesh.rest, self.normals, self.light)
         )
         normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-        paint = self.painter.paint(rest, self.body.part[corners].max(1))
+        paint = self.painter.paint(rest, self.mesh.part[corners].max(1))
         facing = (normal * to_eye).sum(1)
         normal *= np.where(facing < 0, -1, 1)[:, None]  # hair sheets have two sides
         mirror = 2 * np.abs(facing)[:, None] * normal - to_eye
         fresnel = paint.gloss * (0.3 + 0.7 * (1 - np.abs(facing)) ** 4)
-        glint = _glint(self.person.light, mirror, paint.sharp)
+        glint = mirrored_light(self.person.light, mirror, paint.sharp, NARROWING)
         open_share = light.mean(1) / np.maximum(_ambient(self.person.light), 1e-6)
         glint *= np.minimum(open_share, 1)[:, None]
         return paint.albedo * light + fresnel[:, None] * glint
 
     def _is_head(self, corners: NDArray[np.int64], bary: Array) -> Array:
         """1 above the plane from under the chin to the nape, on the template."""
-        rest = np.einsum("nk,nkd->nd", bary, self.body.rest[corners])
+        rest = np.einsum("nk,nkd->nd", bary, self.mesh.rest[corners])
         return (rest[:, 1] > CHIN_Y + CHIN_SLOPE * (CHIN_Z - rest[:, 2])).astype(float)
 
     def _cast(self, start: Array, out: Array) -> tuple[NDArray[np.int64], Array]:
@@ -126,28 +130,12 @@ class Scene:
         return found["primID"].astype(np.int64), np.stack((1 - u - v, u, v), 1)
 
 
-CHIN_Y, CHIN_Z, CHIN_SLOPE = -0.074, 0.095, 0.25
-"""The plane that parts head and neck on ICT's template: metres, and its rise to the nape."""
-
-
 def radiance(light: Light, out: Array) -> Array:
     """Light that comes from directions [N, 3]: [N, 3]."""
-    up = (0.5 + 0.5 * out[:, 1:2]).clip(0, 1)
-    total = up * np.array(light.sky) + (1 - up) * np.array(light.ground)
+    total = np.asarray(sky_light(light, out), np.float64)
     for lamp in light.lamps:
         lobe = np.exp(lamp.tightness * (out @ np.array(lamp.direction) - 1))
         total = total + lobe[:, None] * np.array(lamp.color)
-    return total
-
-
-def _glint(light: Light, mirror: Array, sharp: Array) -> Array:
-    """What a surface mirrors: the room blurred, and each lamp as wide as lamp and gloss make it."""
-    up = (0.5 + 0.5 * mirror[:, 1:2]).clip(0, 1)
-    total = up * np.array(light.sky) + (1 - up) * np.array(light.ground)
-    for lamp in light.lamps:
-        width = 1 / (1 / (8 * lamp.tightness) + 1 / sharp)
-        lobe = np.exp(width * (mirror @ np.array(lamp.direction) - 1))
-        total = total + (0.2 * width * lobe)[:, None] * np.array(lamp.color)
     return total
 
 
@@ -162,7 +150,7 @@ def _hemisphere(count: int) -> Array:
     return np.stack((radius * np.cos(turn), radius * np.sin(turn), np.sqrt(1 - radius**2)), 1)
 
 
-def _frames(normals: Array) -> Array:
+def _normal_frames(normals: Array) -> Array:
     """Rotations that take +z to each normal: [N, 3] -> [N, 3, 3]."""
     helper = np.where(np.abs(normals[:, :1]) < 0.8, (1.0, 0, 0), (0, 1.0, 0))
     side = np.cross(helper, normals)
@@ -171,7 +159,7 @@ def _frames(normals: Array) -> Array:
     return np.asarray(np.stack(columns, -1), np.float64)
 
 
-def _rays(camera: Camera) -> tuple[Array, Array]:
+def _camera_rays(camera: Camera) -> tuple[Array, Array]:
     """Unit directions, GRID x GRID a pixel [H * GRID * W * GRID, 3], and where they start [3]."""
     view, K = camera.viewmat.double().numpy(), camera.K.double().numpy()
     y, x = np.mgrid[0 : camera.height * GRID, 0 : camera.width * GRID]
@@ -181,7 +169,7 @@ def _rays(camera: Camera) -> tuple[Array, Array]:
     return out, -view[:3, :3].T @ view[:3, 3]
 
 
-def _tone(linear: Array) -> Array:
+def _develop(linear: Array) -> Array:
     """Linear light as a camera stores it: exposed, highlights rolled off, sRGB."""
     exposed = EXPOSURE * linear
     rolled = exposed * (1 + exposed / 6) / (1 + 0.55 * exposed)

@@ -1,4 +1,8 @@
-"""What data sets come down to: recordings of one person, and one moment from several sides."""
+"""What data sets come down to: videos of one person, and one moment seen by several cameras.
+
+Which of many cameras' pictures avatars are made from, and which one is held out, the papers do not
+say. Ours are found by the faces alone, so no calibration is needed.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +19,18 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from flexavatar.errors import ImageError
+from flexavatar.capture.landmarks import FaceLandmarks, detect_face
+from flexavatar.errors import FaceError, ImageError
 from flexavatar.formats.video import read_frames
 
 PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".avif"))
 VIDEOS = frozenset((".mp4", ".mov", ".mkv", ".webm", ".avi"))
+MOST_INPUTS = 4
+NOSE, RIGHT_CHEEK, LEFT_CHEEK = 1, 234, 454
 
 
 @dataclass(frozen=True)
-class Recording:
+class FaceVideo:
     """One person in motion."""
 
     name: str
@@ -32,7 +39,7 @@ class Recording:
 
     @contextmanager
     def video(self) -> Iterator[Path]:
-        """The recording as a video file, while the block runs."""
+        """The same as a video file, while the block runs."""
         if self.source.is_file():
             yield self.source
             return
@@ -49,7 +56,7 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class Moment:
+class MultiViewFrame:
     """One person at one moment from several sides: photo files, the last to be held out."""
 
     name: str
@@ -95,3 +102,37 @@ def as_png(rgb: NDArray[np.uint8]) -> bytes:
     data = io.BytesIO()
     Image.fromarray(rgb).save(data, "PNG", compress_level=1)
     return data.getvalue()
+
+
+def choose_views(pictures: Sequence[NDArray[np.uint8]]) -> tuple[bytes, ...]:
+    """Up to MOST_INPUTS photos and one held out, as files; empty if under two show a face.
+
+    The first is the most frontal. The others spread evenly from the leftmost to the rightmost; the
+    one to be held out lies between the middle and one end.
+    """
+    seen = [(turn, p) for p in pictures if (turn := _turn_or_none(p)) is not None]
+    seen.sort(key=lambda one: one[0])
+    if len(seen) < 2:
+        return ()
+    front = min(range(len(seen)), key=lambda i: abs(seen[i][0]))
+    held = (front + len(seen) - 1) // 2 if front < len(seen) - 1 else 0
+    if held == front:
+        held = front + 1
+    rest = [i for i in range(len(seen)) if i not in (front, held)]
+    spread = np.linspace(0, len(rest) - 1, min(MOST_INPUTS - 1, len(rest))).round().astype(int)
+    order = [front, *(rest[i] for i in spread), held]
+    return tuple(as_png(seen[i][1]) for i in order)
+
+
+def _turn_or_none(picture: NDArray[np.uint8]) -> float | None:
+    """`face_turn` of the one face in a picture, None if there is not one."""
+    try:
+        return face_turn(detect_face(picture))
+    except FaceError:
+        return None
+
+
+def face_turn(face: FaceLandmarks) -> float:
+    """How far a face is turned: 0 ahead, -1 and 1 where the nose meets the cheeks' outline."""
+    nose, right, left = face.points[[NOSE, RIGHT_CHEEK, LEFT_CHEEK], 0]
+    return float((2 * nose - right - left) / max(abs(left - right), 1e-6))

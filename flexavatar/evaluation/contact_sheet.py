@@ -1,27 +1,23 @@
-"""One picture that shows what an avatar can do: views, expressions, and eyes and mouth up close."""
+"""One picture that shows an avatar: views, expressions, and eyes and mouth up close."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from flexavatar.avatar.avatar import AnyAnimator, AnyAvatar, animator_of
+from flexavatar.avatar.avatar import AnyAvatar
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import make_portrait
 from flexavatar.drive.expressions import BROWS_UP, GAZE_DOWN, GAZE_LEFT, GAZE_RIGHT, GAZE_UP, pair
+from flexavatar.evaluation.avatar_renderer import AvatarRenderer
 from flexavatar.formats.picture import to_uint8
-from flexavatar.formats.video import BACKGROUND, over_grey
-from flexavatar.head.arkit import ArkitBasis, arkit_to_flame
-from flexavatar.head.arkit_fit import load_arkit_basis
-from flexavatar.head.open_head import load_open_head
+from flexavatar.formats.video import BACKGROUND
 from flexavatar.render.camera import orbit, resize_camera
-from flexavatar.render.rasterize import rasterize_rgba8
-from flexavatar.types import Camera, FlameCodes
+from flexavatar.types import Camera
 
 TILE = 384
 """Side of one tile, pixels."""
@@ -80,36 +76,6 @@ MOUTH_ROW: Mapping[str, Mapping[str, float]] = {
 }
 
 
-@dataclass(frozen=True)
-class Stage:
-    """An avatar that can be photographed."""
-
-    avatar: AnyAvatar
-    animator: AnyAnimator
-    basis: ArkitBasis
-
-    @staticmethod
-    def of(avatar: AnyAvatar) -> Stage:
-        """Set up the animator and the ARKit basis of the avatar's rig."""
-        animator = animator_of(avatar)
-        return Stage(avatar, animator, load_arkit_basis(load_open_head()))
-
-    def codes(self, weights: Mapping[str, float]) -> FlameCodes:
-        """ARKit weights in the photo's head pose."""
-        shot = self.avatar.codes
-        asked = arkit_to_flame(weights, self.basis)
-        return replace(
-            asked,
-            neck_pose=shot.neck_pose,
-            global_orient=shot.global_orient,
-            transl=shot.transl,
-        )
-
-    def shoot(self, codes: FlameCodes, camera: Camera) -> np.ndarray:
-        """RGB picture on the neutral grey, uint8 [H, W, 3]."""
-        return over_grey(rasterize_rgba8(self.animator.animate(codes), camera))
-
-
 def closeup(camera: Camera, point: Tensor, width_m: float, pixels: int) -> Camera:
     """A square crop of `camera`, `width_m` metres wide at `point` ([3], head frame)."""
     x, y, z = (camera.viewmat[:3, :3] @ point + camera.viewmat[:3, 3]).tolist()
@@ -148,10 +114,10 @@ def cropped_photo(data: bytes) -> np.ndarray:
     return to_uint8(make_portrait(read_photo(data)).rgb)
 
 
-def landmarks_of(stage: Stage) -> tuple[Tensor, Tensor]:
+def eyes_and_lips(renderer: AvatarRenderer) -> tuple[Tensor, Tensor]:
     """Centre of the two eyes and centre of the lips, [3] each, in the photo's head pose."""
-    head = stage.animator.head
-    posed = head.pose(stage.avatar.neutral, stage.codes({}))
+    head = renderer.animator.head
+    posed = head.pose(renderer.avatar.neutral, renderer.codes({}))
     eyes = posed.vertices[head.masks["eyes"] > 0.5].mean(0)
     lips = posed.vertices[head.masks["lips"] > 0.5].mean(0)
     return eyes, lips
@@ -169,17 +135,17 @@ def contact_sheet(avatar: AnyAvatar, photo: np.ndarray | None = None) -> np.ndar
         RGB uint8 [H, W, 3]: the photo, the input view and five more; fourteen expressions; a row
         of eyes and a row of mouths up close.
     """
-    stage = Stage.of(avatar)
+    renderer = AvatarRenderer.of(avatar)
     camera = resize_camera(avatar.camera, TILE, TILE)
-    neutral = stage.codes({})
-    eyes, lips = landmarks_of(stage)
+    neutral = renderer.codes({})
+    eyes, lips = eyes_and_lips(renderer)
     eye_camera = closeup(avatar.camera, eyes, 0.115, TILE)
     mouth_camera = closeup(avatar.camera, lips, 0.095, TILE)
     if photo is None:
         photo = np.full((TILE, TILE, 3), BACKGROUND, np.uint8)
-    tiles = [("photo", photo), ("input view", stage.shoot(avatar.codes, camera))]
-    tiles += [(label, stage.shoot(neutral, orbit(camera, yaw, 0))) for label, yaw in VIEWS.items()]
-    tiles += [(label, stage.shoot(stage.codes(w), camera)) for label, w in EXPRESSIONS.items()]
-    tiles += [(label, stage.shoot(stage.codes(w), eye_camera)) for label, w in EYE_ROW.items()]
-    tiles += [(label, stage.shoot(stage.codes(w), mouth_camera)) for label, w in MOUTH_ROW.items()]
+    tiles = [("photo", photo), ("input view", renderer.render(avatar.codes, camera))]
+    for label, yaw in VIEWS.items():
+        tiles.append((label, renderer.render(neutral, orbit(camera, yaw, 0))))
+    for faces, view in ((EXPRESSIONS, camera), (EYE_ROW, eye_camera), (MOUTH_ROW, mouth_camera)):
+        tiles += [(label, renderer.render(renderer.codes(w), view)) for label, w in faces.items()]
     return montage(tiles)

@@ -1,4 +1,4 @@
-"""An avatar made to look like a picture: whose codes and camera it takes, and how they compare."""
+"""An avatar made to look like a picture: the codes and camera for it, and how poses compare."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from flexavatar.types import Camera, FlameCodes
 
 
 @dataclass(frozen=True)
-class Actor:
+class TrackedAvatar:
     """An avatar that can be made to look like a picture of its person."""
 
     animator: AnyAnimator
@@ -30,58 +30,60 @@ class Actor:
 
 
 @dataclass(frozen=True)
-class Drive:
-    """What an avatar takes over from a picture."""
+class DrivingPose:
+    """How an avatar is drawn to look like a picture."""
 
     codes: FlameCodes
     camera: Camera
-    pose: PhotoPose
-    """As the tracker saw it: what the expression and pose of the drawn avatar are held against."""
+    tracked: PhotoPose
+    """Tracked in the picture: what expression and pose of the drawn avatar are compared with."""
 
 
-def make_actor(
+def create_from_sources(
     sources: Sequence[PhotoOrVideo], config: CreateConfig | None, progress: Progress
-) -> Actor:
+) -> TrackedAvatar:
     """An avatar from photos of one person. Raises as `create_avatar` does."""
     portraits = read_portraits(sources, lambda what, share: progress(what, READING_SHARE * share))
-    return actor_of(portraits, config, progress)
+    return create_from_portraits(portraits, config, progress)
 
 
-def actor_of(
+def create_from_portraits(
     portraits: Sequence[Portrait], config: CreateConfig | None, progress: Progress
-) -> Actor:
-    """An avatar from portraits, with the identity that creation found in them too."""
+) -> TrackedAvatar:
+    """The same from portraits that are read already."""
     best_first = sorted(portraits, key=lambda portrait: portrait.quality_penalty)
     avatar = avatar_of(best_first, config, progress)
-    return Actor(animator_of(avatar), track(best_first, load_track_rig()).betas)
+    return TrackedAvatar(animator_of(avatar), track(best_first, load_track_rig()).betas)
 
 
-def follow(portrait: Portrait, actor: Actor) -> Drive:
-    """How the avatar is to be drawn to look like `portrait`: landmarks first, then the picture."""
-    tracked = pose_of(portrait, actor.betas)
-    seen = drawn_by(actor.animator)
-    aligned = align(portrait, tracked, load_track_rig(), actor.betas, seen)
-    return replace(drive_of(aligned, actor), pose=tracked)
+def align_to(portrait: Portrait, avatar: TrackedAvatar) -> DrivingPose:
+    """The pose in which the avatar looks like `portrait`: by landmarks, then by the picture."""
+    tracked = track_pose(portrait, avatar.betas)
+    seen = drawn_by(avatar.animator)
+    aligned = align(portrait, tracked, load_track_rig(), avatar.betas, seen)
+    return replace(driving_pose(aligned, avatar), tracked=tracked)
 
 
-def drive_of(pose: PhotoPose, actor: Actor) -> Drive:
+def driving_pose(pose: PhotoPose, avatar: TrackedAvatar) -> DrivingPose:
     """A tracked pose as codes of the avatar and its camera."""
-    return Drive(photo_codes(pose, actor.animator.head), pose.camera, pose)
+    return DrivingPose(photo_codes(pose, avatar.animator.head), pose.camera, pose)
 
 
-def pose_of(portrait: Portrait, betas: NDArray[np.float64]) -> PhotoPose:
+def track_pose(portrait: Portrait, betas: NDArray[np.float64]) -> PhotoPose:
     """Expression, gaze and head pose in a picture of a person whose identity [B] is known."""
     return track([portrait], load_track_rig(), betas=betas).photos[0]
 
 
-def pose_in(face: FaceLandmarks, portrait: Portrait, betas: NDArray[np.float64]) -> PhotoPose:
+def track_drawn_pose(
+    face: FaceLandmarks, portrait: Portrait, betas: NDArray[np.float64]
+) -> PhotoPose:
     """The same for a face that was drawn in the portrait's crop."""
-    return pose_of(replace(portrait, face=face), betas)
+    return track_pose(replace(portrait, face=face), betas)
 
 
-def draw(actor: Actor, codes: FlameCodes, camera: Camera) -> RgbImage:
+def draw(avatar: TrackedAvatar, driving: DrivingPose) -> RgbImage:
     """The avatar over mid grey."""
-    return rasterize_over_grey(actor.animator.animate(codes), camera)
+    return rasterize_over_grey(avatar.animator.animate(driving.codes), driving.camera)
 
 
 def aed(one: PhotoPose, other: PhotoPose) -> float:
