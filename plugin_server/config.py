@@ -105,7 +105,7 @@ RANGES: dict[str, tuple[float, float]] = {
 def _check_ranges(config: ServerConfig) -> None:
     """Raise InputError for a number that no server can run with."""
     # late: torch takes seconds, and --help needs none
-    from flexavatar.capture.sources import MAX_PHOTOS
+    from flexavatar.capture.read_portraits import MAX_PHOTOS
     from flexavatar.render.camera import MAX_SIDE
 
     side = (SMALLEST_SIDE, MAX_SIDE)

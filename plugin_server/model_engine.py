@@ -14,7 +14,7 @@ from flexavatar.avatar.avatar import AnyAvatar, animator_of, load_avatar, save_a
 from flexavatar.avatar.bias_sink_avatar import CodedMorpher
 from flexavatar.avatar.interpolate import interpolate
 from flexavatar.avatar.morph import Morpher, morpher
-from flexavatar.capture.sources import read_portraits
+from flexavatar.capture.read_portraits import read_portraits
 from flexavatar.create.create import MODELS, READING_SHARE, CreateConfig, Model, avatar_of
 from flexavatar.create.likeness import input_psnr_db
 from flexavatar.errors import InputError

@@ -13,7 +13,7 @@ from flexavatar.avatar.dynamic import Dynamic
 from flexavatar.avatar.maps import Canvas, canvas_of
 from flexavatar.head.binding import LocalSplats
 from flexavatar.head.open_head import load_open_head
-from flexavatar.head.uv import texel_frames
+from flexavatar.head.texels import texel_frames
 from flexavatar.models import weights
 from flexavatar.models.config import PRESETS
 from flexavatar.models.query_lrm import QueryLrm

@@ -13,7 +13,7 @@ from flexavatar.avatar.dynamic import Dynamic
 from flexavatar.avatar.pairing import CHART
 from flexavatar.head.binding import Binding, LocalSplats
 from flexavatar.head.open_head import load_open_head
-from flexavatar.head.uv import chart_texels, texel_frames
+from flexavatar.head.texels import chart_texels, texel_frames
 from flexavatar.models.config import PRESETS
 from flexavatar.render.camera import look_from
 from tests.test_engine import plain_avatar

@@ -34,7 +34,7 @@ from flexavatar.create.evidence import View
 from flexavatar.create.fit_splats import target_of
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.head.binding import SurfaceMotion
-from flexavatar.render.backdrop import GREY
+from flexavatar.render.composite import GREY
 
 JAW = ARKIT_NAMES.index("jawOpen")
 RIGID = AlignConfig(rigid_steps=5, steps=0)

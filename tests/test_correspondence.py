@@ -13,7 +13,7 @@ from flexavatar.errors import AssetError, InputError, ShapeError
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.mesh_tools import LaplacianFill
+from flexavatar.head.mesh_operators import LaplacianFill
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.surface import ClosestPointQuery, closest_bary, fit_similarity
 from flexavatar.rigs.correspondence import SUFFIX, Correspondence, correspondence_of

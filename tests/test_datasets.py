@@ -19,7 +19,8 @@ from flexavatar.evaluation.datasets import ava256, nersemble, protocol, recordin
 from flexavatar.evaluation.datasets.protocol import DatasetConfig, evaluate_dataset, published
 from flexavatar.evaluation.datasets.recordings import as_png, pictures_in, read_rgb
 from flexavatar.evaluation.report import Item
-from flexavatar.formats.video import VideoWriter, read_frames
+from flexavatar.formats.video_reader import read_frames
+from flexavatar.formats.video_writer import VideoWriter
 
 SIZE = 64
 

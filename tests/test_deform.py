@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from flexavatar.errors import InputError, ShapeError
-from flexavatar.head import mesh_tools
+from flexavatar.head import mesh_operators
 from flexavatar.head.binding import (
     Binding,
     LocalSplats,
@@ -66,7 +66,7 @@ def test_vertex_normals_of_a_sphere_point_along_its_radii() -> None:
     assert along.abs().min() > 0.99  # cosine: 20 x 15 vertices are a coarse sphere
     assert len(along.sign().unique()) == 1
     assert normals[-1].eq(0).all()
-    arrays = mesh_tools.vertex_normals(lonely.double().numpy(), FACES.numpy())
+    arrays = mesh_operators.vertex_normals(lonely.double().numpy(), FACES.numpy())
     torch.testing.assert_close(torch.from_numpy(arrays), normals, rtol=0, atol=0)
 
 

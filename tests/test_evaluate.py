@@ -32,7 +32,8 @@ from flexavatar.evaluation.tracked_avatar import (
     draw,
     track_pose,
 )
-from flexavatar.formats.video import VideoWriter, count_frames, read_frames
+from flexavatar.formats.video_reader import count_frames, read_frames
+from flexavatar.formats.video_writer import VideoWriter
 from flexavatar.head.arkit import ARKIT_NAMES
 
 QUICK = CreateConfig(quick=True, quick_steps=10)

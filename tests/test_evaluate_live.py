@@ -44,7 +44,7 @@ def test_what_follows_is_found_to_follow(tmp_path: Path, monkeypatch: pytest.Mon
             yield address
 
     monkeypatch.setattr(live, "server_process", here)
-    monkeypatch.setattr(live, "over_grey", lambda rgba: rgba[..., :3] / 255)
+    monkeypatch.setattr(live, "over_background", lambda rgba: rgba[..., :3] / 255)
     monkeypatch.setattr(live, "face_scores", told)
     monkeypatch.setattr(live, "SHAPES", {"jaw": ("jawOpen",), "smile": ("mouthSmileLeft",)})
     item = evaluate_live(tmp_path, "ada", "vmc", frames, LiveConfig(width=SIZE, height=SIZE))

@@ -21,7 +21,7 @@ from flexavatar.create.evidence import View
 from flexavatar.create.hair import CENTRE, LEAST_SPREAD, Hair, measure_hair
 from flexavatar.create.skin import FOREIGN, HAIRY, Surface, build_surface, look
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.hairline import hair_mask
+from flexavatar.head.masks import hair_mask
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.texels import Texels, interpolate_barycentric, make_texels
 from flexavatar.render.camera import orbit, project, resize_camera

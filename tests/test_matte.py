@@ -17,7 +17,7 @@ from flexavatar.capture.inpaint import nearest_fill, push_pull
 from flexavatar.capture.matte import CERTAIN, NET_SIDE, foreground_colors, person_matte
 from flexavatar.capture.photo import photo_from_array
 from flexavatar.capture.portrait import make_portrait
-from flexavatar.formats.video import read_frames
+from flexavatar.formats.video_reader import read_frames
 
 Matte = NDArray[np.float32]
 Picture = NDArray[np.uint8]

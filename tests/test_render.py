@@ -16,8 +16,7 @@ from flexavatar.bench.scenes import front_camera, leaves, shell
 from flexavatar.errors import InputError, ShapeError
 from flexavatar.render import build, cpu, native
 from flexavatar.render.rasterize import rasterize, rasterize_rgba8
-from flexavatar.render.reference import composite, project, rasterize_reference
-from flexavatar.render.tiled import rasterize_tiled
+from flexavatar.render.reference import composite, project, rasterize_reference, rasterize_tiled
 from flexavatar.types import Camera, Frame, Gaussians
 from tests.scenes import cloud, to_dtype
 

@@ -16,8 +16,7 @@ from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
 from flexavatar.render import native
 from flexavatar.render.camera import orbit, project, resize_camera
-from flexavatar.render.mesh import MeshView, render_mesh
-from flexavatar.render.mesh_reference import NEAR
+from flexavatar.render.mesh import NEAR, MeshView, render_mesh
 from flexavatar.render.reference import pixel_centres
 from flexavatar.types import Camera
 from tests.surfaces import sphere

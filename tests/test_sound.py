@@ -14,7 +14,8 @@ from flexavatar.drive.voice.performance import spoken_performance
 from flexavatar.errors import InputError
 from flexavatar.evaluation.avatar_renderer import write_performance_video
 from flexavatar.formats.sound import read_recording
-from flexavatar.formats.video import VideoWriter, count_frames
+from flexavatar.formats.video_reader import count_frames
+from flexavatar.formats.video_writer import VideoWriter
 from tests.test_engine import plain_avatar
 
 HZ = 440.0

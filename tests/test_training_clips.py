@@ -10,7 +10,7 @@ import torch
 from flexavatar.create.likeness import psnr_db
 from flexavatar.errors import FaceError, InputError
 from flexavatar.head.arkit import ARKIT_INDEX
-from flexavatar.render.backdrop import premultiplied_over_mid_grey, rasterize_over_grey
+from flexavatar.render.composite import premultiplied_over_mid_grey, rasterize_over_grey
 from flexavatar.training import clips
 from flexavatar.training.config import FRAMES, TrainBiasSink
 from flexavatar.training.loader import Order

@@ -21,9 +21,9 @@ from flexavatar.drive.tracked import TrackedFace
 from flexavatar.errors import InputError
 from flexavatar.evaluation.live import score_lines
 from flexavatar.evaluation.video import PlayedVideo
-from flexavatar.formats import moving
-from flexavatar.formats.moving import TimedFrame, VideoFile
-from flexavatar.formats.video import VideoWriter
+from flexavatar.formats import frame_sources
+from flexavatar.formats.frame_sources import TimedFrame, VideoFile
+from flexavatar.formats.video_writer import VideoWriter
 from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.video_follower import WEBCAM, follow_video
 from tests.live import live_server, seen_of, watching
@@ -171,7 +171,7 @@ def test_the_command_drives_until_the_camera_is_gone(
         assert name == "3"
         yield Eye()
 
-    monkeypatch.setattr(moving, "open_webcam", opened)
+    monkeypatch.setattr(frame_sources, "open_webcam", opened)
     monkeypatch.setattr(video, "VideoDriver", Puppeteer)
     monkeypatch.setattr(webcam, "has_screen", lambda: False)
     with live_server(tmp_path, show="ada", vmc=0) as (client, _):

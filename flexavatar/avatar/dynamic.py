@@ -18,7 +18,7 @@ from flexavatar.models.channels import CHANNELS, MAP_CHANNELS, channel_mask
 from flexavatar.models.config import PRESETS
 from flexavatar.models.query_lrm import DRIVE_UNIT, DynamicUNet
 from flexavatar.models.weights import query_lrm_with
-from flexavatar.render.sample import SurfaceSampler
+from flexavatar.render.deform import SurfaceSampler
 from flexavatar.types import check_shape, to_device
 
 FINGERPRINT = re.compile("[0-9a-f]{64}")

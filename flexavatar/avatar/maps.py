@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from flexavatar.head import uv
 from flexavatar.head.binding import LocalSplats, quat_multiply
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.hairline import auricle_mask, hair_mask
+from flexavatar.head.masks import auricle_mask, hair_mask
 from flexavatar.head.texels import (
+    ChartTexels,
     Texels,
+    chart_texels,
     interpolate_barycentric,
     make_texels,
     mirror_index,
@@ -40,7 +41,7 @@ class Canvas:
     """A rig's chart at the sizes a model draws at."""
 
     texels: Texels  # of the static maps: T
-    coarse: uv.ChartTexels  # of the driving map
+    coarse: ChartTexels  # of the driving map
     mirror: Tensor  # [T] int64 the texel on the other side
     hairy: Tensor  # [T] bool where hair grows on most people
     moving: Tensor  # [1, W, W] M_dyn, 0..1
@@ -54,7 +55,7 @@ class Canvas:
 @lru_cache(maxsize=8)
 def _canvas(head: FlameHead, size: int, drive_side: int) -> Canvas:
     texels = make_texels(head, size)
-    coarse = uv.chart_texels(head, drive_side)
+    coarse = chart_texels(head, drive_side)
     points, _ = texel_points_and_normals(head.template, texels, head.faces)
     mirror = torch.from_numpy(mirror_index(points, texels.zones.long()))
     mask = torch.stack([head.masks[name] for name in MOVING]).amax(0)
@@ -70,14 +71,14 @@ def canvas_of(head: FlameHead, config: Charted) -> Canvas:
     return _canvas(head, *config.sides)
 
 
-def picture(values: Tensor, texels: uv.ChartTexels) -> Tensor:
+def picture(values: Tensor, texels: ChartTexels) -> Tensor:
     """Values of the chart's texels as a picture, 0 off the chart: [T, C] -> [C, U, U]."""
     size = texels.valid.shape[0]
     flat = values.new_zeros(values.shape[1], size * size)
     return flat.index_copy(1, texels.rows * size + texels.cols, values.T).unflatten(1, (size, size))
 
 
-def at_texels(maps: Tensor, texels: uv.ChartTexels) -> Tensor:
+def at_texels(maps: Tensor, texels: ChartTexels) -> Tensor:
     """A picture's values at the chart's texels: [C, U, U] -> [T, C]. Differentiable."""
     size = texels.valid.shape[0]
     return maps.flatten(1)[:, texels.rows * size + texels.cols].T

@@ -17,10 +17,9 @@ from flexavatar.avatar.avatar import AnyAvatar, Avatar
 from flexavatar.avatar.poser import check_rig
 from flexavatar.errors import InputError
 from flexavatar.head.binding import Binding, LocalSplats, deform, surface_motion
+from flexavatar.head.off_mesh_binding import distance_weighted
 from flexavatar.head.open_head import load_open_head
-from flexavatar.head.sway import distance_weighted
-from flexavatar.head.texels import interpolate_barycentric
-from flexavatar.head.uv import chart_texels
+from flexavatar.head.texels import chart_texels, interpolate_barycentric
 
 CHART = 256
 """Side of the chart that avatars are made on. Splats of another belong to nobody else's."""

@@ -11,8 +11,7 @@ from torch.nn import functional
 
 from flexavatar.head.binding import LocalSplats, SurfaceMotion, deform, quat_multiply
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.texels import Texels, interpolate_barycentric, surface_discs
-from flexavatar.head.uv import position_map
+from flexavatar.head.texels import Texels, interpolate_barycentric, position_map, surface_discs
 from flexavatar.models.channels import CHANNELS
 from flexavatar.models.config import BiasSinkConfig
 from flexavatar.types import Gaussians

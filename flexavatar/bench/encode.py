@@ -7,8 +7,8 @@ import torch
 from flexavatar.avatar.maps import canvas_of
 from flexavatar.bench.measure import Row, measure
 from flexavatar.capture.portrait import PORTRAIT_SIDE
+from flexavatar.capture.read_portraits import read_portraits
 from flexavatar.capture.rig import load_track_rig
-from flexavatar.capture.sources import read_portraits
 from flexavatar.capture.track import track
 from flexavatar.create.create import PRESET
 from flexavatar.create.evidence import gather

@@ -14,8 +14,8 @@ from flexavatar.capture.landmarks import detect_face
 from flexavatar.capture.photo import Photo, photo_from_array
 from flexavatar.capture.portrait import MATTE_THRESHOLD, Portrait, crop_portrait
 from flexavatar.errors import FaceError
-from flexavatar.formats.video import read_frames
-from flexavatar.render.backdrop import RgbImage, over_mid_grey
+from flexavatar.formats.video_reader import read_frames
+from flexavatar.render.composite import RgbImage, over_mid_grey
 
 FACE_LANDMARKS = slice(0, 468)
 """Landmarks without the irises."""

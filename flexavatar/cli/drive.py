@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from flexavatar.drive.performance import PerformanceFrame
-    from flexavatar.formats.moving import TimedFrame, VideoFile
+    from flexavatar.formats.frame_sources import TimedFrame, VideoFile
     from flexavatar.formats.sound import Recording
 
 USUAL_FPS = 30.0
@@ -98,7 +98,7 @@ class Drive:
         self._film(frames, self.fps or USUAL_FPS, sound)
 
     def _film_video(self, path: Path) -> None:
-        from flexavatar.formats.moving import VideoFile
+        from flexavatar.formats.frame_sources import VideoFile
         from flexavatar.formats.sound import read_recording
 
         film = VideoFile(path)

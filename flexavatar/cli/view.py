@@ -68,7 +68,7 @@ def show(
     """A window with the newest frame, until it is closed, q is pressed, or all is over."""
     import cv2
 
-    from flexavatar.formats.video import over_color
+    from flexavatar.render.composite import over_color
 
     color = tuple(bytes.fromhex(background))
     os.environ["QT_QPA_FONTDIR"] = "/usr/share/fonts"  # OpenCV's Qt brings none, and complains

@@ -19,7 +19,7 @@ def drive_by_webcam(
     import cv2  # noqa: F401  # before PyAV, whose libraries would keep its windows from opening
 
     from flexavatar.drive.video import VideoDriver
-    from flexavatar.formats.moving import open_webcam
+    from flexavatar.formats.frame_sources import open_webcam
     from plugin_server.client.video_follower import WEBCAM, follow_video
 
     name = f"{avatar}-webcam"

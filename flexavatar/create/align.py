@@ -32,8 +32,8 @@ from flexavatar.capture.track import (
     apply_step,
     landmark_normal_equations,
 )
-from flexavatar.render.backdrop import RgbImage, over_mid_grey, rasterize_over_grey
 from flexavatar.render.camera import resize_camera
+from flexavatar.render.composite import RgbImage, over_mid_grey, rasterize_over_grey
 
 Array = NDArray[np.float64]
 Draw = Callable[[PhotoPose, int], RgbImage]

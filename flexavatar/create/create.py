@@ -13,8 +13,8 @@ from flexavatar.avatar.avatar import AnyAvatar, Avatar, animator_of
 from flexavatar.avatar.dynamic import Dynamic
 from flexavatar.avatar.maps import canvas_of, reached
 from flexavatar.capture.portrait import Portrait
+from flexavatar.capture.read_portraits import PhotoOrVideo, read_portraits
 from flexavatar.capture.rig import load_track_rig
-from flexavatar.capture.sources import PhotoOrVideo, read_portraits
 from flexavatar.capture.track import Track, track
 from flexavatar.create.align import align, drawn_by
 from flexavatar.create.first_guess import Splats, first_guess

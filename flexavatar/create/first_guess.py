@@ -17,7 +17,8 @@ from flexavatar.create.posed_views import Placed
 from flexavatar.create.skin import Surface
 from flexavatar.head.binding import Binding, LocalSplats
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.texels import Texels, Zone, hair_and_clothes_mask, texel_points_and_normals
+from flexavatar.head.masks import hair_and_clothes_mask
+from flexavatar.head.texels import Texels, Zone, texel_points_and_normals
 from flexavatar.render.camera import project
 from flexavatar.render.mesh import render_mesh
 

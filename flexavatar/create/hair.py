@@ -22,7 +22,7 @@ from flexavatar.capture import topology
 from flexavatar.create.evidence import View, sample
 from flexavatar.head.binding import vertex_normals
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.hairline import hair_mask
+from flexavatar.head.masks import hair_mask
 from flexavatar.render.camera import camera_position, project
 
 REACH = (-0.02, 0.06)

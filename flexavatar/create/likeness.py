@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from flexavatar.avatar.avatar import AnyAvatar, animator_of
 from flexavatar.capture.portrait import MATTE_THRESHOLD, Portrait
-from flexavatar.render.backdrop import over_mid_grey, rasterize_over_grey
+from flexavatar.render.composite import over_mid_grey, rasterize_over_grey
 
 
 def psnr_db(shown: NDArray[np.floating], wanted: NDArray[np.floating]) -> float:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flexavatar.capture.portrait import Portrait
-from flexavatar.render.backdrop import over_mid_grey
+from flexavatar.render.composite import over_mid_grey
 
 
 def network_images(portraits: Sequence[Portrait], side: int) -> Tensor:

@@ -26,8 +26,8 @@ from flexavatar.head.binding import (
     quat_multiply,
 )
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.sway import off_mesh_binding
-from flexavatar.head.texels import hair_and_clothes_mask
+from flexavatar.head.masks import hair_and_clothes_mask
+from flexavatar.head.off_mesh_binding import off_mesh_binding
 from flexavatar.render.camera import camera_position, unproject
 from flexavatar.render.mesh import MeshView
 from flexavatar.types import Camera

@@ -15,7 +15,7 @@ from flexavatar.create.eyes_and_mouth import measure_eyes, paint_inner
 from flexavatar.create.hair import CENTRE, Hair, measure_hair
 from flexavatar.head.binding import LocalSplats
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.hairline import auricle_mask, hair_mask
+from flexavatar.head.masks import auricle_mask, hair_mask
 from flexavatar.head.texels import (
     Texels,
     Zone,

@@ -14,7 +14,7 @@ import tyro
 from flexavatar.demo import SHIPPED_PORTRAIT
 from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
 from flexavatar.errors import FlexAvatarError
-from flexavatar.formats.video import VideoWriter
+from flexavatar.formats.video_writer import VideoWriter
 from flexavatar.progress import progress_bar
 from flexavatar.types import NS_PER_S
 from plugin_server.client.client import FlexAvatarClient

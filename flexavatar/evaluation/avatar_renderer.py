@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from flexavatar.avatar.avatar import AnyAnimator, AnyAvatar, animator_of
 from flexavatar.drive.performance import PerformanceFrame, at_rate
 from flexavatar.formats.sound import Recording
-from flexavatar.formats.video import VideoWriter, over_grey
+from flexavatar.formats.video_writer import VideoWriter
 from flexavatar.head.arkit import ArkitBasis, arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.open_head import load_open_head
 from flexavatar.progress import Progress, no_progress
 from flexavatar.render.camera import resize_camera
+from flexavatar.render.composite import over_background
 from flexavatar.render.rasterize import rasterize_rgba8
 from flexavatar.types import Camera, FlameCodes
 
@@ -55,7 +56,7 @@ class AvatarRenderer:
 
     def render(self, codes: FlameCodes, camera: Camera) -> Rgb8:
         """A picture over `BACKGROUND`, [H, W, 3]."""
-        return over_grey(rasterize_rgba8(self.animator.animate(codes), camera))
+        return over_background(rasterize_rgba8(self.animator.animate(codes), camera))
 
 
 @torch.no_grad()

@@ -27,7 +27,7 @@ from flexavatar.evaluation.tracked_avatar import (
     track_drawn_pose,
 )
 from flexavatar.formats.picture import to_uint8
-from flexavatar.render.backdrop import RgbImage, over_mid_grey
+from flexavatar.render.composite import RgbImage, over_mid_grey
 
 TILE_PX = 288
 FACE_FIGURES = ("identity_distance", "aed", "apd_deg", "gaze_deg")

@@ -15,8 +15,8 @@ from flexavatar.capture.portrait import make_portrait
 from flexavatar.drive.expressions import BROWS_UP, GAZE_DOWN, GAZE_LEFT, GAZE_RIGHT, GAZE_UP, pair
 from flexavatar.evaluation.avatar_renderer import AvatarRenderer
 from flexavatar.formats.picture import to_uint8
-from flexavatar.formats.video import BACKGROUND
 from flexavatar.render.camera import orbit, resize_camera
+from flexavatar.render.composite import BACKGROUND
 from flexavatar.types import Camera
 
 TILE = 384

@@ -25,9 +25,9 @@ from flexavatar.evaluation.tracked_avatar import (
     track_pose,
 )
 from flexavatar.formats.picture import to_uint8
-from flexavatar.formats.video import count_frames, evenly_spaced
+from flexavatar.formats.video_reader import count_frames, evenly_spaced
 from flexavatar.progress import Progress, no_progress
-from flexavatar.render.backdrop import RgbImage
+from flexavatar.render.composite import RgbImage
 
 ABOUT = """An avatar of each photo, driven by the same video: expression, gaze and head rotation are
 those that the tracker sees in the driver, whose identity is held and not passed on. They are

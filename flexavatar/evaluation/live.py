@@ -21,8 +21,8 @@ from flexavatar.drive.performance import PerformanceFrame
 from flexavatar.evaluation.avatar_renderer import AvatarRenderer
 from flexavatar.evaluation.charts import blank_chart, draw_lines
 from flexavatar.evaluation.report import Item, Picture
-from flexavatar.formats.video import over_grey
 from flexavatar.progress import Progress, no_progress
+from flexavatar.render.composite import over_background
 from flexavatar.types import NS_PER_S
 from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.frame_reader import FrameReader
@@ -99,7 +99,7 @@ def evaluate_live(
     seen: list[Scores | None] = []
     for i, packet in enumerate(packets):
         progress("seeing", i / len(packets))
-        seen.append(face_scores(over_grey(packet.arrival.rgba)))
+        seen.append(face_scores(over_background(packet.arrival.rgba)))
     lines = score_lines([packet.sent.face.weights for packet in packets], seen)
     figures = shape_correlations(lines)
     p50, p99 = np.percentile([packet.latency_ms for packet in packets], (50, 99))
@@ -209,5 +209,5 @@ def _peak_pictures(
     for name, (asked, seen) in lines.items():
         most = int(np.argmax(asked))
         caption = f"{name}: sent {asked[most]:.2f}, seen {seen[most]:.2f}"
-        pictures.append(Picture(caption, over_grey(packets[most].arrival.rgba)))
+        pictures.append(Picture(caption, over_background(packets[most].arrival.rgba)))
     return pictures

@@ -28,7 +28,7 @@ from flexavatar.evaluation.tracked_avatar import (
     draw,
 )
 from flexavatar.formats.picture import to_uint8
-from flexavatar.formats.video import count_frames, evenly_spaced
+from flexavatar.formats.video_reader import count_frames, evenly_spaced
 from flexavatar.progress import Progress, no_progress
 
 ABOUT = """An avatar from the first frame of a video, or from some of its first half, driven by our

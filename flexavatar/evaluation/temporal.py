@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from flexavatar.capture.cropped_frame import FACE_LANDMARKS, CroppedFrame, crop_to_crop
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.formats.picture import to_uint8
-from flexavatar.render.backdrop import RgbImage
+from flexavatar.render.composite import RgbImage
 
 RUN_FRAMES = 25
 """Consecutive frames: a second of most videos."""

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from flexavatar.avatar.avatar import AnyAnimator, animator_of
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.portrait import Portrait
+from flexavatar.capture.read_portraits import PhotoOrVideo, read_portraits
 from flexavatar.capture.rig import load_track_rig, photo_codes
-from flexavatar.capture.sources import PhotoOrVideo, read_portraits
 from flexavatar.capture.track import PhotoPose, track
 from flexavatar.create.align import align, drawn_by
 from flexavatar.create.create import READING_SHARE, CreateConfig, avatar_of
 from flexavatar.progress import Progress
-from flexavatar.render.backdrop import RgbImage, rasterize_over_grey
+from flexavatar.render.composite import RgbImage, rasterize_over_grey
 from flexavatar.types import Camera, FlameCodes
 
 

@@ -25,9 +25,9 @@ from flexavatar.evaluation.live import (
     shape_correlations,
 )
 from flexavatar.evaluation.report import Item, Picture
-from flexavatar.formats.moving import TimedFrame, VideoFile
-from flexavatar.formats.video import over_grey
+from flexavatar.formats.frame_sources import TimedFrame, VideoFile
 from flexavatar.progress import Progress, no_progress
+from flexavatar.render.composite import over_background
 from flexavatar.types import NS_PER_S
 from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.live_performance import Arrival, NoFramesError, recording
@@ -145,7 +145,7 @@ def _scores_of_both(
     seen: list[Scores | None] = []
     for i, one in enumerate(shown):
         progress("seeing the avatar", 0.5 + 0.5 * i / len(shown))
-        seen.append(face_scores(over_grey(one.arrival.rgba)))
+        seen.append(face_scores(over_background(one.arrival.rgba)))
     return own, seen
 
 
@@ -185,7 +185,7 @@ def _moment_pictures(shown: Sequence[ShownMoment]) -> list[Picture]:
     pictures = []
     for place in np.linspace(0, len(shown) - 1, 6).astype(int):
         one = shown[place]
-        avatar = over_grey(one.arrival.rgba)
+        avatar = over_background(one.arrival.rgba)
         pictures.append(Picture(f"picture {place}", beside(one.moment.rgb, avatar)))
     return pictures
 

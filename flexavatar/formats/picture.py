@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from flexavatar.formats.video import over_grey
+from flexavatar.render.composite import over_background
 
 TRANSPARENT = (".png", ".webp")
 
@@ -28,5 +28,5 @@ def write_picture(path: Path, pixels: np.ndarray) -> None:
     """RGB or premultiplied RGBA, uint8 [H, W, 3 or 4]; over grey where the format is opaque."""
     if pixels.shape[-1] == 4:
         transparent = path.suffix.lower() in TRANSPARENT
-        pixels = straight_alpha(pixels) if transparent else over_grey(pixels)
+        pixels = straight_alpha(pixels) if transparent else over_background(pixels)
     Image.fromarray(np.ascontiguousarray(pixels)).save(path)

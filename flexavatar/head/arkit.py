@@ -36,6 +36,7 @@ ARKIT_NAMES: tuple[str, ...] = (
 """Apple's order, as on the wire of Live Link Face. Map by name, never by place."""
 
 ARKIT_INDEX = {name: i for i, name in enumerate(ARKIT_NAMES)}
+MOUTH_CLOSE, JAW_OPEN = ARKIT_INDEX["mouthClose"], ARKIT_INDEX["jawOpen"]
 WEIGHT_TOLERANCE = 1e-3
 """Weights this far outside 0..1 are rounding, and are clamped."""
 
@@ -87,8 +88,15 @@ def analytic_basis(jaw_pitch: float) -> ArkitBasis:
     return ArkitBasis(torch.zeros(52, 100), **maps, factors=torch.zeros(0, 2, dtype=torch.int64))
 
 
+def shape_weights() -> Tensor:
+    """Each shape alone at weight 1, `mouthClose` on its open jaw: [52, 52], a row each."""
+    weights = torch.eye(len(ARKIT_NAMES))
+    weights[MOUTH_CLOSE, JAW_OPEN] = 1
+    return weights
+
+
 def arkit_vector(weights: Mapping[str, float]) -> Tensor:
-    """Named weights in Apple's order: [52]. Raises DriveError on a bad name or value."""
+    """Named weights as a vector in Apple's order: [52]. DriveError for a bad name or value."""
     if unknown := weights.keys() - ARKIT_INDEX.keys():
         raise DriveError(f"not ARKit names: {sorted(unknown)}")
     for name, value in weights.items():
@@ -110,9 +118,8 @@ def arkit_to_flame(weights: Mapping[str, float], basis: ArkitBasis) -> FlameCode
 def arkit_vector_to_flame(weights: Tensor, basis: ArkitBasis) -> FlameCodes:
     """The same for a vector in Apple's order: [..., 52]. Differentiable, values are not checked."""
     check_shape("weights", weights, *weights.shape[:-1], 52)
-    close, jaw = ARKIT_INDEX["mouthClose"], ARKIT_INDEX["jawOpen"]
-    held = torch.minimum(weights[..., close], weights[..., jaw])[..., None]
-    weights = torch.cat((weights[..., :close], held, weights[..., close + 1 :]), -1)
+    held = torch.minimum(weights[..., MOUTH_CLOSE], weights[..., JAW_OPEN])[..., None]
+    weights = torch.cat((weights[..., :MOUTH_CLOSE], held, weights[..., MOUTH_CLOSE + 1 :]), -1)
     padded = torch.cat((weights, torch.ones_like(held)), -1)
     still = torch.zeros(*weights.shape[:-1], 3).to(weights)
     return FlameCodes(

@@ -1,4 +1,4 @@
-"""Fits the linear map from the 52 ARKit weights into a rig's expression basis."""
+"""The linear map from the 52 ARKit weights into a rig's expression basis, and what it aims at."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from flexavatar.errors import AssetError
 from flexavatar.head.arkit import (
     ARKIT_INDEX,
     ARKIT_NAMES,
+    JAW_OPEN,
+    MOUTH_CLOSE,
     ArkitBasis,
     analytic_basis,
     arkit_vector_to_flame,
     mirrored_name,
+    shape_weights,
 )
 from flexavatar.head.flame import FlameHead, joint_transforms, skin
+from flexavatar.types import FlameCodes
 
 RIDGE = 1e-7
 """Square metres, summed over vertices, that one standard deviation of expression may cost."""
@@ -66,19 +70,39 @@ def _symmetrized(codes: Tensor, head: FlameHead, gram: Tensor) -> Tensor:
     return (codes + partner @ flip.T) / 2
 
 
+def _analytic_codes(head: FlameHead) -> tuple[Tensor, FlameCodes]:
+    """`shape_weights`, and the jaw, gaze and lids of each: codes of a batch of 52."""
+    weights = shape_weights()
+    codes = arkit_vector_to_flame(weights, analytic_basis(head.jaw_pitch))
+    return weights, replace(codes, correctives=torch.zeros(52, head.correctives.shape[-1]))
+
+
 def arkit_displacements(head: FlameHead) -> Tensor:
     """What each shape does to the rig's template at weight 1, the target of the map: [52, V, 3].
 
     `mouthClose` is what it adds to `jawOpen`.
     """
-    weights = torch.eye(52)
-    close, jaw = ARKIT_INDEX["mouthClose"], ARKIT_INDEX["jawOpen"]
-    weights[close, jaw] = 1
-    codes = arkit_vector_to_flame(weights, analytic_basis(head.jaw_pitch))
-    codes = replace(codes, correctives=torch.zeros(52, head.correctives.shape[-1]))
+    weights, codes = _analytic_codes(head)
     shapes = (weights @ head.arkit_offsets.flatten(1)).unflatten(1, (-1, 3))
     moved = head.template + head.offsets(codes) + shapes
     transforms = joint_transforms(head.joints(head.template).expand(52, -1, -1), codes)
     fields = skin(moved, head.lbs_weights, transforms) - head.template
-    fields[close] -= fields[jaw]
+    fields[MOUTH_CLOSE] -= fields[JAW_OPEN]
     return fields
+
+
+def offsets_before_skinning(head: FlameHead, fields: Tensor) -> Tensor:
+    """What is left of the 52 ARKit fields beside jaw, gaze and lids: [52, V, 3] -> [52, V, 3].
+
+    Adding the offsets before skinning gives the fields at weight 1. `mouthClose` is taken with the
+    jaw open, where alone it is used. Eyeballs keep to their joints.
+    """
+    weights, codes = _analytic_codes(head)
+    targets = head.template + (weights @ fields.flatten(1)).unflatten(1, (-1, 3))
+    transforms = joint_transforms(head.joints(head.template).expand(52, -1, -1), codes)
+    blended = (head.lbs_weights @ transforms[..., :3, :].flatten(-2)).unflatten(-1, (3, 4))
+    still = torch.linalg.solve(blended[..., :3], targets - blended[..., 3])
+    offsets = still - head.template - head.offsets(codes)
+    offsets[MOUTH_CLOSE] -= offsets[JAW_OPEN]
+    offsets[:, head.lbs_weights[:, 3:].sum(1) > 0.5] = 0
+    return offsets

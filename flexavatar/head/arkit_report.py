@@ -12,9 +12,12 @@ from torch import Tensor
 from flexavatar.head.arkit import (
     ARKIT_INDEX,
     ARKIT_NAMES,
+    JAW_OPEN,
+    MOUTH_CLOSE,
     ArkitBasis,
     arkit_vector_to_flame,
     mirrored_name,
+    shape_weights,
 )
 from flexavatar.head.arkit_fit import arkit_displacements, load_arkit_basis
 from flexavatar.head.flame import FlameHead
@@ -57,21 +60,13 @@ def pose_template(head: FlameHead, basis: ArkitBasis, weights: Tensor) -> Tensor
     return head.pose(head.template.expand(len(weights), -1, -1), codes).vertices
 
 
-def shape_weights() -> Tensor:
-    """One shape a row; `mouthClose` needs its open jaw: [52, 52]."""
-    weights = torch.eye(len(ARKIT_NAMES))
-    weights[ARKIT_INDEX["mouthClose"], ARKIT_INDEX["jawOpen"]] = 1
-    return weights
-
-
 def shape_reports(head: FlameHead) -> list[ShapeReport]:
     """All 52 shapes of a rig that has their fields."""
     basis = load_arkit_basis(head)
     targets = arkit_displacements(head)  # [52, V, 3]
     rest = pose_template(head, basis, torch.zeros(1, 52))
     moved = pose_template(head, basis, shape_weights()) - rest
-    close = ARKIT_INDEX["mouthClose"]
-    moved[close] -= moved[ARKIT_INDEX["jawOpen"]]
+    moved[MOUTH_CLOSE] -= moved[JAW_OPEN]
     return [_shape_report(head, basis, i, targets, moved) for i in range(len(ARKIT_NAMES))]
 
 

@@ -239,3 +239,19 @@ def fit_eyelids(head: FlameHead, neutral: Tensor) -> FlameHead:
         for name in ("closed", "arc")
     )
     return replace(head, eyelids=closed, lid_arcs=arcs)
+
+
+def lid_arcs(head: FlameHead) -> Tensor:
+    """What keeps a half-closed lid as far from the eyeball's centre as its way suggests: [V, 3, 2].
+
+    On the straight way from open to closed a lid cuts through the ball; half way it is pushed out
+    to the mean of its distances at both ends.
+    """
+    centres = head.joints(head.template)[3:]  # [2, 3]
+    arms = head.template[:, None] - centres  # [V, 2, 3]
+    moves = head.eyelids.transpose(1, 2)
+    half = arms + moves / 2
+    distance = half.norm(dim=-1)
+    wanted = (arms.norm(dim=-1) + (arms + moves).norm(dim=-1)) / 2
+    push = (wanted - distance).clamp_min(0) * (moves.norm(dim=-1) > 1e-5)
+    return (half / distance.clamp_min(1e-6)[..., None] * push[..., None]).transpose(1, 2)

@@ -9,7 +9,7 @@ import torch
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
-from flexavatar.head.mesh_tools import vertex_normals
+from flexavatar.head.mesh_operators import vertex_normals
 from flexavatar.types import Camera
 
 CANDIDATES = 12
@@ -145,10 +145,3 @@ def _plane_bary(points: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray)
     safe = np.where(usable, det, 1)
     v, w = (d22 * p1 - d12 * p2) / safe, (d11 * p2 - d12 * p1) / safe
     return np.where(usable[..., None], np.stack((1 - v - w, v, w), -1), -1)
-
-
-def boundary_vertices(faces: np.ndarray) -> np.ndarray:
-    """Vertices on an open border."""
-    sides = np.sort(np.stack((faces, np.roll(faces, -1, axis=1)), -1).reshape(-1, 2), axis=1)
-    edges, counts = np.unique(sides, axis=0, return_counts=True)
-    return np.unique(edges[counts == 1])

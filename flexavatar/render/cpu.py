@@ -12,8 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from flexavatar.render import native
-from flexavatar.render.rgba8 import to_rgba8
-from flexavatar.render.tiled import rasterize_tiled
+from flexavatar.render.reference import rasterize_tiled, to_rgba8
 from flexavatar.types import Camera, Frame, Gaussians
 
 

@@ -6,8 +6,7 @@ import numpy as np
 import torch
 
 from flexavatar.errors import FlexAvatarError
-from flexavatar.render.reference import EPS2D, NEAR
-from flexavatar.render.rgba8 import to_rgba8
+from flexavatar.render.reference import EPS2D, NEAR, to_rgba8
 from flexavatar.types import SH_C0, Camera, Frame, Gaussians
 
 

@@ -138,3 +138,47 @@ def rasterize_reference(gaussians: Gaussians, camera: Camera) -> Frame:
     step = max(1, PAIRS_AT_ONCE // max(1, len(projected.depths)))
     blended = torch.cat([composite(projected, piece) for piece in pixels.split(step)])
     return to_frame(blended.unflatten(0, (camera.height, camera.width)))
+
+
+TILE = 16
+GAUSSIANS_AT_ONCE = 1 << 14
+"""Gaussians in one tile beyond which its rows are drawn one by one: bounds the memory."""
+
+
+def touching(projected: Projected, rows: range, cols: range) -> Tensor:
+    """Which Gaussians reach into a rectangle of pixels: [M]."""
+    low, high = projected.means - projected.radii, projected.means + projected.radii
+    across = (high[:, 0] >= cols.start) & (low[:, 0] <= cols.stop)
+    return across & (high[:, 1] >= rows.start) & (low[:, 1] <= rows.stop)
+
+
+def draw_tile(projected: Projected, rows: range, cols: range) -> Tensor:
+    """One rectangle of the picture: [rows, cols, 5], see `composite`."""
+    inside = projected[touching(projected, rows, cols)]
+    pixels = pixel_centres(rows, cols, projected.means)
+    step = len(pixels) if len(inside.depths) <= GAUSSIANS_AT_ONCE else len(cols)
+    blended = torch.cat([composite(inside, piece) for piece in pixels.split(step)])
+    return blended.unflatten(0, (len(rows), len(cols)))
+
+
+def rasterize_tiled(gaussians: Gaussians, camera: Camera) -> Frame:
+    """The reference's picture, tile by tile."""
+    projected = project(gaussians, camera)
+    bands = []
+    for top in range(0, camera.height, TILE):
+        rows = range(top, min(top + TILE, camera.height))
+        band = projected[touching(projected, rows, range(camera.width))]
+        tiles = [
+            draw_tile(band, rows, range(left, min(left + TILE, camera.width)))
+            for left in range(0, camera.width, TILE)
+        ]
+        bands.append(torch.cat(tiles, 1))
+    return to_frame(torch.cat(bands))
+
+
+def to_rgba8(rgba: Tensor, background: tuple[float, float, float] | None) -> Tensor:
+    """Premultiplied floats [H, W, 4] to bytes, over an opaque background if there is one."""
+    if background is not None:
+        behind = torch.tensor((*background, 1.0), dtype=rgba.dtype, device=rgba.device)
+        rgba = rgba + (1 - rgba[..., 3:]) * behind
+    return (rgba * 255 + 0.5).clamp(0, 255).to(torch.uint8)

@@ -18,8 +18,8 @@ from scipy.sparse import csr_matrix
 from flexavatar.capture import topology
 from flexavatar.easing import smoothstep
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.lids import Seam, lid_seam, lip_seams
-from flexavatar.head.mesh_tools import vertex_normals
+from flexavatar.head.mesh_operators import vertex_normals
+from flexavatar.head.seams import Seam, lid_seam, lip_seams
 from flexavatar.head.surface import ClosestPointQuery, Similarity, SurfacePoints
 from flexavatar.render.build import cache_folder
 from flexavatar.rigs.registration import (

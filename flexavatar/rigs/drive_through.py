@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from flexavatar.errors import InputError
-from flexavatar.head.mesh_tools import LaplacianFill
+from flexavatar.head.mesh_operators import LaplacianFill
 from flexavatar.head.surface import Similarity, fit_similarity
 from flexavatar.rigs.correspondence import Correspondence
 from flexavatar.types import check_shape

@@ -14,13 +14,14 @@ import torch
 
 from flexavatar.errors import AssetError
 from flexavatar.head.arkit import ARKIT_NAMES
+from flexavatar.head.arkit_fit import offsets_before_skinning
 from flexavatar.head.bake.expression import expression_mix
 from flexavatar.head.bake.rig import JawHinge, fit_hinge, regressor_row
+from flexavatar.head.eyelids import lid_arcs
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.mesh_tools import neighbour_mean
+from flexavatar.head.mesh_operators import neighbour_mean
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.surface import fit_similarity
-from flexavatar.head.unskin import lid_arcs, offsets_before_skinning
 from flexavatar.rigs.chart import Chart
 from flexavatar.rigs.foreign import ForeignRig, bare_head, check_array, check_height, check_indices
 from flexavatar.types import EXPRESSION_SIZE

@@ -12,13 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.sparse import csr_matrix, diags_array, vstack
 
-from flexavatar.head.mesh_tools import adjacency, factorize, vertex_normals
-from flexavatar.head.surface import (
-    ClosestPointQuery,
-    Similarity,
-    boundary_vertices,
-    fit_similarity,
-)
+from flexavatar.head.mesh_operators import adjacency, factorize, open_edges, vertex_normals
+from flexavatar.head.surface import ClosestPointQuery, Similarity, fit_similarity
 from flexavatar.rigs.rig_parts import LEFT_EYE, RIGHT_EYE, SKIN, RigParts
 
 NORMAL_LENGTH = 0.012
@@ -174,7 +169,7 @@ def jaw_coordinate(rig: RigParts, mouth: np.ndarray) -> np.ndarray:
 def _border(rig: RigParts) -> np.ndarray:
     """Vertices on the open border of the skin: [V] bool."""
     border = np.zeros(len(rig.vertices), dtype=bool)
-    border[boundary_vertices(rig.faces[rig.faces_of(rig.part == SKIN)])] = True
+    border[open_edges(rig.faces[rig.faces_of(rig.part == SKIN)])] = True
     return border
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.mesh_tools import components, vertex_normals
+from flexavatar.head.mesh_operators import components, vertex_normals
 from flexavatar.render.camera import orbit
 from flexavatar.render.mesh import render_mesh
 from flexavatar.rigs.rig_landmarks import front_camera

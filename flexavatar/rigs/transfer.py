@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from flexavatar.head.arkit import ARKIT_INDEX
+from flexavatar.head.eyelids import lid_arcs
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.mesh_tools import LaplacianFill, neighbour_mean
-from flexavatar.head.unskin import lid_arcs
+from flexavatar.head.mesh_operators import LaplacianFill, neighbour_mean
 from flexavatar.rigs.correspondence import Correspondence
 
 

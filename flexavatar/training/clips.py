@@ -20,7 +20,7 @@ from flexavatar.capture.track import PhotoPose, Track, track
 from flexavatar.create.posed_views import place
 from flexavatar.drive.tracked import looks_of
 from flexavatar.errors import FaceError, InputError
-from flexavatar.formats.video import count_frames, evenly_spaced
+from flexavatar.formats.video_reader import count_frames, evenly_spaced
 from flexavatar.head.arkit import ARKIT_INDEX
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.config import TINY, Charted

@@ -18,7 +18,7 @@ from flexavatar.create.likeness import psnr_db
 from flexavatar.formats.picture import to_uint8, write_picture
 from flexavatar.head.binding import surface_motion
 from flexavatar.models.channels import COLOR, MAP_CHANNELS
-from flexavatar.render.backdrop import GREY, premultiplied_over_mid_grey, rasterize_over_grey
+from flexavatar.render.composite import GREY, premultiplied_over_mid_grey, rasterize_over_grey
 from flexavatar.training.loader import Ready
 from flexavatar.training.loop import Trainer
 from flexavatar.training.losses import gaussians_of

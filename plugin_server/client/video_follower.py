@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from flexavatar.drive.video import VideoDriver
 from flexavatar.errors import FlexAvatarError
-from flexavatar.formats.moving import TimedFrame
+from flexavatar.formats.frame_sources import TimedFrame
 from plugin_server.client.client import ClientSession
 from plugin_server.pb import flexavatar_pb2 as pb
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from flexavatar.errors import InputError
-from flexavatar.formats.footage import container_format
+from flexavatar.formats.video_reader import container_format
 from plugin_server.config import ServerConfig
 from plugin_server.engine import Recipe
 from plugin_server.errors import TooLargeError, UploadTimeoutError

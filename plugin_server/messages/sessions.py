@@ -11,7 +11,7 @@ from torch import Tensor
 
 from flexavatar.drive.voice.config import EMOTIONS
 from flexavatar.errors import DriveError, InputError
-from flexavatar.formats.footage import MAX_SECONDS
+from flexavatar.formats.video_reader import MAX_SECONDS
 from flexavatar.render.camera import orbit, resize_camera
 from flexavatar.types import EXPRESSION_SIZE, Camera, FlameCodes
 from plugin_server.config import SMALLEST_SIDE, ServerConfig

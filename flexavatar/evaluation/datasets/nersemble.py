@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flexavatar.evaluation.datasets.recordings import FaceVideo, MultiViewFrame, choose_views
-from flexavatar.formats.video import read_frames
+from flexavatar.formats.video_reader import read_frames
 
 FRONT = "222200037"
 """The camera straight ahead, from which the benchmark's avatars are trained."""

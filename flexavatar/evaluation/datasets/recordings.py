@@ -21,7 +21,7 @@ from PIL import Image, UnidentifiedImageError
 
 from flexavatar.capture.landmarks import FaceLandmarks, detect_face
 from flexavatar.errors import FaceError, ImageError
-from flexavatar.formats.video import read_frames
+from flexavatar.formats.video_reader import read_frames
 
 PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".avif"))
 VIDEOS = frozenset((".mp4", ".mov", ".mkv", ".webm", ".avi"))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from flexavatar.evaluation.people.hair import hair_height, hanging_hair
 from flexavatar.evaluation.people.person import Person
 from flexavatar.evaluation.people.rig import FACE_SKIN, HAIR, LASH, Array, IctRig, Index
-from flexavatar.head.mesh_tools import open_edges, vertex_normals
+from flexavatar.head.mesh_operators import open_edges, vertex_normals
 
 TORSO_RINGS = ((1.0, 0.0, 0.0), (1.02, 0.5, 0.0), (1.05, 1.0, 0.02), (1.10, 1.0, 0.25))
 """From the bust's edge down: how much wider, share of the way to FLOOR_M, metres below that."""

@@ -18,7 +18,7 @@ from flexavatar.evaluation.people.paint import Painter
 from flexavatar.evaluation.people.person import Person
 from flexavatar.evaluation.people.person_mesh import PersonMesh
 from flexavatar.evaluation.people.rig import FACE_SKIN, Array
-from flexavatar.head.mesh_tools import neighbour_mean, vertex_normals
+from flexavatar.head.mesh_operators import neighbour_mean, vertex_normals
 from flexavatar.render.light import Light, mirrored_light, sky_light
 from flexavatar.types import Camera
 

@@ -29,9 +29,9 @@ from flexavatar.evaluation.figures import mean_figures
 from flexavatar.evaluation.people.views import GroundTruth, TrueView
 from flexavatar.evaluation.report import Picture
 from flexavatar.formats.picture import to_uint8
-from flexavatar.head.mesh_tools import vertex_normals
+from flexavatar.head.mesh_operators import vertex_normals
 from flexavatar.head.surface import Similarity, camera_in_source_space, fit_similarity
-from flexavatar.render.backdrop import RgbImage, premultiplied_over_mid_grey, rasterize_over_grey
+from flexavatar.render.composite import RgbImage, premultiplied_over_mid_grey, rasterize_over_grey
 from flexavatar.rigs.correspondence import Correspondence
 
 MARGIN_SHARE = 0.025

@@ -13,11 +13,10 @@ from scipy.ndimage import distance_transform_edt
 
 from flexavatar.easing import smoothstep
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.hairline import auricle_mask
-from flexavatar.head.mesh_tools import components
+from flexavatar.head.masks import auricle_mask
+from flexavatar.head.mesh_operators import components
 from flexavatar.head.open_head import load_open_head
-from flexavatar.head.texels import interpolate_barycentric, make_texels
-from flexavatar.head.uv import texel_frames
+from flexavatar.head.texels import interpolate_barycentric, make_texels, texel_frames
 from flexavatar.training.people.noise import Array, Field, f32
 
 Index = NDArray[np.int64]

@@ -10,7 +10,7 @@ import torch
 
 from flexavatar.head.binding import vertex_normals
 from flexavatar.head.flame import PosedHead
-from flexavatar.head.mesh_tools import open_edges
+from flexavatar.head.mesh_operators import open_edges
 from flexavatar.head.open_head import load_open_head
 from flexavatar.training.people.canvas import Array, Index
 from flexavatar.training.people.glasses import Glasses

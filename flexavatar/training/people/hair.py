@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from flexavatar.head.hairline import auricle_mask
+from flexavatar.head.masks import auricle_mask
 from flexavatar.head.open_head import load_open_head
 from flexavatar.training.people.canvas import Array, smooth
 from flexavatar.training.people.noise import f32, fractal, noise

@@ -11,7 +11,7 @@ from embreex.rtcore_scene import EmbreeScene
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags_array
 
-from flexavatar.head.mesh_tools import adjacency
+from flexavatar.head.mesh_operators import adjacency
 from flexavatar.head.open_head import load_open_head
 from flexavatar.render.light import Light, sky_light
 from flexavatar.training.people.develop import GREY

@@ -1,6 +1,8 @@
-"""People without their surroundings: pictures over one grey, for comparing."""
+"""Pictures with alpha over one grey: mid grey for measuring, a neutral one to be looked at."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,6 +12,9 @@ from flexavatar.render.rasterize import rasterize
 from flexavatar.types import Camera, Gaussians
 
 GREY = 0.5
+"""What both pictures of a comparison stand before."""
+BACKGROUND = (176, 178, 182)
+"""A neutral grey: holes, halos and floaters stand out against it, whatever their colour."""
 
 RgbImage = NDArray[np.float32]
 """[H, W, 3] 0..1."""
@@ -30,3 +35,15 @@ def over_mid_grey(colors: RgbImage, alpha: NDArray[np.float32]) -> RgbImage:
 def premultiplied_over_mid_grey(colors: RgbImage, alpha: NDArray[np.float32]) -> RgbImage:
     """Colours [H, W, 3] that `alpha` [H, W] is in already, over mid grey."""
     return np.asarray(colors + (1 - alpha[..., None]) * GREY, np.float32)
+
+
+def over_background(rgba: np.ndarray) -> np.ndarray:
+    """Premultiplied uint8 [H, W, 4] over BACKGROUND -> [H, W, 3]."""
+    return over_color(rgba, BACKGROUND)
+
+
+def over_color(rgba: np.ndarray, color: Sequence[int]) -> np.ndarray:
+    """Premultiplied uint8 [H, W, 4] over a colour of 0..255 -> [H, W, 3]."""
+    empty = 255 - rgba[..., 3:].astype(np.uint16)
+    behind = (empty * np.array(color, np.uint16) + 127) // 255
+    return np.minimum(rgba[..., :3] + behind, 255).astype(np.uint8)

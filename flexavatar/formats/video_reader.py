@@ -1,11 +1,17 @@
-"""A video file's bytes -> a few of its frames, one at a time: no more than one is ever held."""
+"""Frames of video files: of a stranger's bytes, probed first, and of files of our own.
+
+A stranger's video is decoded by the demuxer that its content names, up to a price, and no more than
+one frame is held at a time.
+"""
 
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import av
 import numpy as np
@@ -15,7 +21,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from flexavatar.errors import ImageError
+from flexavatar.errors import ImageError, InputError
 
 MAX_SECONDS = 600.0
 MAX_SIDE = 8_192
@@ -61,7 +67,7 @@ class DecodableVideo:
 
     def evenly_spaced(self, count: int) -> list[int]:
         """Numbers of up to `count` frames, evenly over the video."""
-        return np.unique(np.linspace(0, self.frames - 1, count).round().astype(int)).tolist()
+        return evenly_spaced(0, self.frames - 1, count)
 
 
 def probe_video(data: bytes) -> DecodableVideo:
@@ -148,3 +154,33 @@ def upright_rgb(frame: VideoFrame, longest: int) -> NDArray[np.uint8]:
     width, height = (max(1, round(side * ratio)) for side in (frame.width, frame.height))
     rgb = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
     return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90)), np.uint8)
+
+
+def read_frames(path: Path, wanted: Collection[int] | None = None) -> list[np.ndarray]:
+    """All frames of a video, or those `wanted` in the video's order, RGB [H, W, 3].
+
+    Raises ImageError if it cannot be read, InputError if it has no such frame.
+    """
+    keep = range(sys.maxsize) if wanted is None else set(wanted)
+    frames = [f.to_ndarray(format="rgb24") for i, f in enumerate(_decode(path)) if i in keep]
+    if wanted is not None and len(frames) < len(set(wanted)):
+        raise InputError(f"video: {path} has no frame {max(wanted)}")
+    return frames
+
+
+def count_frames(path: Path) -> int:
+    """Frames that the video really has: containers are often wrong. ImageError as above."""
+    return sum(1 for _ in _decode(path))
+
+
+def _decode(path: Path) -> Iterator[av.VideoFrame]:
+    try:
+        with av.open(path) as container:
+            yield from container.decode(video=0)
+    except (FFmpegError, IndexError, OSError) as error:
+        raise ImageError(f"video: {path} cannot be read ({error})") from None
+
+
+def evenly_spaced(first: int, last: int, count: int) -> list[int]:
+    """At most `count` different numbers from first to last, both among them."""
+    return sorted({int(n) for n in np.linspace(first, max(first, last), count).round()})

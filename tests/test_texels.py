@@ -10,7 +10,7 @@ from flexavatar.errors import ShapeError
 from flexavatar.head.binding import quat_to_matrix
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
-from flexavatar.head.uv import ChartTexels, chart_texels, position_map, texel_frames
+from flexavatar.head.texels import ChartTexels, chart_texels, position_map, texel_frames
 
 SIZE = 256
 

@@ -20,7 +20,7 @@ from flexavatar.capture.identity import face_descriptor, group_by_person
 from flexavatar.capture.landmarks import FaceLandmarks, detect_faces, main_face, refine_face
 from flexavatar.capture.photo import WORKING_SIDE
 from flexavatar.errors import FaceError
-from flexavatar.formats.footage import DecodableVideo, decode_frames, probe_video
+from flexavatar.formats.video_reader import DecodableVideo, decode_frames, probe_video
 from flexavatar.progress import StageProgress, no_stage_progress
 
 CANDIDATES = 64

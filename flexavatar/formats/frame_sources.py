@@ -16,7 +16,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from flexavatar.errors import ImageError, InputError
-from flexavatar.formats.footage import open_container, probe_video, upright_rgb
+from flexavatar.formats.video_reader import open_container, probe_video, upright_rgb
 from flexavatar.types import NS_PER_S
 
 DEVICES = Path("/dev")

@@ -19,17 +19,22 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from flexavatar.capture import clip
-from flexavatar.capture.clip import FrameCandidate, farthest_points, select_frames, yaw_pitch_deg
+from flexavatar.capture import frame_selection
+from flexavatar.capture.frame_selection import (
+    FrameCandidate,
+    farthest_points,
+    select_frames,
+    yaw_pitch_deg,
+)
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
+from flexavatar.capture.read_portraits import MAX_PHOTOS, read_portraits
 from flexavatar.capture.rig import load_track_rig
-from flexavatar.capture.sources import MAX_PHOTOS, read_portraits
 from flexavatar.capture.track import track
 from flexavatar.errors import FaceError, ImageError
-from flexavatar.formats import footage
-from flexavatar.formats.footage import container_format, decode_frames, probe_video
+from flexavatar.formats import video_reader
+from flexavatar.formats.video_reader import container_format, decode_frames, probe_video
 from plugin_server.client.client import FlexAvatarClient
 from plugin_server.errors import TooLargeError
 from plugin_server.server import running_server
@@ -116,7 +121,7 @@ def test_frames_are_spread_over_the_whole() -> None:
 
 
 def test_long_films_are_read_by_their_keyframes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(footage, "DECODED_PIXELS", 96 * 64 * 30)  # 30 frames of 100
+    monkeypatch.setattr(video_reader, "DECODED_PIXELS", 96 * 64 * 30)  # 30 frames of 100
     found = probe_video(filmed(greys(100)))
     assert found.keyframes_only
     assert found.frames == 20  # one in five
@@ -125,7 +130,7 @@ def test_long_films_are_read_by_their_keyframes(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_too_few_keyframes_mean_the_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(footage, "DECODED_PIXELS", 96 * 64 * 30)
+    monkeypatch.setattr(video_reader, "DECODED_PIXELS", 96 * 64 * 30)
     found = probe_video(filmed(greys(60)))
     assert (found.keyframes_only, found.frames) == (False, 30)
 
@@ -187,10 +192,10 @@ def test_a_film_without_its_end_is_refused(shared_data: Path) -> None:
 
 def test_a_film_that_is_too_long_or_large(monkeypatch: pytest.MonkeyPatch) -> None:
     data = filmed(greys(20), fps=1)
-    monkeypatch.setattr(footage, "MAX_SECONDS", 15.0)
+    monkeypatch.setattr(video_reader, "MAX_SECONDS", 15.0)
     with pytest.raises(ImageError, match="expected 15 s at most, got 20 s"):
         probe_video(data)
-    monkeypatch.setattr(footage, "MAX_SIDE", 90)
+    monkeypatch.setattr(video_reader, "MAX_SIDE", 90)
     with pytest.raises(ImageError, match="at most 90 pixels a side, got 96 x 64"):
         probe_video(data)
 
@@ -214,7 +219,7 @@ def test_turned_heads_and_open_mouths_are_picked(talking: bytes) -> None:
     """She looks 13 degrees to each side and opens her mouth; frame one looks ahead at rest."""
     faces = [frame.face for frame in select_frames(talking)]
     yaws = [yaw_pitch_deg(face)[0] for face in faces]
-    assert len(faces) == clip.FRAMES
+    assert len(faces) == frame_selection.FRAMES
     assert abs(yaws[0]) < 5
     assert faces[0].frontal_penalty == pytest.approx(min(f.frontal_penalty for f in faces), abs=0.1)
     assert min(yaws) < -8
@@ -248,10 +253,10 @@ def test_choice_is_of_different_sharp_frames(
     assert 1 <= len(chosen) <= count
     assert len({s.number for s in chosen}) == len(chosen)
     sharp = np.percentile([s.sharpness for s in sightings], 75)
-    assert all(s.sharpness >= clip.BLURRED_SHARE * sharp for s in chosen)
+    assert all(s.sharpness >= frame_selection.BLURRED_SHARE * sharp for s in chosen)
     for i, one in enumerate(chosen):
         for other in chosen[:i]:
-            assert np.linalg.norm(one.traits - other.traits) >= clip.LEAST_DIFFERENCE
+            assert np.linalg.norm(one.traits - other.traits) >= frame_selection.LEAST_DIFFERENCE
 
 
 def test_frames_that_say_nothing_new_are_left() -> None:

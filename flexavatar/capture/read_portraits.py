@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from flexavatar.capture.clip import FRAMES, select_frames
+from flexavatar.capture.frame_selection import FRAMES, select_frames
 from flexavatar.capture.identity import check_human, check_same_person, face_descriptor
 from flexavatar.capture.landmarks import FaceLandmarks, detect_face
 from flexavatar.capture.photo import Photo, photo_from_array, read_photo
 from flexavatar.capture.portrait import Portrait, crop_portrait
 from flexavatar.errors import FaceError, ImageError, InputError
-from flexavatar.formats.footage import container_format
+from flexavatar.formats.video_reader import container_format
 from flexavatar.progress import Progress, StageProgress, part_progress
 
 MAX_PHOTOS = 16

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from flexavatar.head.binding import LocalSplats, deform, surface_motion
 from flexavatar.head.flame import joint_transforms
+from flexavatar.head.off_mesh_binding import head_share, off_mesh_binding
 from flexavatar.head.open_head import load_open_head
-from flexavatar.head.sway import head_share, off_mesh_binding
 from flexavatar.types import FlameCodes
 
 HEAD = load_open_head()

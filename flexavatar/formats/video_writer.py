@@ -1,9 +1,7 @@
-"""Frames to an MP4 file, and from any video."""
+"""Frames and sound to an MP4 file."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -11,51 +9,12 @@ from types import TracebackType
 import av
 import numpy as np
 from av.audio.stream import AudioStream
-from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from flexavatar.errors import ImageError, InputError
+from flexavatar.errors import InputError
+from flexavatar.render.composite import over_background
 
 TIME_BASE = Fraction(1, 90_000)
-BACKGROUND = (176, 178, 182)
-"""A neutral grey: holes, halos and floaters stand out against it, whatever their colour."""
-
-
-def over_grey(rgba: np.ndarray) -> np.ndarray:
-    """Premultiplied uint8 [H, W, 4] over BACKGROUND -> [H, W, 3]."""
-    return over_color(rgba, BACKGROUND)
-
-
-def over_color(rgba: np.ndarray, color: Sequence[int]) -> np.ndarray:
-    """Premultiplied uint8 [H, W, 4] over a colour of 0..255 -> [H, W, 3]."""
-    empty = 255 - rgba[..., 3:].astype(np.uint16)
-    behind = (empty * np.array(color, np.uint16) + 127) // 255
-    return np.minimum(rgba[..., :3] + behind, 255).astype(np.uint8)
-
-
-def read_frames(path: Path, wanted: Collection[int] | None = None) -> list[np.ndarray]:
-    """All frames of a video, or those `wanted` in the video's order, RGB [H, W, 3].
-
-    Raises ImageError if it cannot be read, InputError if it has no such frame.
-    """
-    keep = range(sys.maxsize) if wanted is None else set(wanted)
-    frames = [f.to_ndarray(format="rgb24") for i, f in enumerate(_decode(path)) if i in keep]
-    if wanted is not None and len(frames) < len(set(wanted)):
-        raise InputError(f"video: {path} has no frame {max(wanted)}")
-    return frames
-
-
-def count_frames(path: Path) -> int:
-    """Frames that the video really has: containers are often wrong. ImageError as above."""
-    return sum(1 for _ in _decode(path))
-
-
-def _decode(path: Path) -> Iterator[av.VideoFrame]:
-    try:
-        with av.open(path) as container:
-            yield from container.decode(video=0)
-    except (FFmpegError, IndexError, OSError) as error:
-        raise ImageError(f"video: {path} cannot be read ({error})") from None
 
 
 class VideoWriter:
@@ -90,7 +49,7 @@ class VideoWriter:
 
     def write(self, rgba: np.ndarray, pts_ns: int) -> None:
         """Add premultiplied RGBA uint8 [H, W, 4], over grey. Times must rise."""
-        self.write_rgb(over_grey(rgba), pts_ns)
+        self.write_rgb(over_background(rgba), pts_ns)
 
     def write_rgb(self, rgb: np.ndarray, pts_ns: int) -> None:
         """The same for a picture [H, W, 3] that covers all."""
@@ -130,8 +89,3 @@ class VideoWriter:
 
 def _layout(channels: int) -> str:
     return "mono" if channels == 1 else "stereo"
-
-
-def evenly_spaced(first: int, last: int, count: int) -> list[int]:
-    """At most `count` different numbers from first to last, both among them."""
-    return sorted({int(n) for n in np.linspace(first, max(first, last), count).round()})

@@ -1,6 +1,8 @@
-"""Where hair grows on most people, and the ears without the skull around them."""
+"""Masks of the open head beyond those of its file: hair and clothes, hair alone, ears alone."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -8,9 +10,16 @@ from torch import Tensor
 
 from flexavatar.head.flame import FlameHead
 
+HAIR_AND_CLOTHES = ("scalp", "ears", "neck", "shoulders")
+"""Masks of what hair and clothes lie on; the chart is coarse there."""
 _HAIRLINE_Z = (-0.12, -0.045, -0.02, 0.005, 0.02, 0.04, 0.055, 0.07, 0.09, 0.12)
 _HAIRLINE_Y = (-0.078, -0.068, -0.05, -0.03, -0.025, 0.005, 0.03, 0.055, 0.072, 0.085)
 _HAIRLINE_SOFT = 0.006
+
+
+def hair_and_clothes_mask(masks: Mapping[str, Tensor]) -> Tensor:
+    """Where hair and clothes lie: True per vertex or texel, as the masks are."""
+    return torch.stack([masks[name] for name in HAIR_AND_CLOTHES]).amax(0) > 0.5
 
 
 def hair_mask(head: FlameHead) -> Tensor:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from flexavatar.errors import ImageError, InputError
-from flexavatar.formats import moving
-from flexavatar.formats.moving import VideoFile, Webcam, open_webcam
-from flexavatar.formats.video import VideoWriter
+from flexavatar.formats import frame_sources
+from flexavatar.formats.frame_sources import VideoFile, Webcam, open_webcam
+from flexavatar.formats.video_writer import VideoWriter
 from flexavatar.types import NS_PER_S
 
 
@@ -73,7 +73,7 @@ def test_cameras_that_are_not_to_be_had(
     def refuse(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr(moving.av, "open", refuse)
+    monkeypatch.setattr(frame_sources.av, "open", refuse)
     with pytest.raises(InputError, match=message), open_webcam("7"):
         pass
 
@@ -83,7 +83,7 @@ def test_a_camera_gives_its_newest_picture_and_says_when_it_is_gone(
 ) -> None:
     """A film stands in: it is read at once, so that all but the last are missed."""
     path = write_film(tmp_path / "a.mp4")
-    monkeypatch.setattr(moving, "SILENT_S", 0.5)
+    monkeypatch.setattr(frame_sources, "SILENT_S", 0.5)
     camera = Webcam(av.open(str(path)))
     time.sleep(0.3)
     moments = camera.moments()
