@@ -37,7 +37,7 @@ WANTED = (
     *(f"videos/{name}.mp4" for name in ("lp_d0", "lp_d11", "lp_d20")),
     "ict_facekit_f16.npz",
 )
-"""In the folder of real photos; README.md says what they show."""
+"""In the folder of real photos; CONTRIBUTING.md says what they show."""
 SEEDS = (0, HELD_OUT, HELD_OUT + 1)
 """Of the synthetic `people`."""
 
@@ -70,7 +70,7 @@ def shared_data() -> Path:
     """Folder of the real photos, which are not part of the repository: $FLEXAVATAR_SHARED."""
     folder = Path(os.environ.get("FLEXAVATAR_SHARED") or ROOT.parent / "shared" / "data")
     if missing := [name for name in WANTED if not (folder / name).is_file()]:
-        pytest.skip(f"$FLEXAVATAR_SHARED: {folder} lacks {', '.join(missing)} (see README.md)")
+        pytest.skip(f"$FLEXAVATAR_SHARED: {folder} lacks {', '.join(missing)} (see CONTRIBUTING.md)")
     return folder
 
 

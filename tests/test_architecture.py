@@ -77,3 +77,8 @@ def test_no_module_imports_itself_in_the_end() -> None:
     while free := {name for name, others in below.items() if not others & {*below}}:
         below = {name: others for name, others in below.items() if name not in free}
     assert not below
+
+
+def test_the_document_shows_this_order() -> None:
+    section = (ROOT / "docs/architecture.md").read_text().partition("\n## Import order\n")[2]
+    assert section.split("```")[1].split() == ORDER

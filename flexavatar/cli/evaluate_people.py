@@ -15,7 +15,7 @@ from flexavatar.progress import progress_bar
 class EvaluatePeople(Made):
     """Avatars of synthetic people, from all around and with held-out expressions.
 
-    Needs the package embreex: pip install "flexavatar[people]".
+    Needs the package embreex: pip install "flexavatar[train]".
     """
 
     rig: Path
@@ -31,7 +31,7 @@ class EvaluatePeople(Made):
         """Score every person and number of photos."""
         if find_spec("embreex") is None:
             raise AssetError(
-                'people: expected the package embreex: pip install "flexavatar[people]"'
+                'people: expected the package embreex: pip install "flexavatar[train]"'
             )
         from flexavatar.evaluation.people.protocol import ABOUT, PeopleConfig, evaluate_people
 

@@ -1,0 +1,109 @@
+"""Draws the picture at the top of README.md: `python -m flexavatar.demo.make_picture`.
+
+Above the photo and its avatar with three expressions, below the avatar from five sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from PIL import Image
+
+from flexavatar.create import create_avatar
+from flexavatar.demo import SHIPPED_PORTRAIT
+from flexavatar.drive.expressions import BROWS_UP, pair
+from flexavatar.evaluation.sheet import Stage, closeup, cropped_photo, landmarks_of
+from flexavatar.formats.video import over_color
+from flexavatar.progress import progress_bar
+from flexavatar.render.camera import orbit
+from flexavatar.render.rasterize import rasterize_rgba8
+from flexavatar.types import Camera, FlameCodes
+
+WIDTH = 1200
+"""Pixels; the tiles of a row share it."""
+OVERSAMPLED = 2
+"""Tiles are drawn this much larger, then reduced."""
+QUALITY = 85
+"""Of WebP."""
+BACKGROUND = (222, 225, 230)
+FACE_M, HEAD_M = 0.31, 0.34
+"""Width of what a tile of the upper, the lower row shows, metres at the face."""
+EXPRESSIONS: Sequence[Mapping[str, float]] = (
+    BROWS_UP | pair("eyeWide", 0.8) | {"jawOpen": 0.5},
+    pair("mouthSmile", 0.9) | pair("cheekSquint", 0.5) | {"eyeBlinkLeft": 1.0},
+    pair("browDown") | pair("mouthFrown", 0.8) | pair("noseSneer", 0.6) | pair("eyeSquint", 0.5),
+)
+"""Surprised, winking, angry."""
+SIDES_DEG = (-40.0, -20.0, 0.0, 20.0, 40.0)
+ABOVE_DEG = 5.0
+"""The camera of the lower row stands this much above the face."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is drawn, and where it goes."""
+
+    out: Path = Path("docs/images/avatar.webp")
+    """The picture's file."""
+    photo: Path = SHIPPED_PORTRAIT
+    """One face."""
+
+
+def draw(stage: Stage, codes: FlameCodes, camera: Camera) -> np.ndarray:
+    """RGB on the picture's background, uint8 [H, W, 3]."""
+    return over_color(rasterize_rgba8(stage.animator.animate(codes), camera), BACKGROUND)
+
+
+def crop_as(photo: np.ndarray, camera: Camera, part: Camera) -> np.ndarray:
+    """What `part`, a crop of `camera`, sees of the photo that `camera` took: uint8 [H, W, 3]."""
+    zoom = float(part.K[0, 0] / camera.K[0, 0])
+    left, top = (camera.K[:2, 2] - part.K[:2, 2] / zoom).tolist()
+    box = (left, top, left + part.width / zoom, top + part.height / zoom)
+    size = part.width, part.height
+    return np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS, box))
+
+
+@torch.no_grad()
+def rows_of(stage: Stage, photo: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Tiles of the upper and of the lower row; `photo` [S, S, 3] is as creation crops it."""
+    eyes, lips = landmarks_of(stage)
+    middle = torch.lerp(eyes, lips, 0.25)
+    face, head = (
+        closeup(stage.avatar.camera, middle, width_m, OVERSAMPLED * WIDTH // tiles)
+        for width_m, tiles in ((FACE_M, 1 + len(EXPRESSIONS)), (HEAD_M, len(SIDES_DEG)))
+    )
+    faces = [draw(stage, stage.codes(weights), face) for weights in EXPRESSIONS]
+    rest = stage.codes({})
+    cropped = crop_as(photo, stage.avatar.camera, face)
+    return [cropped, *faces], [draw(stage, rest, orbit(head, yaw, ABOVE_DEG)) for yaw in SIDES_DEG]
+
+
+def joined(rows: Sequence[Sequence[np.ndarray]]) -> Image.Image:
+    """Rows of square tiles, each row as wide as the picture."""
+    sides = [WIDTH // len(row) for row in rows]
+    picture = Image.new("RGB", (WIDTH, sum(sides)), BACKGROUND)
+    for i, (row, side) in enumerate(zip(rows, sides, strict=True)):
+        for column, tile in enumerate(row):
+            small = Image.fromarray(tile).resize((side, side), Image.Resampling.LANCZOS)
+            picture.paste(small, (column * side, sum(sides[:i])))
+    return picture
+
+
+def main(config: Config) -> None:
+    """Make the avatar, draw, write."""
+    data = config.photo.read_bytes()
+    with progress_bar(f"creating from {config.photo.name}") as report:
+        stage = Stage.of(create_avatar([data], progress=report))
+    rows = rows_of(stage, cropped_photo(data))
+    config.out.parent.mkdir(parents=True, exist_ok=True)
+    joined(rows).save(config.out, quality=QUALITY, method=6)
+    print(config.out)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config))
