@@ -20,7 +20,7 @@ from google.protobuf import json_format
 from google.protobuf.message_factory import GetMessageClass
 
 from flexavatar.cli import Command
-from plugin_server.connect import SERVICE
+from plugin_server.connect_http import SERVICE
 from tests.conftest import ROOT
 
 TREE = subprocess.run(
