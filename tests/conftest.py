@@ -70,7 +70,8 @@ def shared_data() -> Path:
     """Folder of the real photos, which are not part of the repository: $FLEXAVATAR_SHARED."""
     folder = Path(os.environ.get("FLEXAVATAR_SHARED") or ROOT.parent / "shared" / "data")
     if missing := [name for name in WANTED if not (folder / name).is_file()]:
-        pytest.skip(f"$FLEXAVATAR_SHARED: {folder} lacks {', '.join(missing)} (see CONTRIBUTING.md)")
+        lacking = ", ".join(missing)
+        pytest.skip(f"$FLEXAVATAR_SHARED: {folder} lacks {lacking} (see CONTRIBUTING.md)")
     return folder
 
 
