@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from flexavatar.avatar.avatar import AnyAvatar, animator_of, load_avatar, save_avatar
-from flexavatar.avatar.bias_sink_avatar import CodedMorpher
+from flexavatar.avatar.bias_sink_avatar import BiasSinkMorpher
 from flexavatar.avatar.interpolate import interpolate
-from flexavatar.avatar.morph import Morpher, morpher
+from flexavatar.avatar.morph import Morpher, make_morpher
 from flexavatar.capture.read_portraits import read_portraits
 from flexavatar.create.create import MODELS, READING_SHARE, CreateConfig, Model, avatar_of
 from flexavatar.create.likeness import input_psnr_db
@@ -38,7 +38,7 @@ class ModelPuppet:
             self._head = animator_of(to_device(avatar, device), to_device(head, device))
             self.count = len(avatar)
         else:
-            self._head = morpher(avatar, other, device)
+            self._head = make_morpher(avatar, other, device)
             self.count = len(self._head)
         self.morphs = other is not None
         self.camera = avatar.camera
@@ -52,7 +52,7 @@ class ModelPuppet:
     def animate(self, codes: FlameCodes, share: float = 0.0) -> Gaussians:
         """One instant; valid until the next call."""
         codes = to_device(codes, self._device)
-        if isinstance(self._head, Morpher | CodedMorpher):
+        if isinstance(self._head, Morpher | BiasSinkMorpher):
             return self._head.animate(codes, share)
         return self._head.animate(codes)
 

@@ -12,7 +12,7 @@ import torch
 from hypothesis import settings
 
 from flexavatar.avatar.avatar import Avatar
-from flexavatar.avatar.poser import head_of
+from flexavatar.avatar.poser import rig_with_own_lids
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
 from flexavatar.capture.rig import load_track_rig
@@ -122,7 +122,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def view(avatar: Avatar, portrait: Portrait) -> View:
     """The sample's photo with the head where creation put it."""
-    head = head_of(avatar.neutral, load_open_head())
+    head = rig_with_own_lids(avatar.neutral, load_open_head())
     posed = head.pose(avatar.neutral, avatar.codes).vertices
     motion = surface_motion(avatar.neutral, posed, head.faces)
     return View(portrait, avatar.camera, motion, eyelid_openings(head, posed))

@@ -9,22 +9,22 @@ import pytest
 import torch
 
 from flexavatar.avatar.avatar import Avatar
-from flexavatar.avatar.dynamic import Dynamic
-from flexavatar.avatar.maps import Canvas, canvas_of
+from flexavatar.avatar.dynamic import Dynamics
+from flexavatar.avatar.maps import UvLayout, uv_layout
 from flexavatar.head.binding import LocalSplats
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.texels import texel_frames
 from flexavatar.models import weights
-from flexavatar.models.config import PRESETS
+from flexavatar.models.config import QUERY_LRM_PRESETS
 from flexavatar.models.query_lrm import QueryLrm
 from tests.test_engine import plain_avatar
 
 PRESET = "tiny"
-CONFIG = PRESETS[PRESET]
+CONFIG = QUERY_LRM_PRESETS[PRESET]
 
 
-def canvas() -> Canvas:
-    return canvas_of(load_open_head(), CONFIG)
+def layout() -> UvLayout:
+    return uv_layout(load_open_head(), CONFIG)
 
 
 def install_network(monkeypatch: pytest.MonkeyPatch, folder: Path, noise: float) -> str:
@@ -40,13 +40,13 @@ def install_network(monkeypatch: pytest.MonkeyPatch, folder: Path, noise: float)
 def dynamic_avatar(fingerprint: str) -> Avatar:
     """A splat for each texel of the open head's chart; every other one below the brows changes."""
     random = torch.Generator().manual_seed(0)
-    chart, head = canvas().texels.chart, load_open_head()
+    chart, head = layout().texels.chart, load_open_head()
     count = len(chart)
     frames = texel_frames(head, head.template, chart)
     tangent = frames.spacing.clamp(1e-4, 4e-3)
     ids = (chart.rows > CONFIG.chart // 4).nonzero().squeeze(1)[::2]
     side = CONFIG.drive_side
-    dynamic = Dynamic(
+    dynamic = Dynamics(
         identity=torch.randn(CONFIG.identity, side, side, generator=random),
         splats=ids,
         cells=(chart.rows * CONFIG.chart + chart.cols)[ids],

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from flexavatar.avatar.avatar import Avatar
-from flexavatar.avatar.dynamic import Dynamic
-from flexavatar.avatar.pairing import CHART
+from flexavatar.avatar.dynamic import Dynamics
+from flexavatar.avatar.pairing import CHART_SIDE
 from flexavatar.head.binding import Binding, LocalSplats
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.texels import chart_texels, texel_frames
-from flexavatar.models.config import PRESETS
+from flexavatar.models.config import QUERY_LRM_PRESETS
 from flexavatar.render.camera import look_from
 from tests.test_engine import plain_avatar
 
@@ -26,7 +26,7 @@ EVERY, LOOSE = 23, 150
 def person(seed: int, fingerprint: str | None = None) -> Avatar:
     """Somebody, whose skin changes with the expression by weights of this fingerprint."""
     random = torch.Generator().manual_seed(seed)
-    head, texels = load_open_head(), chart_texels(load_open_head(), CHART)
+    head, texels = load_open_head(), chart_texels(load_open_head(), CHART_SIDE)
     rows = torch.arange(0, len(texels), EVERY)
     rows = rows[torch.rand(len(rows), generator=random) < 0.9]
     neutral = head.neutral(0.7 * torch.randn(head.identity.shape[2], generator=random))
@@ -46,11 +46,11 @@ def person(seed: int, fingerprint: str | None = None) -> Avatar:
     splats.offsets[len(rows) :] *= 30
     dynamic = None
     if fingerprint:
-        config, skin = PRESETS[PRESET], torch.arange(0, len(rows), 2)
+        config, skin = QUERY_LRM_PRESETS[PRESET], torch.arange(0, len(rows), 2)
         sides = (config.drive_side,) * 2
         identity = torch.randn(config.identity, *sides, generator=random)
-        cells = (texels.rows * CHART + texels.cols)[rows[skin]]
-        dynamic = Dynamic(identity, skin, cells, PRESET, fingerprint)
+        cells = (texels.rows * CHART_SIDE + texels.cols)[rows[skin]]
+        dynamic = Dynamics(identity, skin, cells, PRESET, fingerprint)
     plain, yaw = plain_avatar(), float(20 * torch.randn(1, generator=random))
     return replace(
         plain,

@@ -10,18 +10,24 @@ import pytest
 import torch
 from torch import Tensor
 
-from flexavatar.avatar.maps import at_texels, canvas_of
-from flexavatar.avatar.sink_maps import activate, query_places, start_of
+from flexavatar.avatar.maps import map_at_texels, uv_layout
+from flexavatar.avatar.sink_maps import activate, base_splats, query_positions
 from flexavatar.errors import AssetError, InputError, ShapeError
 from flexavatar.head.arkit import arkit_vector_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models import weights
-from flexavatar.models.bias_sink import RAYS, BiasSink, rays, waves
+from flexavatar.models.bias_sink import RAYS, BiasSink, plucker_rays, positional_encoding
 from flexavatar.models.channels import COLOR, MAP_CHANNELS, ChartEvidence
-from flexavatar.models.config import BIAS_SINK_PAPER, BIAS_SINK_TINY, BiasSinkConfig, Signal
+from flexavatar.models.config import BIAS_SINK_PAPER, BIAS_SINK_TINY, BiasSinkConfig, SignalKind
 from flexavatar.models.mmdit import MmditBlock
-from flexavatar.models.signals import CORRECTIVES, SIZES, flame_signal, signal_of, six
+from flexavatar.models.signals import (
+    CORRECTIVES,
+    SIGNAL_SIZES,
+    flame_signal,
+    rotation_6d,
+    signal_vector,
+)
 from flexavatar.models.upsample import Upsampler
 from flexavatar.render.camera import project, unproject
 from flexavatar.types import SH_C0, Camera, FlameCodes
@@ -64,7 +70,7 @@ def looks(config: BiasSinkConfig, count: int) -> Tensor:
 
 
 def places(config: BiasSinkConfig) -> Tensor:
-    return query_places(config, HEAD, HEAD.template)
+    return query_positions(config, HEAD, HEAD.template)
 
 
 @torch.no_grad()
@@ -75,8 +81,8 @@ def encoded(model: BiasSink, count: int, picked: Sequence[int]) -> Tensor:
     return model.encode(images[rows], seen[rows], places(model.config), told(model.config))
 
 
-def signals(count: int = 1, kind: Signal = "flame") -> Tensor:
-    return torch.randn(count, SIZES[kind], generator=torch.Generator().manual_seed(4))
+def signals(count: int = 1, kind: SignalKind = "flame") -> Tensor:
+    return torch.randn(count, SIGNAL_SIZES[kind], generator=torch.Generator().manual_seed(4))
 
 
 def test_the_order_of_photos_does_not_matter(model: BiasSink) -> None:
@@ -119,8 +125,8 @@ def test_sizes_of_tiny() -> None:
 
 
 def canvas_sides(config: BiasSinkConfig) -> tuple[int, int]:
-    canvas = canvas_of(HEAD, config)
-    return canvas.size, canvas.moving.shape[-1]
+    layout = uv_layout(HEAD, config)
+    return layout.size, layout.motion_mask.shape[-1]
 
 
 def test_sizes_of_paper() -> None:
@@ -128,7 +134,7 @@ def test_sizes_of_paper() -> None:
         made = BiasSink(BIAS_SINK_PAPER)
         photos, looks = torch.zeros(2, 3, 512, 512), torch.zeros(2, RAYS, 512, 512)
         code = made.encode(photos, looks, torch.zeros(1024, 3))
-        maps = made.decode(code, torch.zeros(2, SIZES["flame"]))
+        maps = made.decode(code, torch.zeros(2, SIGNAL_SIZES["flame"]))
     assert code.shape == (32 * 32, 768)
     assert maps.shape == (2, MAP_CHANNELS, 256, 256)
     assert parameters_of(made) == 178_572_574  # beside DINOv2, which is frozen
@@ -141,11 +147,11 @@ def test_untrained_it_shows_the_evidence_where_the_head_is() -> None:
     made, config = BiasSink(BIAS_SINK_TINY).eval(), BIAS_SINK_TINY
     with torch.no_grad():
         maps = made.decode(encoded(made, 1, (0,)), signals())
-    texels = canvas_of(HEAD, config).texels
-    start = start_of(config, HEAD, HEAD.template, texels)
-    shown = activate(at_texels(maps[0], texels.chart), start)
-    torch.testing.assert_close(shown.means, start.places)
-    base = at_texels(told(config).base[0], texels.chart)
+    texels = uv_layout(HEAD, config).texels
+    start = base_splats(config, HEAD, HEAD.template, texels)
+    shown = activate(map_at_texels(maps[0], texels.chart), start)
+    torch.testing.assert_close(shown.means, start.positions)
+    base = map_at_texels(told(config).base[0], texels.chart)
     # two linear layers there and back in float32
     torch.testing.assert_close(0.5 + SH_C0 * shown.sh[:, 0], base, rtol=0, atol=1e-5)
     torch.testing.assert_close(shown.opacities, torch.full_like(shown.opacities, 0.1))
@@ -153,15 +159,15 @@ def test_untrained_it_shows_the_evidence_where_the_head_is() -> None:
 
 def test_the_papers_gaussians_start_round_on_the_mean_head() -> None:
     config, neutral = BIAS_SINK_PAPER, HEAD.template * 1.1
-    texels = canvas_of(HEAD, config).texels
-    start = start_of(config, HEAD, neutral, texels)
+    texels = uv_layout(HEAD, config).texels
+    start = base_splats(config, HEAD, neutral, texels)
     shown = activate(torch.zeros(len(texels), MAP_CHANNELS), start)
     assert shown.means.norm(dim=-1).max() < HEAD.template.norm(dim=-1).max() + 1e-5
     assert bool((shown.quats == torch.tensor([1.0, 0, 0, 0])).all())
     torch.testing.assert_close(shown.scales, torch.full_like(shown.scales, 0.006737947))  # e^-5
     grown = activate(torch.full((len(texels), MAP_CHANNELS), 9.0), start)
     assert float(grown.scales.max()) == pytest.approx(0.01)
-    assert float((grown.means - start.places).abs().max()) < 0.1
+    assert float((grown.means - start.positions).abs().max()) < 0.1
 
 
 def test_sinks_change_what_is_shown_and_avatars_are_shown_in_3d(model: BiasSink) -> None:
@@ -183,7 +189,7 @@ def test_without_sinks_there_is_no_difference() -> None:
 
 def test_what_is_computed_once_a_person_is_the_whole(model: BiasSink) -> None:
     code, several = torch.randn(64, 64), signals(3)
-    person = model.person(code)
+    person = model.person_features(code)
     whole = model.decode(code, several)
     for i in range(3):
         one = model.drive(person, several[i : i + 1])
@@ -205,27 +211,27 @@ def test_colours_are_read_out_of_a(model: BiasSink) -> None:
 
 
 @pytest.mark.parametrize("kind", ["flame", "arkit", "audio"])
-def test_any_signal_drives(kind: Signal) -> None:
+def test_any_signal_drives(kind: SignalKind) -> None:
     made = awake(BiasSink(replace(SMALL, signal=kind)))
     maps = made.decode(torch.randn(64, 64), signals(2, kind))
     assert maps.shape == (2, MAP_CHANNELS, 32, 32)
     assert (maps[0] - maps[1]).abs().max() > 1e-4
     with pytest.raises(ShapeError, match="signals: expected"):
-        made.decode(torch.randn(64, 64), torch.zeros(1, SIZES[kind] + 1))
+        made.decode(torch.randn(64, 64), torch.zeros(1, SIGNAL_SIZES[kind] + 1))
 
 
 def test_signals_of_an_expression() -> None:
     arkit = torch.rand(4, 52)
     codes = arkit_vector_to_flame(arkit, load_arkit_basis(HEAD))
-    assert signal_of("flame", arkit, codes).shape == (4, SIZES["flame"])
-    assert torch.equal(signal_of("arkit", arkit, codes), arkit)
+    assert signal_vector("flame", arkit, codes).shape == (4, SIGNAL_SIZES["flame"])
+    assert torch.equal(signal_vector("arkit", arkit, codes), arkit)
     with pytest.raises(InputError, match="samples with sound"):
-        signal_of("audio", arkit, codes)
+        signal_vector("audio", arkit, codes)
     still = flame_signal(FlameCodes.zeros(CORRECTIVES))
     turns = still[102:132].view(5, 6)
     assert bool((turns == torch.tensor([1.0, 0, 0, 0, 1, 0])).all())
     assert still.sum() == 10, "everything else is zero at rest"
-    quarter = six(torch.tensor([0.0, 0, torch.pi / 2]))
+    quarter = rotation_6d(torch.tensor([0.0, 0, torch.pi / 2]))
     torch.testing.assert_close(quarter, torch.tensor([0.0, 1, 0, -1, 0, 0]), rtol=0, atol=1e-6)
 
 
@@ -234,7 +240,7 @@ def test_rays_go_through_what_a_pixel_shows() -> None:
     viewmat[:3, :3] = torch.linalg.qr(torch.randn(3, 3)).Q
     viewmat[:3, 3] = torch.randn(3)
     K = torch.tensor([[90.0, 0, 30], [0, 80, 33], [0, 0, 1]])
-    found = rays(viewmat[None], K[None], 64)[0, :, 20, 41]
+    found = plucker_rays(viewmat[None], K[None], 64)[0, :, 20, 41]
     point = unproject(Camera(viewmat, K, 64, 64), torch.tensor([41.5, 20.5]), torch.tensor(0.7))
     back = project(Camera(viewmat, K, 64, 64), point)
     torch.testing.assert_close(back[:2], torch.tensor([41.5, 20.5]), rtol=0, atol=1e-3)  # pixels
@@ -244,7 +250,7 @@ def test_rays_go_through_what_a_pixel_shows() -> None:
 
 
 def test_waves_are_different_everywhere() -> None:
-    codes = waves(places(BIAS_SINK_TINY))
+    codes = positional_encoding(places(BIAS_SINK_TINY))
     assert codes.shape == (1024, 51)
     there = places(BIAS_SINK_TINY).abs().sum(1) > 0
     apart = torch.cdist(codes[there], codes[there]) + 9 * torch.eye(int(there.sum()))
@@ -290,8 +296,8 @@ def test_weights_round_trip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     made = BiasSink(BIAS_SINK_TINY)
     weights.save_bias_sink(made, weights.bias_sink_path("tiny"), {"steps": "0"})
     found, fingerprint = weights.load_bias_sink("tiny")
-    assert weights.bias_sink_with("tiny", fingerprint) is found
+    assert weights.load_matching_bias_sink("tiny", fingerprint) is found
     for name, value in made.state_dict().items():
         assert torch.equal(found.state_dict()[name], value.half().float()), name
     with pytest.raises(AssetError, match="bias_sink: expected tiny weights 000"):
-        weights.bias_sink_with("tiny", "0" * 64)
+        weights.load_matching_bias_sink("tiny", "0" * 64)

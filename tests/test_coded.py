@@ -20,11 +20,11 @@ from flexavatar.avatar.avatar import (
     load_avatar,
     save_avatar,
 )
-from flexavatar.avatar.bias_sink_avatar import CodedAnimator, CodedAvatar
+from flexavatar.avatar.bias_sink_avatar import BiasSinkAnimator, BiasSinkAvatar
 from flexavatar.avatar.interpolate import interpolate
-from flexavatar.avatar.maps import at_texels
-from flexavatar.avatar.morph import morpher
-from flexavatar.avatar.sink_maps import activate, driven, start_of
+from flexavatar.avatar.maps import map_at_texels
+from flexavatar.avatar.morph import make_morpher
+from flexavatar.avatar.sink_maps import activate, base_splats, drive_base
 from flexavatar.capture.portrait import Portrait
 from flexavatar.create import fit_code as fitting
 from flexavatar.create.fit import FitConfig
@@ -38,20 +38,20 @@ from flexavatar.head.binding import surface_motion
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.texels import interpolate_barycentric
 from flexavatar.models.signals import flame_signal
-from flexavatar.models.weights import FOLDER, bias_sink_path, bias_sink_with
+from flexavatar.models.weights import FOLDER, bias_sink_path, load_matching_bias_sink
 from flexavatar.types import FlameCodes
 
 HEAD = load_open_head()
 
 
 @pytest.fixture(scope="module")
-def coded(portrait: Portrait, placed: Placed) -> CodedAvatar:
+def coded(portrait: Portrait, placed: Placed) -> BiasSinkAvatar:
     return encoded([portrait], placed, "tiny")
 
 
 @pytest.fixture(scope="module")
-def animator(coded: CodedAvatar) -> CodedAnimator:
-    return CodedAnimator(coded)
+def animator(coded: BiasSinkAvatar) -> BiasSinkAnimator:
+    return BiasSinkAnimator(coded)
 
 
 def codes(**weights: float) -> FlameCodes:
@@ -64,7 +64,7 @@ def test_the_weights_that_ship_are_small() -> None:
 
 
 def test_the_network_knows_the_person_before_any_fitting(
-    coded: CodedAvatar, portrait: Portrait
+    coded: BiasSinkAvatar, portrait: Portrait
 ) -> None:
     everybody = replace(coded, code=torch.zeros_like(coded.code))
     assert input_psnr_db(coded, portrait) > input_psnr_db(everybody, portrait) + 3
@@ -73,7 +73,7 @@ def test_the_network_knows_the_person_before_any_fitting(
 
 
 def test_fitting_the_code_comes_closer(
-    coded: CodedAvatar, placed: Placed, portrait: Portrait
+    coded: BiasSinkAvatar, placed: Placed, portrait: Portrait
 ) -> None:
     before = coded.code.clone()
     fitted = fit_code(coded, placed, FitConfig(steps=12))
@@ -82,10 +82,10 @@ def test_fitting_the_code_comes_closer(
 
 
 def test_fitting_leaves_the_colours_of_what_is_hidden(
-    coded: CodedAvatar, placed: Placed, monkeypatch: pytest.MonkeyPatch
+    coded: BiasSinkAvatar, placed: Placed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    back = HEAD.masks["scalp"][coded.canvas.texels.binding.vertex_ids].amin(1) > 0.5
-    back &= interpolate_barycentric(HEAD.template, coded.canvas.texels.binding)[:, 2] < -0.03
+    back = HEAD.masks["scalp"][coded.layout.texels.binding.vertex_ids].amin(1) > 0.5
+    back &= interpolate_barycentric(HEAD.template, coded.layout.texels.binding)[:, 2] < -0.03
 
     def moved() -> float:
         fitted = fit_code(coded, placed, FitConfig(steps=12))
@@ -97,10 +97,10 @@ def test_fitting_leaves_the_colours_of_what_is_hidden(
     assert held < 0.6 * moved()
 
 
-def test_what_is_saved_is_what_is_loaded(coded: CodedAvatar, tmp_path: Path) -> None:
+def test_what_is_saved_is_what_is_loaded(coded: BiasSinkAvatar, tmp_path: Path) -> None:
     save_avatar(coded, tmp_path)
     loaded = load_avatar(tmp_path)
-    assert isinstance(loaded, CodedAvatar)
+    assert isinstance(loaded, BiasSinkAvatar)
     torch.testing.assert_close(loaded.code, coded.code, rtol=0, atol=0)
     assert json.loads((tmp_path / MANIFEST).read_text())["gaussians"] == len(coded)
     one, other = (animator_of(x).animate(codes(jawOpen=0.5)) for x in (coded, loaded))
@@ -125,7 +125,7 @@ def _no_number(manifest: dict[str, dict[str, str]], tensors: dict[str, Tensor]) 
 
 @pytest.mark.parametrize("damage", [_other_weights, _other_preset, _short_code, _no_number])
 def test_damage_is_told(
-    coded: CodedAvatar, tmp_path: Path, damage: Callable[[dict, dict], None]
+    coded: BiasSinkAvatar, tmp_path: Path, damage: Callable[[dict, dict], None]
 ) -> None:
     save_avatar(coded, tmp_path)
     manifest = json.loads((tmp_path / MANIFEST).read_text())
@@ -137,7 +137,7 @@ def test_damage_is_told(
         load_avatar(tmp_path)
 
 
-def test_sizes_and_names_are_checked(coded: CodedAvatar) -> None:
+def test_sizes_and_names_are_checked(coded: BiasSinkAvatar) -> None:
     with pytest.raises(ShapeError):
         replace(coded, code=coded.code[:, 1:])
     with pytest.raises(InputError, match="preset"):
@@ -145,10 +145,10 @@ def test_sizes_and_names_are_checked(coded: CodedAvatar) -> None:
     with pytest.raises(InputError, match="SHA-256"):
         replace(coded, weights="abc")
     with pytest.raises(AssetError, match="another rig"):
-        CodedAnimator(replace(coded, neutral=coded.neutral[1:]))
+        BiasSinkAnimator(replace(coded, neutral=coded.neutral[1:]))
 
 
-def test_the_head_turns_as_one_piece(animator: CodedAnimator) -> None:
+def test_the_head_turns_as_one_piece(animator: BiasSinkAnimator) -> None:
     """Distances between Gaussians stay, and the expression does not change with the pose."""
     still = animator.animate(codes(mouthSmileLeft=0.7))
     turned_codes = replace(
@@ -164,29 +164,31 @@ def test_the_head_turns_as_one_piece(animator: CodedAnimator) -> None:
     torch.testing.assert_close(turned.sh, still.sh, rtol=0, atol=0)
 
 
-def test_the_jaw_opens(animator: CodedAnimator, coded: CodedAvatar) -> None:
-    lips = coded.canvas.texels.masks["lips"] > 0.5
+def test_the_jaw_opens(animator: BiasSinkAnimator, coded: BiasSinkAvatar) -> None:
+    lips = coded.layout.texels.masks["lips"] > 0.5
     closed, opened = (animator.animate(codes(jawOpen=x)).means[lips, 1] for x in (0.0, 1.0))
     assert float((closed - opened).max()) > 0.01, "metres by which the lower lip falls"
 
 
-def test_what_is_driven_is_what_is_fitted(animator: CodedAnimator, coded: CodedAvatar) -> None:
+def test_what_is_driven_is_what_is_fitted(
+    animator: BiasSinkAnimator, coded: BiasSinkAvatar
+) -> None:
     """Compiled for the frame path, and in torch for fitting and training."""
     asked = codes(eyeBlinkLeft=1.0, jawOpen=0.5)
-    head, texels = animator.head, coded.canvas.texels
+    head, texels = animator.head, coded.layout.texels
     motion = surface_motion(coded.neutral, head.pose(coded.neutral, asked).vertices, head.faces)
-    start = driven(
-        coded.config, start_of(coded.config, head, coded.neutral, texels), motion, texels
+    start = drive_base(
+        coded.config, base_splats(coded.config, head, coded.neutral, texels), motion, texels
     )
-    model = bias_sink_with(coded.preset, coded.weights)
+    model = load_matching_bias_sink(coded.preset, coded.weights)
     with torch.no_grad():
         maps = model.decode(coded.code, flame_signal(asked)[None])
-        wanted = activate(at_texels(maps[0], texels.chart), start)
+        wanted = activate(map_at_texels(maps[0], texels.chart), start)
     shown = animator.animate(asked)
     torch.testing.assert_close(shown.means, wanted.means, rtol=0, atol=2e-5)  # float32
     torch.testing.assert_close(shown.scales, wanted.scales, rtol=1e-2, atol=1e-6)
     own = start.discs
-    still = start_of(coded.config, head, coded.neutral, texels).discs
+    still = base_splats(coded.config, head, coded.neutral, texels).discs
     assert own is not None
     assert still is not None
     lids = texels.masks["lids"] > 0.9
@@ -194,7 +196,7 @@ def test_what_is_driven_is_what_is_fitted(animator: CodedAnimator, coded: CodedA
     assert grown.max() > 1.5, "a lid that closes unfolds"
 
 
-def test_everything_is_finite(animator: CodedAnimator) -> None:
+def test_everything_is_finite(animator: BiasSinkAnimator) -> None:
     for name in ("jawOpen", "eyeBlinkLeft", "tongueOut", "cheekPuff"):
         drawn = animator.animate(codes(**{name: 1.0}))
         assert all(bool(torch.isfinite(x).all()) for x in vars(drawn).values())
@@ -206,25 +208,27 @@ def test_everything_is_finite(animator: CodedAnimator) -> None:
 
 
 @pytest.fixture(scope="module")
-def sibling(coded: CodedAvatar) -> CodedAvatar:
+def sibling(coded: BiasSinkAvatar) -> BiasSinkAvatar:
     """Somebody else: another head, another code."""
     noise = torch.randn(coded.code.shape, generator=torch.Generator().manual_seed(0))
     return replace(coded, neutral=1.05 * coded.neutral, code=coded.code + 0.1 * noise)
 
 
-def test_between_two_codes(coded: CodedAvatar, sibling: CodedAvatar) -> None:
+def test_between_two_codes(coded: BiasSinkAvatar, sibling: BiasSinkAvatar) -> None:
     for share, wanted in ((0.0, coded), (1.0, sibling)):
         end = interpolate(coded, sibling, share)
-        assert isinstance(end, CodedAvatar)
+        assert isinstance(end, BiasSinkAvatar)
         torch.testing.assert_close(end.code, wanted.code, rtol=0, atol=1e-6)  # float32
     one, other = interpolate(coded, sibling, 0.25), interpolate(sibling, coded, 0.75)
-    assert isinstance(one, CodedAvatar)
-    assert isinstance(other, CodedAvatar)
+    assert isinstance(one, BiasSinkAvatar)
+    assert isinstance(other, BiasSinkAvatar)
     torch.testing.assert_close(one.code, other.code, rtol=0, atol=1e-6)  # float32
 
 
-def test_a_morph_driven_is_the_avatar_between(coded: CodedAvatar, sibling: CodedAvatar) -> None:
-    morph, smile = morpher(coded, sibling), codes(mouthSmileLeft=0.8)
+def test_a_morph_driven_is_the_avatar_between(
+    coded: BiasSinkAvatar, sibling: BiasSinkAvatar
+) -> None:
+    morph, smile = make_morpher(coded, sibling), codes(mouthSmileLeft=0.8)
     assert len(morph) == len(coded)
     live = morph.animate(smile, 0.3)
     still = animator_of(interpolate(coded, sibling, 0.3)).animate(smile)
@@ -234,10 +238,13 @@ def test_a_morph_driven_is_the_avatar_between(coded: CodedAvatar, sibling: Coded
 
 
 def test_codes_of_different_networks_have_nothing_between(
-    coded: CodedAvatar, sibling: CodedAvatar, avatar: Avatar
+    coded: BiasSinkAvatar, sibling: BiasSinkAvatar, avatar: Avatar
 ) -> None:
     stranger = replace(sibling, weights="0" * 64)
-    for between in (lambda: interpolate(coded, stranger, 0.5), lambda: morpher(coded, stranger)):
+    for between in (
+        lambda: interpolate(coded, stranger, 0.5),
+        lambda: make_morpher(coded, stranger),
+    ):
         with pytest.raises(InputError, match="expected two of one network"):
             between()
     with pytest.raises(InputError, match="expected two avatars of"):

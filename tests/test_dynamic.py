@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from flexavatar.avatar.avatar import Animator, Avatar, load_avatar, save_avatar
-from flexavatar.avatar.compiled import CompiledUNet, bordered, can_compile
-from flexavatar.avatar.dynamic import Dynamic, texel_wise
-from flexavatar.avatar.maps import TexelSplats, changed, drive_map, enlarged
+from flexavatar.avatar.compiled import CompiledUNet, add_border, can_compile
+from flexavatar.avatar.dynamic import Dynamics, fold_texel_major
+from flexavatar.avatar.maps import NeutralSplats, apply_change, drive_map, upsample_change
 from flexavatar.errors import AssetError, InputError, ShapeError
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
@@ -26,7 +26,7 @@ from flexavatar.models import weights
 from flexavatar.models.query_lrm import DynamicUNet, QueryLrm
 from flexavatar.render import native
 from flexavatar.types import SH_C0, FlameCodes, Gaussians
-from tests.dynamic import CONFIG, PRESET, canvas, dynamic_avatar, install_network
+from tests.dynamic import CONFIG, PRESET, dynamic_avatar, install_network, layout
 
 TURNED = torch.tensor([0.1, 0.3, -0.05])  # radians
 
@@ -61,9 +61,9 @@ def change_at_texels(avatar: Avatar, moves: Tensor) -> Tensor:
     """dG at the changing splats by the network as it was trained: [D, 14]."""
     assert avatar.dynamic is not None
     model, _ = weights.load_query_lrm(PRESET)
-    person = model.unet.of_person(avatar.dynamic.identity[None])
-    change = model.unet.change(person, drive_map(moves, canvas())[None])
-    return enlarged(change, canvas())[0].flatten(1)[:, avatar.dynamic.cells].T
+    person = model.unet.person_features(avatar.dynamic.identity[None])
+    change = model.unet.change(person, drive_map(moves, layout())[None])
+    return upsample_change(change, layout())[0].flatten(1)[:, avatar.dynamic.cells].T
 
 
 def expected(animator: Animator, codes: FlameCodes) -> Gaussians:
@@ -77,10 +77,10 @@ def expected(animator: Animator, codes: FlameCodes) -> Gaussians:
     local = {name: x.double() for name, x in vars(avatar.splats).items()}
     opacities, sh = avatar.opacities.double(), avatar.sh.double()
     colors = (0.5 + SH_C0 * sh[ids, 0]).clamp(0, 1)
-    before = TexelSplats(
+    before = NeutralSplats(
         LocalSplats(**{k: x[ids] for k, x in local.items()}), opacities[ids], colors
     )
-    after = changed(before, change_at_texels(avatar, moves).double())
+    after = apply_change(before, change_at_texels(avatar, moves).double())
     for name, x in vars(after.local).items():
         local[name][ids] = x
     opacities[ids] = after.opacities
@@ -89,7 +89,7 @@ def expected(animator: Animator, codes: FlameCodes) -> Gaussians:
     motion = surface_motion(avatar.neutral.double(), posed.double(), head.faces)
     binding = replace(avatar.binding, bary=avatar.binding.bary.double())
     moved = deform(binding, LocalSplats(**local), motion)
-    return Gaussians(*moved, animator._folded(opacities.float(), posed).double(), sh)
+    return Gaussians(*moved, animator._fold_with_lids(opacities.float(), posed).double(), sh)
 
 
 def test_fast_path_agrees_with_the_model(avatar_with: Callable[[float], Avatar]) -> None:
@@ -133,14 +133,14 @@ def test_compiled_network_agrees_with_torch(widths: tuple[int, ...]) -> None:
     unet = DynamicUNet(replace(CONFIG, unet=widths)).requires_grad_(False)
     torch.nn.init.normal_(unet.out.weight, std=0.05)
     identity, drive = torch.randn(1, CONFIG.identity, 24, 40), torch.randn(1, 3, 24, 40)
-    person = unet.of_person(identity)
+    person = unet.person_features(identity)
     wanted = unet.change(person, drive)[0]
-    unet = texel_wise(unet)
+    unet = fold_texel_major(unet)
     rows = drive[0].unfold(1, 2, 2).unfold(2, 2, 2).permute(1, 2, 3, 4, 0)  # [12, 20, 2, 2, 3]
     assert can_compile(unet)
-    less = bordered(-unet.at_rest(person)[0])
-    found = CompiledUNet(unet, bordered(person[0]), less)(
-        bordered(rows.flatten(2).permute(2, 0, 1))
+    less = add_border(-unet.at_rest(person)[0])
+    found = CompiledUNet(unet, add_border(person[0]), less)(
+        add_border(rows.flatten(2).permute(2, 0, 1))
     )
     texels = found[1:-1, 1:-1].unflatten(2, (2, 2, -1)).permute(4, 0, 2, 1, 3)
     # float32: sums of some hundred products, seven layers deep
@@ -148,7 +148,7 @@ def test_compiled_network_agrees_with_torch(widths: tuple[int, ...]) -> None:
 
 
 def test_sizes_that_cannot_be_compiled() -> None:
-    assert not can_compile(texel_wise(DynamicUNet(replace(CONFIG, unet=(12, 20)))))
+    assert not can_compile(fold_texel_major(DynamicUNet(replace(CONFIG, unet=(12, 20)))))
 
 
 def test_an_untrained_network_changes_nothing(avatar_with: Callable[[float], Avatar]) -> None:
@@ -176,7 +176,7 @@ def test_carried_without_moves_it_looks_as_at_rest(avatar_with: Callable[[float]
     rest = animator.animate(expression()).sh.clone()
     posed = animator.vertices(codes).clone()
     torch.testing.assert_close(animator.carry(posed).sh, rest, rtol=0, atol=1e-5)  # float32
-    driven = animator.carry(posed, animator.moves(codes)).sh.clone()
+    driven = animator.carry(posed, animator.expression_moves(codes)).sh.clone()
     assert torch.equal(driven, animator.animate(codes).sh)
     with pytest.raises(ShapeError, match="field"):
         animator.carry(posed, posed[1:])
@@ -208,7 +208,7 @@ def avatar(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Avatar:
     return dynamic_avatar(install_network(monkeypatch, tmp_path / "models", 0.05))
 
 
-def load_dynamic(folder: Path) -> Dynamic | None:
+def load_dynamic(folder: Path) -> Dynamics | None:
     avatar = load_avatar(folder)
     assert isinstance(avatar, Avatar)
     return avatar.dynamic
@@ -331,7 +331,7 @@ def test_weights_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     model = QueryLrm(CONFIG)
 
     def refused(message: str) -> None:
-        weights._read.cache_clear()
+        weights._read_cached.cache_clear()
         with pytest.raises(AssetError, match=message):
             weights.load_query_lrm(PRESET)
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from flexavatar.avatar.avatar import Animator, Avatar, load_avatar, save_avatar
-from flexavatar.avatar.dynamic import Expressor
-from flexavatar.avatar.dynamic_between import ExpressorBetween
+from flexavatar.avatar.dynamic import ExpressionNetwork
+from flexavatar.avatar.dynamic_between import MorphNetwork
 from flexavatar.avatar.interpolate import interpolate
-from flexavatar.avatar.morph import morpher
-from flexavatar.avatar.pairing import pair
+from flexavatar.avatar.morph import make_morpher
+from flexavatar.avatar.pairing import pair_avatars
 from flexavatar.errors import AssetError, InputError
 from flexavatar.evaluation.contact_sheet import TILE
 from flexavatar.evaluation.morph_sheet import morph_sheet
@@ -102,7 +102,7 @@ def test_whoever_is_between_is_whole(share: float, two: tuple[Avatar, Avatar]) -
 
 
 def test_what_both_have_is_one_and_the_rest_fades() -> None:
-    both, between = pair(ADA, BOB), interpolate(ADA, BOB, 0.25)
+    both, between = pair_avatars(ADA, BOB), interpolate(ADA, BOB, 0.25)
     shared = (both.a.opacities > 0) & (both.b.opacities > 0)
     texels = sum(len(x) for x in (ADA, BOB)) - len(both)
     assert int(shared.sum()) == texels > 2000
@@ -120,7 +120,7 @@ def places(avatar: Avatar) -> Tensor:
 
 def test_hair_goes_along_with_the_skin() -> None:
     """Somebody twice as large has the hair of the other twice as far from the middle."""
-    both = pair(ADA, replace(BOB, neutral=2 * ADA.neutral))
+    both = pair_avatars(ADA, replace(BOB, neutral=2 * ADA.neutral))
     own = (both.b.opacities == 0).nonzero().squeeze(1)  # Ada's alone
     ratio = places(both.b)[own].norm(dim=-1) / places(both.a)[own].norm(dim=-1)
     assert len(own) > 300
@@ -160,14 +160,14 @@ def test_amounts_scale_the_change(fingerprint: str) -> None:
     ada = person(1, fingerprint)
     assert ada.dynamic is not None
     half = replace(ada.dynamic, amounts=torch.full((len(ada.dynamic.splats),), 0.5))
-    whole, part = (Expressor(x).taps.shares for x in (ada.dynamic, half))
+    whole, part = (ExpressionNetwork(x).taps.shares for x in (ada.dynamic, half))
     torch.testing.assert_close(part, whole / 2)
 
 
 def test_avatars_between_can_be_between() -> None:
     """All texels are both's, and there is the hair of two in each."""
     near, far = (interpolate(ADA, BOB, share) for share in (0.25, 0.75))
-    assert len(pair(near, far)) == len(near) + 2 * LOOSE
+    assert len(pair_avatars(near, far)) == len(near) + 2 * LOOSE
 
 
 BAD_SHARES = (-0.01, 1.01, math.nan, math.inf, -math.inf)
@@ -184,7 +184,7 @@ def test_two_that_have_nothing_between_them(fingerprint: str) -> None:
     complaint = (
         "models: expected two avatars of fit or query_lrm, or of bias_sink, got fit and bias_sink"
     )
-    for between in (lambda: interpolate(ADA, other, 0.5), lambda: morpher(ADA, other)):
+    for between in (lambda: interpolate(ADA, other, 0.5), lambda: make_morpher(ADA, other)):
         with pytest.raises(InputError, match=complaint):
             between()
     small = replace(BOB, neutral=BOB.neutral[:100])
@@ -210,18 +210,18 @@ def test_two_that_have_nothing_between_them(fingerprint: str) -> None:
 )
 def test_a_morph_looks_as_the_avatar_between(share: float, learned: bool, fingerprint: str) -> None:
     ada, bob = (person(seed, fingerprint if learned else None) for seed in (1, 2))
-    morph = morpher(ada, bob)
+    morph = make_morpher(ada, bob)
     drawn = picture(morph.animate(grin(), share))
     expected = picture(Animator(interpolate(ada, bob, share)).animate(grin()))
     # blended before it is posed, or after: which only differs where triangles are slivers
     assert np.abs(drawn - expected).mean() < 0.2
     assert np.abs(drawn - picture(Animator(ada).animate(grin()))).mean() > 3 or share == 0
-    assert len(morph) == len(pair(ada, bob))
+    assert len(morph) == len(pair_avatars(ada, bob))
 
 
 def test_a_morph_of_one_that_changes_and_one_that_does_not(fingerprint: str) -> None:
     ada = person(1, fingerprint)
-    morph = morpher(ada, BOB)
+    morph = make_morpher(ada, BOB)
     drawn = picture(morph.animate(grin(), 0.4))
     expected = picture(Animator(interpolate(ada, BOB, 0.4)).animate(grin()))
     assert np.abs(drawn - expected).mean() < 0.2  # as above
@@ -238,8 +238,8 @@ def test_change_between_two(
     assert ada is not None
     assert bob is not None
     moves = 0.01 * torch.randn(len(load_open_head().template), 3)
-    between = ExpressorBetween(ada, bob)
-    ends = [Expressor(x).change(moves).clone() for x in (ada, bob)]
+    between = MorphNetwork(ada, bob)
+    ends = [ExpressionNetwork(x).change(moves).clone() for x in (ada, bob)]
     size = float(ends[0].abs().max())
     for share, end in zip((0.0, 1.0), ends, strict=True):
         torch.testing.assert_close(between.change(moves, share), end, rtol=0, atol=1e-5 * size)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from flexavatar.avatar.pairing import pair
+from flexavatar.avatar.pairing import pair_avatars
 from flexavatar.errors import AvatarNotFoundError, DriveError, SessionNotFoundError
 from plugin_server.client.client import ClientSession, FlexAvatarClient
 from plugin_server.model_engine import ModelEngine
@@ -128,7 +128,7 @@ def test_one_becomes_the_other_smoothly(real: FlexAvatarClient) -> None:
 
 
 def test_splats_are_always_as_many(real: FlexAvatarClient) -> None:
-    count = len(pair(person(1), person(2)))
+    count = len(pair_avatars(person(1), person(2)))
     with real.start_session("ada", kinds=(SPLATS,), morph_to="bob") as session:
         assert session.info.gaussians == count
         with closing(session.reader()) as reader:
@@ -141,7 +141,7 @@ def test_splats_are_always_as_many(real: FlexAvatarClient) -> None:
 
 def test_the_avatar_between_two_can_be_driven(real: FlexAvatarClient) -> None:
     made = real.interpolate_avatars("ada", "bob", 0.5, "eve", replace=True)
-    assert made.gaussians == len(pair(person(1), person(2)))
+    assert made.gaussians == len(pair_avatars(person(1), person(2)))
     assert made.model == pb.MODEL_FIT
     with real.start_session("eve", 64, 64, morph_to="bob") as session:
         with closing(session.reader()) as reader:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from flexavatar.avatar.avatar import Animator, Avatar
-from flexavatar.avatar.maps import Canvas, canvas_of, reached
+from flexavatar.avatar.maps import UvLayout, changeable_texels, uv_layout
 from flexavatar.capture.portrait import Portrait
 from flexavatar.create.create import CreateConfig, Learned, Start, avatar_of, begin
 from flexavatar.create.evidence import gather
@@ -21,7 +21,7 @@ from flexavatar.create.posed_views import Placed
 from flexavatar.create.predict import changes_of, entrusted, tell
 from flexavatar.errors import InputError
 from flexavatar.head.open_head import load_open_head
-from flexavatar.models.config import TINY
+from flexavatar.models.config import QUERY_LRM_TINY
 from flexavatar.models.weights import FOLDER, load_query_lrm, query_lrm_path
 from flexavatar.render.rasterize import rasterize
 from tests.dynamic import install_network
@@ -41,8 +41,8 @@ def learned(start: Start) -> Learned:
 
 
 @pytest.fixture(scope="module")
-def canvas() -> Canvas:
-    return canvas_of(HEAD, TINY)
+def layout() -> UvLayout:
+    return uv_layout(HEAD, QUERY_LRM_TINY)
 
 
 @pytest.fixture
@@ -57,17 +57,17 @@ def test_the_weights_that_ship_are_small_and_whole() -> None:
     assert query_lrm_path("tiny").parent == FOLDER
     assert query_lrm_path("tiny").stat().st_size < 16e6
     model, fingerprint = load_query_lrm("tiny")
-    assert model.config == TINY
+    assert model.config == QUERY_LRM_TINY
     assert len(fingerprint) == 64
     assert model.unet.out.weight.abs().max() > 0, "untrained"
 
 
 def test_evidence_is_what_the_photo_shows(
-    portrait: Portrait, placed: Placed, learned: Learned, canvas: Canvas
+    portrait: Portrait, placed: Placed, learned: Learned, layout: UvLayout
 ) -> None:
-    told, texels = learned.told, canvas.texels
+    told, texels = learned.told, layout.texels
     assert told.evidence is not None
-    assert told.images.shape == (1, 3, TINY.image_side, TINY.image_side)
+    assert told.images.shape == (1, 3, QUERY_LRM_TINY.image_side, QUERY_LRM_TINY.image_side)
     cheek = (texels.masks["face"] > 0.9) & (told.weight > 0.8)
     assert int(cheek.sum()) > 5_000
     back = texels.masks["scalp"] > 0.9
@@ -89,7 +89,7 @@ def _twice(placed: Placed) -> Placed:
 
 
 def test_what_is_fitted_is_what_is_driven(
-    lively: None, portrait: Portrait, placed: Placed, canvas: Canvas
+    lively: None, portrait: Portrait, placed: Placed, layout: UvLayout
 ) -> None:
     """The fit's own posing, and the frame path with the saved F_id, agree on the photo's face."""
     start = begin([portrait], placed, HEAD, CreateConfig())
@@ -100,7 +100,7 @@ def test_what_is_fitted_is_what_is_driven(
     avatar = avatar_of([portrait], CreateConfig(steps=0))
     assert isinstance(avatar, Avatar)
     assert avatar.dynamic is not None
-    assert len(avatar.dynamic.splats) == int((reached(canvas) & entrusted(canvas)).sum())
+    assert len(avatar.dynamic.splats) == int((changeable_texels(layout) & entrusted(layout)).sum())
     driven = Animator(avatar).animate(avatar.codes)
     # clamped logits at both ends, and F_id does not pass through a file here
     torch.testing.assert_close(driven.means, fitted.means, rtol=0, atol=2e-5)
@@ -110,26 +110,26 @@ def test_what_is_fitted_is_what_is_driven(
 
 
 def test_expressions_change_the_skin(
-    placed: Placed, start: Start, learned: Learned, canvas: Canvas
+    placed: Placed, start: Start, learned: Learned, layout: UvLayout
 ) -> None:
     view = placed.views[0]
     codes = replace(placed.codes[0], jaw_pose=torch.tensor([0.3, 0, 0]))
     opened = HEAD.pose(placed.neutral, codes).vertices
     views = [view, replace(view, motion=replace(view.motion, vertices=opened))]
     with torch.no_grad():
-        as_it_was, changed = changes_of(learned.code, views, placed.neutral, canvas, learned.model)
-    torch.testing.assert_close(start.splats.of_texels(as_it_was, canvas.texels), learned.changes[0])
-    cheeks = entrusted(canvas) & (canvas.texels.masks["face"] > 0.9)
+        as_it_was, changed = changes_of(learned.code, views, placed.neutral, layout, learned.model)
+    torch.testing.assert_close(start.splats.of_texels(as_it_was, layout.texels), learned.changes[0])
+    cheeks = entrusted(layout) & (layout.texels.masks["face"] > 0.9)
     assert (changed - as_it_was)[cheeks].abs().mean() > 1e-3
-    assert changed[~entrusted(canvas)].abs().max() == 0
+    assert changed[~entrusted(layout)].abs().max() == 0
 
 
 def test_refining_the_encoder_comes_closer_and_keeps_the_rest(
-    placed: Placed, start: Start, learned: Learned, canvas: Canvas
+    placed: Placed, start: Start, learned: Learned, layout: UvLayout
 ) -> None:
     view = placed.views[0]
     few = FitConfig(steps=4)
-    arguments = (learned.told, learned.code, placed.views, learned.changes, canvas, learned.model)
+    arguments = (learned.told, learned.code, placed.views, learned.changes, layout, learned.model)
     before = {n: p.clone() for n, p in learned.model.named_parameters()}
     splats, code = refine_encoder(start.splats, *arguments, few)
     for name, p in learned.model.named_parameters():

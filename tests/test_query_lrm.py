@@ -8,11 +8,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from flexavatar.avatar.maps import canvas_of, changed, coefficients, drive_map, enlarged
+from flexavatar.avatar.maps import (
+    apply_change,
+    drive_map,
+    expression_coefficients,
+    upsample_change,
+    uv_layout,
+)
 from flexavatar.errors import ShapeError
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.channels import MAP_CHANNELS, ChartEvidence
-from flexavatar.models.config import PAPER, TINY, BiasSinkConfig, QueryLrmConfig
+from flexavatar.models.config import QUERY_LRM_PAPER, QUERY_LRM_TINY, BiasSinkConfig, QueryLrmConfig
 from flexavatar.models.query_lrm import (
     COEFFICIENTS,
     AvatarCode,
@@ -21,7 +27,14 @@ from flexavatar.models.query_lrm import (
 from flexavatar.types import FlameCodes
 
 SMALL = replace(
-    TINY, image_side=64, width=32, heads=2, query_side=8, decoder=(16, 8), unet=(8, 8), identity=4
+    QUERY_LRM_TINY,
+    image_side=64,
+    width=32,
+    heads=2,
+    query_side=8,
+    decoder=(16, 8),
+    unet=(8, 8),
+    identity=4,
 )
 """The tiny preset's modules, smaller still: maps of 64, driving maps of 32."""
 
@@ -95,11 +108,11 @@ def test_pictures_of_another_size_are_refused(model: QueryLrm) -> None:
 
 
 def test_sizes_of_tiny() -> None:
-    made = QueryLrm(TINY).eval()
-    assert (TINY.chart, TINY.drive_side) == (256, 128)
+    made = QueryLrm(QUERY_LRM_TINY).eval()
+    assert (QUERY_LRM_TINY.chart, QUERY_LRM_TINY.drive_side) == (256, 128)
     with torch.no_grad():
-        code = made.encode(pictures(TINY, 1), told(TINY))
-        change = made.dynamic(code, torch.zeros(2, 3, 128, 128))
+        code = made.encode(pictures(QUERY_LRM_TINY, 1), told(QUERY_LRM_TINY))
+        change = made.change(code, torch.zeros(2, 3, 128, 128))
     assert code.static.shape == (1, 14, 256, 256)
     assert code.identity.shape == (1, 32, 128, 128)
     assert change.shape == (2, 14, 128, 128)
@@ -109,9 +122,9 @@ def test_sizes_of_tiny() -> None:
 
 def test_sizes_of_paper() -> None:
     with torch.device("meta"):
-        made = QueryLrm(PAPER)
+        made = QueryLrm(QUERY_LRM_PAPER)
         code = made.encode(torch.zeros(2, 3, 512, 512))
-        change = made.dynamic(code, torch.zeros(1, 3, 400, 400))
+        change = made.change(code, torch.zeros(1, 3, 400, 400))
     assert code.static.shape == (1, 14, 400, 400)
     assert code.identity.shape == (1, 32, 400, 400)
     assert change.shape == (1, 14, 400, 400)
@@ -122,7 +135,7 @@ def test_sizes_of_paper() -> None:
 def test_untrained_expressions_change_nothing() -> None:
     made = QueryLrm(SMALL)
     code = AvatarCode(torch.zeros(1, 14, 64, 64), torch.randn(1, SMALL.identity, 32, 32))
-    assert made.dynamic(code, torch.randn(2, 3, 32, 32)).abs().max() == 0
+    assert made.change(code, torch.randn(2, 3, 32, 32)).abs().max() == 0
 
 
 def test_what_is_computed_once_a_person_is_the_whole_first_layer(model: QueryLrm) -> None:
@@ -133,7 +146,7 @@ def test_what_is_computed_once_a_person_is_the_whole_first_layer(model: QueryLrm
     both = torch.cat((fold(identity, 2), fold(drive, 2)), 1)
     kernel = torch.cat((unet.person.weight, unet.drive.weight), 1)
     whole = torch.nn.functional.conv2d(both, kernel, unet.person.bias, padding=1)
-    split = unet.of_person(identity) + unet.drive(fold(drive, 2))
+    split = unet.person_features(identity) + unet.drive(fold(drive, 2))
     torch.testing.assert_close(split, whole, rtol=0, atol=1e-5)  # float32 sums in another order
 
 
@@ -144,7 +157,7 @@ def test_raw_numbers_can_drive() -> None:
     identity = torch.randn(1, SMALL.identity, 32, 32)
     code = AvatarCode(torch.zeros(1, 14, 64, 64), identity)
     numbers = torch.stack((torch.zeros(COEFFICIENTS), torch.ones(COEFFICIENTS)))
-    still, moved = made.dynamic(code, numbers)
+    still, moved = made.change(code, numbers)
     assert still.shape == (14, 32, 32)
     assert still.abs().max() < 1e-6, "a face at rest is changed"  # float32: sums in another order
     assert (still - moved).abs().max() > 1e-3
@@ -169,45 +182,45 @@ def test_gradients_of_model_and_maps() -> None:
 
 
 def test_no_change_is_no_change_at_all() -> None:
-    from flexavatar.avatar.maps import TexelSplats
+    from flexavatar.avatar.maps import NeutralSplats
     from flexavatar.head.binding import LocalSplats
 
     generator = torch.Generator().manual_seed(2)
     quats = torch.nn.functional.normalize(torch.randn(9, 4, generator=generator), dim=-1)
     local = LocalSplats(torch.randn(9, 3), quats, torch.rand(9, 3))
     ends = torch.tensor([0.0, 1.0, 0.5] * 3)
-    splats = TexelSplats(local, ends, ends[:, None].expand(9, 3))
-    same = changed(splats, torch.zeros(9, MAP_CHANNELS))
+    splats = NeutralSplats(local, ends, ends[:, None].expand(9, 3))
+    same = apply_change(splats, torch.zeros(9, MAP_CHANNELS))
     torch.testing.assert_close(same.local.offsets, local.offsets, rtol=0, atol=0)
     torch.testing.assert_close(same.local.scales, local.scales, rtol=0, atol=0)
     torch.testing.assert_close(same.local.quats, quats, rtol=0, atol=1e-7)  # one product
     torch.testing.assert_close(same.opacities, ends, rtol=0, atol=0)
     torch.testing.assert_close(same.colors, splats.colors, rtol=0, atol=0)
-    bright = changed(splats, torch.full((9, MAP_CHANNELS), 2.0))
+    bright = apply_change(splats, torch.full((9, MAP_CHANNELS), 2.0))
     assert (bright.colors >= splats.colors).all()
     assert bright.opacities.max() <= 1
 
 
 def test_only_what_moves_changes() -> None:
     head = load_open_head()
-    canvas = canvas_of(head, TINY)
-    large = enlarged(torch.ones(1, MAP_CHANNELS, 128, 128), canvas)[0, 0]
-    scalp = canvas.texels.masks["scalp"] > 0.99
-    lids = canvas.texels.masks["lids"] > 0.5
-    at = large.flatten()[canvas.texels.cells]
+    layout = uv_layout(head, QUERY_LRM_TINY)
+    large = upsample_change(torch.ones(1, MAP_CHANNELS, 128, 128), layout)[0, 0]
+    scalp = layout.texels.masks["scalp"] > 0.99
+    lids = layout.texels.masks["lids"] > 0.5
+    at = large.flatten()[layout.texels.cells]
     assert at[scalp].max() < 0.2
     assert at[lids].min() > 0.5
 
 
 def test_the_driving_map_shows_the_jaw() -> None:
     head = load_open_head()
-    canvas = canvas_of(head, TINY)
+    layout = uv_layout(head, QUERY_LRM_TINY)
     codes = FlameCodes.zeros(len(head.corrective_factors))
     codes.jaw_pose[0] = 0.2
     moves = head.pose(head.template, codes).vertices - head.template
-    drive = drive_map(moves, canvas)
+    drive = drive_map(moves, layout)
     assert drive.shape == (3, 128, 128)
     assert drive[1].min() < -0.5  # centimetres down
-    assert coefficients(codes).shape == (COEFFICIENTS,)
-    still = drive_map(torch.zeros_like(moves), canvas)
+    assert expression_coefficients(codes).shape == (COEFFICIENTS,)
+    still = drive_map(torch.zeros_like(moves), layout)
     assert still.abs().max() == 0

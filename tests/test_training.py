@@ -158,7 +158,7 @@ def test_the_rate_rises_and_falls() -> None:
 
 def test_samples_are_made_ready_in_order(people: Path) -> None:
     trainer = QueryLrmTrainer(people, SHORT)
-    loader = Loader(people_in(people), trainer.head, trainer.canvas, trainer.drive)
+    loader = Loader(people_in(people), trainer.head, trainer.layout, trainer.drive)
     wanted = orders(torch.ones(2, 8), 2, seed=0)
     run = loader.run(wanted)
     taken = [next(run) for _ in range(4)]

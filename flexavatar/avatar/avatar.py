@@ -13,16 +13,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from flexavatar.avatar.bias_sink_avatar import CodedAnimator, CodedAvatar
-from flexavatar.avatar.dynamic import Dynamic, Expressor
-from flexavatar.avatar.expression_deformer import Changing, ChangingDeformer
-from flexavatar.avatar.poser import Poser, held_still
+from flexavatar.avatar.bias_sink_avatar import BiasSinkAnimator, BiasSinkAvatar
+from flexavatar.avatar.dynamic import Dynamics, ExpressionNetwork
+from flexavatar.avatar.expression_deformer import ExpressionChange, ExpressionDeformer
+from flexavatar.avatar.poser import Poser, without_head_pose
 from flexavatar.errors import AssetError, InputError, ShapeError
 from flexavatar.head.binding import Binding, LocalSplats
 from flexavatar.head.eyelids import eyelid_openings, eyelid_visibility
 from flexavatar.head.flame import FlameHead
 from flexavatar.models.channels import CHANNELS
-from flexavatar.models.weights import bias_sink_with, query_lrm_with
+from flexavatar.models.weights import load_matching_bias_sink, load_matching_query_lrm
 from flexavatar.render.deform import Deformer
 from flexavatar.types import Camera, FlameCodes, Gaussians, check_shape
 
@@ -48,7 +48,7 @@ class Avatar:
     lids: Tensor  # [G, 2] share of each that folds away as the left, the right eye closes
     model: str = "fit"
     """What made it: `fit` or `query_lrm`."""
-    dynamic: Dynamic | None = None
+    dynamic: Dynamics | None = None
     """What changes with the expression beside moving with the mesh; None: nothing."""
 
     def __post_init__(self) -> None:
@@ -85,7 +85,7 @@ class Animator(Poser):
         self.avatar = avatar
         self._folding = avatar.lids.any(1).nonzero().squeeze(1)
         self._usual = self._openings(self.head.pose(avatar.neutral, avatar.codes).vertices)
-        self._expressor = Expressor(avatar.dynamic) if avatar.dynamic else None
+        self._expressor = ExpressionNetwork(avatar.dynamic) if avatar.dynamic else None
         self._deformer = self._make_deformer()
 
     def _make_deformer(self) -> Deformer:
@@ -94,17 +94,17 @@ class Animator(Poser):
         if avatar.dynamic is None or self._expressor is None:
             return Deformer(*mesh)
         taps = self._expressor.taps
-        changing = Changing(avatar.opacities, avatar.sh, avatar.dynamic.splats, taps)
-        return ChangingDeformer(*mesh, changing)
+        changing = ExpressionChange(avatar.opacities, avatar.sh, avatar.dynamic.splats, taps)
+        return ExpressionDeformer(*mesh, changing)
 
     def animate(self, codes: FlameCodes) -> Gaussians:
         """One instant: unbatched codes -> Gaussians in the head frame."""
-        moves = self.moves(codes) if self._expressor else None
+        moves = self.expression_moves(codes) if self._expressor else None
         return self.carry(self.vertices(codes), moves)
 
-    def moves(self, codes: FlameCodes) -> Tensor:
+    def expression_moves(self, codes: FlameCodes) -> Tensor:
         """How far the expression alone moves the mesh, neck and head held still: [V, 3] metres."""
-        return self.vertices(held_still(codes)) - self.avatar.neutral
+        return self.vertices(without_head_pose(codes)) - self.avatar.neutral
 
     def carry(self, vertices: Tensor, moves: Tensor | None = None) -> Gaussians:
         """Gaussians on a mesh posed by other means, another rig for one: [V, 3] metres.
@@ -113,18 +113,18 @@ class Animator(Poser):
         without them it looks as at rest.
         """
         change = self._expressor.change(moves) if self._expressor else None
-        return self.carry_changed(vertices, change)
+        return self.carry_with_change(vertices, change)
 
-    def carry_changed(self, vertices: Tensor, change: Tensor | None) -> Gaussians:
+    def carry_with_change(self, vertices: Tensor, change: Tensor | None) -> Gaussians:
         """As `carry`, with an Expressor's result [R, 14] if the avatar has one."""
         avatar = self.avatar
-        if isinstance(self._deformer, ChangingDeformer) and change is not None:
-            moved = self._deformer.deform_changed(vertices, change)
+        if isinstance(self._deformer, ExpressionDeformer) and change is not None:
+            moved = self._deformer.deform_with_change(vertices, change)
         else:
             moved = Gaussians(*self._deformer.deform(vertices), avatar.opacities, avatar.sh)
-        return replace(moved, opacities=self._folded(moved.opacities, vertices))
+        return replace(moved, opacities=self._fold_with_lids(moved.opacities, vertices))
 
-    def _folded(self, opacities: Tensor, vertices: Tensor) -> Tensor:
+    def _fold_with_lids(self, opacities: Tensor, vertices: Tensor) -> Tensor:
         """Opacities less what has folded away with the lids: [G], [V, 3] -> [G]."""
         own = self._folding
         if not len(own):
@@ -138,20 +138,22 @@ class Animator(Poser):
         return eyelid_openings(self.head, vertices) if self.head.rings else vertices.new_ones(2)
 
 
-AnyAvatar = Avatar | CodedAvatar
-AnyAnimator = Animator | CodedAnimator
+AnyAvatar = Avatar | BiasSinkAvatar
+AnyAnimator = Animator | BiasSinkAnimator
 
 
 def animator_of(avatar: AnyAvatar, head: FlameHead | None = None) -> AnyAnimator:
     """What drives an avatar of this kind. Raises AssetError for one of another rig or weights."""
-    if isinstance(avatar, CodedAvatar):
-        return CodedAnimator(avatar, head)
+    if isinstance(avatar, BiasSinkAvatar):
+        return BiasSinkAnimator(avatar, head)
     return Animator(avatar, head)
 
 
 def save_avatar(avatar: AnyAvatar, folder: Path) -> None:
     """Write `avatar.safetensors` and `manifest.json` into a folder that exists."""
-    own, about = _of_code(avatar) if isinstance(avatar, CodedAvatar) else _of_splats(avatar)
+    own, about = (
+        _code_tensors(avatar) if isinstance(avatar, BiasSinkAvatar) else _splat_tensors(avatar)
+    )
     tensors = {
         "neutral": avatar.neutral,
         "viewmat": avatar.camera.viewmat,
@@ -171,12 +173,12 @@ def save_avatar(avatar: AnyAvatar, folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
 
-def _of_code(avatar: CodedAvatar) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _code_tensors(avatar: BiasSinkAvatar) -> tuple[dict[str, Tensor], dict[str, Any]]:
     about = {"preset": avatar.preset, "weights": avatar.weights}
     return {"code": avatar.code}, {"code": about}
 
 
-def _of_splats(avatar: Avatar) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _splat_tensors(avatar: Avatar) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors = {
         "vertex_ids": avatar.binding.vertex_ids.int(),
         "bary": avatar.binding.bary,
@@ -219,10 +221,10 @@ def load_avatar(folder: Path) -> AnyAvatar:
         raise AssetError(f"avatar: {folder} is damaged ({error})") from None
     if not avatar.is_finite():
         raise AssetError(f"avatar: {folder / WEIGHTS} holds values that are not finite")
-    if isinstance(avatar, CodedAvatar):
-        bias_sink_with(avatar.preset, avatar.weights)
+    if isinstance(avatar, BiasSinkAvatar):
+        load_matching_bias_sink(avatar.preset, avatar.weights)
     elif avatar.dynamic:
-        query_lrm_with(avatar.dynamic.preset, avatar.dynamic.weights)
+        load_matching_query_lrm(avatar.dynamic.preset, avatar.dynamic.weights)
     return avatar
 
 
@@ -245,7 +247,7 @@ def _assemble(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> Any
     codes = FlameCodes(*(tensors[f"codes.{f.name}"] for f in fields(FlameCodes)))
     if about := manifest.get("code"):
         made_by = (str(about["preset"]), str(about["weights"]))
-        return CodedAvatar(tensors["neutral"], tensors["code"], camera, codes, *made_by)
+        return BiasSinkAvatar(tensors["neutral"], tensors["code"], camera, codes, *made_by)
     return Avatar(
         neutral=tensors["neutral"],
         binding=Binding(tensors["vertex_ids"].long(), tensors["bary"]),
@@ -256,12 +258,12 @@ def _assemble(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> Any
         codes=codes,
         lids=tensors["lids"] if manifest["format"] > 1 else torch.zeros(len(tensors["sh"]), 2),
         model=str(manifest["model"]),
-        dynamic=_dynamic(tensors, manifest["dynamic"]) if "dynamic" in manifest else None,
+        dynamic=_dynamics_of(tensors, manifest["dynamic"]) if "dynamic" in manifest else None,
     )
 
 
-def _dynamic(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> Dynamic:
-    return Dynamic(
+def _dynamics_of(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> Dynamics:
+    return Dynamics(
         identity=tensors["dynamic.identity"].float(),
         splats=tensors["dynamic.splats"].long(),
         cells=tensors["dynamic.cells"].long(),

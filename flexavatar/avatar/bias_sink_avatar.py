@@ -14,17 +14,17 @@ import torch
 from torch import Tensor
 
 from flexavatar.avatar.dynamic import FINGERPRINT
-from flexavatar.avatar.maps import Canvas, at_texels, canvas_of
-from flexavatar.avatar.poser import Poser, held_still
-from flexavatar.avatar.sink_maps import Start, activate, start_of
+from flexavatar.avatar.maps import UvLayout, map_at_texels, uv_layout
+from flexavatar.avatar.poser import Poser, without_head_pose
+from flexavatar.avatar.sink_maps import BaseSplats, activate, base_splats
 from flexavatar.errors import InputError
 from flexavatar.head.binding import LocalSplats, matrix_to_quat, quat_multiply
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
-from flexavatar.models.bias_sink import Person
+from flexavatar.models.bias_sink import PersonFeatures
 from flexavatar.models.config import BIAS_SINK_PRESETS, BiasSinkConfig
 from flexavatar.models.signals import flame_signal
-from flexavatar.models.weights import bias_sink_with
+from flexavatar.models.weights import load_matching_bias_sink
 from flexavatar.render.blend import nlerp
 from flexavatar.render.deform import Deformer
 from flexavatar.types import Camera, FlameCodes, Gaussians, check_shape, to_device
@@ -34,7 +34,7 @@ NECK = 1
 
 
 @dataclass(frozen=True)
-class CodedAvatar:
+class BiasSinkAvatar:
     """What is stored of a person; pose- and expression-free."""
 
     neutral: Tensor  # [V, 3] this person at rest as tracked, hair included, metres
@@ -60,7 +60,7 @@ class CodedAvatar:
         check_shape("K", self.camera.K, 3, 3)
 
     def __len__(self) -> int:
-        return len(self.canvas.texels.zones)
+        return len(self.layout.texels.zones)
 
     @property
     def config(self) -> BiasSinkConfig:
@@ -68,9 +68,9 @@ class CodedAvatar:
         return BIAS_SINK_PRESETS[self.preset]
 
     @cached_property
-    def canvas(self) -> Canvas:
+    def layout(self) -> UvLayout:
         """The chart that its Gaussians are texels of."""
-        return canvas_of(load_open_head(), self.config)
+        return uv_layout(load_open_head(), self.config)
 
     @property
     def model(self) -> str:
@@ -83,64 +83,64 @@ class CodedAvatar:
         return all(bool(torch.isfinite(x).all()) for x in values if isinstance(x, Tensor))
 
 
-class CodedAnimator(Poser):
+class BiasSinkAnimator(Poser):
     """Turns codes into Gaussians: the network is run for every instant."""
 
-    def __init__(self, avatar: CodedAvatar, head: FlameHead | None = None) -> None:
+    def __init__(self, avatar: BiasSinkAvatar, head: FlameHead | None = None) -> None:
         """Raises AssetError on another rig, or where its weights are not those installed."""
         super().__init__(avatar.neutral, head)
         self.avatar = avatar
-        model, device = bias_sink_with(avatar.preset, avatar.weights), avatar.code.device
+        model, device = load_matching_bias_sink(avatar.preset, avatar.weights), avatar.code.device
         self._decoder = copy.deepcopy(model.decoder).to(device)
-        self._texels = to_device(avatar.canvas.texels, device)
-        self._start = start_of(avatar.config, self.head, avatar.neutral, self._texels)
+        self._texels = to_device(avatar.layout.texels, device)
+        self._start = base_splats(avatar.config, self.head, avatar.neutral, self._texels)
         self._deformer: Deformer | None = None
         if avatar.config.base == "driven" and self._start.discs is not None:
             mesh = (avatar.neutral, self.head.faces, self._texels.binding)
             self._deformer = Deformer(*mesh, self._start.discs)
         with torch.inference_mode():
-            self._person = self._decoder.person(avatar.code)
+            self._person = self._decoder.person_features(avatar.code)
 
     def animate(self, codes: FlameCodes) -> Gaussians:
         """One instant: unbatched codes -> Gaussians in the head frame."""
-        return self.draw(self.pose(codes), codes)
+        return self.decode(self.decoder_inputs(codes), codes)
 
-    def pose(self, codes: FlameCodes) -> Posed:
+    def decoder_inputs(self, codes: FlameCodes) -> DecoderInputs:
         """The person with this expression, as the network needs it."""
-        return Posed(self._person, self._driven(codes), self.transforms(codes)[NECK])
+        return DecoderInputs(self._person, self._driven_base(codes), self.transforms(codes)[NECK])
 
-    def _driven(self, codes: FlameCodes) -> Start:
+    def _driven_base(self, codes: FlameCodes) -> BaseSplats:
         """What `sink_maps.driven` computes, compiled on the CPU."""
         if self._deformer is None:
             return self._start
-        places, quats, scales = self._deformer.deform(self.vertices(held_still(codes)))
+        places, quats, scales = self._deformer.deform(self.vertices(without_head_pose(codes)))
         offsets = self._deformer.splats.offsets
-        return Start(places, LocalSplats(offsets, quats, scales))
+        return BaseSplats(places, LocalSplats(offsets, quats, scales))
 
     @torch.inference_mode()
-    def draw(self, posed: Posed, codes: FlameCodes) -> Gaussians:
+    def decode(self, posed: DecoderInputs, codes: FlameCodes) -> Gaussians:
         """What the network makes of it."""
-        maps = self._decoder(posed.person, flame_signal(held_still(codes))[None], "3d")
-        still = activate(at_texels(maps[0], self._texels.chart), posed.start)
-        return carried(still, posed.head)
+        maps = self._decoder(posed.person, flame_signal(without_head_pose(codes))[None], "3d")
+        still = activate(map_at_texels(maps[0], self._texels.chart), posed.start)
+        return move_rigidly(still, posed.head)
 
 
 @dataclass(frozen=True)
-class Posed:
+class DecoderInputs:
     """A person in one instant, before the network is run."""
 
-    person: Person
-    start: Start
+    person: PersonFeatures
+    start: BaseSplats
     head: Tensor  # [4, 4] where the head is taken
 
 
-class CodedMorpher:
+class BiasSinkMorpher:
     """Two avatars driven as one, which a share makes the one, the other, or somebody between."""
 
-    def __init__(self, a: CodedAvatar, b: CodedAvatar, head: FlameHead | None = None) -> None:
+    def __init__(self, a: BiasSinkAvatar, b: BiasSinkAvatar, head: FlameHead | None = None) -> None:
         """Raises InputError for codes of different networks."""
-        check_alike(a, b)
-        self._a, self._b = CodedAnimator(a, head), CodedAnimator(b, head)
+        check_same_network(a, b)
+        self._a, self._b = BiasSinkAnimator(a, head), BiasSinkAnimator(b, head)
 
     def __len__(self) -> int:
         return len(self._a.avatar)
@@ -148,10 +148,12 @@ class CodedMorpher:
     @torch.inference_mode()
     def animate(self, codes: FlameCodes, share: float) -> Gaussians:
         """One instant: unbatched codes and 0..1 -> Gaussians in the head frame."""
-        return self._a.draw(_between(self._a.pose(codes), self._b.pose(codes), share), codes)
+        return self._a.decode(
+            _interpolate(self._a.decoder_inputs(codes), self._b.decoder_inputs(codes), share), codes
+        )
 
 
-def check_alike(a: CodedAvatar, b: CodedAvatar) -> None:
+def check_same_network(a: BiasSinkAvatar, b: BiasSinkAvatar) -> None:
     """Raise InputError unless both codes are of one network."""
     one, other = ((x.preset, x.weights) for x in (a, b))
     if one != other:
@@ -159,24 +161,24 @@ def check_alike(a: CodedAvatar, b: CodedAvatar) -> None:
         raise InputError(f"codes: expected two of one network, got {' and '.join(names)}")
 
 
-def _between(a: Posed, b: Posed, share: float) -> Posed:
+def _interpolate(a: DecoderInputs, b: DecoderInputs, share: float) -> DecoderInputs:
     """What is made of a code is linear in it until an expression comes."""
 
     def mixed(x: Tensor | None, y: Tensor | None) -> Tensor | None:
         return None if x is None or y is None else torch.lerp(x, y, share)
 
     pairs = zip(vars(a.person).values(), vars(b.person).values(), strict=True)
-    places = torch.lerp(a.start.places, b.start.places, share)
+    places = torch.lerp(a.start.positions, b.start.positions, share)
     discs = a.start.discs
     if discs is not None and b.start.discs is not None:
         turns = nlerp(discs.quats, b.start.discs.quats, share)
         scales = torch.lerp(discs.scales, b.start.discs.scales, share)
         discs = replace(discs, quats=turns, scales=scales)
-    person = Person(*(mixed(x, y) for x, y in pairs))  # pyright: ignore[reportArgumentType]
-    return Posed(person, Start(places, discs), torch.lerp(a.head, b.head, share))
+    person = PersonFeatures(*(mixed(x, y) for x, y in pairs))  # pyright: ignore[reportArgumentType]
+    return DecoderInputs(person, BaseSplats(places, discs), torch.lerp(a.head, b.head, share))
 
 
-def carried(gaussians: Gaussians, transform: Tensor) -> Gaussians:
+def move_rigidly(gaussians: Gaussians, transform: Tensor) -> Gaussians:
     """All of them moved as one piece: a rigid [4, 4]."""
     if torch.equal(transform, torch.eye(4).to(transform)):
         return gaussians

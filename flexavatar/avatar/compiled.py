@@ -17,25 +17,25 @@ from flexavatar.render import native
 from flexavatar.render.deform import LANES, posed_input
 
 
-def bordered(picture: Tensor) -> Tensor:
+def add_border(picture: Tensor) -> Tensor:
     """[C, H, W] -> channels last with a border of one zero: [H + 2, W + 2, C]."""
     return nn.functional.pad(picture.permute(1, 2, 0), (0, 0, 1, 1, 1, 1)).contiguous()
 
 
-def unbordered(picture: Tensor) -> Tensor:
+def remove_border(picture: Tensor) -> Tensor:
     """The way back, for a network that takes many: [H + 2, W + 2, C] -> [1, C, H, W]."""
     return picture[1:-1, 1:-1].permute(2, 0, 1)[None]
 
 
 @dataclass(frozen=True)
-class Picture:
+class FeatureMap:
     """Somewhere to write a layer's output."""
 
     raw: Tensor  # [H + 2, W + 2, C]
     active: Tensor  # the same after silu
 
 
-class Tape:
+class LayerPlan:
     """Layers with the buffers between them, in the order in which they run."""
 
     def __init__(self) -> None:
@@ -44,17 +44,17 @@ class Tape:
 
     def conv(
         self, layer: nn.Conv2d, source: Tensor, add: Tensor | None = None, spread: int = 1
-    ) -> Picture:
+    ) -> FeatureMap:
         """One layer from a bordered picture to another; `spread` as in native/conv.h."""
         outputs, inputs, kernel, _ = layer.weight.shape
         stride = layer.stride[0]
         height, width = ((x - 2) // stride for x in source.shape[:2])
-        weight = regrouped(layer.weight.detach(), spread**2)
+        weight = depth_major(layer.weight.detach(), spread**2)
         bias = layer.bias if layer.bias is not None else layer.weight.new_zeros(outputs)
         packed = weight.unflatten(0, (-1, LANES)).permute(0, 3, 4, 2, 1).contiguous()
         shape = (height * spread + 2, width * spread + 2, outputs // spread**2)
-        made = Picture(torch.zeros(shape), torch.zeros(shape))
-        kept = (source, packed, regrouped(bias.detach(), spread**2).contiguous())
+        made = FeatureMap(torch.zeros(shape), torch.zeros(shape))
+        kept = (source, packed, depth_major(bias.detach(), spread**2).contiguous())
         sizes = (width, height, inputs, outputs, kernel, stride, source.shape[1] - 2, spread)
         places = [x.data_ptr() for x in kept]
         places += [add.data_ptr() if add is not None else 0]
@@ -63,7 +63,7 @@ class Tape:
         self.kept += [*kept, made.raw, made.active, *([] if add is None else [add])]
         return made
 
-    def block(self, layers: nn.Module, picture: Picture) -> Picture:
+    def block(self, layers: nn.Module, picture: FeatureMap) -> FeatureMap:
         """A ConvBlock."""
         inner = self.conv(_conv(layers, "first"), picture.active)
         return self.conv(_conv(layers, "second"), inner.active, picture.raw)
@@ -91,7 +91,7 @@ def _conv(module: nn.Module, name: str) -> nn.Conv2d:
     return layer
 
 
-def regrouped(values: Tensor, depth: int, axis: int = 0) -> Tensor:
+def depth_major(values: Tensor, depth: int, axis: int = 0) -> Tensor:
     """Channels (C, depth) along an axis as (depth, C)."""
     return values.unflatten(axis, (-1, depth)).transpose(axis, axis + 1).flatten(axis, axis + 1)
 
@@ -119,7 +119,7 @@ class CompiledUNet:
         library = native.library()
         assert library is not None
         if not hasattr(self._local, "tape"):
-            tape = Tape()
+            tape = LayerPlan()
             still = torch.zeros_like(drive)
             self._local.result = tape.network(self._unet, self._person, still, self._less)
             self._local.tape = tape

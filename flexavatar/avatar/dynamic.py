@@ -10,14 +10,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from flexavatar.avatar.compiled import CompiledUNet, bordered, can_compile, regrouped, unbordered
-from flexavatar.avatar.maps import Canvas, canvas_of
+from flexavatar.avatar.compiled import (
+    CompiledUNet,
+    add_border,
+    can_compile,
+    depth_major,
+    remove_border,
+)
+from flexavatar.avatar.maps import UvLayout, uv_layout
 from flexavatar.errors import InputError, ShapeError
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.channels import CHANNELS, MAP_CHANNELS, channel_mask
-from flexavatar.models.config import PRESETS
+from flexavatar.models.config import QUERY_LRM_PRESETS
 from flexavatar.models.query_lrm import DRIVE_UNIT, DynamicUNet
-from flexavatar.models.weights import query_lrm_with
+from flexavatar.models.weights import load_matching_query_lrm
 from flexavatar.render.deform import SurfaceSampler
 from flexavatar.types import check_shape, to_device
 
@@ -25,7 +31,7 @@ FINGERPRINT = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Dynamic:
+class Dynamics:
     """What a learned model needs to change an avatar with its expression."""
 
     identity: Tensor  # [C, W, W] F_id
@@ -41,28 +47,30 @@ class Dynamic:
 
     def __post_init__(self) -> None:
         """Raises InputError for unknown names or no fingerprint, ShapeError for sizes."""
-        if self.preset not in PRESETS:
-            raise InputError(f"preset: expected one of {', '.join(PRESETS)}, got {self.preset!r}")
+        if self.preset not in QUERY_LRM_PRESETS:
+            raise InputError(
+                f"preset: expected one of {', '.join(QUERY_LRM_PRESETS)}, got {self.preset!r}"
+            )
         if not FINGERPRINT.fullmatch(self.weights):
             raise InputError(f"weights: expected a SHA-256 in hex, got {self.weights[:80]!r}")
         channel_mask(self.channels)
-        config = PRESETS[self.preset]
+        config = QUERY_LRM_PRESETS[self.preset]
         check_shape("identity", self.identity, config.identity, *(config.drive_side,) * 2)
         check_shape("splats", self.splats, None)
         check_shape("cells", self.cells, len(self.splats))
         if self.amounts is not None:
             check_shape("amounts", self.amounts, len(self.splats))
-        if not _within(self.cells, config.chart**2):
+        if not _all_within(self.cells, config.chart**2):
             raise ShapeError(f"cells: expected texels of a chart of side {config.chart}")
         if bool((self.splats.diff() <= 0).any()):
             raise ShapeError("splats: expected rising numbers")
 
     def fits(self, count: int) -> bool:
         """Whether an avatar of `count` Gaussians has all that change."""
-        return _within(self.splats, count)
+        return _all_within(self.splats, count)
 
 
-def _within(ids: Tensor, count: int) -> bool:
+def _all_within(ids: Tensor, count: int) -> bool:
     return not ids.numel() or (0 <= int(ids.min()) and int(ids.max()) < count)
 
 
@@ -75,12 +83,12 @@ class Taps:
     count: int
     """Rows of the result."""
 
-    def read(self, change: Tensor) -> Tensor:
+    def interpolate(self, change: Tensor) -> Tensor:
         """An Expressor's result [R, 14] at the Gaussians: [D, 14]."""
         return torch.einsum("dkc,dk->dc", change[self.rows], self.shares)
 
 
-class Expressor:
+class ExpressionNetwork:
     """The UNet with all done beforehand that depends on the person alone.
 
     Between it and those who read, maps lie texel by texel in the order in which the UNet works:
@@ -88,33 +96,33 @@ class Expressor:
     hold: R rows in all.
     """
 
-    def __init__(self, dynamic: Dynamic) -> None:
+    def __init__(self, dynamic: Dynamics) -> None:
         """It works where `dynamic` is, on the open head's chart.
 
         Raises AssetError where the weights are missing or are not those of `dynamic`.
         """
-        model = query_lrm_with(dynamic.preset, dynamic.weights)
+        model = load_matching_query_lrm(dynamic.preset, dynamic.weights)
         self._side, self._fold = model.config.drive_side, model.config.fold
         head = load_open_head()
-        canvas, device = canvas_of(head, model.config), dynamic.identity.device
+        layout, device = uv_layout(head, model.config), dynamic.identity.device
         unet = copy.deepcopy(model.unet).to(device, torch.float32)
         with torch.inference_mode():
-            person = unet.of_person(dynamic.identity[None].float())
-        self._network = texel_wise(_saying(unet, dynamic.channels))
-        self.person = bordered(person[0])
+            person = unet.person_features(dynamic.identity[None].float())
+        self._network = fold_texel_major(_restrict_channels(unet, dynamic.channels))
+        self.person = add_border(person[0])
         """The network's first layer, as far as it depends on the person: bordered [.., .., w]."""
         with torch.inference_mode():
-            self.less = -bordered(self._network.at_rest(person)[0])
+            self.rest_offset = -add_border(self._network.at_rest(person)[0])
         """What is added, so that a face at rest does not change: bordered [.., .., C]."""
         compiled = device.type == "cpu" and can_compile(unet)
-        self._compiled = CompiledUNet(unet, self.person, self.less) if compiled else None
+        self._compiled = CompiledUNet(unet, self.person, self.rest_offset) if compiled else None
         count = (self._side + 2 * self._fold) ** 2
-        order = self._order(canvas.coarse.rows, canvas.coarse.cols).to(device)
-        binding = to_device(canvas.coarse.binding, device)
+        order = self._row_numbers(layout.drive_texels.rows, layout.drive_texels.cols).to(device)
+        binding = to_device(layout.drive_texels.binding, device)
         self._sampler = SurfaceSampler(
             len(head.template), binding, order, count, gain=1 / DRIVE_UNIT
         )
-        self.taps = self._taps(dynamic, canvas, count)
+        self.taps = self._taps(dynamic, layout, count)
 
     def drive_map(self, moves: Tensor | None) -> Tensor:
         """`maps.drive_map`, a row a texel: [V, 3] metres -> [R, 3].
@@ -133,28 +141,28 @@ class Expressor:
         if self._compiled:
             return self._compiled(drive).view(-1, MAP_CHANNELS)
         with torch.inference_mode():
-            made = self._network(unbordered(self.person), unbordered(drive))
-            return (bordered(made[0]) + self.less).view(-1, MAP_CHANNELS)
+            made = self._network(remove_border(self.person), remove_border(drive))
+            return (add_border(made[0]) + self.rest_offset).view(-1, MAP_CHANNELS)
 
-    def _order(self, rows: Tensor, cols: Tensor) -> Tensor:
+    def _row_numbers(self, rows: Tensor, cols: Tensor) -> Tensor:
         """Number of the texel at (row, col) of the driving map: [...] int64."""
         fold = self._fold
         cell = (rows // fold + 1) * (self._side // fold + 2) + cols // fold + 1
         return cell * fold**2 + rows % fold * fold + cols % fold
 
-    def _taps(self, dynamic: Dynamic, canvas: Canvas, count: int) -> Taps:
-        rows, row_shares = _two_taps(dynamic.cells.cpu() // canvas.size, canvas.size, self._side)
-        cols, col_shares = _two_taps(dynamic.cells.cpu() % canvas.size, canvas.size, self._side)
+    def _taps(self, dynamic: Dynamics, layout: UvLayout, count: int) -> Taps:
+        rows, row_shares = _linear_taps(dynamic.cells.cpu() // layout.size, layout.size, self._side)
+        cols, col_shares = _linear_taps(dynamic.cells.cpu() % layout.size, layout.size, self._side)
         rows, cols = rows[:, :, None], cols[:, None]
-        shares = row_shares[:, :, None] * col_shares[:, None] * canvas.moving[0, rows, cols]
-        places, shares = self._order(rows, cols).flatten(1), shares.flatten(1)
+        shares = row_shares[:, :, None] * col_shares[:, None] * layout.motion_mask[0, rows, cols]
+        places, shares = self._row_numbers(rows, cols).flatten(1), shares.flatten(1)
         if dynamic.amounts is not None:
             shares = shares * dynamic.amounts.cpu()[:, None]
         device = dynamic.identity.device
         return Taps(places.to(device), shares.to(device), count)
 
 
-def _saying(unet: DynamicUNet, channels: Collection[str]) -> DynamicUNet:
+def _restrict_channels(unet: DynamicUNet, channels: Collection[str]) -> DynamicUNet:
     """The network, changed in place to say nothing of other channels than these."""
     told = channel_mask(channels).to(unet.out.weight).repeat_interleave(unet.fold**2)
     unet.out.weight.data *= told[:, None, None, None]
@@ -163,20 +171,20 @@ def _saying(unet: DynamicUNet, channels: Collection[str]) -> DynamicUNet:
     return unet
 
 
-def texel_wise(unet: DynamicUNet) -> DynamicUNet:
+def fold_texel_major(unet: DynamicUNet) -> DynamicUNet:
     """The same network on maps that are folded already, a texel's channels side by side.
 
     It is changed in place. Where it had channel-major folding, [C * f * f], it now has [f * f * C].
     """
     depth, unet.fold = unet.fold**2, 1
-    unet.drive.weight.data = regrouped(unet.drive.weight.data, depth, 1)
-    unet.out.weight.data = regrouped(unet.out.weight.data, depth)
+    unet.drive.weight.data = depth_major(unet.drive.weight.data, depth, 1)
+    unet.out.weight.data = depth_major(unet.out.weight.data, depth)
     if unet.out.bias is not None:
-        unet.out.bias.data = regrouped(unet.out.bias.data, depth)
+        unet.out.bias.data = depth_major(unet.out.bias.data, depth)
     return unet
 
 
-def _two_taps(places: Tensor, size: int, side: int) -> tuple[Tensor, Tensor]:
+def _linear_taps(places: Tensor, size: int, side: int) -> tuple[Tensor, Tensor]:
     """Along one axis of `side` texels, the two around places of `size` texels: [D, 2] each.
 
     As `interpolate(mode="bilinear", align_corners=False)` has it.

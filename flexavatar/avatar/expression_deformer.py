@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from flexavatar.avatar.dynamic import Taps
-from flexavatar.avatar.maps import TexelSplats, changed
+from flexavatar.avatar.maps import NeutralSplats, apply_change
 from flexavatar.head.binding import Binding, LocalSplats, deform
 from flexavatar.models.channels import MAP_CHANNELS
 from flexavatar.render import native
@@ -17,7 +17,7 @@ from flexavatar.types import SH_C0, Gaussians, check_ids
 
 
 @dataclass(frozen=True)
-class Changing:
+class ExpressionChange:
     """What an expression changes of N splats beside moving them, and how it is read."""
 
     opacities: Tensor  # [N] 0..1, at rest
@@ -33,8 +33,8 @@ class Changing:
         ids = self.ids
         local = LocalSplats(splats.offsets[ids], splats.quats[ids], splats.scales[ids])
         colors = (0.5 + SH_C0 * self.sh[ids, 0]).clamp(0, 1)
-        before = TexelSplats(local, self.opacities[ids], colors)
-        after = changed(before, self.taps.read(change))
+        before = NeutralSplats(local, self.opacities[ids], colors)
+        after = apply_change(before, self.taps.interpolate(change))
         moved = (
             old.index_copy(0, ids, new)
             for old, new in zip(vars(splats).values(), vars(after.local).values(), strict=True)
@@ -43,7 +43,7 @@ class Changing:
         return LocalSplats(*moved), self.opacities.index_copy(0, ids, after.opacities), sh
 
 
-class ChangingDeformer(Deformer):
+class ExpressionDeformer(Deformer):
     """Changes splats, then moves them: `Changing.apply`, then head.binding.deform, in one pass."""
 
     def __init__(
@@ -52,7 +52,7 @@ class ChangingDeformer(Deformer):
         faces: Tensor,  # [F, 3]
         binding: Binding,  # N
         splats: LocalSplats,  # N
-        changing: Changing,  # N
+        changing: ExpressionChange,  # N
     ) -> None:
         """Raises InputError if shapes or indices do not fit."""
         super().__init__(template, faces, binding, splats)
@@ -61,7 +61,7 @@ class ChangingDeformer(Deformer):
         self._changing = changing
         if self._library is None:
             return
-        self._planned = _planned(changing)
+        self._planned = _blocked_change(changing)
         self._changes = native.ChangePlan(*(x.data_ptr() for x in self._planned))
 
     def _buffers(self) -> tuple[native.DeformOutput, list[Tensor]]:
@@ -75,7 +75,7 @@ class ChangingDeformer(Deformer):
             self._local.buffers = output, [*tensors, *own]
         return self._local.buffers
 
-    def deform_changed(self, vertices: Tensor, change: Tensor) -> Gaussians:
+    def deform_with_change(self, vertices: Tensor, change: Tensor) -> Gaussians:
         """Posed vertices [V, 3] and an Expressor's result [R, 14] to Gaussians.
 
         No gradients. The results are this thread's buffers: its next call overwrites them.
@@ -87,7 +87,7 @@ class ChangingDeformer(Deformer):
         return Gaussians(*self._run(vertices, self._changes, table))
 
 
-def _planned(changing: Changing) -> tuple[Tensor, ...]:
+def _blocked_change(changing: ExpressionChange) -> tuple[Tensor, ...]:
     """Blocks of which a splat changes, as native/deform.h wants them."""
     looks = torch.cat((changing.opacities[:, None], changing.sh[:, 0]), 1).detach().float()
     count = -(-len(looks) // LANES)  # of blocks

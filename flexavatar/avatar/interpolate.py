@@ -9,9 +9,16 @@ from typing import Any, TypeVar
 import torch
 
 from flexavatar.avatar.avatar import AnyAvatar, Avatar
-from flexavatar.avatar.bias_sink_avatar import CodedAvatar, check_alike
-from flexavatar.avatar.dynamic import Dynamic
-from flexavatar.avatar.pairing import Columns, check_one_rig, columns, pair, rows_of, with_columns
+from flexavatar.avatar.bias_sink_avatar import BiasSinkAvatar, check_same_network
+from flexavatar.avatar.dynamic import Dynamics
+from flexavatar.avatar.pairing import (
+    SplatColumns,
+    check_same_rig,
+    pair_avatars,
+    select_rows,
+    splat_columns,
+    with_splat_columns,
+)
 from flexavatar.errors import InputError
 from flexavatar.head.binding import matrix_to_quat, quat_to_matrix
 from flexavatar.render.blend import blend_field, nlerp
@@ -28,7 +35,7 @@ def interpolate(a: A, b: A, share: float) -> A:
     and for avatars of different rigs.
     """
     check_share(share)
-    return way_between(a, b)(a, b, share)
+    return interpolation_of(a, b)(a, b, share)
 
 
 def check_share(share: float) -> None:
@@ -37,51 +44,51 @@ def check_share(share: float) -> None:
         raise InputError(f"share: expected 0 to 1, got {share:g}")
 
 
-def way_between(a: A, b: A) -> Callable[[A, A, float], A]:
+def interpolation_of(a: A, b: A) -> Callable[[A, A, float], A]:
     """How avatars of these models are interpolated. Raises InputError if they are not."""
-    for models, way in WAYS.items():
+    for models, way in INTERPOLATIONS.items():
         if {a.model, b.model} <= models:
             return way
-    known = ", or of ".join(" or ".join(sorted(models)) for models in WAYS)
+    known = ", or of ".join(" or ".join(sorted(models)) for models in INTERPOLATIONS)
     raise InputError(f"models: expected two avatars of {known}, got {a.model} and {b.model}")
 
 
-def _of_splats(a: Avatar, b: Avatar, share: float) -> Avatar:
+def _interpolate_splats(a: Avatar, b: Avatar, share: float) -> Avatar:
     """Splat by splat."""
-    both = pair(a, b)
-    own = _columns_between(columns(both.a), columns(both.b), share)
+    both = pair_avatars(a, b)
+    own = _interpolate_columns(splat_columns(both.a), splat_columns(both.b), share)
     between = replace(
         both.a,
         neutral=torch.lerp(a.neutral, b.neutral, share),
-        camera=_camera(a.camera, b.camera, share),
-        codes=_codes(a.codes, b.codes, share),
-        dynamic=_dynamic(a.dynamic, b.dynamic, share),
+        camera=_interpolate_cameras(a.camera, b.camera, share),
+        codes=_interpolate_flame_codes(a.codes, b.codes, share),
+        dynamic=_interpolate_dynamics(a.dynamic, b.dynamic, share),
     )
-    between = with_columns(between, rows_of(own, own["opacities"] > 0))
+    between = with_splat_columns(between, select_rows(own, own["opacities"] > 0))
     return replace(between, model="query_lrm" if between.dynamic else "fit")
 
 
-def _of_codes(a: CodedAvatar, b: CodedAvatar, share: float) -> CodedAvatar:
+def _interpolate_codes(a: BiasSinkAvatar, b: BiasSinkAvatar, share: float) -> BiasSinkAvatar:
     """In the network's own space: a convex combination, as Kirschstein et al. have it."""
-    check_alike(a, b)
-    check_one_rig(a, b)
+    check_same_network(a, b)
+    check_same_rig(a, b)
     return replace(
         a,
         neutral=torch.lerp(a.neutral, b.neutral, share),
         code=torch.lerp(a.code, b.code, share),
-        camera=_camera(a.camera, b.camera, share),
-        codes=_codes(a.codes, b.codes, share),
+        camera=_interpolate_cameras(a.camera, b.camera, share),
+        codes=_interpolate_flame_codes(a.codes, b.codes, share),
     )
 
 
-WAYS: Mapping[frozenset[str], Callable[[Any, Any, float], Any]] = {
-    frozenset(("fit", "query_lrm")): _of_splats,
-    frozenset(("bias_sink",)): _of_codes,
+INTERPOLATIONS: Mapping[frozenset[str], Callable[[Any, Any, float], Any]] = {
+    frozenset(("fit", "query_lrm")): _interpolate_splats,
+    frozenset(("bias_sink",)): _interpolate_codes,
 }
 """How two avatars are interpolated whose models are both among these."""
 
 
-def _columns_between(a: Columns, b: Columns, share: float) -> Columns:
+def _interpolate_columns(a: SplatColumns, b: SplatColumns, share: float) -> SplatColumns:
     """Bound to the same places, so that only the rest lies between."""
     same = {"vertex_ids": a["vertex_ids"], "bary": a["bary"]}
     cells = torch.maximum(a["cells"], b["cells"])
@@ -92,7 +99,7 @@ def _columns_between(a: Columns, b: Columns, share: float) -> Columns:
     return {**same, "cells": cells, **mixed}
 
 
-def _camera(a: Camera, b: Camera, share: float) -> Camera:
+def _interpolate_cameras(a: Camera, b: Camera, share: float) -> Camera:
     """Between two rigid poses, focal lengths and sizes; the head's origin stays where it is."""
     sides = ((a.width, b.width), (a.height, b.height))
     width, height = (round((1 - share) * x + share * y) for x, y in sides)
@@ -103,13 +110,13 @@ def _camera(a: Camera, b: Camera, share: float) -> Camera:
     return replace(one, viewmat=viewmat, K=torch.lerp(one.K, other.K, share))
 
 
-def _codes(a: FlameCodes, b: FlameCodes, share: float) -> FlameCodes:
+def _interpolate_flame_codes(a: FlameCodes, b: FlameCodes, share: float) -> FlameCodes:
     """Every number of two faces."""
     pairs = zip(vars(a).values(), vars(b).values(), strict=True)
     return FlameCodes(*(torch.lerp(x, y, share) for x, y in pairs))
 
 
-def _dynamic(a: Dynamic | None, b: Dynamic | None, share: float) -> Dynamic | None:
+def _interpolate_dynamics(a: Dynamics | None, b: Dynamics | None, share: float) -> Dynamics | None:
     """What drives the change with the expression; by whom is up to the columns."""
     if a is None or b is None:
         return a or b

@@ -22,7 +22,7 @@ from flexavatar.head.texels import (
     texel_points_and_normals,
 )
 from flexavatar.models.channels import CHANNELS
-from flexavatar.models.config import Charted
+from flexavatar.models.config import ChartSizes
 from flexavatar.models.query_lrm import DRIVE_UNIT
 from flexavatar.types import FlameCodes
 
@@ -37,14 +37,14 @@ MOVE, MOVE_SCALE, MOVE_LOGIT = 0.3, 1.5, 6.0
 
 
 @dataclass(frozen=True, eq=False)
-class Canvas:
+class UvLayout:
     """A rig's chart at the sizes a model draws at."""
 
     texels: Texels  # of the static maps: T
-    coarse: ChartTexels  # of the driving map
+    drive_texels: ChartTexels  # of the driving map
     mirror: Tensor  # [T] int64 the texel on the other side
     hairy: Tensor  # [T] bool where hair grows on most people
-    moving: Tensor  # [1, W, W] M_dyn, 0..1
+    motion_mask: Tensor  # [1, W, W] M_dyn, 0..1
 
     @property
     def size(self) -> int:
@@ -53,69 +53,72 @@ class Canvas:
 
 
 @lru_cache(maxsize=8)
-def _canvas(head: FlameHead, size: int, drive_side: int) -> Canvas:
+def _cached_layout(head: FlameHead, size: int, drive_side: int) -> UvLayout:
     texels = make_texels(head, size)
     coarse = chart_texels(head, drive_side)
     points, _ = texel_points_and_normals(head.template, texels, head.faces)
     mirror = torch.from_numpy(mirror_index(points, texels.zones.long()))
     mask = torch.stack([head.masks[name] for name in MOVING]).amax(0)
-    moving = picture(interpolate_barycentric(mask, coarse.binding)[:, None].clamp(0, 1), coarse)
+    moving = texels_to_map(
+        interpolate_barycentric(mask, coarse.binding)[:, None].clamp(0, 1), coarse
+    )
     grown, ears = (
         interpolate_barycentric(f(head), texels.binding) for f in (hair_mask, auricle_mask)
     )
-    return Canvas(texels, coarse, mirror, (grown > 0.9) & (ears < 0.3), moving)
+    return UvLayout(texels, coarse, mirror, (grown > 0.9) & (ears < 0.3), moving)
 
 
-def canvas_of(head: FlameHead, config: Charted) -> Canvas:
+def uv_layout(head: FlameHead, config: ChartSizes) -> UvLayout:
     """The chart as this model draws on it; cached."""
-    return _canvas(head, *config.sides)
+    return _cached_layout(head, *config.sides)
 
 
-def picture(values: Tensor, texels: ChartTexels) -> Tensor:
+def texels_to_map(values: Tensor, texels: ChartTexels) -> Tensor:
     """Values of the chart's texels as a picture, 0 off the chart: [T, C] -> [C, U, U]."""
     size = texels.valid.shape[0]
     flat = values.new_zeros(values.shape[1], size * size)
     return flat.index_copy(1, texels.rows * size + texels.cols, values.T).unflatten(1, (size, size))
 
 
-def at_texels(maps: Tensor, texels: ChartTexels) -> Tensor:
+def map_at_texels(maps: Tensor, texels: ChartTexels) -> Tensor:
     """A picture's values at the chart's texels: [C, U, U] -> [T, C]. Differentiable."""
     size = texels.valid.shape[0]
     return maps.flatten(1)[:, texels.rows * size + texels.cols].T
 
 
-def drive_map(moves: Tensor, canvas: Canvas) -> Tensor:
+def drive_map(moves: Tensor, layout: UvLayout) -> Tensor:
     """How far an expression moves the skin, as a picture: [V, 3] metres -> [3, W, W].
 
     `moves` are displacements from the neutral head with neck and head held still.
     """
-    return picture(
-        interpolate_barycentric(moves, canvas.coarse.binding) / DRIVE_UNIT, canvas.coarse
+    return texels_to_map(
+        interpolate_barycentric(moves, layout.drive_texels.binding) / DRIVE_UNIT,
+        layout.drive_texels,
     )
 
 
-def coefficients(codes: FlameCodes) -> Tensor:
+def expression_coefficients(codes: FlameCodes) -> Tensor:
     """Expressions as raw numbers, for comparison with the driving map: [..., 129]."""
     own = (codes.expression, codes.jaw_pose, codes.leye_pose, codes.reye_pose)
     return torch.cat((*own, codes.eyelids, codes.correctives), -1)
 
 
-def enlarged(change: Tensor, canvas: Canvas) -> Tensor:
+def upsample_change(change: Tensor, layout: UvLayout) -> Tensor:
     """dG under M_dyn at the static maps' size: [B, 14, W, W] -> [B, 14, U, U]."""
-    masked = change * canvas.moving
+    masked = change * layout.motion_mask
     return functional.interpolate(
-        masked, size=(canvas.size, canvas.size), mode="bilinear", align_corners=False
+        masked, size=(layout.size, layout.size), mode="bilinear", align_corners=False
     )
 
 
-def reached(canvas: Canvas) -> Tensor:
+def changeable_texels(layout: UvLayout) -> Tensor:
     """Which texels an expression can change: [T] bool."""
-    ones = torch.ones_like(canvas.moving)[None]
-    return at_texels(enlarged(ones, canvas)[0], canvas.texels.chart)[:, 0] > 0
+    ones = torch.ones_like(layout.motion_mask)[None]
+    return map_at_texels(upsample_change(ones, layout)[0], layout.texels.chart)[:, 0] > 0
 
 
 @dataclass(frozen=True)
-class TexelSplats:
+class NeutralSplats:
     """Activated Gaussians of the chart's texels, in the neutral head."""
 
     local: LocalSplats
@@ -123,7 +126,7 @@ class TexelSplats:
     colors: Tensor  # [T, 3] 0..1
 
 
-def activate(raw: Tensor, discs: LocalSplats) -> TexelSplats:
+def activate(raw: Tensor, discs: LocalSplats) -> NeutralSplats:
     """Maps read at texels [T, 14] on the discs that tile the surface -> Gaussians."""
     position, opacity, scale, color, rotation = raw.split(list(CHANNELS.values()), -1)
     turn = functional.normalize(rotation + rotation.new_tensor([1.0, 0, 0, 0]), dim=-1)
@@ -132,10 +135,10 @@ def activate(raw: Tensor, discs: LocalSplats) -> TexelSplats:
         quat_multiply(discs.quats, turn),
         discs.scales * torch.exp(scale.clamp(-3, 1.5)),
     )
-    return TexelSplats(local, torch.sigmoid(opacity[:, 0] + COVERING), torch.sigmoid(color))
+    return NeutralSplats(local, torch.sigmoid(opacity[:, 0] + COVERING), torch.sigmoid(color))
 
 
-def changed(splats: TexelSplats, change: Tensor) -> TexelSplats:
+def apply_change(splats: NeutralSplats, change: Tensor) -> NeutralSplats:
     """G_dyn = G_st + dG, dG read at the texels [T, 14]; zero changes nothing at all.
 
     Opacities and colours are added before the sigmoid, sizes before the exponential; a turn is
@@ -149,11 +152,11 @@ def changed(splats: TexelSplats, change: Tensor) -> TexelSplats:
         quat_multiply(local.quats, turn),
         local.scales * torch.exp(scale.clamp(-MOVE_SCALE, MOVE_SCALE)),
     )
-    opacities = _shifted(splats.opacities, opacity[:, 0])
-    return TexelSplats(moved, opacities, _shifted(splats.colors, color))
+    opacities = _shift_logit(splats.opacities, opacity[:, 0])
+    return NeutralSplats(moved, opacities, _shift_logit(splats.colors, color))
 
 
-def _shifted(share: Tensor, by: Tensor) -> Tensor:
+def _shift_logit(share: Tensor, by: Tensor) -> Tensor:
     """sigmoid(logit(share) + by), exact at 0 and 1."""
     factor = torch.exp(by.clamp(-MOVE_LOGIT, MOVE_LOGIT))
     return share * factor / (1 + share * (factor - 1))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from flexavatar.avatar.avatar import Animator, AnyAvatar, Avatar
-from flexavatar.avatar.bias_sink_avatar import CodedAvatar, CodedMorpher
-from flexavatar.avatar.dynamic_between import ExpressorBetween
-from flexavatar.avatar.interpolate import way_between
-from flexavatar.avatar.pairing import Pair, check_one_rig, pair
+from flexavatar.avatar.bias_sink_avatar import BiasSinkAvatar, BiasSinkMorpher
+from flexavatar.avatar.dynamic_between import MorphNetwork
+from flexavatar.avatar.interpolate import interpolation_of
+from flexavatar.avatar.pairing import AvatarPair, check_same_rig, pair_avatars
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
 from flexavatar.render.blend import blend_gaussians
@@ -24,11 +24,11 @@ class Morpher:
     them.
     """
 
-    def __init__(self, both: Pair, head: FlameHead) -> None:
+    def __init__(self, both: AvatarPair, head: FlameHead) -> None:
         self._a, self._b = Animator(both.a, head), Animator(both.b, head)
         self._between = None
         if both.a.dynamic and both.b.dynamic:
-            self._between = ExpressorBetween(both.a.dynamic, both.b.dynamic)
+            self._between = MorphNetwork(both.a.dynamic, both.b.dynamic)
         still = self._a.animate(both.a.codes)
         self._room = Gaussians(*(torch.empty_like(x) for x in vars(still).values()))
 
@@ -45,21 +45,21 @@ class Morpher:
         """Of both heads. With two networks at work, each would change its own."""
         if self._between is None:
             return self._a.animate(codes), self._b.animate(codes)
-        moves = torch.lerp(self._a.moves(codes), self._b.moves(codes), share)
+        moves = torch.lerp(self._a.expression_moves(codes), self._b.expression_moves(codes), share)
         change = self._between.change(moves, share)
-        a, b = (x.carry_changed(x.vertices(codes), change) for x in (self._a, self._b))
+        a, b = (x.carry_with_change(x.vertices(codes), change) for x in (self._a, self._b))
         return a, b
 
 
-def morpher(
+def make_morpher(
     a: AnyAvatar, b: AnyAvatar, device: torch.device | str = "cpu"
-) -> Morpher | CodedMorpher:
+) -> Morpher | BiasSinkMorpher:
     """Of two avatars, on a device. Raises InputError or AssetError if nothing is between them."""
-    way_between(a, b)
+    interpolation_of(a, b)
     head = to_device(load_open_head(), device)
-    if isinstance(a, CodedAvatar) and isinstance(b, CodedAvatar):
-        check_one_rig(a, b)
-        return CodedMorpher(to_device(a, device), to_device(b, device), head)
+    if isinstance(a, BiasSinkAvatar) and isinstance(b, BiasSinkAvatar):
+        check_same_rig(a, b)
+        return BiasSinkMorpher(to_device(a, device), to_device(b, device), head)
     assert isinstance(a, Avatar)
     assert isinstance(b, Avatar)
-    return Morpher(to_device(pair(a, b), device), head)
+    return Morpher(to_device(pair_avatars(a, b), device), head)

@@ -21,19 +21,19 @@ from flexavatar.head.off_mesh_binding import distance_weighted
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.texels import chart_texels, interpolate_barycentric
 
-CHART = 256
+CHART_SIDE = 256
 """Side of the chart that avatars are made on. Splats of another belong to nobody else's."""
 FACTORS = (73_856_093, 19_349_663, 83_492_791, 2_654_435_761, 805_459_861, 3_674_653_429)
 """Of a hash: primes."""
 FAR = 0.02
 """Metres from where it is bound, beyond which a splat goes along with the skin around it."""
 
-Columns = Mapping[str, Tensor]
+SplatColumns = Mapping[str, Tensor]
 """What an avatar knows of each of its splats, by name: [G, ...] each."""
 
 
 @dataclass(frozen=True)
-class Pair:
+class AvatarPair:
     """Two avatars of N splats each, bound to the same places; those of one alone have opacity 0."""
 
     a: Avatar
@@ -43,23 +43,23 @@ class Pair:
         return len(self.a)
 
 
-def pair(a: Avatar, b: Avatar) -> Pair:
+def pair_avatars(a: Avatar, b: Avatar) -> AvatarPair:
     """The splats of both on both heads: first what both have, then `a`'s own, then `b`'s.
 
     Raises InputError or AssetError unless both are of one rig and change by the same weights, in
     the same of their numbers.
     """
-    _check(a, b)
-    at_a, at_b = (_places(avatar.binding) for avatar in (a, b))
+    _check_comparable(a, b)
+    at_a, at_b = (_splats_at_texels(avatar.binding) for avatar in (a, b))
     both = (at_a >= 0) & (at_b >= 0)
     (shared_a, own_a), (shared_b, own_b) = _split(a, at_a[both]), _split(b, at_b[both])
-    return Pair(
-        with_columns(a, _in_a_row(shared_a, own_a, _on_head(b, own_b, a.neutral))),
-        with_columns(b, _in_a_row(shared_b, _on_head(a, own_a, b.neutral), own_b)),
+    return AvatarPair(
+        with_splat_columns(a, _concatenate(shared_a, own_a, _transfer(b, own_b, a.neutral))),
+        with_splat_columns(b, _concatenate(shared_b, _transfer(a, own_a, b.neutral), own_b)),
     )
 
 
-def check_one_rig(a: AnyAvatar, b: AnyAvatar) -> None:
+def check_same_rig(a: AnyAvatar, b: AnyAvatar) -> None:
     """Raise InputError unless both are of one rig, AssetError unless that is the open head."""
     sizes = [f"{len(x.neutral)} vertices and {len(x.codes.correctives)} shapes" for x in (a, b)]
     if sizes[0] != sizes[1]:
@@ -67,8 +67,8 @@ def check_one_rig(a: AnyAvatar, b: AnyAvatar) -> None:
     check_rig(a.neutral, load_open_head())
 
 
-def _check(a: Avatar, b: Avatar) -> None:
-    check_one_rig(a, b)
+def _check_comparable(a: Avatar, b: Avatar) -> None:
+    check_same_rig(a, b)
     both = [x for x in (a.dynamic, b.dynamic) if x]
     weights = {f"{x.preset} {x.weights[:12]} ({', '.join(x.channels)})" for x in both}
     if len(weights) > 1:
@@ -77,10 +77,10 @@ def _check(a: Avatar, b: Avatar) -> None:
         )
 
 
-def _places(binding: Binding) -> Tensor:
+def _splats_at_texels(binding: Binding) -> Tensor:
     """Which splat sits at each texel of the chart: [T] int64, -1 where none does."""
-    texels = chart_texels(load_open_head(), CHART).binding
-    wanted, own = _hashes(texels), _hashes(binding)
+    texels = chart_texels(load_open_head(), CHART_SIDE).binding
+    wanted, own = _hash_bindings(texels), _hash_bindings(binding)
     order = torch.argsort(wanted)
     at = order[torch.searchsorted(wanted[order], own).clamp_max(len(order) - 1)]
     same = wanted[at] == own
@@ -88,13 +88,13 @@ def _places(binding: Binding) -> Tensor:
     return places.index_copy(0, at[same], same.nonzero().squeeze(1))
 
 
-def _hashes(binding: Binding) -> Tensor:
+def _hash_bindings(binding: Binding) -> Tensor:
     """A number for each point of the mesh, the same for the same to the bit: [N] int64."""
     bits = binding.bary.float().contiguous().view(torch.int32).long()
     return (torch.cat((binding.vertex_ids, bits), 1) * torch.tensor(FACTORS)).sum(1)
 
 
-def columns(avatar: Avatar) -> Columns:
+def splat_columns(avatar: Avatar) -> SplatColumns:
     """Its splats; of those that do not change with the expression, cell -1 and amount 0."""
     cells, amounts = torch.full((len(avatar),), -1), torch.zeros(len(avatar))
     if own := avatar.dynamic:
@@ -105,7 +105,7 @@ def columns(avatar: Avatar) -> Columns:
     return {**parts[0], **parts[1], **looks, "cells": cells, "amounts": amounts}
 
 
-def with_columns(avatar: Avatar, own: Columns) -> Avatar:
+def with_splat_columns(avatar: Avatar, own: SplatColumns) -> Avatar:
     """The avatar with these splats in place of its own; where none changes, without the network."""
     splats = (own["amounts"] > 0).nonzero().squeeze(1)
     amounts = own["amounts"][splats]
@@ -125,23 +125,23 @@ def with_columns(avatar: Avatar, own: Columns) -> Avatar:
     )
 
 
-def rows_of(own: Columns, rows: Tensor) -> Columns:
+def select_rows(own: SplatColumns, rows: Tensor) -> SplatColumns:
     """Some of the splats: by number [N], or where a mask [G] is true."""
     return {name: x[rows] for name, x in own.items()}
 
 
-def _split(avatar: Avatar, first: Tensor) -> tuple[Columns, Columns]:
+def _split(avatar: Avatar, first: Tensor) -> tuple[SplatColumns, SplatColumns]:
     """These splats of an avatar, and the others."""
     rest = torch.ones(len(avatar), dtype=torch.bool).index_fill(0, first, False)
-    own = columns(avatar)
-    return rows_of(own, first), rows_of(own, rest)
+    own = splat_columns(avatar)
+    return select_rows(own, first), select_rows(own, rest)
 
 
-def _in_a_row(*parts: Columns) -> Columns:
+def _concatenate(*parts: SplatColumns) -> SplatColumns:
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def _on_head(avatar: Avatar, own: Columns, neutral: Tensor) -> Columns:
+def _transfer(avatar: Avatar, own: SplatColumns, neutral: Tensor) -> SplatColumns:
     """Splats of an avatar on somebody else's head [V, 3], where they are not seen.
 
     What hangs far from where it is bound goes where the skin around it goes: hair on fuller hair.

@@ -25,7 +25,7 @@ class Poser:
         head = head or load_open_head()
         check_rig(neutral, head)
         self.neutral = neutral
-        self.head = head_of(neutral, head)
+        self.head = rig_with_own_lids(neutral, head)
         self.joints = self.head.joints(neutral)
         if not neutral.is_cuda:
             basis = self.head.active_basis.unflatten(0, (-1, 3)).permute(2, 0, 1)
@@ -54,12 +54,12 @@ def check_rig(neutral: Tensor, head: FlameHead) -> None:
         )
 
 
-def head_of(neutral: Tensor, head: FlameHead) -> FlameHead:
+def rig_with_own_lids(neutral: Tensor, head: FlameHead) -> FlameHead:
     """The rig with eyelids fitted to this person, where it knows its lids: [V, 3]."""
     return fit_eyelids(head, neutral) if head.rings else head
 
 
-def held_still(codes: FlameCodes) -> FlameCodes:
+def without_head_pose(codes: FlameCodes) -> FlameCodes:
     """The same face on a head at rest: no neck, no turn, no shift."""
     zero = torch.zeros_like(codes.transl)
     return FlameCodes(**{**vars(codes), "global_orient": zero, "neck_pose": zero, "transl": zero})

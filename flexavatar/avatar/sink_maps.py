@@ -27,34 +27,38 @@ LOG_SCALES = (-3.0, 1.5)
 
 
 @dataclass(frozen=True)
-class Start:
+class BaseSplats:
     """Where the chart's Gaussians are before a network says anything."""
 
-    places: Tensor  # [T, 3] x_mesh, head frame, metres
+    positions: Tensor  # [T, 3] x_mesh, head frame, metres
     discs: LocalSplats | None  # T: how they lie; None: nowhere in particular, as in the paper
 
 
-def based_on(config: BiasSinkConfig, head: FlameHead, neutral: Tensor) -> Tensor:
+def base_vertices(config: BiasSinkConfig, head: FlameHead, neutral: Tensor) -> Tensor:
     """The head that positions start from: the person's own [V, 3] or the rig's, metres."""
     return head.template if config.base == "template" else neutral
 
 
-def query_places(config: BiasSinkConfig, head: FlameHead, neutral: Tensor) -> Tensor:
+def query_positions(config: BiasSinkConfig, head: FlameHead, neutral: Tensor) -> Tensor:
     """Where the queries are on a head: [V, 3] -> [L, 3] metres, row by row, 0 off the chart."""
-    return position_map(head, based_on(config, head, neutral), config.query_side).flatten(1).T
+    return position_map(head, base_vertices(config, head, neutral), config.query_side).flatten(1).T
 
 
-def start_of(config: BiasSinkConfig, head: FlameHead, neutral: Tensor, texels: Texels) -> Start:
+def base_splats(
+    config: BiasSinkConfig, head: FlameHead, neutral: Tensor, texels: Texels
+) -> BaseSplats:
     """Of the Gaussians of a person whose tracked head at rest is `neutral` [V, 3].
 
     In the small preset they lie in the skin, as wide as their texels (ours).
     """
-    places = interpolate_barycentric(based_on(config, head, neutral), texels.binding)
+    places = interpolate_barycentric(base_vertices(config, head, neutral), texels.binding)
     own = None if config.base == "template" else surface_discs(texels, head, neutral)
-    return Start(places, own)
+    return BaseSplats(places, own)
 
 
-def driven(config: BiasSinkConfig, start: Start, motion: SurfaceMotion, texels: Texels) -> Start:
+def drive_base(
+    config: BiasSinkConfig, start: BaseSplats, motion: SurfaceMotion, texels: Texels
+) -> BaseSplats:
     """The same with an expression: how the person's mesh moves, on a head held still.
 
     Discs turn and stretch with the skin, as P's do: a lid that unfolds covers the eye.
@@ -62,10 +66,10 @@ def driven(config: BiasSinkConfig, start: Start, motion: SurfaceMotion, texels: 
     if config.base != "driven" or start.discs is None:
         return start
     places, quats, scales = deform(texels.binding, start.discs, motion)
-    return Start(places, replace(start.discs, quats=quats, scales=scales))
+    return BaseSplats(places, replace(start.discs, quats=quats, scales=scales))
 
 
-def activate(raw: Tensor, start: Start) -> Gaussians:
+def activate(raw: Tensor, start: BaseSplats) -> Gaussians:
     """Maps read at texels [T, 14] (`maps.at_texels`) -> Gaussians in the head frame."""
     position, opacity, scale, color, rotation = raw.split(list(CHANNELS.values()), -1)
     quats = functional.normalize(rotation + rotation.new_tensor([1.0, 0, 0, 0]), dim=-1)
@@ -75,7 +79,7 @@ def activate(raw: Tensor, start: Start) -> Gaussians:
         quats = quat_multiply(start.discs.quats, quats)
         scales = start.discs.scales * torch.exp(scale.clamp(*LOG_SCALES))
     return Gaussians(
-        start.places + SPAN * (torch.sigmoid(position) - 0.5),
+        start.positions + SPAN * (torch.sigmoid(position) - 0.5),
         quats,
         scales.clamp_max(MOST_SCALE),
         torch.sigmoid(opacity[:, 0] + OPACITY),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from flexavatar.avatar.maps import canvas_of
+from flexavatar.avatar.maps import uv_layout
 from flexavatar.bench.measure import Row, measure
 from flexavatar.capture.portrait import PORTRAIT_SIDE
 from flexavatar.capture.read_portraits import read_portraits
@@ -28,7 +28,7 @@ def encode_stages() -> list[Row]:
     head, data = load_open_head(), SHIPPED_PORTRAIT.read_bytes()
     portraits = read_portraits([data], no_progress)
     placed = place(portraits, track(portraits, load_track_rig()), head)
-    texels = canvas_of(head, model.config).texels
+    texels = uv_layout(head, model.config).texels
 
     def told_of() -> Told:
         return tell(portraits, placed, gather(placed.views, texels, head.faces), head, model)

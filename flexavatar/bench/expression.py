@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from flexavatar.avatar.avatar import Animator
-from flexavatar.avatar.dynamic import Expressor
+from flexavatar.avatar.dynamic import ExpressionNetwork
 from flexavatar.bench.measure import Row, measure
 from flexavatar.bench.portrait import RUNS, driven_stages, portrait_avatar
 from flexavatar.render import native
@@ -17,11 +17,11 @@ def expression_stages() -> list[Row]:
     """Expression to driving map, to dG; then whole frames."""
     avatar = portrait_avatar()
     assert avatar.dynamic is not None
-    animator, expressor = Animator(avatar), Expressor(avatar.dynamic)
+    animator, expressor = Animator(avatar), ExpressionNetwork(avatar.dynamic)
     with torch.inference_mode():
-        moves = animator.moves(avatar.codes)
+        moves = animator.expression_moves(avatar.codes)
         actions = {
-            "moves": lambda: animator.moves(avatar.codes),
+            "moves": lambda: animator.expression_moves(avatar.codes),
             "drive_map": lambda: expressor.drive_map(moves),
             "unet": lambda: expressor.change(moves),
         }

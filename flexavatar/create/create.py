@@ -10,8 +10,8 @@ import numpy as np
 from torch import Tensor
 
 from flexavatar.avatar.avatar import AnyAvatar, Avatar, animator_of
-from flexavatar.avatar.dynamic import Dynamic
-from flexavatar.avatar.maps import canvas_of, reached
+from flexavatar.avatar.dynamic import Dynamics
+from flexavatar.avatar.maps import changeable_texels, uv_layout
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.read_portraits import PhotoOrVideo, read_portraits
 from flexavatar.capture.rig import load_track_rig
@@ -29,7 +29,7 @@ from flexavatar.errors import FaceError, InputError
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.texels import make_texels
-from flexavatar.models.channels import LOOKS
+from flexavatar.models.channels import FITTED_CHANNELS
 from flexavatar.models.query_lrm import AvatarCode, QueryLrm
 from flexavatar.models.weights import load_query_lrm
 from flexavatar.progress import Progress, StageProgress, no_progress, no_stage_progress
@@ -162,13 +162,13 @@ def begin(
         painted = build_surface(placed.views, looked, texels, head, placed.neutral)
         return Start(first_guess(placed, texels, head, config.spacing_px, painted), None)
     model, _ = load_query_lrm(PRESET)
-    canvas = canvas_of(head, model.config)
-    texels = canvas.texels
+    layout = uv_layout(head, model.config)
+    texels = layout.texels
     looked = look(placed.views, texels, head)
     told = tell(portraits, placed, looked.evidence, head, model)
     found = predict(told, placed, head, model)
     painted = build_surface(placed.views, looked, texels, head, placed.neutral)
-    surface = surface_of(found, canvas, looked.hair, painted)
+    surface = surface_of(found, layout, looked.hair, painted)
     splats = first_guess(placed, texels, head, config.spacing_px, surface)
     changes = tuple(splats.of_texels(change, texels) for change in found.changes)
     return Start(splats, Learned(model, told, found.code, changes))
@@ -188,14 +188,14 @@ def _network_fitted(
     own = start.learned
     if own is None:
         raise InputError("fitted: expected a learned model where its parameters are to be fitted")
-    canvas = canvas_of(load_open_head(), own.model.config)
+    layout = uv_layout(load_open_head(), own.model.config)
     splats, code = refine_encoder(
         start.splats,
         own.told,
         own.code,
         placed.views,
         own.changes,
-        canvas,
+        layout,
         own.model,
         fit,
         progress,
@@ -210,10 +210,12 @@ def _avatar(splats: Splats, placed: Placed, code: AvatarCode | None) -> Avatar:
     if code is None:
         return Avatar(placed.neutral, *own, *first, splats.lids)
     model, weights = load_query_lrm(PRESET)
-    canvas = canvas_of(load_open_head(), model.config)
-    mine = (reached(canvas) & entrusted(canvas))[:, None].float()
-    moving = (splats.of_texels(mine, canvas.texels)[:, 0] > 0).nonzero().squeeze(1)
-    dynamic = Dynamic(code.identity[0], moving, splats.cells[moving], PRESET, weights, None, LOOKS)
+    layout = uv_layout(load_open_head(), model.config)
+    mine = (changeable_texels(layout) & entrusted(layout))[:, None].float()
+    moving = (splats.of_texels(mine, layout.texels)[:, 0] > 0).nonzero().squeeze(1)
+    dynamic = Dynamics(
+        code.identity[0], moving, splats.cells[moving], PRESET, weights, None, FITTED_CHANNELS
+    )
     return Avatar(placed.neutral, *own, *first, splats.lids, "query_lrm", dynamic)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from flexavatar.avatar.maps import Canvas, TexelSplats, activate, at_texels
+from flexavatar.avatar.maps import NeutralSplats, UvLayout, activate, map_at_texels
 from flexavatar.create.evidence import View
 from flexavatar.create.first_guess import Splats
 from flexavatar.create.fit import FitConfig, Parameter, fit
@@ -34,7 +34,7 @@ def refine_encoder(
     code: AvatarCode,
     views: Sequence[View],
     changes: Sequence[Tensor],
-    canvas: Canvas,
+    layout: UvLayout,
     model: QueryLrm,
     config: FitConfig,
     progress: StageProgress = no_stage_progress,
@@ -46,20 +46,20 @@ def refine_encoder(
     it was given.
     """
     own = splats.cells >= 0
-    rows = canvas.texels.texels_at(splats.cells[own])
+    rows = layout.texels.texels_at(splats.cells[own])
     carried = [
         carry(splats, view, views[0].openings, change)
         for view, change in zip(views, changes, strict=True)
     ]
     still = values_of(splats.local, splats.opacities, splats.colors)
-    mouth = (canvas.texels.zones == int(Zone.MOUTH))[:, None]
+    mouth = (layout.texels.zones == int(Zone.MOUTH))[:, None]
 
-    said = activate(at_texels(code.static[0], canvas.texels.chart), told.discs).colors[rows]
+    said = activate(map_at_texels(code.static[0], layout.texels.chart), told.discs).colors[rows]
     grain = splats.colors[own] - said  # what was added to what the network says stays added
 
-    def encode(values: Mapping[str, Tensor]) -> tuple[Tensor, TexelSplats]:
+    def encode(values: Mapping[str, Tensor]) -> tuple[Tensor, NeutralSplats]:
         static = functional_call(model, dict(values), (told.images, told.evidence)).static
-        raw = at_texels(static[0], canvas.texels.chart)
+        raw = map_at_texels(static[0], layout.texels.chart)
         texels = activate(torch.where(mouth, raw.detach(), raw), told.discs)
         colors = texels.colors.index_add(0, rows, grain).clamp(0, 1)
         return static, replace(texels, colors=colors)
@@ -81,7 +81,7 @@ def refine_encoder(
     return _with_texels(splats, texels, own, rows), replace(code, static=static)
 
 
-def _with_texels(splats: Splats, texels: TexelSplats, own: Tensor, rows: Tensor) -> Splats:
+def _with_texels(splats: Splats, texels: NeutralSplats, own: Tensor, rows: Tensor) -> Splats:
     def put(old: Tensor, new: Tensor) -> Tensor:
         return old.index_put((own,), new[rows])
 

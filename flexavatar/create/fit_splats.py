@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flexavatar.avatar.maps import TexelSplats, changed
+from flexavatar.avatar.maps import NeutralSplats, apply_change
 from flexavatar.create.evidence import View
 from flexavatar.create.first_guess import Splats
 from flexavatar.create.fit import FitConfig, Parameter, Target, fit
@@ -173,9 +173,9 @@ def posed(values: Mapping[str, Tensor], carried: Carried) -> Gaussians:
     """Values as `values_of` gives them, in one photo's expression; differentiable."""
     quats = torch.nn.functional.normalize(values["quats"], dim=-1)
     local = LocalSplats(values["offsets"], quats, values["scales"].exp())
-    own = TexelSplats(local, torch.sigmoid(values["opacities"]), values["colors"])
+    own = NeutralSplats(local, torch.sigmoid(values["opacities"]), values["colors"])
     if carried.change is not None:
-        own = changed(own, carried.change)
+        own = apply_change(own, carried.change)
     return Gaussians(
         carried.points + (carried.gradients @ own.local.offsets[..., None]).squeeze(-1),
         quat_multiply(carried.quats, own.local.quats),

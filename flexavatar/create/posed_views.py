@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from flexavatar.avatar.poser import head_of
+from flexavatar.avatar.poser import rig_with_own_lids
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.rig import photo_codes
 from flexavatar.capture.track import Track
@@ -33,7 +33,7 @@ def place(portraits: Sequence[Portrait], tracked: Track, head: FlameHead) -> Pla
     """The person's neutral head with hair, and every photo's view of it."""
     codes = tuple(photo_codes(pose, head) for pose in tracked.photos)
     bald = head.neutral(torch.from_numpy(tracked.betas).float())
-    own = head_of(bald, head)
+    own = rig_with_own_lids(bald, head)
     neutral = hair_volume(_views(portraits, tracked, own, bald, codes), own, bald)
     return Placed(neutral, _views(portraits, tracked, own, neutral, codes), codes)
 

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from flexavatar.avatar.maps import (
-    Canvas,
-    TexelSplats,
+    NeutralSplats,
+    UvLayout,
     activate,
-    at_texels,
-    canvas_of,
     drive_map,
-    enlarged,
+    map_at_texels,
+    upsample_change,
+    uv_layout,
 )
 from flexavatar.capture.portrait import Portrait
 from flexavatar.create.chart_evidence import chart_evidence
@@ -27,7 +27,7 @@ from flexavatar.create.skin import Surface
 from flexavatar.head.binding import LocalSplats
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.texels import Zone, surface_discs
-from flexavatar.models.channels import LOOKS, ChartEvidence, channel_mask
+from flexavatar.models.channels import FITTED_CHANNELS, ChartEvidence, channel_mask
 from flexavatar.models.query_lrm import AvatarCode, QueryLrm
 
 SURE = 3.0
@@ -50,7 +50,7 @@ class Prediction:
     """What the model makes of it."""
 
     code: AvatarCode
-    splats: TexelSplats  # T at rest
+    splats: NeutralSplats  # T at rest
     changes: tuple[Tensor, ...]  # [T, 14] a photo each: dG of its expression
 
 
@@ -62,40 +62,40 @@ def tell(
     model: QueryLrm,
 ) -> Told:
     """Portraits, where they show the head and what of its texels -> the model's inputs."""
-    canvas = canvas_of(head, model.config)
-    seen = trusted_lids(evidence, canvas.texels)
-    told = chart_evidence(seen, placed.neutral, canvas) if model.config.evidence else None
+    layout = uv_layout(head, model.config)
+    seen = trusted_lids(evidence, layout.texels)
+    told = chart_evidence(seen, placed.neutral, layout) if model.config.evidence else None
     return Told(
         network_images(portraits, model.config.image_side),
         told,
         seen.weight,
         seen.colors,
-        surface_discs(canvas.texels, head, placed.neutral),
+        surface_discs(layout.texels, head, placed.neutral),
     )
 
 
 @torch.no_grad()
 def predict(told: Told, placed: Placed, head: FlameHead, model: QueryLrm) -> Prediction:
     """Encode once, drive with every photo's expression."""
-    canvas = canvas_of(head, model.config)
+    layout = uv_layout(head, model.config)
     code = model.encode(told.images, told.evidence)
-    raw = at_texels(code.static[0], canvas.texels.chart)
-    changes = changes_of(code, placed.views, placed.neutral, canvas, model)
+    raw = map_at_texels(code.static[0], layout.texels.chart)
+    changes = changes_of(code, placed.views, placed.neutral, layout, model)
     return Prediction(code, activate(raw, told.discs), changes)
 
 
-def entrusted(canvas: Canvas) -> Tensor:
+def entrusted(layout: UvLayout) -> Tensor:
     """Texels that are the model's to say: [T] bool.
 
     Eyes, lids and mouth are painted better from the photo: the small network blurs irises and
     teeth, and its lips hide them.
     """
-    texels = canvas.texels
+    texels = layout.texels
     folds = torch.maximum(texels.masks["lids"], texels.masks["lips"])
     return (texels.zones == int(Zone.SKIN)) & (folds < LID)
 
 
-def surface_of(found: Prediction, canvas: Canvas, hair: Hair, painted: Surface) -> Surface:
+def surface_of(found: Prediction, layout: UvLayout, hair: Hair, painted: Surface) -> Surface:
     """The texels as fitting takes them: what is seen is `painted`, the rest is the model's.
 
     Of unseen hair and clothes the model says where they are, and their colours stay as painted,
@@ -104,8 +104,8 @@ def surface_of(found: Prediction, canvas: Canvas, hair: Hair, painted: Surface) 
     """
     own = found.splats
     unsure = (1 - SURE * painted.seen).clamp(0, 1)
-    share = (entrusted(canvas) * unsure)[:, None]
-    covered = torch.maximum(hair.scalp, canvas.texels.masks["shoulders"])
+    share = (entrusted(layout) * unsure)[:, None]
+    covered = torch.maximum(hair.scalp, layout.texels.masks["shoulders"])
     tinted = share * (1 - covered)[:, None]
 
     def blended(said: Tensor, other: Tensor) -> Tensor:
@@ -121,10 +121,10 @@ def surface_of(found: Prediction, canvas: Canvas, hair: Hair, painted: Surface) 
 
 
 def changes_of(
-    code: AvatarCode, views: Sequence[View], neutral: Tensor, canvas: Canvas, model: QueryLrm
+    code: AvatarCode, views: Sequence[View], neutral: Tensor, layout: UvLayout, model: QueryLrm
 ) -> tuple[Tensor, ...]:
     """Of dG, LOOKS, at the texels for each photo's expression: [T, 14] each."""
-    drives = [drive_map(view.motion.vertices - neutral, canvas) for view in views]
-    large = enlarged(model.dynamic(code, torch.stack(drives)), canvas)
-    mine = entrusted(canvas)[:, None] * channel_mask(LOOKS)
-    return tuple(at_texels(change, canvas.texels.chart) * mine for change in large)
+    drives = [drive_map(view.motion.vertices - neutral, layout) for view in views]
+    large = upsample_change(model.change(code, torch.stack(drives)), layout)
+    mine = entrusted(layout)[:, None] * channel_mask(FITTED_CHANNELS)
+    return tuple(map_at_texels(change, layout.texels.chart) * mine for change in large)

@@ -17,12 +17,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flexavatar.models.blocks import Network, silent
-from flexavatar.models.channels import BASE, COLOR, MAP_CHANNELS, TOLD, ChartEvidence
+from flexavatar.models.blocks import Network, zero_init
+from flexavatar.models.channels import (
+    BASE_COLOR,
+    COLOR,
+    EVIDENCE_CHANNELS,
+    MAP_CHANNELS,
+    ChartEvidence,
+)
 from flexavatar.models.config import BiasSinkConfig
-from flexavatar.models.encoders import DINOV2, Dino, PatchEncoder, distinct
-from flexavatar.models.mmdit import stack, through
-from flexavatar.models.signals import SIZES
+from flexavatar.models.encoders import DINOV2, Dino, PatchEncoder, unique_images
+from flexavatar.models.mmdit import mmdit_stack, run_blocks
+from flexavatar.models.signals import SIGNAL_SIZES
 from flexavatar.models.upsample import Upsampler
 from flexavatar.types import SH_C0, check_shape
 
@@ -40,7 +46,7 @@ Sink = Literal["2d", "3d"]
 
 
 @dataclass(frozen=True)
-class Person:
+class PersonFeatures:
     """What of an avatar code does not depend on the expression."""
 
     tokens: Tensor  # [1, L, W]
@@ -48,7 +54,7 @@ class Person:
     colors: Tensor | None  # [1, 3, U, U] added to the maps' colours
 
 
-def rays(viewmats: Tensor, intrinsics: Tensor, side: int) -> Tensor:
+def plucker_rays(viewmats: Tensor, intrinsics: Tensor, side: int) -> Tensor:
     """Plücker coordinates of every pixel's line of sight: [N, 4, 4], [N, 3, 3] -> [N, 6, S, S].
 
     The unit direction and its moment about the origin in decimetres, head frame; intrinsics are
@@ -65,7 +71,7 @@ def rays(viewmats: Tensor, intrinsics: Tensor, side: int) -> Tensor:
     return torch.cat((directions, moments), 1).unflatten(-1, (side, side))
 
 
-def waves(places: Tensor) -> Tensor:
+def positional_encoding(places: Tensor) -> Tensor:
     """Positions in metres as sines and cosines of eight octaves, and themselves: [L, 3] -> [L, 51].
 
     Mildenhall et al., "NeRF" (ECCV 2020).
@@ -90,13 +96,15 @@ class ImageEncoder(nn.Module):
 
     def forward(self, images: Tensor, rays: Tensor) -> Tensor:
         """[N, 3, S, S] 0..1, [N, 6, S, S] -> [1, N L, C]. A photo that comes twice counts once."""
-        pictures = distinct(torch.cat((images - 0.5, rays), 1))
+        pictures = unique_images(torch.cat((images - 0.5, rays), 1))
         tokens = self.own(pictures)
         if self.dino is not None:
-            tokens = torch.cat((self._looked(pictures[:, :3] + 0.5, tokens.shape[1]), tokens), -1)
+            tokens = torch.cat(
+                (self._dino_tokens(pictures[:, :3] + 0.5, tokens.shape[1]), tokens), -1
+            )
         return self.mix(tokens).flatten(0, 1)[None]
 
-    def _looked(self, images: Tensor, count: int) -> Tensor:
+    def _dino_tokens(self, images: Tensor, count: int) -> Tensor:
         """DINO's tokens, as many as ours: [N, 3, S, S] -> [N, L, D]."""
         assert self.dino is not None
         small = functional.interpolate(images, (DINO_SIDE, DINO_SIDE), mode="bilinear")
@@ -116,23 +124,27 @@ class Queries(nn.Module):
         self.place = nn.Linear(3 + 6 * OCTAVES, config.width)
         self.norm = nn.LayerNorm(config.width)
         self.cell = config.cell
-        self.told = nn.Linear(TOLD * self.cell**2, config.width) if config.evidence else None
+        self.told = (
+            nn.Linear(EVIDENCE_CHANNELS * self.cell**2, config.width) if config.evidence else None
+        )
         if self.told is not None:
-            self._pass_colors_on(self.told)
+            self._init_with_base_colors(self.told)
 
     @torch.no_grad()
-    def _pass_colors_on(self, told: nn.Linear) -> None:
+    def _init_with_base_colors(self, told: nn.Linear) -> None:
         """Untrained, A begins with the completed colours and nothing else is added to them."""
         texels = self.cell**2
-        own = (BASE.stop - BASE.start) * texels
+        own = (BASE_COLOR.stop - BASE_COLOR.start) * texels
         told.weight[:own] = 0
-        told.weight[:own, BASE.start * texels : BASE.stop * texels] = torch.eye(own) / COLOR_UNIT
+        told.weight[:own, BASE_COLOR.start * texels : BASE_COLOR.stop * texels] = (
+            torch.eye(own) / COLOR_UNIT
+        )
         told.bias[:own] = 0
         self.norm.weight[:own] = 0
 
     def forward(self, places: Tensor, evidence: ChartEvidence | None) -> Tensor:
         """[L, 3] metres, evidence of batch 1 -> [1, L, D]."""
-        x = self.norm(self.place(waves(places)))[None]
+        x = self.norm(self.place(positional_encoding(places)))[None]
         if self.told is None or evidence is None:
             return x
         folded = functional.pixel_unshuffle(evidence.stacked(), self.cell)  # [1, 11 c^2, h, h]
@@ -147,7 +159,7 @@ class Decoder(nn.Module):
         c, self.config = config, config
         width, tokens = c.decoder_width, EXPRESSION_TOKENS
         self.expression = nn.Sequential(
-            nn.Linear(SIZES[c.signal], c.expression_hidden), nn.GELU(),
+            nn.Linear(SIGNAL_SIZES[c.signal], c.expression_hidden), nn.GELU(),
             nn.Linear(c.expression_hidden, c.expression_hidden), nn.GELU(),
             nn.Linear(c.expression_hidden, tokens * c.expression_width),
             nn.Unflatten(-1, (tokens, c.expression_width)),
@@ -159,38 +171,38 @@ class Decoder(nn.Module):
         )
         self.colors = nn.Linear(c.width, 3 * c.cell**2) if c.evidence else None
         if self.colors is not None:
-            self._read_colors(self.colors)
-        self.blocks = stack(
+            self._init_color_readout(self.colors)
+        self.blocks = mmdit_stack(
             c.decoder_blocks, width, c.expression_width, c.inner, c.heads, c.decoder_growth,
             c.decoder_joint,
         )  # fmt: skip
         self.upsampler = Upsampler(width, c.upsampler, c.map_channels, c.stylegan)
-        self.heads = silent(nn.Conv2d(c.map_channels, MAP_CHANNELS, 1))
+        self.heads = zero_init(nn.Conv2d(c.map_channels, MAP_CHANNELS, 1))
 
     @torch.no_grad()
-    def _read_colors(self, colors: nn.Linear) -> None:
+    def _init_color_readout(self, colors: nn.Linear) -> None:
         """Untrained, they are what A begins with."""
         nn.init.eye_(colors.weight)
         colors.weight *= COLOR_UNIT / SH_C0
         nn.init.zeros_(colors.bias)
 
-    def person(self, code: Tensor) -> Person:
+    def person_features(self, code: Tensor) -> PersonFeatures:
         """All that A [L, D] says by itself."""
         tokens = code[None]
         skip = self._picture(self.skip(tokens)) if self.skip is not None else None
         colors = self._picture(self.colors(tokens)) if self.colors is not None else None
         if colors is not None:
             colors = functional.pixel_shuffle(colors, self.config.cell)
-        return Person(self.narrow(tokens), skip, colors)
+        return PersonFeatures(self.narrow(tokens), skip, colors)
 
-    def forward(self, person: Person, signals: Tensor, sink: Sink) -> Tensor:
+    def forward(self, person: PersonFeatures, signals: Tensor, sink: Sink) -> Tensor:
         """Signals [E, Z] -> [E, 14, U, U]."""
         context = self.expression(signals)  # [E, 4, C]
         if self.sinks is not None:
             own = self.sinks[("2d", "3d").index(sink)].expand(len(signals), 1, -1)
             context = torch.cat((context, own), 1)
         tokens = person.tokens.expand(len(signals), -1, -1)
-        h = self._picture(through(self.blocks, tokens, context))
+        h = self._picture(run_blocks(self.blocks, tokens, context))
         # sampling between texels and a layer that works texel by texel change places: it is linear
         maps = functional.interpolate(
             self.heads(self.upsampler(h, person.skip)),
@@ -215,7 +227,7 @@ class BiasSink(Network):
         self.config = config
         self.images = ImageEncoder(config, encoder_weights)
         self.queries = Queries(config)
-        self.blocks = stack(
+        self.blocks = mmdit_stack(
             config.blocks, config.width, config.image_width, config.inner, config.heads,
             config.growth, joint=True,
         )  # fmt: skip
@@ -238,22 +250,22 @@ class BiasSink(Network):
         if (evidence is not None) != config.evidence:
             raise ValueError(f"evidence: expected {'some' if config.evidence else 'none'}")
         tokens = self.images(images, rays)
-        return through(self.blocks, self.queries(places, evidence), tokens)[0]
+        return run_blocks(self.blocks, self.queries(places, evidence), tokens)[0]
 
-    def person(self, code: Tensor) -> Person:
+    def person_features(self, code: Tensor) -> PersonFeatures:
         """What of A [L, D] does not depend on the signal: once for each avatar."""
         check_shape("code", code, self.config.query_side**2, self.config.width)
-        return self.decoder.person(code)
+        return self.decoder.person_features(code)
 
-    def drive(self, person: Person, signals: Tensor, sink: Sink = "3d") -> Tensor:
+    def drive(self, person: PersonFeatures, signals: Tensor, sink: Sink = "3d") -> Tensor:
         """Signals [E, Z] (`models.signals`) -> maps before activation [E, 14, U, U].
 
         Channels as `charts.CHANNELS`. Avatars are driven with the sink `3d`: it has been seen from
         all around. Raises ShapeError for another signal's numbers.
         """
-        check_shape("signals", signals, None, SIZES[self.config.signal])
+        check_shape("signals", signals, None, SIGNAL_SIZES[self.config.signal])
         return self.decoder(person, signals, sink)
 
     def decode(self, code: Tensor, signals: Tensor, sink: Sink = "3d") -> Tensor:
         """`drive` of the `person` of A [L, D]."""
-        return self.drive(self.person(code), signals, sink)
+        return self.drive(self.person_features(code), signals, sink)

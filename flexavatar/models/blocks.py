@@ -86,7 +86,7 @@ class Down(nn.Module):
         return self.gather(x)
 
 
-def silent(layer: Layer) -> Layer:
+def zero_init(layer: Layer) -> Layer:
     """The layer with weights and bias of zero: it adds nothing until it is trained."""
     with torch.no_grad():
         nn.init.zeros_(layer.weight)

@@ -13,14 +13,14 @@ from flexavatar.errors import InputError
 CHANNELS: Mapping[str, int] = {"position": 3, "opacity": 1, "scale": 3, "color": 3, "rotation": 4}
 """Of a map of Gaussians, in this order; before activation."""
 MAP_CHANNELS = sum(CHANNELS.values())
-LOOKS = ("color",)
+FITTED_CHANNELS = ("color",)
 """Of a dG, what changes an avatar that is fitted to photos. Their splats are finer than a model's
 texels and fit each other: moved, sized or turned as a synthetic person's, they part and show the
 mouth behind the skin."""
 SCALE, COLOR = slice(4, 7), slice(7, 10)
-TOLD = 11
+EVIDENCE_CHANNELS = 11
 """Channels of evidence: colours 3, weight 1, completed colours 3, weight mirrored 1, places 3."""
-BASE = slice(4, 7)
+BASE_COLOR = slice(4, 7)
 """Of them, the completed colours."""
 
 

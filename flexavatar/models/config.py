@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 
-class Charted(Protocol):
+class ChartSizes(Protocol):
     """Sizes that samples of people are made at, which every model has."""
 
     @property
@@ -68,21 +68,21 @@ class QueryLrmConfig:
         return self.chart, self.drive_side
 
 
-PAPER = QueryLrmConfig(
+QUERY_LRM_PAPER = QueryLrmConfig(
     encoder="dinov3", image_side=512, width=1024, heads=16, query_side=50, blocks=4,
     decoder=(512, 256, 128), fine=1, identity=32, unet=(64, 128, 256), fold=1, evidence=False,
 )  # fmt: skip
 """The paper's sizes where it gives them: 50 x 50 queries, maps of 400 x 400."""
 
-TINY = QueryLrmConfig(
+QUERY_LRM_TINY = QueryLrmConfig(
     encoder="conv", image_side=256, width=96, heads=4, query_side=32, blocks=2,
     decoder=(64, 32), fine=2, identity=32, unet=(24, 40, 64), fold=2, evidence=True,
 )  # fmt: skip
 """Trained and driven on two CPU cores; ships with the package."""
 
-PRESETS: Mapping[str, QueryLrmConfig] = {"paper": PAPER, "tiny": TINY}
+QUERY_LRM_PRESETS: Mapping[str, QueryLrmConfig] = {"paper": QUERY_LRM_PAPER, "tiny": QUERY_LRM_TINY}
 
-Signal = Literal["flame", "arkit", "audio"]
+SignalKind = Literal["flame", "arkit", "audio"]
 """What drives K: FLAME codes, the 52 ARKit weights, or features of sound. See `models.signals`."""
 
 
@@ -132,7 +132,7 @@ class BiasSinkConfig:
     head as the rig moves it with the expression, for signals that say how."""
     evidence: bool
     """Whether queries are told what photos say of each texel, and colours are read out of A."""
-    signal: Signal = "flame"
+    signal: SignalKind = "flame"
     sinks: bool = True
     """Whether decoding is told where the training data came from (the paper's ablation)."""
     stylegan: bool = True

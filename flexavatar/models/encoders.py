@@ -75,7 +75,7 @@ class Dino(nn.Module):
         """
         super().__init__()
         self.kind = kind
-        self.backbone = _backbone(kind, weights)
+        self.backbone = _make_backbone(kind, weights)
         self.backbone.requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ class DinoEncoder(Dino):
         return self.project(super().forward(images))
 
 
-def _backbone(kind: Backbone, weights: Path | None) -> nn.Module:
+def _make_backbone(kind: Backbone, weights: Path | None) -> nn.Module:
     try:
         import transformers  # pyright: ignore[reportMissingImports]
     except ImportError:
@@ -139,7 +139,7 @@ def make_encoder(config: QueryLrmConfig, weights: Path | None = None) -> nn.Modu
     return ConvEncoder(config.width, config.image_side)
 
 
-def distinct(images: Tensor) -> Tensor:
+def unique_images(images: Tensor) -> Tensor:
     """Each of [N, C, S, S] once: attention would hear a picture that comes twice the louder."""
     if len(images) == 1 or images.is_meta:
         return images

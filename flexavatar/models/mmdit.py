@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flexavatar.models.blocks import silent
+from flexavatar.models.blocks import zero_init
 
 
 class Stream(nn.Module):
@@ -30,25 +30,25 @@ class Stream(nn.Module):
             wide = round(growth * width)
             self.query = nn.Linear(width, inner)
             self.query_norm = nn.RMSNorm(inner // heads)
-            self.out = silent(nn.Linear(inner, width))
+            self.out = zero_init(nn.Linear(inner, width))
             self.forth = nn.Sequential(
                 nn.LayerNorm(width), nn.Linear(width, wide), nn.GELU(),
-                silent(nn.Linear(wide, width)),
+                zero_init(nn.Linear(wide, width)),
             )  # fmt: skip
 
-    def _parted(self, x: Tensor) -> Tensor:
+    def _split_heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
-    def questions(self, normed: Tensor) -> Tensor:
+    def queries(self, normed: Tensor) -> Tensor:
         """[B, L, D] -> [B, heads, L, inner / heads]."""
-        return self.query_norm(self._parted(self.query(normed)))
+        return self.query_norm(self._split_heads(self.query(normed)))
 
     def keys_and_values(self, normed: Tensor) -> tuple[Tensor, Tensor]:
         """[B, L, D] -> two [B, heads, L, inner / heads]."""
         key, value = self.pair(normed).chunk(2, -1)
-        return self.key_norm(self._parted(key)), self._parted(value)
+        return self.key_norm(self._split_heads(key)), self._split_heads(value)
 
-    def take(self, tokens: Tensor, questions: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def attend(self, tokens: Tensor, questions: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Tokens [B, L, D] with what they find added, and a feed-forward net's thoughts on it."""
         found = functional.scaled_dot_product_attention(questions, key, value)
         tokens = tokens + self.out(found.transpose(1, 2).flatten(-2))
@@ -78,13 +78,13 @@ class MmditBlock(nn.Module):
         if self.tokens.answers:
             own = self.tokens.keys_and_values(normed)
             key, value = torch.cat((own[0], key), 2), torch.cat((own[1], value), 2)
-        moved = self.tokens.take(tokens, self.tokens.questions(normed), key, value)
+        moved = self.tokens.attend(tokens, self.tokens.queries(normed), key, value)
         if self.context.asks:
-            context = self.context.take(context, self.context.questions(other), key, value)
+            context = self.context.attend(context, self.context.queries(other), key, value)
         return moved, context
 
 
-def stack(
+def mmdit_stack(
     blocks: int, width: int, context: int, inner: int, heads: int, growth: float, joint: bool
 ) -> nn.ModuleList:
     """Blocks one after the other."""
@@ -94,7 +94,7 @@ def stack(
     )
 
 
-def through(blocks: nn.ModuleList, tokens: Tensor, context: Tensor) -> Tensor:
+def run_blocks(blocks: nn.ModuleList, tokens: Tensor, context: Tensor) -> Tensor:
     """[B, L, D], [B, M, C] -> [B, L, D]."""
     for block in blocks:
         tokens, context = block(tokens, context)

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flexavatar.models.blocks import Attention, ConvBlock, Down, Network, TokenBlock, Up, silent
-from flexavatar.models.channels import COLOR, MAP_CHANNELS, TOLD, ChartEvidence
+from flexavatar.models.blocks import Attention, ConvBlock, Down, Network, TokenBlock, Up, zero_init
+from flexavatar.models.channels import COLOR, EVIDENCE_CHANNELS, MAP_CHANNELS, ChartEvidence
 from flexavatar.models.config import QueryLrmConfig
-from flexavatar.models.encoders import distinct, make_encoder
+from flexavatar.models.encoders import make_encoder, unique_images
 from flexavatar.types import check_shape
 
 DRIVE_CHANNELS = 3
@@ -44,7 +44,7 @@ class Decoder(nn.Module):
         widths = (config.width, *config.decoder)
         self.told = config.evidence
         if self.told:
-            folded = TOLD * config.fine**2
+            folded = EVIDENCE_CHANNELS * config.fine**2
             self.stem = nn.Conv2d(folded, widths[-1], 3, padding=1)
             self.downs = nn.ModuleList(
                 nn.Sequential(ConvBlock(a), Down(a, b)) for a, b in pairwise(reversed(widths))
@@ -54,7 +54,7 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(ConvBlock(w) for w in widths)
         self.fine = config.fine
         self.identity = nn.Conv2d(widths[-1], config.identity, 1)
-        self.static = silent(nn.Conv2d(widths[-1], MAP_CHANNELS * config.fine**2, 3, padding=1))
+        self.static = zero_init(nn.Conv2d(widths[-1], MAP_CHANNELS * config.fine**2, 3, padding=1))
 
     def forward(self, features: Tensor, evidence: ChartEvidence | None) -> tuple[Tensor, Tensor]:
         """[B, D, h, w] -> static maps [B, 14, U, U] and F_id [B, C, W, W]."""
@@ -99,9 +99,9 @@ class DynamicUNet(nn.Module):
         self.downs = nn.ModuleList(Down(a, b) for a, b in pairs)
         self.ups = nn.ModuleList(Up(b, a) for a, b in pairs)
         self.backs = nn.ModuleList(ConvBlock(a) for a, _ in pairs)
-        self.out = silent(nn.Conv2d(widths[0], MAP_CHANNELS * cell, 3, padding=1))
+        self.out = zero_init(nn.Conv2d(widths[0], MAP_CHANNELS * cell, 3, padding=1))
 
-    def of_person(self, identity: Tensor) -> Tensor:
+    def person_features(self, identity: Tensor) -> Tensor:
         """F_id [B, C, W, W] -> its share of the first layer: [B, w, W / fold, W / fold]."""
         return self.person(functional.pixel_unshuffle(identity, self.fold))
 
@@ -111,15 +111,15 @@ class DynamicUNet(nn.Module):
 
     def at_rest(self, person: Tensor) -> Tensor:
         """What is taken away of everything said of one person: [1, 14, W, W]."""
-        return self._through(person)  # `drive` has no bias
+        return self._run(person)  # `drive` has no bias
 
     def forward(self, person: Tensor, drive: Tensor) -> Tensor:
         """The whole of what it says, a face at rest included."""
         if self.by_map:
-            return self._through(person + self.drive(functional.pixel_unshuffle(drive, self.fold)))
-        return self._through(person + self.drive(drive)[..., None, None])
+            return self._run(person + self.drive(functional.pixel_unshuffle(drive, self.fold)))
+        return self._run(person + self.drive(drive)[..., None, None])
 
-    def _through(self, x: Tensor) -> Tensor:
+    def _run(self, x: Tensor) -> Tensor:
         skips: list[Tensor] = []
         for block, down in zip(self.blocks, self.downs, strict=False):
             x = block(x)
@@ -160,7 +160,7 @@ class QueryLrm(Network):
         check_shape("images", images, None, 3, side, side)
         if (evidence is not None) != self.config.evidence:
             raise ValueError(f"evidence: expected {'some' if self.config.evidence else 'none'}")
-        tokens = self.encoder(distinct(images)).flatten(0, 1)[None]  # [1, N L, D]
+        tokens = self.encoder(unique_images(images)).flatten(0, 1)[None]  # [1, N L, D]
         tokens = tokens + self.fusion(tokens, tokens)
         x = self.queries[None]
         for block in self.blocks:
@@ -169,19 +169,19 @@ class QueryLrm(Network):
         features = x.transpose(1, 2).unflatten(-1, (side, side))
         static, identity = self.decoder(features, evidence)
         if evidence is not None:
-            static = _onto(static, evidence.base)
+            static = _add_base_color(static, evidence.base)
         return AvatarCode(static, identity)
 
     def forward(self, images: Tensor, evidence: ChartEvidence | None = None) -> AvatarCode:
         """`encode`, as `torch.func.functional_call` wants it."""
         return self.encode(images, evidence)
 
-    def dynamic(self, code: AvatarCode, drive: Tensor) -> Tensor:
+    def change(self, code: AvatarCode, drive: Tensor) -> Tensor:
         """What expressions add to the static maps: drive [E, ...] -> [E, 14, W, W]."""
-        return self.unet.change(self.unet.of_person(code.identity), drive)
+        return self.unet.change(self.unet.person_features(code.identity), drive)
 
 
-def _onto(static: Tensor, base: Tensor) -> Tensor:
+def _add_base_color(static: Tensor, base: Tensor) -> Tensor:
     """Colours as what differs from the completed evidence."""
     color = static[:, COLOR] + torch.logit(base, eps=0.02)
     return torch.cat((static[:, : COLOR.start], color, static[:, COLOR.stop :]), 1)

@@ -13,7 +13,7 @@ GAIN = math.sqrt(2.0)
 """Keeps the size of what a leaky rectifier halves."""
 
 
-class SpreadConv(nn.Module):
+class DemodulatedUpConv(nn.Module):
     """Twice the side: [B, C, H, W] -> [B, C', 2 H, 2 W].
 
     A transposed convolution whose weights have unit length, as StyleGAN2 demodulates them (Karras
@@ -44,7 +44,7 @@ class Upsampler(nn.Module):
         self.convs, self.adds = nn.ModuleList(), nn.ModuleList()
         for level, (before, after) in enumerate(zip((width, *levels), levels, strict=False), 1):
             if convolves:
-                self.convs.append(SpreadConv(before, after))
+                self.convs.append(DemodulatedUpConv(before, after))
                 self.adds.append(nn.Conv2d(after, out * cell // 4**level, 1))
 
     def forward(self, x: Tensor, start: Tensor | None = None) -> Tensor:

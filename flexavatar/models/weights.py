@@ -18,7 +18,7 @@ from torch import nn
 from flexavatar.errors import AssetError
 from flexavatar.models.bias_sink import BiasSink
 from flexavatar.models.blocks import Network
-from flexavatar.models.config import BIAS_SINK_PRESETS, PRESETS
+from flexavatar.models.config import BIAS_SINK_PRESETS, QUERY_LRM_PRESETS
 from flexavatar.models.query_lrm import QueryLrm
 
 FOLDER = Path(__file__).parents[1] / "assets" / "models"
@@ -26,7 +26,7 @@ M = TypeVar("M", bound=Network)
 
 
 @dataclass(frozen=True)
-class Kind(Generic[M]):
+class NetworkKind(Generic[M]):
     """One kind of network: its name in files and messages, its presets, how it is made."""
 
     name: str
@@ -56,10 +56,10 @@ class Kind(Generic[M]):
 
     def read(self, path: Path, config: Any) -> tuple[M, str]:
         """What `save` wrote for a model of this config. Raises AssetError for anything else."""
-        model, fingerprint = _read(self.name, path, config, self.make)
+        model, fingerprint = _read_cached(self.name, path, config, self.make)
         return model, fingerprint  # pyright: ignore[reportReturnType]
 
-    def made_with(self, preset: str, fingerprint: str) -> M:
+    def load_matching(self, preset: str, fingerprint: str) -> M:
         """As `load` gives it. Raises AssetError if other weights than these are there."""
         model, found = self.load(preset)
         if found != fingerprint:
@@ -70,17 +70,17 @@ class Kind(Generic[M]):
         return model
 
 
-QUERY_LRM = Kind("query_lrm", PRESETS, QueryLrm)
-BIAS_SINK = Kind("bias_sink", BIAS_SINK_PRESETS, BiasSink)
+QUERY_LRM = NetworkKind("query_lrm", QUERY_LRM_PRESETS, QueryLrm)
+BIAS_SINK = NetworkKind("bias_sink", BIAS_SINK_PRESETS, BiasSink)
 
 query_lrm_path, bias_sink_path = QUERY_LRM.path, BIAS_SINK.path
 save_query_lrm, save_bias_sink = QUERY_LRM.save, BIAS_SINK.save
 load_query_lrm, load_bias_sink = QUERY_LRM.load, BIAS_SINK.load
-query_lrm_with, bias_sink_with = QUERY_LRM.made_with, BIAS_SINK.made_with
+load_matching_query_lrm, load_matching_bias_sink = QUERY_LRM.load_matching, BIAS_SINK.load_matching
 
 
 @lru_cache(maxsize=4)
-def _read(
+def _read_cached(
     name: str, path: Path, config: Any, make: Callable[..., nn.Module]
 ) -> tuple[nn.Module, str]:
     try:

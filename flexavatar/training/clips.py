@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flexavatar.avatar.poser import head_of
+from flexavatar.avatar.poser import rig_with_own_lids
 from flexavatar.capture.cropped_frame import crop_frames
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.rig import load_track_rig, photo_codes
@@ -23,7 +23,7 @@ from flexavatar.errors import FaceError, InputError
 from flexavatar.formats.video_reader import count_frames, evenly_spaced
 from flexavatar.head.arkit import ARKIT_INDEX
 from flexavatar.head.open_head import load_open_head
-from flexavatar.models.config import TINY, Charted
+from flexavatar.models.config import QUERY_LRM_TINY, ChartSizes
 from flexavatar.progress import (
     Progress,
     StageProgress,
@@ -52,7 +52,7 @@ def fill_clips(
     videos: Path,
     folder: Path,
     progress: Progress = no_progress,
-    config: Charted = TINY,
+    config: ChartSizes = QUERY_LRM_TINY,
 ) -> list[Path]:
     """Samples of every video in a folder, each of one person; what is there already stays.
 
@@ -76,7 +76,7 @@ def fill_clips(
 
 
 def clip_samples(
-    video: Path, config: Charted = TINY, progress: StageProgress = no_stage_progress
+    video: Path, config: ChartSizes = QUERY_LRM_TINY, progress: StageProgress = no_stage_progress
 ) -> list[Sample]:
     """One video of one person as several samples, each of FRAMES frames from all over it.
 
@@ -120,7 +120,7 @@ def _tracked(
     return seen
 
 
-def _sample(seen: Sequence[Tracked], betas: NDArray[np.float64], config: Charted) -> Sample:
+def _sample(seen: Sequence[Tracked], betas: NDArray[np.float64], config: ChartSizes) -> Sample:
     """The best portraits are the photos, evenly spaced others the frames."""
     best = sorted(range(len(seen)), key=lambda i: seen[i][0].quality_penalty)[:PHOTOS]
     rest = [i for i in range(len(seen)) if i not in best]
@@ -128,7 +128,7 @@ def _sample(seen: Sequence[Tracked], betas: NDArray[np.float64], config: Charted
     head = load_open_head()
     placed = place(photos, Track(betas, poses, (0.0,) * len(poses)), head)
     frames = [seen[rest[i]] for i in evenly_spaced(0, len(rest) - 1, FRAMES)]
-    own = head_of(placed.neutral, head)
+    own = rig_with_own_lids(placed.neutral, head)
     rows: list[dict[str, Tensor]] = []
     for portrait, pose in frames:
         moved = own.pose(placed.neutral, photo_codes(pose, own)).vertices - placed.neutral

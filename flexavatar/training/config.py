@@ -9,10 +9,10 @@ from typing import Literal, Protocol
 from flexavatar.errors import InputError
 from flexavatar.models.config import (
     BIAS_SINK_PRESETS,
-    PRESETS,
+    QUERY_LRM_PRESETS,
     BiasSinkConfig,
     QueryLrmConfig,
-    Signal,
+    SignalKind,
 )
 
 FRAMES = 8
@@ -141,7 +141,7 @@ class TrainQueryLrm(TrainConfig):
     @property
     def model(self) -> QueryLrmConfig:
         """Sizes of the network."""
-        return replace(PRESETS[self.preset], drive=self.drive)
+        return replace(QUERY_LRM_PRESETS[self.preset], drive=self.drive)
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class TrainBiasSink(TrainConfig):
     """Tell the decoder which of the two it is learning from."""
     stylegan: bool = True
     """Let the upsampler convolve."""
-    signal: Signal = "flame"
+    signal: SignalKind = "flame"
     """What drives: FLAME codes, ARKit's weights, or features of sound, which no sample has yet."""
     losses: BiasSinkLosses = field(default_factory=BiasSinkLosses)
     """Weights of the terms."""

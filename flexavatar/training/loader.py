@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from flexavatar.avatar.maps import Canvas, picture
+from flexavatar.avatar.maps import UvLayout, texels_to_map
 from flexavatar.create.chart_evidence import DECIMETRE
 from flexavatar.errors import InputError
 from flexavatar.head.arkit import arkit_vector_to_flame
@@ -68,21 +68,21 @@ class Loader:
         self,
         paths: Sequence[Path],
         head: FlameHead,
-        canvas: Canvas,
+        layout: UvLayout,
         drive: Callable[[Sample, FlameCodes], Tensor],
         device: str = "cpu",
     ) -> None:
         """`drive` says what the network is told of a sample's expressions: [F, ...]."""
-        self.paths, self.head, self.canvas, self.device = paths, head, canvas, device
+        self.paths, self.head, self.layout, self.device = paths, head, layout, device
         self.drive = drive
 
     def ready(self, path: Path) -> Ready:
         """One person's file. Raises InputError for one of another model's sizes."""
-        sample, texels = load_sample(path), self.canvas.texels
-        if (side := sample.base.shape[-1]) != self.canvas.size:
-            raise InputError(f"{path}: expected a chart of {self.canvas.size} texels, got {side}")
+        sample, texels = load_sample(path), self.layout.texels
+        if (side := sample.base.shape[-1]) != self.layout.size:
+            raise InputError(f"{path}: expected a chart of {self.layout.size} texels, got {side}")
         codes = arkit_vector_to_flame(sample.weights, load_arkit_basis(self.head))
-        places = picture(
+        places = texels_to_map(
             interpolate_barycentric(sample.neutral, texels.binding) / DECIMETRE, texels.chart
         )
         told = (sample.colors, sample.weight, sample.mirrored, sample.base)

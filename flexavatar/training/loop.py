@@ -15,14 +15,14 @@ from safetensors import safe_open
 from torch import Tensor
 from torch.nn import functional
 
-from flexavatar.avatar.maps import Canvas, canvas_of
+from flexavatar.avatar.maps import UvLayout, uv_layout
 from flexavatar.errors import InputError
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.texels import interpolate_barycentric
 from flexavatar.models.bias_sink import BiasSink
 from flexavatar.models.query_lrm import QueryLrm
-from flexavatar.models.weights import Kind
+from flexavatar.models.weights import NetworkKind
 from flexavatar.progress import Progress, no_progress
 from flexavatar.training.config import Schedule, TrainConfig
 from flexavatar.training.frame_sampling import frame_weights
@@ -55,7 +55,7 @@ class Trainer(ABC, Generic[M, C]):
         self,
         people: Path,
         config: C,
-        kind: Kind[M],
+        kind: NetworkKind[M],
         model: Any,
         clips: Sequence[Path] = (),
     ) -> None:
@@ -67,9 +67,9 @@ class Trainer(ABC, Generic[M, C]):
         torch.manual_seed(config.seed)
         self.config, self.kind = config, kind
         device = checked_device(config.device)
-        head, canvas = load_open_head(), canvas_of(load_open_head(), model)
+        head, layout = load_open_head(), uv_layout(load_open_head(), model)
         self.head: FlameHead = to_device(head, device)
-        self.canvas: Canvas = to_device(canvas, device)
+        self.layout: UvLayout = to_device(layout, device)
         self.model: M = kind.make(model, config.encoder_weights)
         if config.start:
             self.model.load_state_dict(kind.read(config.start, model)[0].state_dict())
@@ -81,11 +81,11 @@ class Trainer(ABC, Generic[M, C]):
         self.optimiser = torch.optim.Adam(weights, lr=rate, betas=(0.9, 0.98), fused=True)
         synthetic = people_in(people, most=config.people)
         self.paths, self.synthetic = [*synthetic, *clips], len(synthetic)
-        self.loader = Loader(self.paths, head, canvas, self.drive, device)
-        self.valid = self.canvas.texels.chart.valid.float()
-        self.fine = canvas.size // canvas.moving.shape[-1]
+        self.loader = Loader(self.paths, head, layout, self.drive, device)
+        self.valid = self.layout.texels.chart.valid.float()
+        self.fine = layout.size // layout.motion_mask.shape[-1]
         whole = functional.avg_pool2d(self.valid[None], self.fine)[0]
-        self.valid_coarse = self.canvas.coarse.valid.float() * (whole > 0)
+        self.valid_coarse = self.layout.drive_texels.valid.float() * (whole > 0)
 
     @abstractmethod
     def drive(self, sample: Sample, codes: FlameCodes) -> Tensor:
@@ -110,11 +110,11 @@ class Trainer(ABC, Generic[M, C]):
 
     def off(self, sample: Sample) -> Tensor:
         """From the tracked head to the true one at rest: [T, 3] metres."""
-        return interpolate_barycentric(sample.known.off.float(), self.canvas.texels.binding)
+        return interpolate_barycentric(sample.known.off.float(), self.layout.texels.binding)
 
     def skin(self) -> Tensor:
         """Where such changes count: [1, W, W]."""
-        return self.valid_coarse * self.canvas.moving
+        return self.valid_coarse * self.layout.motion_mask
 
     def pictured(
         self,

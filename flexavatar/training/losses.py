@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from flexavatar.avatar.maps import REACH, TexelSplats
+from flexavatar.avatar.maps import REACH, NeutralSplats
 from flexavatar.create.fit import ssim_map
 from flexavatar.head.binding import Binding, SurfaceMotion, deform
 from flexavatar.models.channels import CHANNELS, COLOR
@@ -87,7 +87,7 @@ def picture_losses(gaussians: Gaussians, true: Picture, wall: Tensor) -> dict[st
     return losses
 
 
-def gaussians_of(splats: TexelSplats, binding: Binding, motion: SurfaceMotion) -> Gaussians:
+def gaussians_of(splats: NeutralSplats, binding: Binding, motion: SurfaceMotion) -> Gaussians:
     """Texels carried by a posed mesh, ready to draw; differentiable."""
     means, quats, scales = deform(binding, splats.local, motion)
     quats = functional.normalize(quats, dim=-1)

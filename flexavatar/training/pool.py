@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from flexavatar.errors import FaceError, InputError
-from flexavatar.models.config import TINY, Charted
+from flexavatar.models.config import QUERY_LRM_TINY, ChartSizes
 from flexavatar.progress import Progress, no_progress
 from flexavatar.training.samples import make_sample, save_sample
 
@@ -30,7 +30,7 @@ def fill_pool(
     seeds: Iterable[int],
     progress: Progress = no_progress,
     workers: int | None = None,
-    config: Charted = TINY,
+    config: ChartSizes = QUERY_LRM_TINY,
 ) -> None:
     """Make the people that are not there yet, `workers` at once (default: a core each).
 
@@ -57,7 +57,7 @@ def _alone() -> None:
     torch.set_num_threads(1)
 
 
-def _make(folder: Path, seed: int, config: Charted) -> None:
+def _make(folder: Path, seed: int, config: ChartSizes) -> None:
     path = path_of(folder, seed)
     try:
         save_sample(make_sample(seed, config), path)

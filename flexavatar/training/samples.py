@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from flexavatar.avatar.maps import Canvas, canvas_of
-from flexavatar.avatar.poser import head_of
+from flexavatar.avatar.maps import UvLayout, uv_layout
+from flexavatar.avatar.poser import rig_with_own_lids
 from flexavatar.capture.landmarks import detect_face
 from flexavatar.capture.photo import photo_from_array
 from flexavatar.capture.portrait import Portrait, crop_portrait
@@ -33,7 +33,7 @@ from flexavatar.errors import InputError
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.surface import Similarity, camera_in_source_space, fit_similarity
-from flexavatar.models.config import TINY, Charted
+from flexavatar.models.config import QUERY_LRM_TINY, ChartSizes
 from flexavatar.render.camera import resize_camera
 from flexavatar.training.losses import coarsened
 from flexavatar.training.people.cameras import around_camera, photo_camera
@@ -94,14 +94,14 @@ class Sample:
 NAMES = ("neutral", "natural", "random", "anchor")
 
 
-def make_sample(seed: int, config: Charted = TINY) -> Sample:
+def make_sample(seed: int, config: ChartSizes = QUERY_LRM_TINY) -> Sample:
     """The person of this seed, at the sizes of a model; pictures are as large as its input's.
 
     Raises FaceError when the photos show no face that can be used.
     """
     rng = np.random.default_rng((seed, 1))
     head = load_open_head()
-    figure = Figure(draw_traits(seed), canvas_of(head, config).size)
+    figure = Figure(draw_traits(seed), uv_layout(head, config).size)
     portraits = [_photo(figure, rng) for _ in range(int(rng.choice(COUNTS)))]
     placed = place(portraits, track(portraits, load_track_rig()), head)
     lies = fit_similarity(
@@ -115,11 +115,11 @@ def make_sample(seed: int, config: Charted = TINY) -> Sample:
     return Sample(**told(portraits, placed, config), **frames, truth=truth)
 
 
-def told(portraits: Sequence[Portrait], placed: Placed, config: Charted) -> dict[str, Tensor]:
+def told(portraits: Sequence[Portrait], placed: Placed, config: ChartSizes) -> dict[str, Tensor]:
     """What the network is told of photos, by field of `Sample`."""
     head = load_open_head()
-    canvas = canvas_of(head, config)
-    seen = chart_evidence(gather(placed.views, canvas.texels, head.faces), placed.neutral, canvas)
+    layout = uv_layout(head, config)
+    seen = chart_evidence(gather(placed.views, layout.texels, head.faces), placed.neutral, layout)
     cameras = [resize_camera(v.camera, config.image_side, config.image_side) for v in placed.views]
     return {
         "images": as_bytes(network_images(portraits, config.image_side)),
@@ -159,13 +159,13 @@ def _frames(
     figure: Figure,
     placed: Placed,
     lies: Similarity,
-    config: Charted,
+    config: ChartSizes,
     rng: np.random.Generator,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """What the person looks like with other expressions and from elsewhere, by field; and the true
     colours [F, 3, W, W]."""
-    canvas = canvas_of(load_open_head(), config)
-    head = head_of(placed.neutral, load_open_head())
+    layout = uv_layout(load_open_head(), config)
+    head = rig_with_own_lids(placed.neutral, load_open_head())
     rows: list[dict[str, Tensor]] = []
     charts: list[Tensor] = []
     for kind in KINDS:
@@ -175,7 +175,7 @@ def _frames(
         shot = photograph(face, camera)
         mine = camera_in_source_space(lies, camera)
         moved = head.pose(placed.neutral, codes).vertices - placed.neutral
-        charts.append(as_bytes(_coarse(face.chart(), canvas)))
+        charts.append(as_bytes(_coarse(face.chart(), layout)))
         rows.append(
             {
                 "moves": moved.half(),
@@ -203,10 +203,10 @@ def _weights(kind: str, rng: np.random.Generator) -> Mapping[str, float]:
     return natural_weights(rng) if kind == "natural" else random_weights(rng)
 
 
-def _coarse(chart: Tensor, canvas: Canvas) -> Tensor:
+def _coarse(chart: Tensor, layout: UvLayout) -> Tensor:
     """[3, U, U] -> [3, W, W], means over the texels that are on the chart."""
-    valid = canvas.texels.chart.valid.float()
-    return coarsened(chart[None], valid, canvas.size // canvas.moving.shape[-1])[0]
+    valid = layout.texels.chart.valid.float()
+    return coarsened(chart[None], valid, layout.size // layout.motion_mask.shape[-1])[0]
 
 
 def as_bytes(values: Tensor) -> Tensor:

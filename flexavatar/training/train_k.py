@@ -14,13 +14,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from flexavatar.avatar.maps import at_texels
-from flexavatar.avatar.sink_maps import Start, activate, based_on, driven, query_places
+from flexavatar.avatar.maps import map_at_texels
+from flexavatar.avatar.sink_maps import (
+    BaseSplats,
+    activate,
+    base_vertices,
+    drive_base,
+    query_positions,
+)
 from flexavatar.head.binding import surface_motion
 from flexavatar.head.texels import interpolate_barycentric
-from flexavatar.models.bias_sink import BiasSink, Sink, rays
+from flexavatar.models.bias_sink import BiasSink, Sink, plucker_rays
 from flexavatar.models.channels import COLOR, SCALE
-from flexavatar.models.signals import CORRECTIVES, SIZES, signal_of
+from flexavatar.models.signals import CORRECTIVES, SIGNAL_SIZES, signal_vector
 from flexavatar.models.weights import BIAS_SINK
 from flexavatar.training.config import TrainBiasSink
 from flexavatar.training.loader import Order, Ready
@@ -44,12 +50,14 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
 
         Raises InputError without people or with a signal that they do not have, AssetError for
         other weights."""
-        signal_of(config.signal, torch.zeros(SIZES["arkit"]), FlameCodes.zeros(CORRECTIVES))
+        signal_vector(
+            config.signal, torch.zeros(SIGNAL_SIZES["arkit"]), FlameCodes.zeros(CORRECTIVES)
+        )
         super().__init__(people, config, BIAS_SINK, config.model, [*clips] * config.repeats)
 
     def drive(self, sample: Sample, codes: FlameCodes) -> Tensor:
         """The signal of every frame: [F, Z]."""
-        return signal_of(self.config.signal, sample.weights, codes)
+        return signal_vector(self.config.signal, sample.weights, codes)
 
     def all_around(self, person: int) -> bool:
         """Whether this one of the people is known from all around; spread evenly among them."""
@@ -68,27 +76,27 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
     def encode(self, ready: Ready) -> Tensor:
         """A of one person: [L, D]."""
         sample, config = ready.sample, self.config.model
-        looks = rays(sample.photo_viewmats, sample.photo_intrinsics, config.image_side)
-        places = query_places(config, self.head, sample.neutral)
+        looks = plucker_rays(sample.photo_viewmats, sample.photo_intrinsics, config.image_side)
+        places = query_positions(config, self.head, sample.neutral)
         return self.model.encode(
             ready.images, looks, places, ready.evidence if config.evidence else None
         )
 
-    def start(self, ready: Ready) -> Start:
+    def start(self, ready: Ready) -> BaseSplats:
         """Where a person's Gaussians start from."""
-        config, texels = self.config.model, self.canvas.texels
+        config, texels = self.config.model, self.layout.texels
         places = interpolate_barycentric(
-            based_on(config, self.head, ready.sample.neutral), texels.binding
+            base_vertices(config, self.head, ready.sample.neutral), texels.binding
         )
-        return Start(places, None if config.base == "template" else ready.discs)
+        return BaseSplats(places, None if config.base == "template" else ready.discs)
 
-    def gaussians(self, raw: Tensor, ready: Ready, frame: int, start: Start) -> Gaussians:
+    def gaussians(self, raw: Tensor, ready: Ready, frame: int, start: BaseSplats) -> Gaussians:
         """Of one frame: maps before activation [14, U, U]."""
         neutral = ready.sample.neutral
         posed = neutral + ready.sample.moves[frame].float()
         motion = surface_motion(neutral, posed, self.head.faces)
-        own = driven(self.config.model, start, motion, self.canvas.texels)
-        return activate(at_texels(raw, self.canvas.texels.chart), own)
+        own = drive_base(self.config.model, start, motion, self.layout.texels)
+        return activate(map_at_texels(raw, self.layout.texels.chart), own)
 
     def losses(self, ready: Ready, order: Order, generator: torch.Generator) -> dict[str, Tensor]:
         """Every term of one step."""
@@ -115,14 +123,14 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
     def true_charts(self, sample: Sample, frames: Sequence[int]) -> Tensor:
         """True colours of the texels in some frames, the finest from the face at rest:
         [E, 3, U, U]."""
-        size = (self.canvas.size,) * 2
+        size = (self.layout.size,) * 2
         changes = self.true_changes(sample, frames)
         fine = torch.nn.functional.interpolate(changes, size, mode="bilinear")
         return (sample.known.chart / BYTE + fine).clamp(0, 1)
 
     def misplaced(self, drawn: dict[int, Gaussians], ready: Ready) -> Tensor:
         """How far Gaussians are from the true head as it moves: [E, T, 3] centimetres."""
-        sample, texels = ready.sample, self.canvas.texels
+        sample, texels = ready.sample, self.layout.texels
         off, apart = self.off(sample), list[Tensor]()
         for frame, gaussians in drawn.items():
             moved = (
@@ -137,7 +145,7 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
     def look(self, ready: Ready) -> Look:
         """All frames of one person, with both sinks where there are any."""
         sample, start = ready.sample, self.start(ready)
-        person = self.model.person(self.encode(ready))
+        person = self.model.person_features(self.encode(ready))
         sinks: dict[str, Sink] = {"shown": "3d"}
         if self.config.sinks:
             sinks["2d"] = "2d"

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from flexavatar.avatar.maps import (
-    Canvas,
+    UvLayout,
     activate,
-    at_texels,
-    changed,
-    coefficients,
+    apply_change,
     drive_map,
-    enlarged,
+    expression_coefficients,
+    map_at_texels,
+    upsample_change,
 )
 from flexavatar.head.binding import surface_motion
 from flexavatar.models.channels import COLOR
@@ -44,9 +44,11 @@ class Predicted:
     raw: Tensor  # [T, 14] static maps at the texels
     change: Tensor  # [E, 14, W, W] dG under M_dyn
 
-    def at(self, place: int, canvas: Canvas) -> Tensor:
+    def at(self, place: int, layout: UvLayout) -> Tensor:
         """One expression's dG at the texels: [T, 14]."""
-        return at_texels(enlarged(self.change[place : place + 1], canvas)[0], canvas.texels.chart)
+        return map_at_texels(
+            upsample_change(self.change[place : place + 1], layout)[0], layout.texels.chart
+        )
 
 
 class QueryLrmTrainer(Trainer[QueryLrm, TrainQueryLrm]):
@@ -59,16 +61,16 @@ class QueryLrmTrainer(Trainer[QueryLrm, TrainQueryLrm]):
     def drive(self, sample: Sample, codes: FlameCodes) -> Tensor:
         """Driving maps [F, 3, W, W], or the same expressions as coefficients [F, N]."""
         if self.config.drive == "coefficients":
-            return coefficients(codes)
-        canvas = self.loader.canvas
-        return torch.stack([drive_map(moves.float(), canvas) for moves in sample.moves])
+            return expression_coefficients(codes)
+        layout = self.loader.layout
+        return torch.stack([drive_map(moves.float(), layout) for moves in sample.moves])
 
     def predict(self, ready: Ready, frames: Sequence[int]) -> Predicted:
         """Encode a person and drive them."""
         told = ready.evidence if self.config.model.evidence else None
         code = self.model.encode(ready.images, told)
-        change = self.model.dynamic(code, ready.drive[list(frames)]) * self.canvas.moving
-        raw = at_texels(code.static[0], self.canvas.texels.chart)
+        change = self.model.change(code, ready.drive[list(frames)]) * self.layout.motion_mask
+        raw = map_at_texels(code.static[0], self.layout.texels.chart)
         return Predicted(code, raw, change)
 
     def color_changes(
@@ -100,8 +102,8 @@ class QueryLrmTrainer(Trainer[QueryLrm, TrainQueryLrm]):
 
     def gaussians(self, ready: Ready, told: Predicted, frame: int, place: int) -> Gaussians:
         """One frame, ready to draw; `place` is the frame's among those driven."""
-        sample, texels = ready.sample, self.canvas.texels
-        splats = changed(activate(told.raw, ready.discs), told.at(place, self.canvas))
+        sample, texels = ready.sample, self.layout.texels
+        splats = apply_change(activate(told.raw, ready.discs), told.at(place, self.layout))
         posed = sample.neutral + sample.moves[frame].float()
         motion = surface_motion(sample.neutral, posed, self.head.faces)
         return gaussians_of(splats, texels.binding, motion)

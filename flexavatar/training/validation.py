@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor
 
-from flexavatar.avatar.maps import TexelSplats, activate, at_texels
+from flexavatar.avatar.maps import NeutralSplats, activate, map_at_texels
 from flexavatar.create.likeness import psnr_db
 from flexavatar.formats.picture import to_uint8, write_picture
 from flexavatar.head.binding import surface_motion
@@ -127,10 +127,10 @@ def mean_chart(trainer: Trainer[Any, Any]) -> Tensor:
 
 def tried_on(trainer: Trainer[Any, Any], ready: Ready, mean: Tensor) -> list[Tried]:
     """All frames of one person; `mean` [3, U, U] are everybody's colours."""
-    sample, chart = ready.sample, trainer.canvas.texels.chart
+    sample, chart = ready.sample, trainer.layout.texels.chart
     found = trainer.look(ready)
     painted = {
-        name: _painted(at_texels(colors, chart), ready)
+        name: _painted(map_at_texels(colors, chart), ready)
         for name, colors in ((PLAIN, ready.evidence.base[0]), (MEAN, mean))
     }
     true_changes = found.true.square().sum((1, 2, 3)).tolist()
@@ -148,7 +148,7 @@ def tried_on(trainer: Trainer[Any, Any], ready: Ready, mean: Tensor) -> list[Tri
     return tried
 
 
-def _painted(colors: Tensor, ready: Ready) -> TexelSplats:
+def _painted(colors: Tensor, ready: Ready) -> NeutralSplats:
     """The tracked head with these colours [T, 3] and nothing predicted."""
     blank = colors.new_zeros(len(colors), MAP_CHANNELS)
     blank[:, COLOR] = torch.logit(colors, eps=0.02)
@@ -156,13 +156,13 @@ def _painted(colors: Tensor, ready: Ready) -> TexelSplats:
 
 
 def _carried(
-    trainer: Trainer[Any, Any], ready: Ready, frame: int, splats: TexelSplats
+    trainer: Trainer[Any, Any], ready: Ready, frame: int, splats: NeutralSplats
 ) -> Gaussians:
     """Moved with the tracked head."""
     sample = ready.sample
     posed: Tensor = sample.neutral + sample.moves[frame].float()
     motion = surface_motion(sample.neutral, posed, trainer.head.faces)
-    return gaussians_of(splats, trainer.canvas.texels.binding, motion)
+    return gaussians_of(splats, trainer.layout.texels.binding, motion)
 
 
 def _column(tried: Tried) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from flexavatar.drive.voice.articulation import ARTICULATORS
 from flexavatar.drive.voice.features import FEATURES
 from flexavatar.models.blocks import Network
-from flexavatar.models.weights import Kind
+from flexavatar.models.weights import NetworkKind
 
 DELAY = 4
 """Steps of 20 ms that it listens ahead."""
@@ -54,4 +54,4 @@ class VoiceNet(Network):
         return self.mouth(torch.cat((past, near), -1)), self.kind(past)
 
 
-VOICE = Kind("voice", {"tiny": VoiceNetConfig()}, VoiceNet)
+VOICE = NetworkKind("voice", {"tiny": VoiceNetConfig()}, VoiceNet)

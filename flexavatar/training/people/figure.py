@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flexavatar.avatar.poser import head_of
+from flexavatar.avatar.poser import rig_with_own_lids
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import vertex_normals
@@ -52,7 +52,7 @@ class Figure:
     def __init__(self, traits: Traits, texels: int = 256) -> None:
         self.traits, self.canvas = traits, load_canvas(texels)
         self.neutral = _shape(traits)
-        self.head = head_of(self.neutral, load_open_head())
+        self.head = rig_with_own_lids(self.neutral, load_open_head())
         covers = make_covers(self.canvas, traits)
         self.bare = covers.bare
         self.paint = _painted(self.canvas, traits, covers)
