@@ -13,14 +13,16 @@ import numpy as np
 import torch
 import tyro
 from PIL import Image
+from torch import Tensor
 
 from flexavatar.create import create_avatar
 from flexavatar.demo import SHIPPED_PORTRAIT
 from flexavatar.drive.expressions import BROWS_UP, pair
-from flexavatar.evaluation.sheet import Stage, closeup, cropped_photo, landmarks_of
-from flexavatar.formats.video import over_color
+from flexavatar.evaluation.avatar_renderer import AvatarRenderer
+from flexavatar.evaluation.contact_sheet import closeup, cropped_photo, eyes_and_lips
 from flexavatar.progress import progress_bar
 from flexavatar.render.camera import orbit
+from flexavatar.render.composite import over_color
 from flexavatar.render.rasterize import rasterize_rgba8
 from flexavatar.types import Camera, FlameCodes
 
@@ -54,9 +56,9 @@ class Config:
     """One face."""
 
 
-def draw(stage: Stage, codes: FlameCodes, camera: Camera) -> np.ndarray:
+def draw(renderer: AvatarRenderer, codes: FlameCodes, camera: Camera) -> np.ndarray:
     """RGB on the picture's background, uint8 [H, W, 3]."""
-    return over_color(rasterize_rgba8(stage.animator.animate(codes), camera), BACKGROUND)
+    return over_color(rasterize_rgba8(renderer.animator.animate(codes), camera), BACKGROUND)
 
 
 def crop_as(photo: np.ndarray, camera: Camera, part: Camera) -> np.ndarray:
@@ -68,19 +70,28 @@ def crop_as(photo: np.ndarray, camera: Camera, part: Camera) -> np.ndarray:
     return np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS, box))
 
 
+def between_eyes_and_lips(renderer: AvatarRenderer) -> Tensor:
+    """What the pictures have in their middle: [3]."""
+    return torch.lerp(*eyes_and_lips(renderer), 0.25)
+
+
 @torch.no_grad()
-def rows_of(stage: Stage, photo: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Tiles of the upper and of the lower row; `photo` [S, S, 3] is as creation crops it."""
-    eyes, lips = landmarks_of(stage)
-    middle = torch.lerp(eyes, lips, 0.25)
-    face, head = (
-        closeup(stage.avatar.camera, middle, width_m, OVERSAMPLED * WIDTH // tiles)
-        for width_m, tiles in ((FACE_M, 1 + len(EXPRESSIONS)), (HEAD_M, len(SIDES_DEG)))
-    )
-    faces = [draw(stage, stage.codes(weights), face) for weights in EXPRESSIONS]
-    rest = stage.codes({})
-    cropped = crop_as(photo, stage.avatar.camera, face)
-    return [cropped, *faces], [draw(stage, rest, orbit(head, yaw, ABOVE_DEG)) for yaw in SIDES_DEG]
+def expression_row(renderer: AvatarRenderer, photo: np.ndarray) -> list[np.ndarray]:
+    """The photo, [S, S, 3] as creation crops it, and the avatar's expressions, alike in size."""
+    pixels = OVERSAMPLED * WIDTH // (1 + len(EXPRESSIONS))
+    own = renderer.avatar.camera
+    camera = closeup(own, between_eyes_and_lips(renderer), FACE_M, pixels)
+    faces = [draw(renderer, renderer.codes(weights), camera) for weights in EXPRESSIONS]
+    return [crop_as(photo, own, camera), *faces]
+
+
+@torch.no_grad()
+def side_row(renderer: AvatarRenderer) -> list[np.ndarray]:
+    """The avatar at rest, from one side to the other."""
+    pixels = OVERSAMPLED * WIDTH // len(SIDES_DEG)
+    camera = closeup(renderer.avatar.camera, between_eyes_and_lips(renderer), HEAD_M, pixels)
+    rest = renderer.codes({})
+    return [draw(renderer, rest, orbit(camera, yaw_deg, ABOVE_DEG)) for yaw_deg in SIDES_DEG]
 
 
 def joined(rows: Sequence[Sequence[np.ndarray]]) -> Image.Image:
@@ -98,10 +109,10 @@ def main(config: Config) -> None:
     """Make the avatar, draw, write."""
     data = config.photo.read_bytes()
     with progress_bar(f"creating from {config.photo.name}") as report:
-        stage = Stage.of(create_avatar([data], progress=report))
-    rows = rows_of(stage, cropped_photo(data))
+        renderer = AvatarRenderer.of(create_avatar([data], progress=report))
+    picture = joined([expression_row(renderer, cropped_photo(data)), side_row(renderer)])
     config.out.parent.mkdir(parents=True, exist_ok=True)
-    joined(rows).save(config.out, quality=QUALITY, method=6)
+    picture.save(config.out, quality=QUALITY, method=6)
     print(config.out)
 
 
