@@ -229,13 +229,14 @@ def anchors(text: str) -> set[str]:
 
 
 def wrong_definitions(text: str) -> list[str]:
-    """`file.py` `name()` or `Name`: the file defines it."""
+    """`file.py` `name()`, `Name` or `NAME`: the file defines it."""
     pairs = re.findall(r"`([\w/]+\.py)` `(?:(\w+)\(\)|([A-Z]\w+))`", text)
     named = ((ROOT / file, function or kind) for file, function, kind in pairs)
     return [
         f"{path}: {name}"
         for path, name in named
-        if path.is_file() and not re.search(rf"\b(def|class) {name}\b", path.read_text())
+        if path.is_file()
+        and not re.search(rf"\b(def|class) {name}\b|^{name}\b.*=", path.read_text(), re.MULTILINE)
     ]
 
 

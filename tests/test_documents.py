@@ -67,6 +67,7 @@ def test_extras_that_the_code_names_exist() -> None:
         "See `nowhere.py`.",
         "1. `plugin_server/session.py` `accepts()` takes it.",
         "1. `plugin_server/session.py` `Sessions` takes it.",
+        "1. `flexavatar/drive/voice/config.py` `EMOTION` names it.",
         "    curl -d '{}' http://127.0.0.1:50052/flexavatar.v1.FlexAvatar/StartSessions",
         "    curl -d '{\"avatars\": 1}' http://127.0.0.1:50052/flexavatar.v1.FlexAvatar/StartSession",
         "```python\nfrom flexavatar.create import create_avatars\n```",
