@@ -40,7 +40,7 @@ def test_the_model_is_a_choice(client: FlexAvatarClient, stub: FlexAvatarStub) -
         client.create_avatar([PHOTO], "eve", model="bias_sink")
     with pytest.raises(InputError, match="expected one of query_lrm, bias_sink, fit, got 'p'"):
         client.create_avatar([PHOTO], "eve", model="p")
-    unknown = pb.CreateAvatarHeader(name="eve", model=9)  # type: ignore[arg-type]
+    unknown = pb.CreateAvatarHeader(name="eve", model=9)  # pyright: ignore[reportArgumentType]: no such model
     request = pb.CreateAvatarOnceRequest(header=unknown, photos=[PHOTO])
     code, message = refused(lambda: stub.CreateAvatarOnce(request, timeout=PATIENCE_S))
     assert code is StatusCode.INVALID_ARGUMENT
@@ -82,7 +82,7 @@ def test_nothing_between(
 ) -> None:
     client.create_avatar([PHOTO], "ada")
     whole = {"a": "ada", "b": "ada", "share": 0.5, "name": "eve", **request_}
-    request = pb.InterpolateAvatarsRequest(**whole)  # type: ignore[arg-type]
+    request = pb.InterpolateAvatarsRequest(**whole)
     found = refused(lambda: stub.InterpolateAvatars(request, timeout=PATIENCE_S))
     assert found[0] is code
     assert message in found[1]

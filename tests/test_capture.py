@@ -79,7 +79,9 @@ def test_exif_orientation_and_focal_length_are_used(astronaut: bytes) -> None:
 
 def test_arrays_of_the_wrong_kind_are_refused() -> None:
     with pytest.raises(ImageError, match="uint8"):
-        photo_from_array(np.zeros((100, 100, 3), np.float32))  # type: ignore[arg-type]
+        photo_from_array(
+            np.zeros((100, 100, 3), np.float32)  # pyright: ignore[reportArgumentType]: not bytes
+        )
 
 
 def test_no_face_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -227,9 +228,9 @@ def test_an_avatar_is_held_against_its_person(path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     "wrong", [{"count": 0}, {"photos": ()}, {"photos": (9,)}, {"photos": (0, 1)}]
 )
-def test_numbers_out_of_range_are_refused(path: Path, wrong: dict[str, object]) -> None:
+def test_numbers_out_of_range_are_refused(path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="expected"):
-        protocol.evaluate_people(path, protocol.PeopleConfig(**wrong))  # type: ignore[arg-type]
+        protocol.evaluate_people(path, protocol.PeopleConfig(**wrong))
 
 
 def test_command_says_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:

@@ -196,7 +196,8 @@ def test_a_message_beyond_the_limit(stub: FlexAvatarStub) -> None:
 
 
 def test_an_unknown_quality(stub: FlexAvatarStub) -> None:
-    bad = pb.CreateAvatarRequest(header=pb.CreateAvatarHeader(quality=9))  # type: ignore[arg-type]
+    header = pb.CreateAvatarHeader(quality=9)  # pyright: ignore[reportArgumentType]: no such one
+    bad = pb.CreateAvatarRequest(header=header)
     assert refused(lambda: upload(stub, bad))[0] is StatusCode.INVALID_ARGUMENT
 
 

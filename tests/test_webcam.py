@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -18,6 +19,7 @@ from flexavatar.cli import USER_ERROR, run, webcam
 from flexavatar.demo import SHIPPED_PORTRAIT
 from flexavatar.drive import video
 from flexavatar.drive.tracked import TrackedFace
+from flexavatar.drive.video import VideoDriver
 from flexavatar.errors import InputError
 from flexavatar.evaluation.live import score_lines
 from flexavatar.evaluation.video import PlayedVideo
@@ -108,10 +110,12 @@ def test_one_thing_at_a_time(store: Path, capsys: pytest.CaptureFixture[str]) ->
 # ---- the webcam
 
 
-class Puppeteer:
+class Puppeteer(VideoDriver):
     """A driver that sees what it is told to see."""
 
-    calibrated = True
+    @property
+    def calibrated(self) -> bool:
+        return True
 
     def push(self, rgb: np.ndarray, pts_ns: int) -> TrackedFace | None:
         if not rgb.any():
@@ -133,7 +137,7 @@ def test_a_webcam_drives_and_its_end_leaves_a_living_face(tmp_path: Path) -> Non
     with live_server(tmp_path, show="ada", vmc=0) as (client, _):
         with client.start_session("ada", 64, 48, name="mine", sources=[WEBCAM]) as session:
             with watching(client, "mine") as reader:
-                with follow_video(session, Puppeteer(), pictures(25)) as follower:  # type: ignore[arg-type]
+                with follow_video(session, Puppeteer(), pictures(25)) as follower:
                     seen = seen_of(must_receive(reader))
                     while seen.told[0] < 0.75:
                         seen = seen_of(must_receive(reader))
@@ -149,7 +153,7 @@ def test_nobody_before_the_camera_is_an_idle_face(tmp_path: Path) -> None:
     with live_server(tmp_path, show="ada", vmc=0) as (client, _):
         with client.start_session("ada", 64, 48, name="mine", sources=[WEBCAM]) as session:
             with watching(client, "mine") as reader:
-                with follow_video(session, Puppeteer(), pictures(10, 40)) as follower:  # type: ignore[arg-type]
+                with follow_video(session, Puppeteer(), pictures(10, 40)) as follower:
                     follower.over.wait(10)
                     assert follower.looked - follower.seen == 40
                 received = last = must_receive(reader)
@@ -218,7 +222,12 @@ def test_the_client_tells_which_source_it_is(tmp_path: Path) -> None:
     with live_server(tmp_path, show="ada", vmc=0) as (client, _):
         with client.start_session("ada", sources=["webcam", "drive"]) as session:
             session.drive_once({"jawOpen": 0.5}, source="webcam", mouth_hidden=1.0)
-            for bad in ({"source": "audio"}, {"source": "vmc"}, {"mouth_hidden": 2.0}):
+            wrong: list[dict[str, Any]] = [
+                {"source": "audio"},
+                {"source": "vmc"},
+                {"mouth_hidden": 2.0},
+            ]
+            for bad in wrong:
                 with pytest.raises(InputError):
-                    session.drive_once({"jawOpen": 0.5}, **bad)  # type: ignore[arg-type]
+                    session.drive_once({"jawOpen": 0.5}, **bad)
         assert isinstance(client, FlexAvatarClient)
