@@ -11,6 +11,7 @@ namespace FlexAvatar.Editor
         static CloseBeforeReload()
         {
             AssemblyReloadEvents.beforeAssemblyReload += LiveLinks.CloseAll;
+            AssemblyReloadEvents.beforeAssemblyReload += FlexAvatarReceiverEditor.GiveUpCalls;
             EditorApplication.quitting += LiveLinks.CloseAll;
         }
     }

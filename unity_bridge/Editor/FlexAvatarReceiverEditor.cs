@@ -14,6 +14,9 @@ namespace FlexAvatar.Editor
     [CustomEditor(typeof(FlexAvatarReceiver))]
     public sealed class FlexAvatarReceiverEditor : UnityEditor.Editor
     {
+        // what servers were asked by any Inspector and have not answered
+        static readonly List<string> Asked = new List<string>();
+
         Task<string> _task;
         string _said = "";
 
@@ -33,6 +36,15 @@ namespace FlexAvatar.Editor
 
         public override bool RequiresConstantRepaint() => Application.isPlaying || _task != null;
 
+        /// <summary>Scripts are reloaded: no call's answer is heard any more. Say which.</summary>
+        internal static void GiveUpCalls()
+        {
+            foreach (string what in Asked)
+                Debug.LogWarning(
+                    $"FlexAvatar: scripts were reloaded before the server answered: {what}. "
+                    + "\"Ask Server\" tells whether it was done.");
+        }
+
         static void DrawConnect(FlexAvatarReceiver receiver)
         {
             EditorGUILayout.BeginHorizontal();
@@ -51,7 +63,7 @@ namespace FlexAvatar.Editor
             {
                 EditorGUILayout.BeginHorizontal();
                 if (GUILayout.Button("Ask Server"))
-                    Start(receiver, Ask);
+                    Start(receiver, "list avatars", Ask);
                 if (GUILayout.Button($"Create \"{receiver.avatar}\" from Photo..."))
                     CreateFromPhoto(receiver);
                 EditorGUILayout.EndHorizontal();
@@ -68,16 +80,28 @@ namespace FlexAvatar.Editor
                 return;
             byte[] photo = File.ReadAllBytes(path);
             string name = receiver.avatar;
-            Start(receiver, service => Create(service, name, photo));
+            Start(receiver, $"create \"{name}\"", service => Create(service, name, photo));
         }
 
-        void Start(FlexAvatarReceiver receiver, Func<ServiceClient, Task<string>> work)
+        void Start(
+            FlexAvatarReceiver receiver, string what, Func<ServiceClient, Task<string>> work)
         {
             _said = "The server is at it...";
-            _task = Run(receiver.address, receiver.token, work);
+            _task = Run(receiver.address, receiver.token, what, work);
         }
 
-        static async Task<string> Run(
+        async Task<string> Run(
+            string address, string token, string what, Func<ServiceClient, Task<string>> work)
+        {
+            Asked.Add(what);
+            string answer = await Answer(address, token, work);
+            Asked.Remove(what);
+            if (this == null) // this Inspector was closed meanwhile: nobody reads its box
+                Debug.Log($"FlexAvatar: {answer}");
+            return answer;
+        }
+
+        static async Task<string> Answer(
             string address, string token, Func<ServiceClient, Task<string>> work)
         {
             try
@@ -87,6 +111,11 @@ namespace FlexAvatar.Editor
             }
             catch (ServiceException error)
             {
+                return error.Message;
+            }
+            catch (Exception error)
+            {
+                Debug.LogException(error);
                 return error.Message;
             }
         }

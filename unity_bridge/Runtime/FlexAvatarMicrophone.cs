@@ -3,8 +3,7 @@ using UnityEngine;
 namespace FlexAvatar
 {
     /// <summary>
-    /// Lets a microphone move the mouth. The receiver needs "audio" among its sources, below
-    /// "drive"
+    /// Lets a microphone move the mouth. The receiver needs "audio" among its sources, below "drive"
     /// if this program drives the rest of the face.
     /// </summary>
     [AddComponentMenu("FlexAvatar/Microphone")]
@@ -26,7 +25,7 @@ namespace FlexAvatar
 
         string Device => device == "" ? null : device;
 
-        /// <summary>Why the server refuses the sound; empty while it takes it.</summary>
+        /// <summary>Why the sound does not arrive; empty while the server takes it.</summary>
         public string LastError => _voice?.LastError ?? "";
 
         void Reset() => receiver = GetComponent<FlexAvatarReceiver>();

@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Generic;
 using UnityEngine;
 
@@ -19,6 +20,7 @@ namespace FlexAvatar
 
         readonly SplatUpload _upload = new SplatUpload();
         readonly Dictionary<Camera, CameraOrder> _orders = new Dictionary<Camera, CameraOrder>();
+        readonly HashSet<string> _shownErrors = new HashSet<string>();
         GraphicsBuffer _buffer;
         SplatFrame _shown;
         int _version;
@@ -33,11 +35,15 @@ namespace FlexAvatar
             if (frame == null)
                 return false;
             Upload(frame);
-            CameraOrder order = OrderOf(camera);
             Matrix4x4 modelView =
                 camera.worldToCameraMatrix * transform.localToWorldMatrix * UnityAxes.HeadToUnity;
+            CameraOrder order = OrderOf(camera);
+            GraphicsBuffer sorted = order.Newest(frame, _version, modelView);
+            Show(order.TakeError());
+            if (sorted == null)
+                return false;
             Properties.SetBuffer(SplatsId, _buffer);
-            Properties.SetBuffer(OrderId, order.Sorted(frame, _version, modelView));
+            Properties.SetBuffer(OrderId, sorted);
             Properties.SetMatrix(ModelViewId, modelView);
             Properties.SetVector(
                 ScalesId, new Vector4(frame.Header.ScaleMin, frame.Header.ScaleMax, 0, 0));
@@ -77,6 +83,14 @@ namespace FlexAvatar
                 _buffer.SetData(frame.Splats, start, start, count);
         }
 
+        // once each: a sort that fails is tried again every frame
+        void Show(Exception error)
+        {
+            if (error == null || !_shownErrors.Add(error.ToString()))
+                return;
+            Debug.LogException(error, this);
+        }
+
         CameraOrder OrderOf(Camera camera)
         {
             if (_orders.TryGetValue(camera, out CameraOrder order))
@@ -90,7 +104,7 @@ namespace FlexAvatar
                 _orders[known].Dispose();
                 _orders.Remove(known);
             }
-            _orders.Add(camera, order = new CameraOrder());
+            _orders.Add(camera, order = new CameraOrder(new SplatSortWorker()));
             return order;
         }
 
@@ -107,17 +121,23 @@ namespace FlexAvatar
         }
 
         /// <summary>
-        /// The order of the splats as one camera needs it, found again when it or they moved.
+        /// The order of the splats as one camera needs it, sorted again when it or they moved.
         /// </summary>
         sealed class CameraOrder
         {
             const float SmallestTurn = 1e-4f;
-            readonly SplatSortWorker _worker = new SplatSortWorker();
+            readonly SplatSortWorker _worker;
             GraphicsBuffer _order;
             Vector3 _forward;
             int _version = -1;
 
-            internal GraphicsBuffer Sorted(SplatFrame frame, int version, in Matrix4x4 modelView)
+            internal CameraOrder(SplatSortWorker worker) => _worker = worker;
+
+            /// <summary>
+            /// The newest finished order of so many splats; null before the first, for a frame or
+            /// two when an avatar appears. Starts the next sort and waits for none.
+            /// </summary>
+            internal GraphicsBuffer Newest(SplatFrame frame, int version, in Matrix4x4 modelView)
             {
                 // a view's z points to the viewer
                 Vector3 forward =
@@ -126,10 +146,19 @@ namespace FlexAvatar
                 bool turned = (forward - _forward).sqrMagnitude > SmallestTurn * SmallestTurn;
                 if ((version != _version || turned) && Begin(frame, forward))
                     (_forward, _version) = (forward, version);
-                while (_order == null || _order.count != frame.Count)
-                    if (!Take()) // the first order is waited for: some milliseconds, once
-                        Begin(frame, forward);
-                return _order;
+                return _order != null && _order.count == frame.Count ? _order : null;
+            }
+
+            /// <summary>
+            /// What the last sort failed with, null if it did not; it is begun anew with the next
+            /// frame.
+            /// </summary>
+            internal Exception TakeError()
+            {
+                Exception error = _worker.TakeError();
+                if (error != null)
+                    _version = -1;
+                return error;
             }
 
             internal void Dispose()
@@ -142,10 +171,10 @@ namespace FlexAvatar
                 _worker.TryBegin(
                     frame.Splats, frame.Count, new Float3(forward.x, forward.y, forward.z));
 
-            bool Take()
+            void Take()
             {
                 if (!_worker.TryTake(out int count))
-                    return false;
+                    return;
                 if (_order == null || _order.count != count)
                 {
                     _order?.Dispose();
@@ -153,7 +182,6 @@ namespace FlexAvatar
                         GraphicsBuffer.Target.Structured, count, sizeof(uint));
                 }
                 _order.SetData(_worker.Order, 0, 0, count);
-                return true;
             }
         }
     }

@@ -38,7 +38,12 @@ def assemblies(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
             Assembly(
                 "FlexAvatar.Tests", sources(UNITY / "Tests" / "Editor"), ("FlexAvatar.Core", NUNIT)
             ),
-            Assembly("Checks", sources(HERE / "checks"), (*glue, NUNIT), runs=True),
+            Assembly(
+                "Checks",
+                sources(HERE / "checks"),
+                (*glue, "FlexAvatar.Editor", "UnityEditor", NUNIT),
+                runs=True,
+            ),
         ],
         folder,
     )

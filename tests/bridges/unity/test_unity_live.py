@@ -31,6 +31,8 @@ pytestmark = needs_dotnet
 FRAMES = 300
 PATIENCE_S = 40.0
 """A stalled server is noticed after some 4 s, twice, and then asked for a new session."""
+CLOSE_MS = 250
+"""For Unity's thread, on a busy machine; its threads take half a second if no server answers."""
 
 Report = Mapping[str, Any]
 
@@ -51,7 +53,8 @@ def test_three_hundred_frames_without_a_gap(
     assert result.get("refused", 0) == 0
     assert result.get("reconnects", 0) == 0
     assert result["p50Ms"] < 50  # 60 a second leave 17 ms; machines of tests are busy
-    assert result["closeMs"] < 1000
+    assert result.get("closeMs", 0) < CLOSE_MS
+    assert result["joined"]
     assert result["state"] == "Stopped"
 
 
@@ -89,6 +92,28 @@ def test_components_in_an_engine_of_stand_ins(
     if not splats:  # the camera stands to the face's left: its x is Unity's, its z is turned
         assert result["yaw"] == pytest.approx(26.565, abs=1e-3)
     assert result.get("bytesPerFrame", 0) == 0
+
+
+def test_a_sort_that_hangs_or_fails_holds_no_frame_up(
+    run_checks: RunChecks, tmp_path: Path
+) -> None:
+    with server_and_client(local_config(tmp_path), TinyEngine()) as (client, listening):
+        client.create_avatar([PHOTO], name="me")
+        result = json.loads(run_checks("sort", listening.http_address, "me"))
+    assert result["hangingMs"] < 500  # a busy machine; one that waits does so for ever
+    assert result.get("drawnHanging", 0) == 0  # nothing before the first order
+    assert result["drawnFailing"] == result["frames"]  # with the last order that there was
+    assert result["failures"] > 1
+    assert result["errors"] == 1
+    assert "a fault of this test" in result["error"]
+
+
+def test_an_inspector_tells_how_a_creation_ended(run_checks: RunChecks, tmp_path: Path) -> None:
+    with server_and_client(local_config(tmp_path), TinyEngine()) as (_, listening):
+        result = json.loads(run_checks("editor", listening.http_address))
+    assert '"closed" has 600 Gaussians' in result["closed"]
+    assert 'before the server answered: create "reloaded"' in result["reloaded"]
+    assert result["logs"] == 2
 
 
 def test_a_microphone_opens_the_mouth(run_checks: RunChecks, tmp_path: Path) -> None:
@@ -182,11 +207,14 @@ def test_a_server_that_restarts_and_one_that_stalls(
             started = time.monotonic()
             assert held.shows_more()
             print(f"back {time.monotonic() - started:.1f} s after the stall")
-            assert held.finish()["closeMs"] < 1000
+            server.send_signal(signal.SIGSTOP)
+            ended = held.finish()
+    assert ended.get("closeMs", 0) < CLOSE_MS
+    assert ended["joined"]
     assert held.states[-1] == "Stopped"
 
 
 def test_no_server_at_all(assemblies: Mapping[str, Path], place: Place) -> None:
     with holder(assemblies, place) as held:
         eventually(lambda: "no server answers" in held.last.get("error", ""), PATIENCE_S)
-        assert held.finish()["closeMs"] < 1000
+        assert held.finish().get("closeMs", 0) < CLOSE_MS

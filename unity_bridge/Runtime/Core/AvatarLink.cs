@@ -18,7 +18,7 @@ namespace FlexAvatar
     /// <summary>
     /// An avatar on a server, kept on screen: starts a session, receives its frames, drives it, and
     /// does all that again when the server or the network was away. Its threads do the waiting: no
-    /// member but <see cref="Dispose"/> takes longer than a lock.
+    /// member but <see cref="Join"/> takes longer than a lock.
     /// </summary>
     public sealed class AvatarLink : IDisposable
     {
@@ -27,7 +27,6 @@ namespace FlexAvatar
         const int SilenceMs = 4000;      // a session at rest repeats itself twice a second
         const int PingMs = 1000;
         const int EndMs = 500;
-        const int JoinMs = 2500;
         const int Attempts = 2;
 
         readonly object _gate = new object();
@@ -37,11 +36,10 @@ namespace FlexAvatar
         readonly Backoff _backoff = new Backoff();
         readonly Thread _thread;
         readonly DriveSignal _last = new DriveSignal();
-        DriveSender _sender;
+        volatile DriveSender _sender;
         MessageBuffer _message = new MessageBuffer();
         volatile SessionInfo _session;
         volatile string _lastError = "";
-        int _disposed;
         volatile int _state = (int)LinkState.Connecting;
 
         /// <summary>Start. Throws ServiceException if the address is none.</summary>
@@ -55,9 +53,10 @@ namespace FlexAvatar
 
         /// <summary>The newest frames.</summary>
         public FrameMailboxes Frames { get; } = new FrameMailboxes();
-        public LinkState State => (LinkState)_state;
+        public LinkState State =>
+            _stop.IsCancellationRequested ? LinkState.Stopped : (LinkState)_state;
         /// <summary>What went wrong last; empty while all is well.</summary>
-        public string LastError => _lastError;
+        public string LastError => _lastError != "" ? _lastError : _sender?.LastError ?? "";
         /// <summary>The session that is shown; null while there is none.</summary>
         public SessionInfo Session => _session;
         public StreamFigures Figures => Frames.Statistics.Figures;
@@ -73,19 +72,16 @@ namespace FlexAvatar
         }
 
         /// <summary>
-        /// End the session and let go of all sockets and threads: typically within 0.1 s.
+        /// Stop. Returns at once: its thread tells the server and lets go of all sockets, typically
+        /// within 0.1 s, half a second if the server does not answer.
         /// </summary>
-        public void Dispose()
-        {
-            if (Interlocked.Exchange(ref _disposed, 1) != 0)
-                return;
-            _stop.Cancel();
-            if (!_thread.Join(JoinMs))
-                return; // it ends by itself; what it uses must stay
-            _service.Dispose();
-            _stop.Dispose();
-            _state = (int)LinkState.Stopped;
-        }
+        public void Dispose() => _stop.Cancel();
+
+        /// <summary>
+        /// Wait for that, so long at most: where this code is unloaded or the program ends, never in
+        /// a game that runs. Whether it is over.
+        /// </summary>
+        public bool Join(int timeoutMs) => _thread.Join(timeoutMs);
 
         void Run()
         {
@@ -98,15 +94,14 @@ namespace FlexAvatar
                 }
                 catch (OperationCanceledException) when (_stop.IsCancellationRequested)
                 {
-                    return;
+                    break;
                 }
                 catch (Exception error)
                 {
-                    // a bug shows whole in LastError; the thread that would die of it is nobody's
-                    // to see
-                    Pause(IsExpected(error) ? error.Message : error.ToString());
+                    Pause(LinkErrors.Describe(error));
                 }
             }
+            _service.Dispose();
         }
 
         void RunSession()
@@ -145,7 +140,7 @@ namespace FlexAvatar
                     connection.Subscribe(session.Topic);
                     Read(connection, stream);
                 }
-                catch (Exception error) when (DriveSender.IsOfNetwork(error))
+                catch (Exception error) when (LinkErrors.IsOfNetwork(error))
                 {
                     _lastError = error.Message;
                 }
@@ -239,15 +234,10 @@ namespace FlexAvatar
             {
                 _service.EndSession(session, limit.Token).GetAwaiter().GetResult();
             }
-            catch (Exception error) when (IsExpected(error))
+            catch (Exception error) when (LinkErrors.IsExpected(error))
             {
                 // it has ended, or the server is away
             }
         }
-
-        static bool IsExpected(Exception error) =>
-            error is ServiceException || error is OperationCanceledException
-                || error is FormatException
-            || DriveSender.IsOfNetwork(error);
     }
 }

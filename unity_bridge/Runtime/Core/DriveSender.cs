@@ -1,5 +1,4 @@
 using System;
-using System.Net.Sockets;
 using System.Text;
 using System.Threading;
 
@@ -12,7 +11,7 @@ namespace FlexAvatar
     public sealed class DriveSender : IDisposable
     {
         const int LongestAnswer = 4096; // a PULL socket says nothing but commands
-        const int JoinMs = 1000;
+        const int JoinMs = 1000; // its waits end within 50 ms
         readonly Mailbox<DriveSignal> _signals = new Mailbox<DriveSignal>();
         readonly AutoResetEvent _wake = new AutoResetEvent(false);
         readonly CancellationTokenSource _stop = new CancellationTokenSource();
@@ -23,6 +22,7 @@ namespace FlexAvatar
         readonly Thread _thread;
         uint _seq;
         long _sent;
+        volatile string _lastError = "";
 
         public DriveSender(SessionInfo session)
         {
@@ -36,6 +36,9 @@ namespace FlexAvatar
         /// <summary>Packets that the socket has taken.</summary>
         public long Sent => Interlocked.Read(ref _sent);
 
+        /// <summary>Why no packets go out; empty while they do.</summary>
+        public string LastError => _lastError;
+
         /// <summary>
         /// Show this next. Copies the signal and returns at once; for one thread.
         /// </summary>
@@ -46,6 +49,9 @@ namespace FlexAvatar
             _wake.Set();
         }
 
+        /// <summary>
+        /// Close the connection and wait for the thread: for a thread of a link, not an engine's.
+        /// </summary>
         public void Dispose()
         {
             _stop.Cancel();
@@ -66,16 +72,18 @@ namespace FlexAvatar
                 {
                     using var connection =
                         ZmtpConnection.Open(_address, "PUSH", LongestAnswer, _stop.Token);
+                    _lastError = "";
                     backoff.Reset();
                     SendAll(connection);
                 }
-                catch (Exception error) when (IsOfNetwork(error))
-                {
-                    _stop.Token.WaitHandle.WaitOne(backoff.NextMs());
-                }
-                catch (OperationCanceledException)
+                catch (OperationCanceledException) when (_stop.IsCancellationRequested)
                 {
                     return;
+                }
+                catch (Exception error)
+                {
+                    _lastError = "drive packets: " + LinkErrors.Describe(error);
+                    _stop.Token.WaitHandle.WaitOne(backoff.NextMs());
                 }
             }
         }
@@ -96,8 +104,5 @@ namespace FlexAvatar
                 Interlocked.Increment(ref _sent);
             }
         }
-
-        internal static bool IsOfNetwork(Exception error) =>
-            error is SocketException || error is ZmtpException || error is TimeoutException;
     }
 }

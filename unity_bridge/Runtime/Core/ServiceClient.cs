@@ -17,6 +17,7 @@ namespace FlexAvatar
         const double CallSeconds = 30, CreateSeconds = 900;
         readonly HttpClient _http = new HttpClient { Timeout = Timeout.InfiniteTimeSpan };
         readonly Uri _base;
+        volatile bool _disposed;
 
         /// <summary>
         /// `address` is the server's URL, e.g. http://127.0.0.1:50052; `token` only if it asks for
@@ -89,7 +90,12 @@ namespace FlexAvatar
             return Call("DriveAudioOnce", body, CallSeconds, Ignore, cancel);
         }
 
-        public void Dispose() => _http.Dispose();
+        /// <summary>Hang up: a call under way ends with a ServiceException, "canceled".</summary>
+        public void Dispose()
+        {
+            _disposed = true;
+            _http.Dispose();
+        }
 
         static JsonWriter Owned(SessionInfo session) =>
             new JsonWriter().Add("sessionId", session.SessionId)
@@ -120,6 +126,11 @@ namespace FlexAvatar
                 if (!answer.IsSuccessStatusCode)
                     throw Refusal(name, (int)answer.StatusCode, text);
                 return read(Json.Parse(text));
+            }
+            catch (Exception error) when (_disposed && !cancel.IsCancellationRequested)
+            {
+                throw new ServiceException(
+                    "canceled", $"{name}: its client was closed before an answer came", error);
             }
             catch (HttpRequestException error)
             {

@@ -4,76 +4,133 @@ using System.Threading;
 namespace FlexAvatar
 {
     /// <summary>
-    /// Sorts splats in a thread of its own, so that the engine's only copies them: the order is a
-    /// frame or so old, which is not seen. For one thread of an engine.
+    /// Sorts splats in a thread of its own. The engine's thread never waits for it: it hands splats
+    /// over, goes on, and takes the newest finished order, which is a frame or so old, unseen. For
+    /// one thread of an engine.
     /// </summary>
     public sealed class SplatSortWorker : IDisposable
     {
-        const int Idle = 0, Busy = 1, Done = 2;
-        const int JoinMs = 1000;
-        readonly AutoResetEvent _wake = new AutoResetEvent(false);
-        readonly SplatSorter _sorter = new SplatSorter();
-        readonly Thread _thread;
+        enum State
+        {
+            Idle,
+            Busy,
+            Done,
+        }
+
+        readonly object _gate = new object(); // held for a copy of the splats at most, not for a sort
+        readonly SplatSorter _sorter;
         PackedSplat[] _splats = Array.Empty<PackedSplat>();
         int _count;
         Float3 _forward;
-        volatile int _state = Idle;
-        volatile bool _stopping;
+        State _state = State.Idle;
+        Exception _error;
+        bool _stopping;
 
         public SplatSortWorker()
+            : this(new SplatSorter())
         {
-            _thread = new Thread(Run) { IsBackground = true, Name = "FlexAvatar sort" };
-            _thread.Start();
         }
 
-        /// <summary>The order of the last sort that was taken, the farthest first.</summary>
+        /// <summary>A worker that sorts with `sorter`, which is its own from now on.</summary>
+        public SplatSortWorker(SplatSorter sorter)
+        {
+            _sorter = sorter;
+            new Thread(Run) { IsBackground = true, Name = "FlexAvatar sort" }.Start();
+        }
+
+        /// <summary>
+        /// The order that was taken last, the farthest first; it stays until the next TryBegin.
+        /// </summary>
         public uint[] Order => _sorter.Order;
 
         /// <summary>
-        /// Sort these next, as <see cref="SplatSorter.Sort"/> does. False: it is still busy.
+        /// Sort these next, as <see cref="SplatSorter.Sort"/> does. False: it is still busy, or its
+        /// last order was not taken yet.
         /// </summary>
         public bool TryBegin(PackedSplat[] splats, int count, Float3 forward)
         {
-            if (_state != Idle)
-                return false;
-            if (_splats.Length < count)
-                _splats = new PackedSplat[count];
-            Array.Copy(splats, _splats, count);
-            (_count, _forward) = (count, forward);
-            _state = Busy;
-            _wake.Set();
-            return true;
+            lock (_gate)
+            {
+                if (_state != State.Idle)
+                    return false;
+                if (_splats.Length < count)
+                    _splats = new PackedSplat[count];
+                Array.Copy(splats, _splats, count);
+                (_count, _forward, _state) = (count, forward, State.Busy);
+                Monitor.Pulse(_gate);
+                return true;
+            }
+        }
+
+        /// <summary>Whether a new order of `count` splats is in <see cref="Order"/>.</summary>
+        public bool TryTake(out int count)
+        {
+            lock (_gate)
+            {
+                count = _count;
+                if (_state != State.Done)
+                    return false;
+                _state = State.Idle;
+                return true;
+            }
         }
 
         /// <summary>
-        /// Whether a new order is in <see cref="Order"/>; it stays until the next TryBegin.
+        /// What a sort failed with since the last call; null if none did. The worker goes on.
         /// </summary>
-        public bool TryTake(out int count)
+        public Exception TakeError()
         {
-            count = _count;
-            if (_state != Done)
-                return false;
-            _state = Idle;
-            return true;
+            lock (_gate)
+            {
+                Exception error = _error;
+                _error = null;
+                return error;
+            }
         }
 
+        /// <summary>Let the thread end: after the sort that it is at, which is not waited for.</summary>
         public void Dispose()
         {
-            _stopping = true;
-            _wake.Set();
-            if (_thread.Join(JoinMs))
-                _wake.Dispose();
+            lock (_gate)
+            {
+                _stopping = true;
+                Monitor.Pulse(_gate);
+            }
         }
 
         void Run()
         {
-            while (true)
+            while (WaitForSplats())
             {
-                _wake.WaitOne();
-                if (_stopping)
-                    return;
-                _sorter.Sort(_splats, _count, _forward);
-                _state = Done;
+                Exception error = null;
+                try
+                {
+                    _sorter.Sort(_splats, _count, _forward);
+                }
+                catch (Exception caught)
+                {
+                    error = caught; // the thread must live: nobody would sort, and nobody would know
+                }
+                Finish(error);
+            }
+        }
+
+        bool WaitForSplats()
+        {
+            lock (_gate)
+            {
+                while (_state != State.Busy && !_stopping)
+                    Monitor.Wait(_gate);
+                return !_stopping;
+            }
+        }
+
+        void Finish(Exception error)
+        {
+            lock (_gate)
+            {
+                _state = error == null ? State.Done : State.Idle;
+                _error = error ?? _error;
             }
         }
     }

@@ -6,7 +6,7 @@ namespace FlexAvatar
     /// Orders splats back to front along a direction, by a counting sort of 16-bit depths: two
     /// passes, no comparison, and no allocation once it has seen as many splats.
     /// </summary>
-    public sealed class SplatSorter
+    public class SplatSorter
     {
         const int Steps = 1 << 16;
         readonly int[] _places = new int[Steps];
@@ -21,7 +21,7 @@ namespace FlexAvatar
         /// <summary>
         /// Sort by distance along `forward`, the way the camera looks, head frame.
         /// </summary>
-        public void Sort(PackedSplat[] splats, int count, Float3 forward)
+        public virtual void Sort(PackedSplat[] splats, int count, Float3 forward)
         {
             Reserve(count);
             Measure(splats, count, forward, out float near, out float far);

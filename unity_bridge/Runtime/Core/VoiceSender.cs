@@ -5,23 +5,19 @@ using System.Threading;
 namespace FlexAvatar
 {
     /// <summary>
-    /// Sends a voice as it is spoken: the server opens the mouth of a session that has "audio"
-    /// among
-    /// its sources. Calls go out from a thread of its own, twenty a second.
+    /// Sends a voice as it is spoken: the server opens the mouth of a session that has "audio" among
+    /// its sources. Calls go out from a thread of its own, twenty a second; nobody waits for it.
     /// </summary>
     public sealed class VoiceSender : IDisposable
     {
         const int CallsPerSecond = 20;
         const int LongestSeconds = 2; // of sound that waits; more is dropped, the newest first
-        const int JoinMs = 1000;
         readonly object _gate = new object();
-        readonly AutoResetEvent _wake = new AutoResetEvent(false);
         readonly CancellationTokenSource _stop = new CancellationTokenSource();
         readonly ServiceClient _service;
         readonly SessionInfo _session;
         readonly int _rate;
         readonly byte[] _waiting, _chunk;
-        readonly Thread _thread;
         readonly ulong _startNs = (ulong)Clock.NowNs;
         int _bytes;
         long _sent;
@@ -33,14 +29,13 @@ namespace FlexAvatar
             (_service, _session, _rate) = (service, session, sampleRate);
             _waiting = new byte[2 * LongestSeconds * sampleRate];
             _chunk = new byte[_waiting.Length];
-            _thread = new Thread(Run) { IsBackground = true, Name = "FlexAvatar voice" };
-            _thread.Start();
+            new Thread(Run) { IsBackground = true, Name = "FlexAvatar voice" }.Start();
         }
 
         /// <summary>Samples that the server has taken.</summary>
         public long Sent => Interlocked.Read(ref _sent);
 
-        /// <summary>Why the server refuses the sound; empty while it takes it.</summary>
+        /// <summary>Why the sound does not arrive; empty while the server takes it.</summary>
         public string LastError => _lastError;
 
         /// <summary>The next samples, -1..1. Copies them and returns at once.</summary>
@@ -55,28 +50,22 @@ namespace FlexAvatar
                     BinaryPrimitives.WriteInt16LittleEndian(
                         _waiting.AsSpan(_bytes), (short)(sample * short.MaxValue));
                 }
+                Monitor.Pulse(_gate);
             }
-            _wake.Set();
         }
 
+        /// <summary>Stop. Returns at once; a call under way is cancelled.</summary>
         public void Dispose()
         {
             _stop.Cancel();
-            _wake.Set();
-            if (!_thread.Join(JoinMs))
-                return;
-            _wake.Dispose();
-            _stop.Dispose();
+            lock (_gate)
+                Monitor.Pulse(_gate);
         }
 
         void Run()
         {
-            while (!_stop.IsCancellationRequested)
+            while (WaitForSound(out int length))
             {
-                _wake.WaitOne();
-                int length = TakeWaiting();
-                if (length == 0)
-                    continue;
                 try
                 {
                     string chunk = Convert.ToBase64String(_chunk, 0, length);
@@ -85,29 +74,29 @@ namespace FlexAvatar
                     Interlocked.Add(ref _sent, length / 2);
                     _lastError = "";
                 }
-                catch (OperationCanceledException)
+                catch (OperationCanceledException) when (_stop.IsCancellationRequested)
                 {
                     return;
                 }
-                catch (ServiceException error)
+                catch (Exception error)
                 {
-                    _lastError = error.Message; // this sound is lost; the next is tried
+                    _lastError = LinkErrors.Describe(error); // this sound is lost; the next is tried
                 }
             }
         }
 
-        // a twentieth of a second or more; nothing while there is less
-        int TakeWaiting()
+        // a twentieth of a second or more, into the chunk; false: it is over
+        bool WaitForSound(out int length)
         {
             lock (_gate)
             {
-                int length = _bytes;
-                if (length < 2 * _rate / CallsPerSecond)
-                    return 0;
+                while (_bytes < 2 * _rate / CallsPerSecond && !_stop.IsCancellationRequested)
+                    Monitor.Wait(_gate);
+                length = _bytes;
                 Buffer.BlockCopy(_waiting, 0, _chunk, 0, length);
                 _bytes = 0;
-                return length;
             }
+            return !_stop.IsCancellationRequested;
         }
 
         JsonWriter Header() => new JsonWriter()

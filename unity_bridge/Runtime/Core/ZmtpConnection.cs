@@ -1,6 +1,5 @@
 using System;
 using System.Buffers.Binary;
-using System.Net;
 using System.Net.Sockets;
 using System.Threading;
 
@@ -61,7 +60,7 @@ namespace FlexAvatar
             string address, string socketType, int maxMessageBytes, CancellationToken cancel)
         {
             var (host, port) = TcpAddress.Parse(address);
-            var socket = Connect(host, port, cancel);
+            Socket socket = TcpConnector.Open(host, port, HandshakeMs, cancel);
             var connection = new ZmtpConnection(socket, maxMessageBytes, cancel);
             try
             {
@@ -126,52 +125,6 @@ namespace FlexAvatar
 
         /// <summary>Hang up.</summary>
         public void Dispose() => _socket.Close(0);
-
-        // "localhost" has an address of either kind, and a server often listens on one of them
-        static Socket Connect(string host, int port, CancellationToken cancel)
-        {
-            IPAddress[] found = IPAddress.TryParse(host, out IPAddress one)
-                ? new[] { one }
-                : Dns.GetHostAddresses(host);
-            for (int i = 0; i < found.Length - 1; i++)
-            {
-                try
-                {
-                    return Connect(new IPEndPoint(found[i], port), cancel);
-                }
-                catch (Exception error) when (error is SocketException || error is TimeoutException)
-                {
-                    // the next address may answer
-                }
-            }
-            if (found.Length == 0)
-                throw new SocketException((int)SocketError.HostNotFound);
-            return Connect(new IPEndPoint(found[found.Length - 1], port), cancel);
-        }
-
-        static Socket Connect(IPEndPoint end, CancellationToken cancel)
-        {
-            var socket = new Socket(
-                end.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-            try
-            {
-                long deadline = Clock.NowNs + HandshakeMs * 1_000_000L;
-                IAsyncResult attempt = socket.BeginConnect(end, null, null);
-                while (!attempt.AsyncWaitHandle.WaitOne(SliceMs))
-                {
-                    cancel.ThrowIfCancellationRequested();
-                    if (Clock.NowNs > deadline)
-                        throw new TimeoutException($"{end} does not answer");
-                }
-                socket.EndConnect(attempt);
-                return socket;
-            }
-            catch
-            {
-                socket.Close(0);
-                throw;
-            }
-        }
 
         void Handshake(string socketType)
         {

@@ -1,5 +1,4 @@
 using System;
-using System.Threading;
 using NUnit.Framework;
 
 namespace FlexAvatar.Tests
@@ -26,24 +25,6 @@ namespace FlexAvatar.Tests
             Array.Sort(sorter.Order);
             for (uint i = 0; i < splats.Length; i++)
                 Assert.AreEqual(i, sorter.Order[i], "every splat once");
-        }
-
-        [Test]
-        public void TheWorkerSortsACopy()
-        {
-            // x is 1 and 2
-            var splats = new[] { new PackedSplat { XY = 0x3C00 }, new PackedSplat { XY = 0x4000 } };
-            using var worker = new SplatSortWorker();
-            Assert.IsFalse(worker.TryTake(out _));
-            Assert.IsTrue(worker.TryBegin(splats, 2, new Float3(1, 0, 0)));
-            (splats[0], splats[1]) = (splats[1], splats[0]);
-            int count = 0;
-            Assert.IsTrue(SpinWait.SpinUntil(() => worker.TryTake(out count), 5000));
-            Assert.AreEqual(2, count);
-            Assert.AreEqual(
-                new uint[] { 1, 0 }, worker.Order,
-                "the farthest first, as they were at the beginning");
-            Assert.IsTrue(worker.TryBegin(splats, 1, new Float3(1, 0, 0)));
         }
 
         [Test]
@@ -127,21 +108,6 @@ namespace FlexAvatar.Tests
             Assert.AreEqual(ArkitNames.Count, ArkitNames.All.Count);
             Assert.AreEqual(ArkitNames.IndexOf("jawOpen"), ArkitNames.IndexOf("JawOpen"));
             Assert.AreEqual(-1, ArkitNames.IndexOf("jawopener"));
-        }
-
-        [Test]
-        public void ALinkWithoutAServerWaitsAndCloses()
-        {
-            var link = new AvatarLink(
-                "http://127.0.0.1:9", "", new SessionRequest { Avatar = "me" });
-            Assert.IsTrue(
-                SpinWait.SpinUntil(() => link.State == LinkState.Waiting, 5000), link.LastError);
-            StringAssert.Contains("no server answers", link.LastError);
-            link.Drive(new DriveSignal { Parts = DriveParts.Arkit });
-            link.Dispose();
-            Assert.AreEqual(LinkState.Stopped, link.State);
-            link.Dispose(); // by its component, after everything was closed
-            link.Drive(new DriveSignal { Parts = DriveParts.Arkit });
         }
 
         [Test]

@@ -84,6 +84,7 @@ namespace FlexAvatar.Checks
             string error = microphone.LastError;
             microphone.Tell("OnDisable");
             receiver.Tell("OnDisable");
+            UnityEngine.Application.Quit();
             return Program.Say(new JsonWriter()
                 .Add("widest", widest).Add("error", error).Add("left", LiveLinks.Count));
         }

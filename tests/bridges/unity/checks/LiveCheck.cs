@@ -12,6 +12,7 @@ namespace FlexAvatar.Checks
         const int Side = 64;
         const int DrivesPerSecond = 60;
         const double PatienceS = 30;
+        const int JoinMs = 2000;
 
         /// <summary>Create over HTTP, drive, receive so many frames of every kind, close.</summary>
         internal static int Run(string address, int frames)
@@ -24,11 +25,7 @@ namespace FlexAvatar.Checks
             viewer.Forget();
             viewer.Until(() => viewer.Pictures >= frames && viewer.Splats >= frames);
             StreamFigures figures = link.Figures;
-            var closing = Stopwatch.StartNew();
-            link.Dispose();
-            return Program.Say(viewer.Report(figures)
-                .Add("closeMs", closing.Elapsed.TotalMilliseconds)
-                    .Add("state", link.State.ToString()));
+            return Program.Say(Close(link, viewer.Report(figures)));
         }
 
         /// <summary>
@@ -56,11 +53,16 @@ namespace FlexAvatar.Checks
                 Program.Say(viewer.Report(link.Figures)
                     .Add("state", link.State.ToString()).Add("error", link.LastError));
             }
+            return Program.Say(Close(link, new JsonWriter()));
+        }
+
+        // closeMs: how long Unity's thread is held; joined: whether its threads have ended
+        static JsonWriter Close(AvatarLink link, JsonWriter report)
+        {
             var closing = Stopwatch.StartNew();
             link.Dispose();
-            return Program.Say(new JsonWriter()
-                .Add("closeMs", closing.Elapsed.TotalMilliseconds)
-                .Add("state", link.State.ToString()));
+            report.Add("closeMs", closing.Elapsed.TotalMilliseconds);
+            return report.Add("joined", link.Join(JoinMs)).Add("state", link.State.ToString());
         }
 
         static SessionRequest Request() => new SessionRequest
@@ -135,7 +137,7 @@ namespace FlexAvatar.Checks
                 {
                     if (_texture.Length != picture.Payload.Length)
                         _texture = new byte[picture.Payload.Length];
-                    Rows.CopyFlipped(
+                    Textures.CopyFlipped(
                         picture.Payload, _texture, picture.Header.Width, picture.Header.Height);
                     _red = _texture[0];
                     _pictured = true;

@@ -24,6 +24,8 @@ namespace FlexAvatar.Checks
                 case "live": return LiveCheck.Run(rest[0], int.Parse(rest[1]));
                 case "hold": return LiveCheck.Hold(rest[0], rest[1], rest.Skip(2).ToArray());
                 case "components": return ComponentCheck.Run(rest[0], rest[1], rest[2]);
+                case "sort": return SortCheck.Run(rest[0], rest[1]);
+                case "editor": return EditorCheck.Run(rest[0]);
                 case "voice": return ComponentCheck.Speak(rest[0], rest[1]);
                 case "soak": return SoakCheck.Run(rest[0], int.Parse(rest[1]));
                 case "speed": return SoakCheck.Speed(int.Parse(rest[0]));

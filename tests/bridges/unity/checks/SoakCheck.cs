@@ -93,7 +93,7 @@ namespace FlexAvatar.Checks
             {
                 PictureFrame picture = _boxes.Picture.TryTake();
                 if (picture != null)
-                    Rows.CopyFlipped(picture.Payload, _texture, Side, Side);
+                    Textures.CopyFlipped(picture.Payload, _texture, Side, Side);
                 SplatFrame splats = _boxes.Splats.TryTake();
                 if (splats == null)
                     return;

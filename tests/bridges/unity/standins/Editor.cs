@@ -5,7 +5,7 @@ using UnityEngine;
 
 namespace UnityEditor
 {
-    public class Editor
+    public class Editor : UnityEngine.Object
     {
         public UnityEngine.Object target = null;
         public SerializedObject serializedObject = null;
@@ -56,7 +56,8 @@ namespace UnityEditor
     {
         public static void Space() { }
         public static void LabelField(string label, string text) { }
-        public static void HelpBox(string text, MessageType type) { }
+        public static string Help = "";
+        public static void HelpBox(string text, MessageType type) => Help = text;
         public static void BeginHorizontal() { }
         public static void EndHorizontal() { }
         public static bool Foldout(bool open, string label) => open;
@@ -74,7 +75,8 @@ namespace UnityEditor
 
     public static class EditorUtility
     {
-        public static string OpenFilePanel(string title, string folder, string extensions) => "";
+        public static string Chosen = "";
+        public static string OpenFilePanel(string title, string folder, string extensions) => Chosen;
     }
 
     public static class EditorApplication
@@ -85,7 +87,8 @@ namespace UnityEditor
     public static class AssemblyReloadEvents
     {
         public delegate void AssemblyReloadCallback();
-        public static event AssemblyReloadCallback beforeAssemblyReload { add { } remove { } }
+        public static event AssemblyReloadCallback beforeAssemblyReload;
+        public static void Reload() => beforeAssemblyReload?.Invoke();
     }
 
     public static class GameObjectUtility

@@ -5,6 +5,7 @@ using System;
 using System.Collections.Generic;
 using System.Diagnostics;
 using System.Reflection;
+using System.Runtime.CompilerServices;
 
 namespace UnityEngine
 {
@@ -15,6 +16,14 @@ namespace UnityEngine
         public bool destroyed;
 
         public static void Destroy(Object what) => what.destroyed = true;
+
+        // what is destroyed is null to scripts
+        public static bool operator ==(Object a, Object b) => ReferenceEquals(Living(a), Living(b));
+        public static bool operator !=(Object a, Object b) => !(a == b);
+        public override bool Equals(object other) => ReferenceEquals(this, other);
+        public override int GetHashCode() => RuntimeHelpers.GetHashCode(this);
+
+        static Object Living(Object what) => what is null || what.destroyed ? null : what;
     }
 
     [Flags] public enum HideFlags { None = 0, HideAndDontSave = 61 }
@@ -100,13 +109,20 @@ namespace UnityEngine
     public static class Debug
     {
         public static readonly List<string> Errors = new List<string>();
+        public static readonly List<string> Logs = new List<string>();
+        public static void Log(object message) => Logs.Add(message.ToString());
+        public static void LogWarning(object message) => Logs.Add(message.ToString());
         public static void LogError(object message, Object context) =>
             Errors.Add(message.ToString());
+        public static void LogException(Exception error, Object context = null) =>
+            Errors.Add(error.ToString());
     }
 
     public static class Application
     {
         public static bool isPlaying => true;
+        public static event Action quitting;
+        public static void Quit() => quitting?.Invoke();
     }
 
     public static class Microphone
@@ -139,7 +155,8 @@ namespace UnityEngine
 
     public static class GUILayout
     {
-        public static bool Button(string text) => false;
+        public static string Pressed = ""; // the start of its text
+        public static bool Button(string text) => Pressed != "" && text.StartsWith(Pressed);
     }
 
     public readonly struct Rect
