@@ -23,11 +23,13 @@ from flexavatar.cli import Command
 from plugin_server.connect_http import SERVICE
 from tests.conftest import ROOT
 
-TREE = subprocess.run(
-    ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-    cwd=ROOT, capture_output=True, text=True, check=True,
-).stdout.splitlines()  # fmt: skip
-"""Every file of the repository."""
+TOPS = ".ci docs flexavatar plugin_server proto tests unity_bridge unreal_bridge".split()
+TREE = [
+    path.relative_to(ROOT).as_posix()
+    for paths in (ROOT.glob("*"), *((ROOT / top).rglob("*") for top in TOPS))
+    for path in paths
+]
+"""Every file and folder of the repository, and what is built beside them."""
 CODE = (".py", ".cpp", ".h", ".hlsl", ".ush", ".cs", ".proto", ".md", ".toml")
 """Files whose names, in backticks, are of this repository. Pictures and data may be the user's."""
 
@@ -198,11 +200,10 @@ def wrong_files(page: Path, text: str) -> list[str]:
     plain = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
     links = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "``", plain))
     wrong = [link for link in links if not _leads_somewhere(page, link)]
-    tops = {name.partition("/")[0] for name in TREE if "/" in name}
     for span in spans(text):
         if not re.fullmatch(r"[\w./*-]+", span) or "NAME" in span:
             continue
-        from_root = "/" in span and span.partition("/")[0] in tops
+        from_root = "/" in span and span.partition("/")[0] in TOPS
         if from_root:
             found = any(any(base.glob(span)) for base in (ROOT, page.parent))
         else:
