@@ -12,6 +12,7 @@ import zmq
 import zmq.asyncio
 
 from flexavatar.errors import FlexAvatarError, InputError
+from plugin_server.background import Watch
 from plugin_server.config import ServerConfig
 from plugin_server.drive_stream import accept
 from plugin_server.gateways.hub import GatewayStatus, Hub, Sender
@@ -46,9 +47,11 @@ class Counted:
 class DriveSocket:
     """One PULL socket for all sessions. For the event loop."""
 
-    def __init__(self, config: ServerConfig, publisher: Publisher, sessions: Sessions, hub: Hub):
+    def __init__(
+        self, config: ServerConfig, publisher: Publisher, sessions: Sessions, hub: Hub, watch: Watch
+    ) -> None:
         """Raises InputError if it cannot listen."""
-        self._sessions, self._hub = sessions, hub
+        self._sessions, self._hub, self._watch = sessions, hub, watch
         self.status = GatewayStatus("drive")
         self._counted: dict[str, Counted] = {}
         context = zmq.asyncio.Context(shadow=publisher.context)
@@ -61,7 +64,7 @@ class DriveSocket:
         except InputError:
             self._socket.close()
             raise
-        self._task = asyncio.create_task(self._run())
+        self._task = watch.keep_running("drive packets", self._run)
 
     async def _run(self) -> None:
         while True:
@@ -70,8 +73,8 @@ class DriveSocket:
                 messages.append(await self._socket.recv_multipart())
             try:
                 self._take(messages)
-            except Exception:  # a bug must not silence everybody
-                logger.exception("taking drive packets failed")
+            except Exception as error:  # a bug must not silence everybody
+                self._watch.failed("taking drive packets", error)
 
     def _take(self, messages: Iterable[list[bytes]]) -> None:
         """Show the newest packets of a burst, one of each session and set of parts."""

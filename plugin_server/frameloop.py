@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 
+from plugin_server.background import Watch
 from plugin_server.publisher import Publisher
 from plugin_server.session import Session
 from plugin_server.wire import topic
@@ -19,9 +20,9 @@ LONGEST_NAP_S = 0.05
 class FrameLoop:
     """One thread for one device. Nothing here waits for a reader."""
 
-    def __init__(self, publisher: Publisher, idle_timeout_s: float) -> None:
+    def __init__(self, publisher: Publisher, idle_timeout_s: float, watch: Watch) -> None:
         self.changed = threading.Condition()
-        self._publisher = publisher
+        self._publisher, self._watch = publisher, watch
         self._idle_timeout_s = idle_timeout_s
         self._sessions: dict[str, Session] = {}
         self._stopping = False
@@ -49,12 +50,19 @@ class FrameLoop:
 
     def _run(self) -> None:
         while not self._stopping:
-            self._greet_newcomers()
-            for session in list(self._sessions.values()):
-                self._step(session)
-            self._nap()
+            try:
+                self._round()
+            except Exception as error:  # a bug must not stop every session for good
+                self._watch.failed("drawing", error)
+                time.sleep(LONGEST_NAP_S)
         for session in list(self._sessions.values()):
             self._finish(session, "the server stops")
+
+    def _round(self) -> None:
+        self._greet_newcomers()
+        for session in list(self._sessions.values()):
+            self._step(session)
+        self._nap()
 
     def _step(self, session: Session) -> None:
         """One session's turn. A bug ends this session alone, and is logged."""
@@ -87,8 +95,8 @@ class FrameLoop:
         """Every session that somebody has just subscribed to owes a whole frame."""
         try:
             newcomers = self._publisher.newcomers()
-        except Exception:
-            logger.exception("looking for newcomers failed")
+        except Exception as error:
+            self._watch.failed("looking for newcomers", error)
             return
         for session in list(self._sessions.values()) if newcomers else ():
             own = topic(session.session_id)[0]

@@ -13,6 +13,7 @@ from flexavatar.drive.head_angles import Angles
 from flexavatar.drive.mixer import VOICE, MixedFace, Mixer, MixerConfig, Source
 from flexavatar.drive.tracked import TrackedFace
 from flexavatar.errors import DriveError, SessionNotFoundError
+from plugin_server.background import start
 from plugin_server.gateways.hub import Hub, Sender
 from plugin_server.session import Session
 from plugin_server.speech import Speech
@@ -89,7 +90,7 @@ class LiveFace:
         self._check_source(AUDIO)
         self._hush()
         playing = speech.play(lambda face: self._feed(AUDIO, face, self._clock()))
-        self._speech = speech, asyncio.create_task(playing)
+        self._speech = speech, start(f"the voice of session {self._session.session_id}", playing)
         return self._speech[1]
 
     def _hush(self) -> None:
@@ -133,8 +134,9 @@ class LiveFace:
 class Lives:
     """The sessions that have sources. For the event loop."""
 
-    def __init__(self, hub: Hub, gain: Angles) -> None:
-        self._hub, self._gain = hub, gain
+    def __init__(self, hub: Hub, gain: Angles, end: Callable[[Session, str], None]) -> None:
+        """`end` ends a session and says why."""
+        self._hub, self._gain, self._end = hub, gain, end
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -147,9 +149,16 @@ class Lives:
         if not sources:
             return
         live = session.live = LiveFace(session, sources, self._gain, self._hub)
-        task = asyncio.create_task(live.run(lasting))
+        task = start(f"the face of session {session.session_id}", self._run(session, live, lasting))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, session: Session, live: LiveFace, lasting: bool) -> None:
+        try:
+            await live.run(lasting)
+        except Exception:  # nobody would move it again: better that all are told
+            self._end(session, "the server failed to move its face")
+            raise
 
     async def close(self) -> None:
         """Let go of all."""

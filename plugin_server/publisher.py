@@ -123,6 +123,13 @@ class Publisher:
         except zmq.Again:
             return None
 
+    @property
+    def problems(self) -> list[str]:
+        """What keeps new readers from being let in."""
+        if self.keys is None or self.keys.alive:
+            return []
+        return ["the thread that checks the readers' keys has ended: nobody new is let in"]
+
     def close(self) -> None:
         """Send what is on its way, for a moment, then close."""
         with self._lock:

@@ -90,6 +90,11 @@ class FrameKeys:
         """No new connection with these keys; the ones that exist stay."""
         self._clients.discard(pair.public)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the authenticator's thread runs."""
+        return self._authenticator.is_alive()
+
     def close(self) -> None:
         """Stop the authenticator's thread."""
         self._authenticator.stop()

@@ -6,10 +6,9 @@ import asyncio
 import logging
 import signal
 import sys
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 import grpc
@@ -18,6 +17,7 @@ from grpc_health.v1.health import aio as health  # pyright: ignore
 from grpc_reflection.v1alpha import reflection
 
 from flexavatar.errors import InputError
+from plugin_server.background import Watch
 from plugin_server.config import ServerConfig, check_config, read_token
 from plugin_server.connect_http import open_http
 from plugin_server.creation import Creations
@@ -37,7 +37,6 @@ from plugin_server.store import Store
 
 SERVICE = pb.DESCRIPTOR.services_by_name["FlexAvatar"].full_name
 GRACE_S = 2.0
-START_S = 60.0
 SWITCH_S = 0.001
 """Python's threads take turns this often: the event loop must not hold up a frame for 5 ms."""
 
@@ -104,30 +103,31 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[ServerA
     uses the store.
     """
     check_config(config)
-    async with AsyncExitStack() as stack:
+    watch = Watch()
+    async with AsyncExitStack() as stack:  # what waits for threads does so here and now
         store = Store(config.store)
         stack.callback(store.close)
         publisher = Publisher(config)
         stack.callback(publisher.close)
         creations = Creations(engine, store, config.creations_running, config.creations_waiting)
-        stack.push_async_callback(asyncio.to_thread, creations.close)
+        stack.callback(creations.close)
         token = read_token(config.token_file)
         server = _grpc_server(config, token)
         stack.push_async_callback(server.stop, GRACE_S)
-        frame_loop = FrameLoop(publisher, config.idle_timeout_s)
-        stack.push_async_callback(asyncio.to_thread, frame_loop.close)
+        frame_loop = FrameLoop(publisher, config.idle_timeout_s, watch)
+        stack.callback(frame_loop.close)
         sessions = Sessions(engine, publisher, frame_loop, config.max_sessions)
         hub = Hub()
-        drive = DriveSocket(config, publisher, sessions, hub)
+        drive = DriveSocket(config, publisher, sessions, hub, watch)
         stack.push_async_callback(drive.close)
         service = FlexAvatarService(
-            config, engine, store, creations, sessions, publisher, hub, drive.status
+            config, engine, store, creations, sessions, publisher, hub, drive.status, watch
         )
         stack.push_async_callback(service.close)
         await _add_services(server, service)
         address = _listen(server, config)
         http_address = await stack.enter_async_context(open_http(config, service, token))
-        await stack.enter_async_context(open_gateways(config.gateways, hub))
+        await stack.enter_async_context(open_gateways(config.gateways, hub, watch))
         if config.gateways.show:
             await service.start_session(show_request(config.gateways, hub), lasting=True)
         await server.start()
@@ -163,33 +163,31 @@ async def _serve(config: ServerConfig) -> None:
 def running_server(config: ServerConfig, engine: Engine | None = None) -> Iterator[ServerAddresses]:
     """A server in a thread of this process; `engine` is the model itself unless given.
 
-    Raises what `serving` raises.
+    Raises what `serving` raises, also what it ends with.
     """
-    started: Future[tuple[ServerAddresses, Callable[[], object]]] = Future()
+    started: Future[ServerAddresses] = Future()
     chosen = engine or _model_engine(config)
+    loop, stopping = asyncio.new_event_loop(), asyncio.Event()
 
-    async def run() -> None:
-        loop, stopping = asyncio.get_running_loop(), asyncio.Event()
-        async with serving(config, chosen) as listening:
-            started.set_result((listening, lambda: loop.call_soon_threadsafe(stopping.set)))
+    async def serve() -> None:
+        async with serving(config, chosen) as addresses:
+            started.set_result(addresses)
             await stopping.wait()
 
     def work() -> None:
-        try:
-            asyncio.run(run())
-        except BaseException as error:
-            if started.done():
-                raise
-            started.set_exception(error)
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(serve())
 
-    thread = threading.Thread(target=work, name="server")
-    thread.start()
-    listening, stop = started.result(START_S)
-    try:
-        yield listening
-    finally:
-        stop()
-        thread.join()
+    with ThreadPoolExecutor(1, "server") as thread:
+        ended = thread.submit(work)
+        try:
+            wait((started, ended), return_when=FIRST_COMPLETED)
+            if started.done():
+                yield started.result()
+        finally:
+            with suppress(RuntimeError):  # it has ended by itself
+                loop.call_soon_threadsafe(stopping.set)
+            ended.result()
 
 
 def _model_engine(config: ServerConfig) -> Engine:

@@ -14,6 +14,7 @@ from flexavatar.errors import InputError
 from flexavatar.render.camera import resize_camera
 from plugin_server import wire
 from plugin_server.audio_stream import drive_audio, drive_audio_once, interrupt_audio
+from plugin_server.background import Watch, to_its_end
 from plugin_server.config import ServerConfig
 from plugin_server.creation import Creation, Creations
 from plugin_server.drive_stream import accept, drive_until_end, only_stream, report
@@ -62,11 +63,12 @@ class FlexAvatarService(FlexAvatarServicer):
         publisher: Publisher,
         hub: Hub,
         drive: GatewayStatus,
+        watch: Watch,
     ) -> None:
         self._config, self._engine, self._store = config, engine, store
         self._creations, self._sessions, self._publisher = creations, sessions, publisher
-        self._drive_socket = drive
-        self._hub, self._lives = hub, Lives(hub, config.gateways.head_gain)
+        self._drive_socket, self._watch = drive, watch
+        self._hub, self._lives = hub, Lives(hub, config.gateways.head_gain, sessions.end)
 
     async def close(self) -> None:
         """Let go of the faces that live by themselves."""
@@ -117,24 +119,26 @@ class FlexAvatarService(FlexAvatarServicer):
     async def GetAvatar(  # noqa: N802
         self, request: pb.GetAvatarRequest, context: ServicerContext
     ) -> pb.Avatar:
-        return avatar_message(await asyncio.to_thread(self._store.record, request.name))
+        return avatar_message(await self._store.in_thread(self._store.record, request.name))
 
     @reports_errors
     async def ListAvatars(  # noqa: N802
         self, request: pb.ListAvatarsRequest, context: ServicerContext
     ) -> pb.ListAvatarsResponse:
-        records = await asyncio.to_thread(self._store.records)
+        records = await self._store.in_thread(self._store.records)
         return pb.ListAvatarsResponse(avatars=map(avatar_message, records))
 
     @reports_errors
     async def DeleteAvatar(  # noqa: N802
         self, request: pb.DeleteAvatarRequest, context: ServicerContext
     ) -> pb.DeleteAvatarResponse:
-        await asyncio.to_thread(self._store.delete, request.name)
-        reason = f"avatar {request.name!r} was deleted"
-        return pb.DeleteAvatarResponse(
-            ended_sessions=self._sessions.end_all_of(request.name, reason)
-        )
+        ended = await to_its_end(f"deleting {request.name!r}", self._delete(request.name))
+        return pb.DeleteAvatarResponse(ended_sessions=ended)
+
+    async def _delete(self, name: str) -> int:
+        """Remove an avatar and end its sessions; how many they were."""
+        await self._store.in_thread(self._store.delete, name)
+        return self._sessions.end_all_of(name, f"avatar {name!r} was deleted")
 
     @reports_errors
     async def StartSession(  # noqa: N802
@@ -156,13 +160,13 @@ class FlexAvatarService(FlexAvatarServicer):
         self._sessions.check_room()
         self._sessions.check_name(request.name)
         names = [request.avatar, request.morph_to] if request.morph_to else [request.avatar]
-        puppet = await asyncio.to_thread(self._load, names)
+        puppet = await self._store.in_thread(self._load, names)
         camera = camera_from(request.camera, puppet.camera, plan)
         camera = camera or resize_camera(puppet.camera, plan.width, plan.height)
         owned = self._sessions.start(names, puppet, plan, camera, request.name)
         with self._ended_by_failure(owned):
             for name in names:  # it may have been deleted while it was loaded
-                await asyncio.to_thread(self._store.record, name)
+                await self._store.in_thread(self._store.record, name)
             self._lives.start(owned.session, sources, lasting)
         return owned
 
@@ -280,12 +284,13 @@ class FlexAvatarService(FlexAvatarServicer):
             wire_version=wire.VERSION,
             device=self._engine.device,
             frame_address=self._publisher.address,
-            avatars=len(await asyncio.to_thread(self._store.names)),
+            avatars=len(await self._store.in_thread(self._store.names)),
             sessions=len(self._sessions.running()),
             creations=len(self._creations),
             limits=limits_message(self._config),
             gateways=[gateway_message(s, self._hub.clock()) for s in self._hub.statuses],
             drive=gateway_message(self._drive_socket, self._hub.clock()),
+            problems=[*self._watch.problems, *self._publisher.problems],
         )
 
 

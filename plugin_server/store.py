@@ -12,6 +12,7 @@ two; if the second did not happen, the next start undoes the first.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import hashlib
 import json
@@ -21,10 +22,11 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 from flexavatar.errors import AssetError, AvatarNotFoundError, ConflictError, InputError
 
@@ -68,6 +70,7 @@ class Store:
         self._root = root
         self._busy: set[str] = set()
         self._mutex = threading.RLock()
+        self._threads = ThreadPoolExecutor(thread_name_prefix="store")
         try:
             for folder in (root, self._staging, self._replaced, self._deleted):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -231,8 +234,14 @@ class Store:
         self._lock.write(address)
         self._lock.flush()
 
+    async def in_thread(self, action: Callable[..., T], *arguments: Any) -> T:
+        """The result of an action on a thread of the store, which is not closed before it ends."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, action, *arguments)
+
     def close(self) -> None:
-        """Let another server use this store."""
+        """Let another server use this store, once no thread of `in_thread` is at work."""
+        self._threads.shutdown()
         if not self._lock.closed:
             self._lock.truncate(0)
         self._lock.close()

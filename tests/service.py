@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from flexavatar.errors import AssetError, ImageError
+from flexavatar.errors import AssetError, ImageError, SessionNotFoundError
 from flexavatar.head.arkit import ARKIT_INDEX, arkit_vector
 from flexavatar.progress import Progress
 from flexavatar.types import Camera, FlameCodes, Gaussians
@@ -177,6 +177,17 @@ def must_receive(reader: FrameReader, timeout: float = PATIENCE_S) -> Received:
     received = reader.receive(timeout)
     assert received is not None, "nothing came"
     return received
+
+
+def end_of(reader: FrameReader) -> str:
+    """Read until the server says that it is over, and why."""
+    deadline = time.monotonic() + PATIENCE_S
+    try:
+        while True:
+            assert time.monotonic() < deadline, "it goes on"
+            must_receive(reader)
+    except SessionNotFoundError as error:
+        return str(error)
 
 
 def wait_for_pts(reader: FrameReader, pts_ns: int) -> Received:

@@ -15,7 +15,6 @@ from flexavatar.errors import (
     SessionNotFoundError,
 )
 from plugin_server.client.client import ClientSession, FlexAvatarClient
-from plugin_server.client.frame_reader import FrameReader
 from plugin_server.config import ServerConfig
 from plugin_server.frames import FrameWriter, StreamPlan
 from plugin_server.pb import flexavatar_pb2 as pb
@@ -29,6 +28,7 @@ from tests.service import (
     TinyEngine,
     TinyPuppet,
     drive_until_refused,
+    end_of,
     eventually,
     local_config,
     must_receive,
@@ -41,15 +41,6 @@ DEPTH, SPLATS = pb.STREAM_KIND_DEPTH, pb.STREAM_KIND_SPLATS
 
 
 # ---- how it ends
-
-
-def end_of(reader: FrameReader) -> str:
-    """Read until the server says that it is over."""
-    try:
-        while True:
-            must_receive(reader)
-    except SessionNotFoundError as error:
-        return str(error)
 
 
 def test_its_owner_ends_it(client: FlexAvatarClient) -> None:

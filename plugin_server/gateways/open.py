@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from plugin_server.background import Watch
 from plugin_server.gateways.config import GatewayConfig, guard_of
 from plugin_server.gateways.hub import Hub
 from plugin_server.gateways.tcp import TcpGateway
@@ -37,7 +38,7 @@ def gateways_of(config: GatewayConfig, hub: Hub) -> dict[str, Gateway]:
 
 
 @asynccontextmanager
-async def open_gateways(config: GatewayConfig, hub: Hub) -> AsyncIterator[None]:
+async def open_gateways(config: GatewayConfig, hub: Hub, watch: Watch) -> AsyncIterator[None]:
     """Listen as long as the context lasts. Raises InputError."""
     gateways = gateways_of(config, hub)
     async with AsyncExitStack() as stack:
@@ -46,7 +47,7 @@ async def open_gateways(config: GatewayConfig, hub: Hub) -> AsyncIterator[None]:
         for name, gateway in gateways.items():
             await gateway.open(config.ports[name])
             stack.callback(gateway.close)
-            tasks.append(asyncio.create_task(gateway.keep_asking()))
+            tasks.append(watch.keep_running(f"asking for {name}", gateway.keep_asking))
             logger.info("%s on %s", gateway.status.source, gateway.status.address)
         yield
 
@@ -54,6 +55,4 @@ async def open_gateways(config: GatewayConfig, hub: Hub) -> AsyncIterator[None]:
 async def _end(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
-    for result in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(result, Exception):
-            logger.error("a gateway failed", exc_info=result)
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -521,7 +521,7 @@ class Gateway(_message.Message):
     def __init__(self, source: _Optional[str] = ..., address: _Optional[str] = ..., sender: _Optional[str] = ..., subject: _Optional[str] = ..., frames: _Optional[int] = ..., refused: _Optional[int] = ..., silent_s: _Optional[float] = ..., problem: _Optional[str] = ...) -> None: ...
 
 class ServerInfo(_message.Message):
-    __slots__ = ("version", "wire_version", "device", "frame_address", "avatars", "sessions", "creations", "limits", "gateways", "drive")
+    __slots__ = ("version", "wire_version", "device", "frame_address", "avatars", "sessions", "creations", "limits", "gateways", "drive", "problems")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     WIRE_VERSION_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
@@ -532,6 +532,7 @@ class ServerInfo(_message.Message):
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     GATEWAYS_FIELD_NUMBER: _ClassVar[int]
     DRIVE_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     version: str
     wire_version: int
     device: str
@@ -542,4 +543,5 @@ class ServerInfo(_message.Message):
     limits: Limits
     gateways: _containers.RepeatedCompositeFieldContainer[Gateway]
     drive: Gateway
-    def __init__(self, version: _Optional[str] = ..., wire_version: _Optional[int] = ..., device: _Optional[str] = ..., frame_address: _Optional[str] = ..., avatars: _Optional[int] = ..., sessions: _Optional[int] = ..., creations: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., gateways: _Optional[_Iterable[_Union[Gateway, _Mapping]]] = ..., drive: _Optional[_Union[Gateway, _Mapping]] = ...) -> None: ...
+    problems: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[str] = ..., wire_version: _Optional[int] = ..., device: _Optional[str] = ..., frame_address: _Optional[str] = ..., avatars: _Optional[int] = ..., sessions: _Optional[int] = ..., creations: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., gateways: _Optional[_Iterable[_Union[Gateway, _Mapping]]] = ..., drive: _Optional[_Union[Gateway, _Mapping]] = ..., problems: _Optional[_Iterable[str]] = ...) -> None: ...
