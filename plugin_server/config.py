@@ -1,4 +1,4 @@
-"""What can be set about a server."""
+"""Settings of a server."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "idle_timeout_s": (0.1, LONGEST_S),
     "max_audio_s": (1.0, 3600.0),
 }
-"""What can be set, except for what the model limits."""
+"""Smallest and largest value of the settings that do not depend on the model."""
 
 
 def _check_ranges(config: ServerConfig) -> None:

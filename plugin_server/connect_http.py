@@ -1,4 +1,4 @@
-"""The same calls over HTTP/1.1, for who has no gRPC: Connect's protocol, JSON or protobuf bodies.
+"""The same calls over HTTP/1.1, for clients without gRPC: Connect's protocol, JSON or protobuf.
 
 Every call of proto/flexavatar/v1/flexavatar.proto is `POST /flexavatar.v1.FlexAvatar/<call>`;
 protocol: connectrpc.com/docs/protocol. Drive, which streams both ways at once, stays gRPC's.
@@ -42,7 +42,7 @@ Rpc = Callable[..., Awaitable[Any]]
 
 
 class CallContext:
-    """What the service needs of gRPC's context, for a call that came over HTTP."""
+    """gRPC's context as far as the service needs it, for a call over HTTP."""
 
     def __init__(self, context: RequestContext[Any, Any]) -> None:
         self._context = context
@@ -115,7 +115,7 @@ def _endpoints(service: object) -> Mapping[str, Any]:
 
 
 class AccessInterceptor:
-    """Who may call: asked before anything of the body is read."""
+    """Checks the token or the origin before anything of the body is read."""
 
     def __init__(self, token: str | None) -> None:
         self._expected = None if token is None else f"Bearer {token}".encode()

@@ -1,4 +1,4 @@
-"""Avatars in the making: a few at once, a few waiting, the rest refused."""
+"""Queue of avatars that are being made: a few at once, a few waiting, the rest refused."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from plugin_server.store import AvatarRecord, Store
 
 
 class CreationCancelledError(Exception):
-    """The client is gone; raised inside the model by its own progress report."""
+    """The client is gone; raised by `Creation.report`, which the model calls."""
 
 
 @dataclass
 class Creation:
-    """One avatar on its way, and how far it is."""
+    """One avatar that is being made, and its progress."""
 
     name: str
     stage: str = "waiting"
@@ -34,11 +34,11 @@ class Creation:
 
     @property
     def elapsed_s(self) -> float:
-        """Wall clock since it was asked for."""
+        """Seconds since it was asked for."""
         return time.monotonic() - self.started
 
     def report(self, stage: str, fraction: float) -> None:
-        """The model's progress; ends it here if nobody waits for it any more."""
+        """Take the model's progress. Raises CreationCancelledError once it is cancelled."""
         self.check()
         self.stage, self.fraction = stage, max(self.fraction, min(fraction, 1.0))
 
@@ -48,13 +48,13 @@ class Creation:
             raise CreationCancelledError(self.name)
 
     def cancel(self) -> None:
-        """Let it end at its next report; nothing of it stays."""
+        """Let it end at its next report, without a trace in the store."""
         self._cancelled.set()
 
 
 @dataclass(frozen=True)
 class CreationResult:
-    """An avatar, how good it is, and how many files it is made from in the end."""
+    """A new avatar, how good it is, and how many files it was made from."""
 
     avatar: Any
     metrics: Mapping[str, float]
@@ -62,7 +62,7 @@ class CreationResult:
 
 
 class Creations:
-    """The worker threads that make avatars, and the seats in front of them."""
+    """The worker threads that make avatars, and the queue in front of them."""
 
     def __init__(self, engine: Engine, store: Store, running: int, waiting: int) -> None:
         self._engine, self._store = engine, store
@@ -70,7 +70,9 @@ class Creations:
         self._limit = f"{running} being made and {waiting} waiting"
         self._open: dict[str, Creation] = {}
         self._workers = ThreadPoolExecutor(running, "create")
-        self._blender = ThreadPoolExecutor(1, "interpolate")  # a second must not wait for a minute
+        self._interpolator = ThreadPoolExecutor(
+            1, "interpolate"
+        )  # a second must not wait for a minute
 
     def __len__(self) -> int:
         return len(self._open)
@@ -118,7 +120,7 @@ class Creations:
                 self._engine.interpolate(one, other, share), {"share": share}, files
             )
 
-        return await self._work(self._blender, creation, make)
+        return await self._work(self._interpolator, creation, make)
 
     async def _work(
         self, workers: ThreadPoolExecutor, creation: Creation, make: Callable[[], CreationResult]
@@ -127,7 +129,7 @@ class Creations:
         return await asyncio.wrap_future(creation.work)
 
     def _make(self, creation: Creation, make: Callable[[], CreationResult]) -> AvatarRecord:
-        """The worker's part."""
+        """Make and store an avatar, on a worker thread."""
         began = time.monotonic()
         creation.report("starting", 0.0)
         made = make()
@@ -152,5 +154,5 @@ class Creations:
         """Cancel everything and wait for the threads."""
         for creation in list(self._open.values()):
             creation.cancel()
-        for workers in (self._workers, self._blender):
+        for workers in (self._workers, self._interpolator):
             workers.shutdown(wait=True, cancel_futures=True)

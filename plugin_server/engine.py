@@ -1,4 +1,4 @@
-"""What the service asks of the model; everything that computes is behind this."""
+"""The interface between service and model; everything that computes is behind it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flexavatar.types import Camera, FlameCodes, Gaussians
 
 @dataclass(frozen=True)
 class Recipe:
-    """How an avatar is to be made."""
+    """Settings of one creation."""
 
     quick: bool = False
     model: str = ""
@@ -42,7 +42,7 @@ class Puppet(Protocol):
 
     @property
     def rest(self) -> FlameCodes:
-        """How it looks before anybody drives it."""
+        """Its codes before anybody drives it."""
         ...
 
     def from_arkit(self, weights: Mapping[str, float]) -> FlameCodes:
@@ -55,7 +55,7 @@ class Puppet(Protocol):
 
 
 class Engine(Protocol):
-    """Makes, keeps and draws avatars. An avatar is its own business: the service only passes it."""
+    """Makes, keeps and draws avatars. The service passes avatars on without a look inside."""
 
     @property
     def device(self) -> str:
@@ -64,7 +64,7 @@ class Engine(Protocol):
 
     @property
     def models(self) -> Sequence[str]:
-        """What it can make avatars with."""
+        """Names of the models that it can make avatars with."""
         ...
 
     def create(
@@ -81,7 +81,7 @@ class Engine(Protocol):
         ...
 
     def model(self, avatar: Any) -> str:
-        """Which of the models it comes from."""
+        """Name of the model that made it."""
         ...
 
     def count(self, avatar: Any) -> int:

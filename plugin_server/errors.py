@@ -1,4 +1,4 @@
-"""Our errors -> gRPC status codes; the one place where they cross."""
+"""Errors of the server, and errors <-> gRPC status codes: the one place where they cross."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def status_of(error: FlexAvatarError) -> StatusCode:
 
 
 def error_of(name: str, message: str) -> FlexAvatarError:
-    """The way back, for clients: the error of a class's name; the base if it is not known here."""
+    """The error of a class's name, at the client; FlexAvatarError if the class is unknown here."""
     kinds = [FlexAvatarError]
     for kind in kinds:
         if kind.__name__ == name:
@@ -70,7 +70,7 @@ def error_of(name: str, message: str) -> FlexAvatarError:
 
 @contextmanager
 def our_errors() -> Iterator[None]:
-    """For clients: status codes become the errors that they were."""
+    """Raise the server's errors in place of gRPC's, at the client."""
     try:
         yield
     except RpcError as error:

@@ -1,4 +1,4 @@
-"""One instant of one session -> its messages, drawn straight into the buffers that are sent."""
+"""One instant of one session -> messages, drawn straight into the buffers that are sent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from plugin_server.wire import HEADER_BYTES, Flags, Header, Kind
 
 @dataclass(frozen=True)
 class StreamPlan:
-    """What a session sends."""
+    """Kinds, size and rate of a session's frames."""
 
     kinds: frozenset[Kind]  # SPLATS_KEY stands for both kinds of splats
     width: int
@@ -30,7 +30,7 @@ class StreamPlan:
 
 @dataclass(frozen=True)
 class Instant:
-    """What one frame shows."""
+    """Gaussians and camera of one frame."""
 
     gaussians: Gaussians
     camera: Camera

@@ -21,7 +21,7 @@ class Latest(Generic[T]):
         self.replaced = 0
 
     def put(self, value: T) -> None:
-        """Leave a value, in place of one that nobody took."""
+        """Put a value in, in place of one that nobody took."""
         with self._changed:
             self.received += 1
             self.replaced += self._value is not None
@@ -37,5 +37,5 @@ class Latest(Generic[T]):
 
     @property
     def waiting(self) -> bool:
-        """Whether a value lies here."""
+        """Whether there is a value."""
         return self._value is not None

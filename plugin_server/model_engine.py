@@ -1,4 +1,4 @@
-"""The engine that the server runs on: flexavatar itself."""
+"""The engine of a real server: flexavatar itself."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class ModelEngine:
         return interpolate(a, b, share)
 
     def model(self, avatar: AnyAvatar) -> str:
-        """Which it comes from."""
+        """Name of the model that made it."""
         return avatar.model
 
     def count(self, avatar: AnyAvatar) -> int:

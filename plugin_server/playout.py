@@ -1,4 +1,4 @@
-"""When a sound's face is shown: a clock that counts samples and waits where sound is missing."""
+"""Playout of a sound's faces: a clock that counts samples and waits where sound is missing."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Weights = Mapping[str, float]
 
 @dataclass
 class Gaps:
-    """Where sound was missing."""
+    """Times when sound was missing."""
 
     count: int = 0
     seconds: float = 0.0
 
 
 class Playout:
-    """One sound's faces, known ahead. Nothing here looks at a clock; samples are of the sound."""
+    """Buffer of one sound's faces. The caller tells the time; samples are the sound's."""
 
     def __init__(self, rate: int, live: bool = False) -> None:
         self._rate, self._live = rate, live
@@ -68,12 +68,12 @@ class Playout:
         )
 
     def add(self, frames: Sequence[VoiceFrame], known: int, now_s: float) -> None:
-        """Faces in order; with them all is known up to sample `known`."""
+        """Append faces in order; with them all is known up to sample `known`."""
         self._frames.extend(frame for frame in frames if frame.sample <= known)
         self._known, self._added_s = known, now_s
 
     def clear(self, accepted: int, now_s: float) -> int:
-        """Go on behind what was accepted; how many samples will never be shown."""
+        """Go on behind what was accepted; the number of samples that will never be shown."""
         dropped = accepted - round(self.position)
         self._frames.clear()
         self._known, self.position = accepted, float(accepted)
@@ -83,7 +83,7 @@ class Playout:
         return dropped
 
     def at(self, now_s: float) -> Weights | None:
-        """The face of now; None while there is none to show."""
+        """The face to show now, or None."""
         if self._anchor is None and self._may_run(now_s):
             self._run(now_s)
         if self._anchor is None:

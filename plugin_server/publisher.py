@@ -1,4 +1,4 @@
-"""ZeroMQ's end of the frames: who listens, reused buffers, and never waiting for a reader."""
+"""The ZeroMQ socket of the frames: subscriptions, reused buffers, sends that never block."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LINGER_MS = 200
 
 
 class Slot:
-    """One message buffer, free again once ZeroMQ has let go of it."""
+    """One message buffer, free again once ZeroMQ has sent it."""
 
     def __init__(self, capacity: int) -> None:
         self.bytes = np.empty(capacity, np.uint8)

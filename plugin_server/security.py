@@ -1,4 +1,4 @@
-"""Who may talk to the server: tokens, TLS, and the keys of encrypted frames."""
+"""Tokens, TLS, and the keys of encrypted frames."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def server_credentials(config: ServerConfig) -> grpc.ServerCredentials | None:
 
 
 class KeyPair(NamedTuple):
-    """Keys of one end of CURVE, Z85."""
+    """Keys of one end of a CURVE connection, Z85."""
 
     public: bytes
     secret: bytes

@@ -1,4 +1,4 @@
-"""Which sessions there are, whose they are, and how they came to an end."""
+"""The sessions of a server: their owners, names and ends."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from plugin_server.session import Session
 
 LONGEST_NAME = 64
 REMEMBERED = 256
-"""Ended sessions whose reason is still told to who asks."""
+"""Ended sessions whose reason is still told to their owners."""
 
 
 @dataclass(frozen=True)
 class OwnedSession:
-    """A session and what only its owner gets to know."""
+    """A session, and the secrets that only its owner gets."""
 
     session: Session
     token: str

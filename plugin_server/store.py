@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class AvatarRecord:
-    """What a list of avatars shows, without loading them."""
+    """One avatar in a list, without loading it."""
 
     name: str
     gaussians: int
@@ -49,7 +49,7 @@ class AvatarRecord:
     create_s: float
     metrics: dict[str, float] = field(default_factory=dict)
     model: str = ""
-    """What it comes from; "" if nobody knows."""
+    """Name of the model that made it, "" if unknown."""
 
 
 def check_name(name: str) -> str:
@@ -230,7 +230,7 @@ class Store:
         return folder, (stat.st_ino, stat.st_mtime_ns)
 
     def announce(self, address: str) -> None:
-        """Leave word for those who find the store in use: who holds it listens on host:port."""
+        """Write into the lock file that this server listens on host:port."""
         self._lock.write(address)
         self._lock.flush()
 
@@ -260,7 +260,7 @@ def _lock(path: Path) -> IO[str]:
 
 
 def server_address(root: Path) -> str:
-    """Where the server that holds this store listens, host:port. "" if it did not say so yet."""
+    """host:port of the server that holds this store, "" if it has not announced it yet."""
     return (root / LOCK).read_text()
 
 
@@ -296,7 +296,7 @@ def _read_record(folder: Path) -> tuple[AvatarRecord, dict[str, tuple[int, str]]
 
 
 def _manifest_model(folder: Path) -> str:
-    """What the engine's manifest says, for records that are older than the question."""
+    """The model in the engine's manifest, for records that are older than the field."""
     try:
         return str(json.loads((folder / MANIFEST).read_text())["model"])
     except (OSError, ValueError, KeyError, TypeError):

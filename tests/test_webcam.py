@@ -142,7 +142,7 @@ def test_a_webcam_drives_and_its_end_leaves_a_living_face(tmp_path: Path) -> Non
                     while seen.told[0] < 0.75:
                         seen = seen_of(must_receive(reader))
                     follower.over.wait(10)
-                assert follower.looked == follower.seen == 25
+                assert follower.pictures == follower.faces == 25
                 assert abs(seen.pts_ns - time.monotonic_ns()) < 10**10  # the picture's own time
                 began = time.monotonic()
                 while (seen := seen_of(must_receive(reader))).told[0] > 0.02 or seen.yaw > 0.1:
@@ -155,11 +155,22 @@ def test_nobody_before_the_camera_is_an_idle_face(tmp_path: Path) -> None:
             with watching(client, "mine") as reader:
                 with follow_video(session, Puppeteer(), pictures(10, 40)) as follower:
                     follower.over.wait(10)
-                    assert follower.looked - follower.seen == 40
+                    assert follower.pictures - follower.faces == 40
                 received = last = must_receive(reader)
                 while received and time.monotonic_ns() - received.header.pts_ns >= 10**8:
                     last, received = received, reader.receive(0.05)
                 assert seen_of(received or last).told[0] < 0.02
+
+
+def test_a_bug_while_following_is_told(client: FlexAvatarClient) -> None:
+    class Broken:
+        def push(self, rgb: np.ndarray, pts_ns: int) -> None:
+            raise ZeroDivisionError("a bug")
+
+    with client.start_session("ada", 64, 48, sources=[WEBCAM]) as session:
+        with pytest.raises(ZeroDivisionError):
+            with follow_video(session, Broken(), pictures(2)) as follower:  # type: ignore[arg-type]
+                assert follower.over.wait(10)
 
 
 def test_the_command_drives_until_the_camera_is_gone(

@@ -101,7 +101,7 @@ def evaluate_video(
         "lag_ms": _lag_ms(own, shown, seen),
         "latency_p50_ms": float(np.percentile(latencies, 50)),
         "latency_p99_ms": float(np.percentile(latencies, 99)),
-        "looked_fps": follower.looked / seconds,
+        "looked_fps": follower.pictures / seconds,
         "fps": len(arrivals) / seconds,
         "unseen": float(sum(one is None for one in seen)),
     }

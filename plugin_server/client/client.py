@@ -1,4 +1,4 @@
-"""A synchronous client: make avatars, drive them, read what comes back."""
+"""The synchronous client: makes avatars, drives sessions, reads their frames."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class FlexAvatarClient:
         self.close()
 
     def close(self) -> None:
-        """Hang up; sessions of this client stay until they are ended or idle."""
+        """Close the connection; sessions of this client stay until they are ended or idle."""
         self.channel.close()
 
     def call(self, name: str, request: Any, timeout: float = CALL_S) -> Any:

@@ -1,4 +1,4 @@
-"""Drives a session over ZeroMQ: fixed packets, no answers, the newest wins."""
+"""Drives a session over ZeroMQ: packets of one size, no answers, the newest wins."""
 
 from __future__ import annotations
 

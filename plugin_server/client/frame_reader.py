@@ -1,4 +1,4 @@
-"""A subscriber of frames: messages of one session, in the order in which they were sent.
+"""Subscribes to the frames of one session, in the order in which they were sent.
 
 Who cannot keep up misses frames but gets no newer ones: what waits here and at the server is read
 first, and what comes while those queues are full is dropped. `latest` keeps the newest instead.
@@ -57,7 +57,7 @@ def decode_jpeg(header: Header, message: wire.Buffer) -> np.ndarray:
 
 
 class Decoder:
-    """Messages of one session -> what they show."""
+    """Messages of one session -> pictures, depth, Gaussians."""
 
     def __init__(self) -> None:
         self._splats = SplatDecoder()
@@ -120,7 +120,7 @@ class FrameReader:
         return None
 
     def close(self) -> None:
-        """Unsubscribe."""
+        """Close the subscription."""
         self._socket.close()
         self._context.term()
 

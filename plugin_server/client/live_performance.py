@@ -1,11 +1,12 @@
-"""Drive a session in real time and keep every frame that comes back."""
+"""Plays a performance to a session in real time and records every frame that comes back."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,7 +24,7 @@ DRAIN_S = 0.3
 
 
 class NoFramesError(FlexAvatarError):
-    """The server took the drive signal but no frame came back."""
+    """No frame came back, though the server took the drive signal."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +43,20 @@ class Arrival:
 
 @dataclass
 class FrameRecorder:
-    """What would be on a client's screen: a thread that receives until it is told to stop."""
+    """A thread that decodes and keeps every frame, as a client's screen would show it."""
 
     reader: FrameReader
     arrivals: list[Arrival] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
 
-    def watch(self) -> None:
-        """The thread. Frames that only repeat the last instant are not counted."""
-        with closing(self.reader):
+    def run(self) -> None:
+        """Record until the session ends or it is to stop. Raises WireError.
+
+        Frames that only repeat the last instant are left out.
+        """
+        with closing(self.reader), suppress(SessionNotFoundError):
             while not self.stopping.is_set():
-                try:
-                    received = self.reader.receive(0.05)
-                except SessionNotFoundError:
-                    return
+                received = self.reader.receive(0.05)
                 if received is None or received.header.flags & Flags.REPEATED:
                     continue
                 assert received.rgba is not None  # the session was started for this kind alone
@@ -65,15 +66,15 @@ class FrameRecorder:
 
 @contextmanager
 def recording(reader: FrameReader) -> Iterator[FrameRecorder]:
-    """A screen that is watched as long as the context lasts."""
-    screen = FrameRecorder(reader)
-    thread = threading.Thread(target=screen.watch, name="screen")
-    thread.start()
-    try:
-        yield screen
-    finally:
-        screen.stopping.set()
-        thread.join()
+    """A recorder that runs as long as the context lasts. Raises what it has ended with."""
+    recorder = FrameRecorder(reader)
+    with ThreadPoolExecutor(1, "recorder") as thread:
+        ended = thread.submit(recorder.run)
+        try:
+            yield recorder
+        finally:
+            recorder.stopping.set()
+        ended.result()
 
 
 def perform_live(
@@ -84,12 +85,12 @@ def perform_live(
     The first seconds of a session, in which caches fill, are driven with the first frame and left
     out. Raises NoFramesError, and what the server says about the signal.
     """
-    with recording(session.reader()) as screen:
+    with recording(session.reader()) as recorder:
         _send(session, [performance[0]] * round(60 * WARM_UP_S), 1 / 60)
         start_ns = time.monotonic_ns()
         _send(session, performance)
         time.sleep(DRAIN_S)
-    arrivals = [a for a in screen.arrivals if a.pts_ns >= start_ns]
+    arrivals = [a for a in recorder.arrivals if a.pts_ns >= start_ns]
     if not arrivals:
         raise NoFramesError("no frame came back: see the server's messages")
     return arrivals, start_ns

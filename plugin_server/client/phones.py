@@ -1,4 +1,4 @@
-"""The other end, to test and to try things out: a performance sent as an app would send it."""
+"""Stand-ins for capture apps on phones: send a performance as an app would, to test and to try."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ AFTER_NS = 100_000_000
 
 
 class Phone(Protocol):
-    """One app."""
+    """One capture app."""
 
     def packets(self, face: TrackedFace) -> Sequence[bytes]:
-        """What it sends for one frame."""
+        """The packets of one frame."""
         ...
 
-    def hear(self, answer: bytes) -> None:
-        """What came back."""
+    def receive(self, answer: bytes) -> None:
+        """Take a packet that the server sent back."""
         ...
 
 
 class OneWayPhone:
-    """An app that sends and does not listen."""
+    """An app that sends and takes no answers."""
 
     def __init__(self, write: Callable[[TrackedFace], Sequence[bytes]]) -> None:
         self._write = write
 
     def packets(self, face: TrackedFace) -> Sequence[bytes]:
-        """One frame."""
+        """The packets of one frame."""
         return self._write(face)
 
-    def hear(self, answer: bytes) -> None:
-        """Nothing."""
+    def receive(self, answer: bytes) -> None:
+        """Ignore it."""
 
 
 class Fmv3Phone:
@@ -63,15 +63,15 @@ class Fmv3Phone:
         self._acknowledged = False
 
     def packets(self, face: TrackedFace) -> Sequence[bytes]:
-        """A frame, or the schema now and then."""
+        """A frame once the schema is acknowledged, before that the schema now and then."""
         self._sequence += 1
         if self._acknowledged:
             return fmv3.write_frame(face, *self._ids, self._sequence)
         again = self._sequence % SCHEMA_FRAMES == 1
         return fmv3.write_schema(*self._ids) if again else ()
 
-    def hear(self, answer: bytes) -> None:
-        """An acknowledgement starts the frames."""
+    def receive(self, answer: bytes) -> None:
+        """Start the frames once the schema is acknowledged."""
         self._acknowledged |= fmv3.read_header(answer).kind in fmv3.ACK_KINDS.values()
 
 
@@ -88,16 +88,16 @@ PHONES: dict[ProtocolName, Callable[[], Phone]] = {
 
 @dataclass(frozen=True)
 class Network:
-    """What happens to datagrams on their way."""
+    """A network that loses and swaps datagrams."""
 
     lose: float = 0.0
-    """Share that does not arrive."""
+    """Share of datagrams that are lost."""
     reorder: bool = False
-    """Some come after the next one."""
+    """Swap some with the next one."""
     seed: int = 0
 
     def deliver(self, packets: Iterator[bytes]) -> Iterator[bytes]:
-        """What arrives, as it arrives."""
+        """The packets that arrive, in that order."""
         chance = random.Random(self.seed)
         held: bytes | None = None
         for packet in packets:
@@ -114,7 +114,7 @@ class Network:
 
 @dataclass(frozen=True)
 class SentFrame:
-    """One frame that was sent, whether it arrived or not."""
+    """One frame that was sent, whether or not it arrived."""
 
     face: TrackedFace
     sent_ns: int
@@ -122,7 +122,7 @@ class SentFrame:
 
 
 def find_sent(sent: Sequence[SentFrame], pts_ns: int) -> SentFrame | None:
-    """The packet that a frame of this time shows, None if none of these.
+    """The sent frame that a drawn frame with this `pts_ns` shows, or None.
 
     Times are the sender's, or for protocols without a clock when the packet came in.
     """
@@ -147,23 +147,23 @@ def send_performance(
     Raises InputError for an address that is none, OSError if nobody listens to TCP there.
     """
     phone, sent = PHONES[protocol](), list[SentFrame]()
-    with closing(_connected(to, protocol)) as line:
+    with closing(_connect(to, protocol)) as line:
 
-        def said() -> Iterator[bytes]:
+        def packets() -> Iterator[bytes]:
             start_ns = time.monotonic_ns()
             for frame in at_rate(frames, fps):
                 time.sleep(max(0, start_ns + frame.pts_ns - time.monotonic_ns()) / NS_PER_S)
                 for answer in _answers(line):
-                    phone.hear(answer)
+                    phone.receive(answer)
                 face = TrackedFace(frame.weights, frame.neck_pose, subject, frame.pts_ns)
                 sent.append(SentFrame(face, time.monotonic_ns()))
                 yield from phone.packets(face)
 
         if line.type is socket.SOCK_STREAM:
-            for packet in said():
+            for packet in packets():
                 line.sendall(packet + ifacialmocap.END)
         else:
-            for packet in network.deliver(said()):
+            for packet in network.deliver(packets()):
                 _try_to_send(line, packet)
     return sent
 
@@ -176,7 +176,7 @@ def _try_to_send(line: socket.socket, packet: bytes) -> None:
         pass
 
 
-def _connected(to: str, protocol: ProtocolName) -> socket.socket:
+def _connect(to: str, protocol: ProtocolName) -> socket.socket:
     host, _, port = to.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise InputError(f"to: expected host:port, got {to!r}")
@@ -191,7 +191,7 @@ def _connected(to: str, protocol: ProtocolName) -> socket.socket:
 
 
 def _answers(line: socket.socket) -> Iterator[bytes]:
-    """What has come back, without waiting."""
+    """Datagrams that have come back, without waiting."""
     while line.type is socket.SOCK_DGRAM:
         try:
             yield line.recv(ANSWER_BYTES, socket.MSG_DONTWAIT)
@@ -200,6 +200,6 @@ def _answers(line: socket.socket) -> Iterator[bytes]:
 
 
 def repeated(frames: Sequence[PerformanceFrame], times: int) -> list[PerformanceFrame]:
-    """A performance several times over, one frame apart."""
+    """A performance played several times, one frame apart."""
     period_ns = frames[-1].pts_ns + NS_PER_S // 60
     return [replace(f, pts_ns=f.pts_ns + i * period_ns) for i in range(times) for f in frames]

@@ -1,4 +1,4 @@
-"""The server as a process of its own, as a user runs it."""
+"""Runs the server in a process of its own, as a user does."""
 
 from __future__ import annotations
 

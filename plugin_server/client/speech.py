@@ -1,4 +1,4 @@
-"""The client's end of one DriveAudio call: sound out, how far it has come in."""
+"""The client's end of one DriveAudio call: sound out, reports of its progress in."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from plugin_server.pb import flexavatar_pb2 as pb
 
 Request = pb.DriveAudioRequest
 PIECE_BYTES = 1 << 15
-PIECES = 32
-"""Sent ahead; beyond it `write` waits for the server."""
+QUEUED_PIECES = 32
+"""Beyond it `write` waits for the server."""
 FINISH_S = 3600.0
 
 
 class SendQueue:
-    """A mailbox that keeps all, in order, and is never long."""
+    """A bounded queue of requests: first in, first out."""
 
     def __init__(self) -> None:
-        self._queue: queue.Queue[Request] = queue.Queue(PIECES)
+        self._queue: queue.Queue[Request] = queue.Queue(QUEUED_PIECES)
 
     def put(self, value: Request, timeout: float) -> bool:
-        """Leave a value; whether there was room in time."""
+        """Append a request; False if there is no room in time."""
         try:
             self._queue.put(value, timeout=timeout)
         except queue.Full:
@@ -32,20 +32,20 @@ class SendQueue:
         return True
 
     def take(self, timeout: float = 0.0) -> Request | None:
-        """The oldest value, or None if none comes in time."""
+        """The oldest request, or None if none comes in time."""
         try:
             return self._queue.get(timeout=timeout) if timeout else self._queue.get_nowait()
         except queue.Empty:
             return None
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all."""
         while self.take() is not None:
             pass
 
 
 class ClientSpeech:
-    """A sound on its way: write it as it comes, finish it. Raises what the server says.
+    """A sound for a session: write it as it comes, then finish it. Raises the server's errors.
 
     As a context it is finished at the end; if the block fails, it is interrupted.
     """
@@ -57,17 +57,17 @@ class ClientSpeech:
         interrupt: Callable[[], pb.DriveAudioResponse],
     ) -> None:
         self.report = pb.DriveAudioResponse()
-        """How far the server has come with it."""
+        """The server's last report."""
         self._interrupt = interrupt
-        self._pieces = SendQueue()
+        self._queue = SendQueue()
         self._send(pb.DriveAudioRequest(header=header), 0)
-        self._stream = ClientStream(call, self._keep, self._pieces)
+        self._stream = ClientStream(call, self._keep, self._queue)
 
     def _keep(self, report: pb.DriveAudioResponse) -> None:
         self.report = report
 
     def _send(self, request: Request, timeout: float = POLL_S) -> bool:
-        return self._pieces.put(request, timeout)
+        return self._queue.put(request, timeout)
 
     def _send_surely(self, request: Request) -> None:
         while not self._send(request):
@@ -79,17 +79,17 @@ class ClientSpeech:
             raise self._stream.error or BusyError("audio: the server takes no more of it")
 
     def write(self, pcm: bytes) -> None:
-        """More of it, s16le, whole samples. Waits while the server's queue is full."""
+        """Append samples, s16le, whole ones. Waits while the server's queue is full."""
         for start in range(0, len(pcm), PIECE_BYTES):
             self._send_surely(pb.DriveAudioRequest(chunk=pcm[start : start + PIECE_BYTES]))
 
     def restyle(self, style: pb.VoiceStyle) -> None:
-        """From what is written next."""
+        """Change the style of what is written next."""
         self._send_surely(pb.DriveAudioRequest(style=style))
 
     def interrupt(self) -> pb.DriveAudioResponse:
         """Drop what was written and is not shown; what is written next goes on."""
-        self._pieces.clear()
+        self._queue.clear()
         report = self._interrupt()
         self._send_surely(pb.DriveAudioRequest(resume=pb.AudioResume()))
         return report

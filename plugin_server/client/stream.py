@@ -1,4 +1,4 @@
-"""The client's end of one Drive call: signals out, reports in, until one of them stops."""
+"""The client's end of one streaming call: requests out, reports in, until one of them stops."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
-from flexavatar.errors import FlexAvatarError
 from plugin_server.errors import our_errors
 
 POLL_S = 0.1
@@ -17,7 +16,7 @@ Sent = TypeVar("Sent", covariant=True)
 
 
 class Mailbox(Protocol[Sent]):
-    """Where what is to be sent waits."""
+    """Holds what is to be sent."""
 
     def take(self, timeout: float = 0.0) -> Sent | None:
         """The next, or None if none comes in time."""
@@ -25,7 +24,7 @@ class Mailbox(Protocol[Sent]):
 
 
 class ClientStream(Generic[Request, Report]):
-    """One stream with a mailbox of its own, so that a dead one cannot take the next one's."""
+    """One streaming call with a mailbox of its own: a dead call cannot take the next one's."""
 
     def __init__(
         self,
@@ -34,9 +33,9 @@ class ClientStream(Generic[Request, Report]):
         mailbox: Mailbox[Request],
     ) -> None:
         self.over = threading.Event()
-        """Set once nothing is sent or received any more."""
-        self.error: FlexAvatarError | None = None
-        """What it ended with, if not well."""
+        """Set once the call is over."""
+        self.error: Exception | None = None
+        """What the call ended with, if not well."""
         self._call, self._on_report = call, on_report
         self._mailbox = mailbox
         self._finishing = threading.Event()
@@ -50,13 +49,13 @@ class ClientStream(Generic[Request, Report]):
         self._listener.join(timeout)
 
     def cancel(self) -> None:
-        """Hang up at once."""
+        """End the call at once."""
         self.over.set()
         getattr(self._answers, "cancel", lambda: None)()
         self._listener.join(POLL_S)
 
     def _signals(self) -> Iterator[Request]:
-        """What gRPC's own thread sends: it would ask for more even after the call has failed."""
+        """The requests, on gRPC's own thread, which takes more even after the call has failed."""
         while not self.over.is_set():
             last = self._finishing.is_set()
             if (request := self._mailbox.take(0.0 if last else POLL_S)) is not None:
@@ -65,13 +64,13 @@ class ClientStream(Generic[Request, Report]):
                 return
 
     def _listen(self) -> None:
-        """The stream's thread: hands reports on, and keeps the error if it ends with one."""
+        """The thread: hands reports on, and keeps the error that the call ends with."""
         try:
             with our_errors():
                 self._answers = self._call(self._signals())
                 for report in self._answers:
                     self._on_report(report)
-        except FlexAvatarError as error:
+        except Exception as error:  # a bug too: the next call of its user must raise it
             self.error = error
         finally:
             self.over.set()

@@ -1,4 +1,4 @@
-"""The client's end of a camera: pictures are looked at here, and drive a session."""
+"""The client's end of a camera: a thread that drives a session by the faces in its pictures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from flexavatar.drive.video import VideoDriver
-from flexavatar.errors import FlexAvatarError
 from flexavatar.formats.frame_sources import TimedFrame
 from plugin_server.client.client import ClientSession
 from plugin_server.pb import flexavatar_pb2 as pb
@@ -17,7 +16,7 @@ WEBCAM = "webcam"
 
 
 class VideoFollower:
-    """A thread that looks at every picture and drives a session by it."""
+    """A thread that tracks the face in every picture and drives a session by it."""
 
     def __init__(
         self, session: ClientSession, driver: VideoDriver, moments: Iterable[TimedFrame]
@@ -25,10 +24,11 @@ class VideoFollower:
         self._session, self._driver, self._moments = session, driver, moments
         self._stopping = threading.Event()
         self.over = threading.Event()
-        """Set once it looks no more."""
-        self.error: FlexAvatarError | None = None
-        self.looked = self.seen = 0
-        """Pictures, and those with a face."""
+        """Set once the thread has ended."""
+        self.error: Exception | None = None
+        """What the thread has ended with, if not well."""
+        self.pictures = self.faces = 0
+        """Pictures that were tracked, and those with a face."""
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
         self._thread.start()
 
@@ -38,17 +38,17 @@ class VideoFollower:
                 if self._stopping.is_set():
                     return
                 self._drive(moment)
-        except FlexAvatarError as error:
+        except Exception as error:  # a bug too: whoever waits must be told
             self.error = error
         finally:
             self.over.set()
 
     def _drive(self, moment: TimedFrame) -> None:
         face = self._driver.push(moment.rgb, moment.pts_ns)
-        self.looked += 1
+        self.pictures += 1
         if face is None:
             return  # the session eases to an idle face
-        self.seen += 1
+        self.faces += 1
         self._session.drive(
             face.weights,
             moment.pts_ns,
@@ -58,7 +58,7 @@ class VideoFollower:
         )
 
     def stop(self) -> None:
-        """Look no more."""
+        """End the thread."""
         self._stopping.set()
         self._thread.join()
 

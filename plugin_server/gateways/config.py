@@ -1,4 +1,4 @@
-"""What can be set about gateways."""
+"""Settings of the gateways, and which senders they let in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ProtocolName = Literal[
     "live-link-face", "ifacialmocap", "ifacialmocap-v1", "ifacialmocap-v3", "ifacialmocap-tcp",
     "vmc", "vtube-studio",
 ]  # fmt: skip
-"""What `flexavatar send` can speak."""
+"""Protocols that `flexavatar send` can speak."""
 PORT_OPTIONS: dict[ProtocolName, str] = {
     "live-link-face": "--live-link-face",
     "ifacialmocap": "--ifacialmocap",
@@ -22,7 +22,7 @@ PORT_OPTIONS: dict[ProtocolName, str] = {
     "vmc": "--vmc",
     "vtube-studio": "--vtube-studio",
 }
-"""The server's option of the gateway that understands it."""
+"""The server's option that opens the gateway of a protocol."""
 
 ANY = "any"
 IPV4_LOOPBACK, IPV4_ALL, IPV6_ALL = "127.0.0.1", "0.0.0.0", "::"
@@ -59,7 +59,7 @@ class GatewayConfig:
 
     @property
     def ports(self) -> dict[str, int]:
-        """By option, those that are to be opened."""
+        """Ports of the gateways that are to be opened, by option."""
         names = ("live_link_face", "ifacialmocap", "ifacialmocap_tcp", "vmc", "vtube_studio")
         found = {name: getattr(self, name) for name in names}
         return {name: port for name, port in found.items() if port is not None}
@@ -67,31 +67,32 @@ class GatewayConfig:
 
 @dataclass(frozen=True)
 class Guard:
-    """Whose packets are taken."""
+    """Where to listen, and whose packets are let in."""
 
     bind: str
     """Address to listen on."""
     phone: str
-    """The phone's own address, empty if there is none."""
+    """The phone's address, empty if none is set."""
     phone_port: int | None
-    """Where to ask it, if not on the app's own port."""
+    """Port to ask it on, None for the app's own."""
     anybody: bool
+    """Whether every address is let in."""
 
     def allows(self, host: str) -> bool:
-        """Whether packets from an address are taken: from this machine always."""
+        """Whether packets from an address are let in; from this machine they always are."""
         address = _plain(host)
         allowed = self.anybody or address.is_loopback
         return allowed or (bool(self.phone) and address == _plain(self.phone))
 
 
 def _plain(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """An address without scope, and as IPv4 if that is what it means."""
+    """An address without its scope; one of IPv4 in IPv6's notation as IPv4."""
     address = ipaddress.ip_address(host.partition("%")[0])
     return getattr(address, "ipv4_mapped", None) or address
 
 
 def guard_of(phone: str) -> Guard:
-    """What the option `phone` means. Raises InputError."""
+    """The guard that the option `phone` asks for. Raises InputError."""
     if phone in ("", ANY):
         return Guard(IPV4_ALL if phone else IPV4_LOOPBACK, "", None, bool(phone))
     host, port = phone, None

@@ -25,7 +25,7 @@ Gateway = UdpGateway | TcpGateway
 
 
 def gateways_of(config: GatewayConfig, hub: Hub) -> dict[str, Gateway]:
-    """By option, those that are asked for, not open yet."""
+    """The gateways that a config asks for, by option, not open yet."""
     guard, version = guard_of(config.phone), config.ifacialmocap_version
     makers = {
         "live_link_face": lambda: LiveLinkFaceGateway(guard, hub),

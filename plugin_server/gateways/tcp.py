@@ -14,11 +14,11 @@ from plugin_server.gateways.udp import ASK_S, SILENT_S, IFacialMocapReader
 
 MOST_CONNECTIONS = 4
 QUIET_S = 30.0
-"""A connection that says nothing for this long is closed."""
+"""A connection on which nothing comes for this long is closed."""
 
 
 class TcpGateway:
-    """One port, a few connections."""
+    """One port, and a few connections to it."""
 
     def __init__(self, guard: Guard, hub: Hub, version: int) -> None:
         self._guard, self._hub, self._version = guard, hub, version
@@ -39,7 +39,7 @@ class TcpGateway:
         self.status.address = f"{host}:{port}"
 
     def close(self) -> None:
-        """Stop listening, and hang up."""
+        """Stop listening, and close the connections."""
         if self._server is not None:
             self._server.close()
         for talk in self._talks:
@@ -83,7 +83,7 @@ class TcpGateway:
     async def _talk(
         self, sender: str, incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter
     ) -> None:
-        """Until the connection ends. Raises DriveError for what cannot be read."""
+        """Read frames until the connection ends. Raises DriveError for one that cannot be read."""
         reader = IFacialMocapReader()
         while True:
             packet = await asyncio.wait_for(_message(incoming), QUIET_S)

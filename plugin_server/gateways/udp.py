@@ -1,4 +1,4 @@
-"""Gateways on UDP: one socket each, a reader for each sender."""
+"""Gateways on UDP: one socket for each app, one reader for each sender."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ASK_S = 1.0
 SILENT_S = 2.0
 """A phone that has sent nothing for this long is asked again."""
 PING_EVERY = 3
-"""Asks between pings of v3."""
+"""Requests from one ping of v3 to the next."""
 METAHUMAN_PORT = 14785
 METAHUMAN_EVERY_S = 10.0
 CONNECT_S = 2.0
@@ -30,7 +30,7 @@ Read = Callable[[bytes], TrackedFace | None]
 
 
 class StatelessReader:
-    """A reader for packets that each say all."""
+    """A reader of packets that need no others to be understood."""
 
     def __init__(self, read: Read) -> None:
         self._read = read
@@ -41,7 +41,7 @@ class StatelessReader:
 
 
 class UdpGateway(asyncio.DatagramProtocol):
-    """One port."""
+    """One app's port."""
 
     def __init__(self, name: str, new_reader: Callable[[], Reader], guard: Guard, hub: Hub) -> None:
         self._new_reader, self._guard, self._hub = new_reader, guard, hub
@@ -68,11 +68,11 @@ class UdpGateway(asyncio.DatagramProtocol):
 
     @property
     def port(self) -> int:
-        """That it listens on."""
+        """The port that it listens on."""
         return int(self.status.address.rpartition(":")[2])
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        """Read a packet; one of somebody else is not looked at."""
+        """Read a packet and hand on its face; one of a stranger is not even read."""
         sender = str(addr[0])
         if not self._guard.allows(sender):
             return
@@ -98,7 +98,7 @@ class UdpGateway(asyncio.DatagramProtocol):
         return reader
 
     def answer(self, reader: Reader, addr: tuple[Any, ...]) -> None:
-        """Send back what the protocol wants after a packet."""
+        """Send what the protocol wants back after a packet: here nothing."""
 
     async def keep_asking(self) -> None:
         """Ask the phone to send, as often as its app wants it. Without a phone: nothing."""
@@ -114,7 +114,7 @@ class UdpGateway(asyncio.DatagramProtocol):
     """The app's own, if it has to be asked."""
 
     def requests(self, silent_s: float) -> Iterable[bytes]:
-        """What to send to the phone now; nothing was heard of it for so long."""
+        """Packets to send to a phone that has been silent for so long."""
         return ()
 
 
@@ -164,12 +164,12 @@ class VtubeStudioGateway(UdpGateway):
         super().__init__("vtube-studio", lambda: StatelessReader(vtube_studio.read), guard, hub)
 
     def requests(self, silent_s: float) -> Iterable[bytes]:
-        """The same again and again."""
+        """The same request every time."""
         return (vtube_studio.request(self.port),)
 
 
 class IFacialMocapReader:
-    """Text and v3 come in on one port."""
+    """A reader of text and of v3, which come in on one port."""
 
     def __init__(self, nonces: Iterable[int] = ()) -> None:
         self.v3 = Fmv3Reader([*nonces])
@@ -191,13 +191,13 @@ class IFacialMocapGateway(UdpGateway):
         super().__init__("ifacialmocap", new_reader, guard, hub)
 
     def answer(self, reader: Reader, addr: tuple[Any, ...]) -> None:
-        """v3 wants its schemas acknowledged."""
+        """Acknowledge the schemas of v3."""
         assert isinstance(reader, IFacialMocapReader)
         if self.transport is not None and (packet := reader.v3.answer()) is not None:
             self.transport.sendto(packet, addr)
 
     def requests(self, silent_s: float) -> Iterable[bytes]:
-        """A request while nothing comes, and v3's sign of life."""
+        """A request while nothing comes, and v3's pings."""
         self._asked += 1
         if silent_s > SILENT_S:
             yield self._request()

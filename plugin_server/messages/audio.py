@@ -42,7 +42,7 @@ def check_chunk(chunk: bytes, audio_format: AudioFormat) -> None:
 
 
 def audio_message(speech: Speech) -> pb.DriveAudioResponse:
-    """How far a sound has come."""
+    """The progress of a sound."""
     playout = speech.playout
     message = pb.DriveAudioResponse(
         accepted_samples=speech.accepted,

@@ -39,7 +39,7 @@ KINDS = {
 
 
 def stream_plan(request: pb.StartSessionRequest, config: ServerConfig) -> StreamPlan:
-    """What a session is to send. Raises InputError."""
+    """Kinds, size and rate of a session's frames. Raises InputError."""
     if unknown := [kind for kind in request.kinds if kind not in KINDS]:
         raise InputError(f"kinds: expected some of {pb.StreamKind.keys()[1:]}, got {unknown}")
     interval_ms = request.keyframe_interval_ms or DEFAULT_KEYFRAME_MS
@@ -55,12 +55,12 @@ def stream_plan(request: pb.StartSessionRequest, config: ServerConfig) -> Stream
 
 
 def plan_kinds(plan: StreamPlan) -> list[pb.StreamKind]:
-    """The kinds of a plan, as they were asked for."""
+    """The kinds of a plan, as messages have them."""
     return [number for number, kind in KINDS.items() if kind in plan.kinds]
 
 
 def camera_from(message: pb.Camera, own: Camera, plan: StreamPlan) -> Camera | None:
-    """The view that is asked for, None if none is. `own` is the avatar's. Raises InputError."""
+    """The camera of a message, or None. `own` is the avatar's. Raises InputError."""
     view = message.WhichOneof("view")
     if view is None:
         return None
@@ -73,7 +73,7 @@ def camera_from(message: pb.Camera, own: Camera, plan: StreamPlan) -> Camera | N
 
 
 def _pinhole(message: pb.PinholeCamera, plan: StreamPlan) -> Camera:
-    """A camera of numbers. Raises InputError unless it is one that can be built."""
+    """A camera given by its matrices. Raises InputError for what is no camera."""
     viewmat = _numbers("viewmat", message.viewmat, 16, 1e4).reshape(4, 4)
     K = _numbers("K", message.K, 9, 1e6).reshape(3, 3)
     rotation, bottom = viewmat[:3, :3], torch.tensor([0.0, 0.0, 0.0, 1.0])
@@ -98,7 +98,7 @@ def camera_message(camera: Camera) -> pb.PinholeCamera:
 
 
 def drive_codes(request: pb.DriveRequest, puppet: Puppet, before: FlameCodes) -> FlameCodes | None:
-    """The face that a signal asks for, None if it says nothing about it. Raises DriveError."""
+    """The codes of a signal, or None if it has neither face nor head. Raises DriveError."""
     signal = request.WhichOneof("signal")
     has_head = request.HasField("head")
     if signal is None and not has_head:
@@ -119,7 +119,7 @@ def drive_codes(request: pb.DriveRequest, puppet: Puppet, before: FlameCodes) ->
 
 
 def morph_share(request: pb.DriveRequest, puppet: Puppet) -> float | None:
-    """The share of the second avatar that a signal asks for, None if none. Raises DriveError."""
+    """The share of the second avatar in a signal, or None. Raises DriveError."""
     if not request.HasField("morph"):
         return None
     if not puppet.morphs:
@@ -184,7 +184,7 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
 
 
 def limits_message(config: ServerConfig) -> pb.Limits:
-    """What a client may ask for."""
+    """The limits of a server."""
     return pb.Limits(
         photos=config.max_photos,
         photo_bytes=config.max_photo_mib << 20,
