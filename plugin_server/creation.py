@@ -70,9 +70,7 @@ class Creations:
         self._limit = f"{running} being made and {waiting} waiting"
         self._open: dict[str, Creation] = {}
         self._workers = ThreadPoolExecutor(running, "create")
-        self._interpolator = ThreadPoolExecutor(
-            1, "interpolate"
-        )  # a second must not wait for a minute
+        self._interpolator = ThreadPoolExecutor(1, "interpolate")  # a second, not behind a minute
 
     def __len__(self) -> int:
         return len(self._open)

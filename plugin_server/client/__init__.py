@@ -1,4 +1,4 @@
-"""Clients in Python: calls, frames, drive packets."""
+"""Clients in Python: calls, frames, sound, drive packets, and stand-ins for capture apps."""
 
 from plugin_server.client.client import FlexAvatarClient
 
