@@ -103,6 +103,8 @@ async def until_end(
         if taking.done():
             taking.result()
             await asyncio.wait((reporting,), timeout=LAST_REPORT_S)
+        if reporting.done():
+            reporting.result()
         if ended.done():
             reason = session.end_reason
             raise SessionNotFoundError(f"session {session.session_id} has ended: {reason}")

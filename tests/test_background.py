@@ -15,12 +15,16 @@ import pytest
 import zmq
 
 from flexavatar.drive.mixer import Mixer
-from plugin_server import background
+from plugin_server import background, drive_stream
 from plugin_server.background import STEADY_S, Watch, start, to_its_end
-from plugin_server.client.client import FlexAvatarClient
+from plugin_server.client.client import ClientSession, FlexAvatarClient
 from plugin_server.client.drive_sender import DriveSender
 from plugin_server.config import ServerConfig
+from plugin_server.errors import ServerUnavailableError
 from plugin_server.frameloop import FrameLoop
+from plugin_server.gateways.config import guard_of
+from plugin_server.gateways.hub import Hub
+from plugin_server.gateways.udp import VmcGateway
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub
 from plugin_server.publisher import Publisher
@@ -31,6 +35,7 @@ from tests.service import (
     PATIENCE_S,
     PHOTO,
     TinyEngine,
+    drive_until_refused,
     end_of,
     eventually,
     must_receive,
@@ -272,3 +277,23 @@ def test_a_server_that_fails_says_so_to_who_runs_it(
     monkeypatch.setattr(Publisher, "close", buggy)
     with pytest.raises(ZeroDivisionError), running_server(config, engine):
         pass
+
+
+def test_reports_that_fail_end_their_stream_with_an_error(
+    session: ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(session: object) -> pb.DriveResponse:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(drive_stream, "report", broken)
+    with pytest.raises(ServerUnavailableError, match="unknown"):
+        drive_until_refused(session, {"jawOpen": 0.1})
+
+
+def test_a_gateway_whose_socket_is_lost_says_so() -> None:
+    hub = Hub()
+    gateway = VmcGateway(guard_of(""), hub)
+    gateway.connection_lost(None)  # closed by the server itself
+    assert gateway.status.problem == ""
+    gateway.connection_lost(OSError("a bad socket"))
+    assert gateway.status.problem == "listens no more: a bad socket"

@@ -90,6 +90,11 @@ class UdpGateway(asyncio.DatagramProtocol):
         """The phone is not there, or no network: say so; it is asked again."""
         self._hub.warn(self.status, f"cannot ask {self._guard.phone or 'a sender'}: {exc}")
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Say that the socket is closed, unless the server has closed it."""
+        if exc is not None:
+            self._hub.warn(self.status, f"listens no more: {exc}")
+
     def _reader_of(self, sender: str) -> Reader:
         reader = self._readers.pop(sender, None) or self._new_reader()
         self._readers[sender] = reader
