@@ -145,7 +145,7 @@ class Application(ConnectASGIApplication[Any]):
         return f"/{SERVICE.full_name}"
 
 
-def body_bytes(config: ServerConfig) -> int:
+def max_body_bytes(config: ServerConfig) -> int:
     """Largest body of a call: JSON writes four letters for three bytes of a photo."""
     return -(-config.message_bytes * 4 // 3)
 
@@ -155,7 +155,7 @@ def _application(config: ServerConfig, service: object, token: str | None) -> An
         service=service,
         endpoints=_endpoints,
         interceptors=[AccessInterceptor(token)],
-        read_max_bytes=body_bytes(config),
+        read_max_bytes=max_body_bytes(config),
         codecs=google_protobuf_codecs(),
     )
 

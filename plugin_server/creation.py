@@ -96,7 +96,7 @@ class Creations:
             else:  # a cancelled one holds its seat until its thread has really ended
                 creation.work.add_done_callback(lambda _: held.close())
 
-    async def run(
+    async def create(
         self, creation: Creation, photos: Sequence[bytes], recipe: Recipe
     ) -> AvatarRecord:
         """Make the avatar of a seat and store it. Raises what the model raises."""
@@ -106,7 +106,7 @@ class Creations:
                 *self._engine.create(photos, recipe, creation.report), len(photos)
             )
 
-        return await self._work(self._workers, creation, make)
+        return await self._submit(self._workers, creation, make)
 
     async def interpolate(self, creation: Creation, a: str, b: str, share: float) -> AvatarRecord:
         """Make the avatar of a seat of two in the store. Raises what store and model raise."""
@@ -118,15 +118,15 @@ class Creations:
                 self._engine.interpolate(one, other, share), {"share": share}, files
             )
 
-        return await self._work(self._interpolator, creation, make)
+        return await self._submit(self._interpolator, creation, make)
 
-    async def _work(
+    async def _submit(
         self, workers: ThreadPoolExecutor, creation: Creation, make: Callable[[], CreationResult]
     ) -> AvatarRecord:
-        creation.work = workers.submit(self._make, creation, make)
+        creation.work = workers.submit(self._make_stored, creation, make)
         return await asyncio.wrap_future(creation.work)
 
-    def _make(self, creation: Creation, make: Callable[[], CreationResult]) -> AvatarRecord:
+    def _make_stored(self, creation: Creation, make: Callable[[], CreationResult]) -> AvatarRecord:
         """Make and store an avatar, on a worker thread."""
         began = time.monotonic()
         creation.report("starting", 0.0)

@@ -58,7 +58,7 @@ def status_of(error: FlexAvatarError) -> StatusCode:
     return next(codes, StatusCode.INTERNAL)
 
 
-def error_of(name: str, message: str) -> FlexAvatarError:
+def error_named(name: str, message: str) -> FlexAvatarError:
     """The error of a class's name, at the client; FlexAvatarError if the class is unknown here."""
     kinds = [FlexAvatarError]
     for kind in kinds:
@@ -69,19 +69,19 @@ def error_of(name: str, message: str) -> FlexAvatarError:
 
 
 @contextmanager
-def our_errors() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Raise the server's errors in place of gRPC's, at the client."""
     try:
         yield
     except RpcError as error:
-        raise _translated(error) from None
+        raise _server_error(error) from None
 
 
-def _translated(error: Any) -> FlexAvatarError:
+def _server_error(error: Any) -> FlexAvatarError:
     code, details = error.code(), error.details() or ""
     metadata = dict(error.trailing_metadata() or ())
     if ERROR_KEY in metadata:
-        return error_of(str(metadata[ERROR_KEY]), details)
+        return error_named(str(metadata[ERROR_KEY]), details)
     if code is StatusCode.RESOURCE_EXHAUSTED:  # gRPC's own: a message beyond the limit
         return TooLargeError(details)
     return ServerUnavailableError(f"{code.name.lower().replace('_', ' ')}: {details}")

@@ -94,7 +94,7 @@ class FrameLoop:
     def _greet_newcomers(self) -> None:
         """Every session that somebody has just subscribed to owes a whole frame."""
         try:
-            newcomers = self._publisher.newcomers()
+            newcomers = self._publisher.new_subscriptions()
         except Exception as error:
             self._watch.failed("looking for newcomers", error)
             return

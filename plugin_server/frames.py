@@ -55,9 +55,10 @@ class FrameWriter:
         self._picture: np.ndarray | None = None  # [H, W, 4], for JPEG without RGBA8
         self._bgr: np.ndarray | None = None  # [H, W, 3], for JPEG
 
-    def wanted(self) -> set[Kind]:
-        """The kinds of the plan that somebody listens to."""
-        return {kind for kind in self._plan.kinds if self._publisher.wanted(self._topics[kind])}
+    def subscribed_kinds(self) -> set[Kind]:
+        """The kinds of the plan that somebody has subscribed to."""
+        topics = {kind: self._topics[kind] for kind in self._plan.kinds}
+        return {kind for kind, name in topics.items() if self._publisher.has_subscriber(name)}
 
     def send(self, instant: Instant, kinds: set[Kind]) -> None:
         """Draw and publish these kinds of one instant."""
@@ -91,12 +92,12 @@ class FrameWriter:
 
     def _send_rgba8(self, instant: Instant) -> np.ndarray:
         size = 4 * self._plan.width * self._plan.height
-        slot = self._publisher.pool.take(HEADER_BYTES + size)
-        picture = slot.bytes[HEADER_BYTES : HEADER_BYTES + size]
+        buffer = self._publisher.pool.take(HEADER_BYTES + size)
+        picture = buffer.bytes[HEADER_BYTES : HEADER_BYTES + size]
         picture = picture.reshape(self._plan.height, self._plan.width, 4)
         self._engine.draw_rgba8(instant.gaussians, instant.camera, picture)
-        wire.write_header(self._header(instant, Kind.RGBA8, size), slot.bytes.data)
-        self._publisher.send(slot, HEADER_BYTES + size)
+        wire.write_header(self._header(instant, Kind.RGBA8, size), buffer.bytes.data)
+        self._publisher.send(buffer, HEADER_BYTES + size)
         return picture
 
     def _send_jpeg(self, instant: Instant, picture: np.ndarray | None) -> None:
@@ -120,16 +121,16 @@ class FrameWriter:
     def _send_payload(self, header: Header, payload: np.ndarray) -> None:
         """A payload that lies elsewhere."""
         size = HEADER_BYTES + header.payload_bytes
-        slot = self._publisher.pool.take(size)
-        wire.write_header(header, slot.bytes.data)
-        slot.bytes[HEADER_BYTES:size] = payload
-        self._publisher.send(slot, size)
+        buffer = self._publisher.pool.take(size)
+        wire.write_header(header, buffer.bytes.data)
+        buffer.bytes[HEADER_BYTES:size] = payload
+        self._publisher.send(buffer, size)
 
     def _send_splats(self, instant: Instant) -> None:
         update = self._splats.update(instant.gaussians, instant.seq, instant.keyframe)
         size = update.payload_bytes
-        slot = self._publisher.pool.take(HEADER_BYTES + update.buffer_bytes)
-        update.write(slot.bytes[HEADER_BYTES:])
+        buffer = self._publisher.pool.take(HEADER_BYTES + update.buffer_bytes)
+        update.write(buffer.bytes[HEADER_BYTES:])
         header = Header(
             session=self._session,
             kind=update.kind,
@@ -143,5 +144,5 @@ class FrameWriter:
             scales=update.scales,
             bounds=update.bounds,
         )
-        wire.write_header(header, slot.bytes.data)
-        self._publisher.send(slot, HEADER_BYTES + size)
+        wire.write_header(header, buffer.bytes.data)
+        self._publisher.send(buffer, HEADER_BYTES + size)

@@ -61,7 +61,7 @@ class Playout:
         """Whether all that is known has been shown."""
         return self.position >= self._known
 
-    def closed(self, now_s: float) -> bool:
+    def mouth_closed(self, now_s: float) -> bool:
         """Whether the mouth has closed after what was said."""
         return self._anchor is None and (
             self._stopped_s is None or now_s - self._stopped_s >= CLOSE_S
@@ -82,7 +82,7 @@ class Playout:
             self._anchor, self._stopped_s = None, now_s
         return dropped
 
-    def at(self, now_s: float) -> Weights | None:
+    def weights_at(self, now_s: float) -> Weights | None:
         """The face to show now, or None."""
         if self._anchor is None and self._may_run(now_s):
             self._run(now_s)
@@ -128,7 +128,7 @@ class Playout:
         return {n: w + share * (after.weights[n] - w) for n, w in before.weights.items()}
 
     def _closing(self, now_s: float) -> Weights | None:
-        if self._stopped_s is None or self.closed(now_s):
+        if self._stopped_s is None or self.mouth_closed(now_s):
             return None
         left = 1 - float(minimum_jerk((now_s - self._stopped_s) / CLOSE_S))
         return {name: left * weight for name, weight in self._shown.items()}

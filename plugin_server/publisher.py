@@ -16,11 +16,11 @@ SEND_QUEUE = 8
 """Messages kept for a slow reader, two frames of all kinds; more are dropped for it alone."""
 MAX_TOPIC_BYTES = 64
 MAX_TOPICS = 4096
-POOL_SLOTS = 24
+POOL_BUFFERS = 24
 LINGER_MS = 200
 
 
-class Slot:
+class MessageBuffer:
     """One message buffer, free again once ZeroMQ has sent it."""
 
     def __init__(self, capacity: int) -> None:
@@ -33,20 +33,23 @@ class Slot:
         return self.tracker is None or self.tracker.done
 
 
-class Pool:
+class BufferPool:
     """Buffers by size, reused; more are made only while readers hold on to the others."""
 
     def __init__(self) -> None:
-        self._slots: list[Slot] = []
+        self._buffers: list[MessageBuffer] = []
 
-    def take(self, size: int) -> Slot:
+    def take(self, size: int) -> MessageBuffer:
         """A free buffer of at least `size` bytes, the tightest there is."""
-        fits = [s for s in self._slots if size <= len(s.bytes) <= 2 * size + 65536 and s.free]
-        slot = min(fits, key=lambda s: len(s.bytes), default=None) or Slot(size + size // 8)
-        if slot in self._slots:
-            self._slots.remove(slot)
-        self._slots = [slot, *self._slots][:POOL_SLOTS]  # ZeroMQ keeps what it still reads alive
-        return slot
+        fits = [b for b in self._buffers if size <= len(b.bytes) <= 2 * size + 65536 and b.free]
+        tightest = min(fits, key=lambda b: len(b.bytes), default=None)
+        buffer = tightest or MessageBuffer(size + size // 8)
+        if buffer in self._buffers:
+            self._buffers.remove(buffer)
+        self._buffers = [buffer, *self._buffers][
+            :POOL_BUFFERS
+        ]  # ZeroMQ keeps what it still reads alive
+        return buffer
 
 
 class Publisher:
@@ -66,7 +69,7 @@ class Publisher:
         except InputError:
             self.close()
             raise
-        self.pool = Pool()
+        self.pool = BufferPool()
 
     def bind(self, socket: zmq.Socket[Any], port: int) -> str:
         """Bind a socket of this context, encrypted if it must be; where clients connect.
@@ -85,23 +88,23 @@ class Publisher:
         bound = socket.getsockopt_string(zmq.LAST_ENDPOINT).rsplit(":", 1)[1]
         return f"tcp://{self._config.public_host or host}:{bound}"
 
-    def send(self, slot: Slot, size: int) -> None:
+    def send(self, buffer: MessageBuffer, size: int) -> None:
         """Hand the first `size` bytes of a buffer of the pool to every reader that keeps up."""
-        message = slot.bytes.data[:size]
+        message = buffer.bytes.data[:size]
         with self._lock:
             tracker = self._socket.send(message, zmq.DONTWAIT, copy=False, track=True)
-        slot.tracker = tracker
+        buffer.tracker = tracker
 
     def send_copy(self, message: bytes | bytearray) -> None:
         """Send a small message."""
         with self._lock:
             self._socket.send(message, zmq.DONTWAIT)
 
-    def wanted(self, topic: bytes) -> bool:
+    def has_subscriber(self, topic: bytes) -> bool:
         """Whether somebody has subscribed to messages that start like this."""
         return len(self._topics) >= MAX_TOPICS or any(map(topic.startswith, self._topics))
 
-    def newcomers(self) -> list[bytes]:
+    def new_subscriptions(self) -> list[bytes]:
         """The topics subscribed to since the last call; they are waiting for a first message."""
         found = []
         with self._lock:

@@ -82,7 +82,7 @@ class FlexAvatarService(FlexAvatarServicer):
         recipe = recipe_from(header, self._engine.models)
         with self._seat(header.name, header.replace) as creation:
             photos = await read_photos(request_iterator, self._config)
-            making = asyncio.ensure_future(self._creations.run(creation, photos, recipe))
+            making = asyncio.ensure_future(self._creations.create(creation, photos, recipe))
             del photos
             try:
                 while not making.done():
@@ -100,7 +100,7 @@ class FlexAvatarService(FlexAvatarServicer):
         check_photos(request.photos, self._config)
         recipe = recipe_from(request.header, self._engine.models)
         with self._seat(request.header.name, request.header.replace) as creation:
-            return avatar_message(await self._creations.run(creation, [*request.photos], recipe))
+            return avatar_message(await self._creations.create(creation, [*request.photos], recipe))
 
     def _seat(self, name: str, replace: bool) -> AbstractContextManager[Creation]:
         """A place among the creations. Raises InputError, ConflictError, BusyError."""
@@ -138,7 +138,7 @@ class FlexAvatarService(FlexAvatarServicer):
     async def _delete(self, name: str) -> int:
         """Remove an avatar and end its sessions; how many they were."""
         await self._store.in_thread(self._store.delete, name)
-        return self._sessions.end_all_of(name, f"avatar {name!r} was deleted")
+        return self._sessions.end_avatar(name, f"avatar {name!r} was deleted")
 
     @reports_errors
     async def StartSession(  # noqa: N802
@@ -271,7 +271,7 @@ class FlexAvatarService(FlexAvatarServicer):
     async def GetSession(  # noqa: N802
         self, request: pb.GetSessionRequest, context: ServicerContext
     ) -> pb.Session:
-        message = self._session_message(self._sessions.named(request.name))
+        message = self._session_message(self._sessions.find(request.name))
         message.ClearField("owner_token")
         return message
 

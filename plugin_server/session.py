@@ -150,7 +150,7 @@ class Session:
         period = 1 / self.plan.max_fps
         self._next_frame = max(self._next_frame, now - period) + period  # early by one is fine
         self._last_frame = now
-        self._draw(self._writer.wanted(), now, repeated=drive is None)
+        self._draw(self._writer.subscribed_kinds(), now, repeated=drive is None)
 
     def _draw(self, kinds: set[Kind], now: float, repeated: bool) -> None:
         keyframe = self._newcomer or repeated

@@ -73,7 +73,7 @@ class Sessions:
         if name and any(owned.name == name for owned in self._owned()):
             raise ConflictError(f"a session {name!r} is running already")
 
-    def named(self, name: str) -> OwnedSession:
+    def find(self, name: str) -> OwnedSession:
         """The running session of a name. Raises SessionNotFoundError."""
         for owned in self._owned():
             if name and owned.name == name:
@@ -119,7 +119,7 @@ class Sessions:
         """End one."""
         self._loop.end(session, reason)
 
-    def end_all_of(self, avatar: str, reason: str) -> int:
+    def end_avatar(self, avatar: str, reason: str) -> int:
         """End those that show an avatar; how many they were."""
         found = [s for s in self.running() if avatar in s.avatars]
         for session in found:

@@ -187,7 +187,7 @@ class Speech:
     async def play(self, show: Callable[[TrackedFace], None]) -> None:
         """Show every face at its time, until all is over."""
         while not self._over(now_s := self._clock()):
-            if (weights := self._playout.at(now_s)) is not None:
+            if (weights := self._playout.weights_at(now_s)) is not None:
                 self._active_s = now_s
                 show(TrackedFace(weights, time_ns=self.pts_ns))
             if self._runs_dry(now_s):
@@ -201,10 +201,10 @@ class Speech:
     @property
     def idle(self) -> bool:
         """Whether another sound may take its place: all was shown and no stream is open."""
-        resting = self._playout.drained and self._playout.closed(self._clock())
+        resting = self._playout.drained and self._playout.mouth_closed(self._clock())
         return resting and self.accepted == self._begin and not self.streamed
 
     def _over(self, now_s: float) -> bool:
         forgotten = not self.streamed and now_s - self._active_s > FORGET_S
-        resting = self._playout.drained and self._playout.closed(now_s)
+        resting = self._playout.drained and self._playout.mouth_closed(now_s)
         return resting and (self._playout.complete or forgotten)

@@ -136,7 +136,7 @@ class SplatDecoder:
             return None
         if len(self._key) != header.count or self._scales != header.scales:
             raise WireError("SPLATS_DELTA: does not fit the keyframe that it names")
-        return _patched(self._key, changed, chunks)
+        return _apply_delta(self._key, changed, chunks)
 
 
 def _split_delta(header: Header, body: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -158,7 +158,7 @@ def _split_delta(header: Header, body: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return changed, body[start:].reshape(-1, SPLAT_BYTES)
 
 
-def _patched(key: np.ndarray, changed: np.ndarray, chunks: np.ndarray) -> np.ndarray:
+def _apply_delta(key: np.ndarray, changed: np.ndarray, chunks: np.ndarray) -> np.ndarray:
     """The keyframe with the changed chunks in their places: [N, 16]."""
     now = key.copy()
     rows = np.repeat(changed, CHUNK)[: len(key)]

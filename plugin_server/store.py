@@ -76,7 +76,7 @@ class Store:
                 folder.mkdir(parents=True, exist_ok=True)
             with ExitStack() as held:
                 self._lock = held.enter_context(_lock(root / LOCK))
-                self._sweep()
+                self._recover()
                 held.pop_all()
         except OSError as error:
             where = error.filename or root
@@ -94,7 +94,7 @@ class Store:
     def _deleted(self) -> Path:
         return self._root / ".deleted"
 
-    def _sweep(self) -> None:
+    def _recover(self) -> None:
         """Put right what a kill left: undo half replacements, remove what is half written."""
         for old in self._replaced.iterdir():
             if not (self._root / old.name).exists():
@@ -137,12 +137,12 @@ class Store:
             _write_record(folder, record)
             _flush_tree(folder)
             check()
-            self._place(folder, record.name)
+            self._install(folder, record.name)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
-    def _place(self, folder: Path, name: str) -> None:
+    def _install(self, folder: Path, name: str) -> None:
         """Rename a complete folder to its avatar's name; an old one steps aside first."""
         target, old = self._root / name, self._replaced / name
         if old.exists():
@@ -186,7 +186,7 @@ class Store:
 
         def checked(folder: Path) -> T:
             for file, measure in _read_record(folder)[1].items():
-                if _measure(folder / file) != measure:
+                if _size_and_sum(folder / file) != measure:
                     raise AssetError(f"avatar {name!r}: {file} is damaged")
             return load(folder)
 
@@ -264,7 +264,7 @@ def server_address(root: Path) -> str:
     return (root / LOCK).read_text()
 
 
-def _measure(path: Path) -> tuple[int, str]:
+def _size_and_sum(path: Path) -> tuple[int, str]:
     """Size and SHA-256 of a file."""
     with path.open("rb") as file:
         return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
@@ -273,7 +273,7 @@ def _measure(path: Path) -> tuple[int, str]:
 def _write_record(folder: Path, record: AvatarRecord) -> None:
     """Add record.json to a folder that is complete otherwise."""
     files = {
-        str(path.relative_to(folder)): _measure(path)
+        str(path.relative_to(folder)): _size_and_sum(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }

@@ -21,7 +21,7 @@ from flexavatar.drive.performance import (
 from flexavatar.drive.protocols import ifacialmocap, vtube_studio
 from flexavatar.drive.tracked import TrackedFace
 from flexavatar.types import NS_PER_S
-from plugin_server.client.phones import Network, repeated
+from plugin_server.client.phones import Network, repeat
 from plugin_server.gateways.udp import tcp_port_is_open
 from tests import packets
 from tests.live import live_server
@@ -185,7 +185,7 @@ def test_a_network_loses_and_swaps() -> None:
 
 def test_repeating_a_performance() -> None:
     performance = read_performance(SHIPPED_PERFORMANCE)
-    twice = repeated(performance, 2)
+    twice = repeat(performance, 2)
     assert len(twice) == 2 * len(performance)
     times = [frame.pts_ns for frame in twice]
     assert times == sorted({*times})

@@ -34,7 +34,7 @@ class Clock:
         seen = []
         for _ in range(round(seconds / TICK_S)):
             self.now_s += TICK_S
-            face = self.playout.at(self.now_s)
+            face = self.playout.weights_at(self.now_s)
             seen.append(None if face is None else face["jawOpen"])
         return seen
 
@@ -53,8 +53,8 @@ def test_it_runs_at_the_pace_of_the_sound_however_fast_it_comes() -> None:
 def test_between_frames_faces_are_between() -> None:
     playout = Playout(RATE)
     playout.add([VoiceFrame(0, {"a": 0.0}), VoiceFrame(3200, {"a": 1.0})], 3200, 0.0)
-    assert playout.at(1.0) == {"a": 0.0}
-    between = playout.at(1.1)
+    assert playout.weights_at(1.0) == {"a": 0.0}
+    between = playout.weights_at(1.1)
     assert between is not None
     assert between["a"] == pytest.approx(0.5)
 

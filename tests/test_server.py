@@ -30,7 +30,7 @@ from flexavatar.errors import (
 from plugin_server import generate
 from plugin_server.client.client import FlexAvatarClient, ServerUnavailableError
 from plugin_server.config import ServerConfig
-from plugin_server.errors import STATUS, error_of, status_of
+from plugin_server.errors import STATUS, error_named, status_of
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub
 from plugin_server.server import SERVICE, running_server
@@ -343,10 +343,10 @@ def test_no_server() -> None:
 def test_every_error_has_a_code_and_a_way_back() -> None:
     for kind in (*STATUS, ImageError, DriveError):
         assert status_of(kind("x")) is not StatusCode.INTERNAL
-        assert type(error_of(kind.__name__, "x")) is kind
+        assert type(error_named(kind.__name__, "x")) is kind
     assert status_of(ImageError("x")) is StatusCode.INVALID_ARGUMENT
     assert status_of(FlexAvatarError("x")) is StatusCode.INTERNAL
-    assert type(error_of("OfALaterVersionError", "x")) is FlexAvatarError
+    assert type(error_named("OfALaterVersionError", "x")) is FlexAvatarError
 
 
 # ---- the protocol's rules

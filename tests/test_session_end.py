@@ -189,7 +189,7 @@ def test_a_bug_with_newcomers_is_logged(
         raise ZeroDivisionError("a bug")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Publisher, "newcomers", broken)
+        patch.setattr(Publisher, "new_subscriptions", broken)
         eventually(lambda: "ZeroDivisionError: a bug" in caplog.text)
     other_goes_on(client)
 

@@ -123,7 +123,7 @@ class FaultError(Exception):
     """What a test throws in."""
 
 
-STEPS = ("_write_record", "_flush", "_measure")
+STEPS = ("_write_record", "_flush", "_size_and_sum")
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -43,9 +43,9 @@ class Send:
                 f" got {self.fps:g}, {self.lose:g} and {self.repeat}"
             )
         from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
-        from plugin_server.client.phones import Network, repeated, send_performance
+        from plugin_server.client.phones import Network, repeat, send_performance
 
-        frames = repeated(read_performance(self.source or SHIPPED_PERFORMANCE), self.repeat)
+        frames = repeat(read_performance(self.source or SHIPPED_PERFORMANCE), self.repeat)
         network = Network(self.lose, self.reorder, self.seed)
         sent = send_performance(frames, self.protocol, self.to, self.fps, network, self.subject)
         print(f"sent {len(sent)} frames to {self.to}")

@@ -16,7 +16,7 @@ from flexavatar.progress import Progress, no_progress
 from plugin_server.client.frame_reader import FrameReader, Received
 from plugin_server.client.speech import ClientSpeech
 from plugin_server.client.stream import ClientStream
-from plugin_server.errors import ServerUnavailableError, our_errors
+from plugin_server.errors import ServerUnavailableError, translate_errors
 from plugin_server.latest import Latest
 from plugin_server.messages.models import model_number
 from plugin_server.pb import flexavatar_pb2 as pb
@@ -67,7 +67,7 @@ class FlexAvatarClient:
 
     def call(self, name: str, request: Any, timeout: float = CALL_S) -> Any:
         """One unary call by its name."""
-        with our_errors():
+        with translate_errors():
             rpc = getattr(self._stub, name)
             return rpc(request, timeout=timeout, metadata=self._metadata, wait_for_ready=False)
 
@@ -109,7 +109,7 @@ class FlexAvatarClient:
             _upload(header, files), timeout=timeout, metadata=self._metadata
         )
         try:
-            with our_errors():
+            with translate_errors():
                 for answer in answers:
                     if answer.WhichOneof("part") == "avatar":
                         return answer.avatar
@@ -354,10 +354,10 @@ def read_photo_files(photos: Sequence[Photo]) -> list[bytes]:
     """The files' bytes. Raises ImageError if there is none, or one cannot be read."""
     if not photos:
         raise ImageError("photos: expected 1 to 16 files, got none")
-    return [_content(photo) for photo in photos]
+    return [_read_bytes(photo) for photo in photos]
 
 
-def _content(photo: Photo) -> bytes:
+def _read_bytes(photo: Photo) -> bytes:
     if isinstance(photo, bytes):
         return photo
     try:

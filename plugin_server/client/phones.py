@@ -199,7 +199,7 @@ def _answers(line: socket.socket) -> Iterator[bytes]:
             return
 
 
-def repeated(frames: Sequence[PerformanceFrame], times: int) -> list[PerformanceFrame]:
+def repeat(frames: Sequence[PerformanceFrame], times: int) -> list[PerformanceFrame]:
     """A performance played several times, one frame apart."""
     period_ns = frames[-1].pts_ns + NS_PER_S // 60
     return [replace(f, pts_ns=f.pts_ns + i * period_ns) for i in range(times) for f in frames]

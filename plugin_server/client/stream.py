@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
-from plugin_server.errors import our_errors
+from plugin_server.errors import translate_errors
 
 POLL_S = 0.1
 
@@ -66,7 +66,7 @@ class ClientStream(Generic[Request, Report]):
     def _listen(self) -> None:
         """The thread: hands reports on, and keeps the error that the call ends with."""
         try:
-            with our_errors():
+            with translate_errors():
                 self._answers = self._call(self._signals())
                 for report in self._answers:
                     self._on_report(report)

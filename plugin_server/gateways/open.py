@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 Gateway = UdpGateway | TcpGateway
 
 
-def gateways_of(config: GatewayConfig, hub: Hub) -> dict[str, Gateway]:
+def make_gateways(config: GatewayConfig, hub: Hub) -> dict[str, Gateway]:
     """The gateways that a config asks for, by option, not open yet."""
     guard, version = guard_of(config.phone), config.ifacialmocap_version
     makers = {
@@ -40,7 +40,7 @@ def gateways_of(config: GatewayConfig, hub: Hub) -> dict[str, Gateway]:
 @asynccontextmanager
 async def open_gateways(config: GatewayConfig, hub: Hub, watch: Watch) -> AsyncIterator[None]:
     """Listen as long as the context lasts. Raises InputError."""
-    gateways = gateways_of(config, hub)
+    gateways = make_gateways(config, hub)
     async with AsyncExitStack() as stack:
         tasks: list[asyncio.Task[None]] = []
         stack.push_async_callback(_end, tasks)

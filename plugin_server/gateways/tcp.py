@@ -23,7 +23,7 @@ class TcpGateway:
     def __init__(self, guard: Guard, hub: Hub, version: int) -> None:
         self._guard, self._hub, self._version = guard, hub, version
         self._server: asyncio.Server | None = None
-        self._talks: set[asyncio.Task[None]] = set()
+        self._connections: set[asyncio.Task[None]] = set()
         self.status = hub.add_gateway("ifacialmocap")
 
     async def open(self, port: int) -> None:
@@ -42,8 +42,8 @@ class TcpGateway:
         """Stop listening, and close the connections."""
         if self._server is not None:
             self._server.close()
-        for talk in self._talks:
-            talk.cancel()
+        for connection in self._connections:
+            connection.cancel()
 
     async def keep_asking(self) -> None:
         """Ask the phone over UDP to connect, while it is silent."""
@@ -66,21 +66,21 @@ class TcpGateway:
 
     async def _accept(self, incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter) -> None:
         sender = str(outgoing.get_extra_info("peername")[0])
-        talk = asyncio.current_task()
-        assert talk is not None
-        if self._guard.allows(sender) and len(self._talks) < MOST_CONNECTIONS:
-            self._talks.add(talk)
+        connection = asyncio.current_task()
+        assert connection is not None
+        if self._guard.allows(sender) and len(self._connections) < MOST_CONNECTIONS:
+            self._connections.add(connection)
             try:
-                await self._talk(sender, incoming, outgoing)
+                await self._serve_connection(sender, incoming, outgoing)
             except (DriveError, asyncio.LimitOverrunError) as error:
                 self._hub.refuse(self.status, sender, str(error))
             except (OSError, EOFError, TimeoutError, asyncio.CancelledError):
                 pass  # the phone has hung up, says nothing, or the server stops
             finally:
-                self._talks.discard(talk)
+                self._connections.discard(connection)
         outgoing.close()
 
-    async def _talk(
+    async def _serve_connection(
         self, sender: str, incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter
     ) -> None:
         """Read frames until the connection ends. Raises DriveError for one that cannot be read."""
