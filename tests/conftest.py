@@ -13,9 +13,9 @@ from hypothesis import settings
 
 from flexavatar.avatar.avatar import Avatar
 from flexavatar.avatar.poser import rig_with_own_lids
+from flexavatar.capture.landmark_rig import load_landmark_rig
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
-from flexavatar.capture.rig import load_track_rig
 from flexavatar.capture.track import track
 from flexavatar.create.create import CreateConfig, create_avatar
 from flexavatar.create.evidence import View
@@ -106,7 +106,7 @@ def avatar(astronaut: bytes, stages: list[tuple[str, float]]) -> Avatar:
 @pytest.fixture(scope="session")
 def placed(portrait: Portrait) -> Placed:
     """The sample's head, in front of its camera."""
-    return place([portrait], track([portrait], load_track_rig()), load_open_head())
+    return place([portrait], track([portrait], load_landmark_rig()), load_open_head())
 
 
 @pytest.fixture(scope="session")

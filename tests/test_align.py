@@ -13,20 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from flexavatar.avatar.avatar import Animator, AnyAvatar, Avatar
+from flexavatar.capture.landmark_rig import load_landmark_rig
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
-from flexavatar.capture.rig import load_track_rig
-from flexavatar.capture.track import (
-    PER_PHOTO,
-    SHIFT,
-    TURN,
-    PhotoPose,
-    Track,
-    apply_step,
-    landmarks_of,
-    track,
-)
+from flexavatar.capture.track import PER_PHOTO, SHIFT, TURN, PhotoPose, Track, apply_step, track
 from flexavatar.create import create
 from flexavatar.create.align import AlignConfig, Draw, align, drawn_by
 from flexavatar.create.create import CreateConfig, avatar_of
@@ -47,12 +38,12 @@ def draw(avatar: Avatar) -> Draw:
 
 @pytest.fixture(scope="module")
 def tracked(portrait: Portrait) -> Track:
-    return track([portrait], load_track_rig())
+    return track([portrait], load_landmark_rig())
 
 
 def _pixels(pose: PhotoPose, betas: NDArray[np.float64]) -> NDArray[np.float64]:
     """Landmarks of the rig in a pose: [478, 3] pixels and depth."""
-    points = landmarks_of(load_track_rig(), betas, pose.weights, pose.gaze)
+    points = load_landmark_rig().landmarks(betas, pose.weights, pose.gaze)
     seen = points @ pose.rotation.T + pose.translation
     xy = pose.focal_px * seen[:, :2] / seen[:, 2:] + pose.side / 2
     middle = seen[:, 2].mean()
@@ -98,7 +89,7 @@ def test_a_displaced_head_is_found_again(
     pose, betas = tracked.photos[0], tracked.betas
     start = apply_step(pose, _step(**parts))
     assert _apart_px(start, pose, betas) > 3
-    found = align(_own_portrait(draw, pose, betas), start, load_track_rig(), betas, draw, RIGID)
+    found = align(_own_portrait(draw, pose, betas), start, load_landmark_rig(), betas, draw, RIGID)
     # px; 0.6 measured: the landmarks' prior lets expression take a part of the turn
     assert _apart_px(found, pose, betas) < 0.8
 
@@ -106,7 +97,7 @@ def test_a_displaced_head_is_found_again(
 def test_a_displaced_jaw_is_found_again(draw: Draw, tracked: Track) -> None:
     pose, betas = tracked.photos[0], tracked.betas
     start = apply_step(pose, _step(jaw=(0.2,), turn=(0.01, 0.0, 0.0)))
-    found = align(_own_portrait(draw, pose, betas), start, load_track_rig(), betas, draw)
+    found = align(_own_portrait(draw, pose, betas), start, load_landmark_rig(), betas, draw)
     assert abs(start.weights[JAW] - pose.weights[JAW]) > 0.15
     assert abs(found.weights[JAW] - pose.weights[JAW]) < 0.04
     assert _apart_px(found, pose, betas) < 0.6  # px: other shapes move the chin a little, too
@@ -115,7 +106,7 @@ def test_a_displaced_jaw_is_found_again(draw: Draw, tracked: Track) -> None:
 def test_a_pose_that_is_right_stays(draw: Draw, tracked: Track) -> None:
     pose, betas = tracked.photos[0], tracked.betas
     config = AlignConfig(rigid_steps=2, steps=1)
-    found = align(_own_portrait(draw, pose, betas), pose, load_track_rig(), betas, draw, config)
+    found = align(_own_portrait(draw, pose, betas), pose, load_landmark_rig(), betas, draw, config)
     assert _apart_px(found, pose, betas) < 0.05  # px: what the priors pull
     assert np.abs(found.rotation - pose.rotation).max() < 1e-3
     assert np.abs(found.translation - pose.translation).max() < 1e-3  # metres
@@ -127,7 +118,7 @@ def test_other_sizes_align_as_well(draw: Draw, tracked: Track) -> None:
     pose = replace(whole, side=384, focal_px=whole.focal_px * 384 / whole.side)
     start = apply_step(pose, _step(turn=(0.02, -0.03, 0.015)))
     config = replace(RIGID, side=160)
-    found = align(_own_portrait(draw, pose, betas), start, load_track_rig(), betas, draw, config)
+    found = align(_own_portrait(draw, pose, betas), start, load_landmark_rig(), betas, draw, config)
     assert (found.side, _apart_px(start, pose, betas) > 3) == (384, True)
     assert _apart_px(found, pose, betas) < 0.8  # px at 512: of coarser pixels
 
@@ -149,7 +140,7 @@ def test_the_picture_never_comes_out_worse(draw: Draw, portrait: Portrait, track
     errors = [_error(portrait, start, draw)]
     for steps in (1, 2, 4):
         config = AlignConfig(rigid_steps=steps, steps=0)
-        found = align(portrait, start, load_track_rig(), betas, draw, config)
+        found = align(portrait, start, load_landmark_rig(), betas, draw, config)
         errors.append(_error(portrait, found, draw))
     # the cost is of the whole head and Huber's, so the plain error may wag by a hair
     assert all(after < before + 5e-4 for before, after in pairwise(errors))
@@ -166,7 +157,7 @@ def test_a_picture_that_says_nothing_leaves_the_landmarks_their_say(
 
     pose, betas = tracked.photos[0], tracked.betas
     start = apply_step(pose, _step(turn=(0.02, -0.02, 0.0)))
-    found = align(portrait, start, load_track_rig(), betas, blank)
+    found = align(portrait, start, load_landmark_rig(), betas, blank)
     assert _apart_px(found, pose, betas) < 0.3 * _apart_px(start, pose, betas)
 
 
@@ -193,12 +184,12 @@ def test_the_first_photos_pose_is_untouched_and_the_others_fit_better(
     def watched(
         portrait: Portrait, pose: PhotoPose, rig: object, betas: object, draw: Draw
     ) -> PhotoPose:
-        found = align(portrait, pose, load_track_rig(), tracked.betas, draw, RIGID)
+        found = align(portrait, pose, load_landmark_rig(), tracked.betas, draw, RIGID)
         seen.append((portrait, pose, found, draw))
         return found
 
     monkeypatch.setattr(create, "align", watched)
-    tracked = track(pair, load_track_rig())
+    tracked = track(pair, load_landmark_rig())
     made = avatar_of(pair, SMALL)
     assert torch.equal(made.camera.viewmat, tracked.photos[0].camera.viewmat)
     assert torch.equal(made.camera.K, tracked.photos[0].camera.K)

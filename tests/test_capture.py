@@ -14,14 +14,13 @@ import torch
 from PIL import Image
 
 from flexavatar.capture import topology
-from flexavatar.capture.embed import load_embedding
 from flexavatar.capture.identity import check_human, check_same_person, face_descriptor
+from flexavatar.capture.landmark_rig import load_landmark_binding, load_landmark_rig
 from flexavatar.capture.landmarks import detect_face, detect_faces
 from flexavatar.capture.matte import foreground_colors
 from flexavatar.capture.photo import photo_from_array, read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
-from flexavatar.capture.rig import load_track_rig
-from flexavatar.capture.track import landmarks_of, track
+from flexavatar.capture.track import track
 from flexavatar.errors import FaceError, ImageError
 from flexavatar.head.open_head import load_open_head
 
@@ -166,7 +165,7 @@ def test_foreground_colors_do_not_hold_background() -> None:
 
 
 def test_embedding_lies_on_the_right_parts() -> None:
-    head, binding = load_open_head(), load_embedding()
+    head, binding = load_open_head(), load_landmark_binding()
     eyes = head.masks["eyes"][binding.vertex_ids].amin(1)
     iris = list(topology.LEFT_IRIS + topology.RIGHT_IRIS)
     assert bool((eyes[iris] > 0.5).all())
@@ -177,12 +176,12 @@ def test_embedding_lies_on_the_right_parts() -> None:
 
 def test_tracking_recovers_a_known_head(portrait: Portrait) -> None:
     """Landmarks made from the rig itself come back with their identity and expression."""
-    rig = load_track_rig()
+    rig = load_landmark_rig()
     generator = np.random.default_rng(1)
     betas = generator.normal(0, 0.6, rig.identity.shape[2])
     weights = np.zeros(52)
     weights[[17, 23, 24]] = 0.4, 0.5, 0.5  # jawOpen, mouthSmile
-    points = landmarks_of(rig, betas, weights, np.zeros((2, 2)))
+    points = rig.landmarks(betas, weights, np.zeros((2, 2)))
     depth = 0.8
     seen = points * (1, -1, -1) + (0, 0, depth)
     pixels = 600 * seen[:, :2] / seen[:, 2:] + 256
@@ -191,14 +190,14 @@ def test_tracking_recovers_a_known_head(portrait: Portrait) -> None:
     face = type(portrait.face)(np.concatenate((pixels, z), 1).astype(np.float32), scores)
     made = replace(portrait, face=face, focal_px=600.0)
     found = track([made], rig)
-    shape = landmarks_of(rig, found.betas, found.photos[0].weights, found.photos[0].gaze)
+    shape = rig.landmarks(found.betas, found.photos[0].weights, found.photos[0].gaze)
     error = np.linalg.norm((shape - shape.mean(0)) - (points - points.mean(0)), axis=1)
     assert found.rms_px[0] < 0.5  # px: only the priors keep it from zero
     assert float(np.median(error)) < 2e-3  # metres; depth is weakly seen from one side
 
 
 def test_tracking_real_portraits(shared_data: Path) -> None:
-    rig = load_track_rig()
+    rig = load_landmark_rig()
     for name in ("obama.jpg", "st_people_0.png", "grace_hopper.jpg"):
         portrait = make_portrait(read_photo((shared_data / "portraits" / name).read_bytes()))
         found = track([portrait], rig)

@@ -26,11 +26,11 @@ from flexavatar.capture.frame_selection import (
     select_frames,
     yaw_pitch_deg,
 )
+from flexavatar.capture.landmark_rig import load_landmark_rig
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
 from flexavatar.capture.read_portraits import MAX_PHOTOS, read_portraits
-from flexavatar.capture.rig import load_track_rig
 from flexavatar.capture.track import track
 from flexavatar.errors import FaceError, ImageError
 from flexavatar.formats import video_reader
@@ -320,11 +320,11 @@ def test_photos_and_a_film_of_different_people(talking: bytes, astronaut: bytes)
 
 
 def test_frames_of_a_film_share_one_focal_length(portraits: list[Portrait]) -> None:
-    found = track(portraits, load_track_rig())
+    found = track(portraits, load_landmark_rig())
     focals = [q.focal_px / p.crop_scale for p, q in zip(portraits, found.photos, strict=True)]
     assert {p.lens for p in portraits} == {"video 1"}
     assert focals == pytest.approx([focals[0]] * len(focals), rel=1e-9)
-    alone = track([replace(p, lens=None) for p in portraits], load_track_rig())
+    alone = track([replace(p, lens=None) for p in portraits], load_landmark_rig())
     free = [q.focal_px / p.crop_scale for p, q in zip(portraits, alone.photos, strict=True)]
     assert np.ptp(np.log(free)) > 0.05  # what sharing takes away
     assert np.mean(found.rms_px) < 1.02 * np.mean(alone.rms_px)  # and hardly costs
@@ -333,7 +333,7 @@ def test_frames_of_a_film_share_one_focal_length(portraits: list[Portrait]) -> N
 def test_only_photos_of_one_lens_share(portraits: list[Portrait]) -> None:
     lenses = ("a", "b", "a", None, None)
     mixed = [replace(p, lens=lens) for p, lens in zip(portraits, lenses, strict=True)]
-    found = track(mixed, load_track_rig()).photos
+    found = track(mixed, load_landmark_rig()).photos
     one, two, three, four, five = (
         q.focal_px / p.crop_scale for p, q in zip(mixed, found, strict=True)
     )

@@ -5,17 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from flexavatar.bench.scenes import front_camera
-from flexavatar.capture.embed import default_camera
 from flexavatar.errors import InputError, ShapeError
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
 from flexavatar.render import native
-from flexavatar.render.camera import orbit, project, resize_camera
+from flexavatar.render.camera import look_from, orbit, project, resize_camera
 from flexavatar.render.mesh import NEAR, MeshView, render_mesh
 from flexavatar.render.reference import pixel_centres
 from flexavatar.types import Camera
@@ -26,6 +26,8 @@ needs_library = pytest.mark.skipif(
 )
 DISTANCE = 0.836
 """Of front_camera to the origin, metres."""
+FRONT = look_from(0, 0, 512, np.zeros(3), framed=0.35, distance=0.7)
+"""A face fills the picture."""
 TRIANGLE = torch.tensor([[-0.05, -0.05, 0.0], [0.06, -0.04, 0.03], [0.0, 0.07, -0.04]])
 ONE_FACE = torch.tensor([[0, 1, 2]])
 
@@ -84,7 +86,7 @@ def assert_agrees(vertices: Tensor, faces: Tensor, camera: Camera) -> None:
 @needs_library
 @pytest.mark.parametrize("yaw", [0, 35, 90, 180])
 def test_compiled_agrees_with_numpy_on_the_head(head: FlameHead, yaw: float) -> None:
-    camera = orbit(resize_camera(default_camera(), 256, 256), yaw, yaw / 9)
+    camera = orbit(resize_camera(FRONT, 256, 256), yaw, yaw / 9)
     assert_agrees(head.template, head.faces, camera)
     assert render_mesh(head.template, head.faces, camera).face_ids.ge(0).float().mean() > 0.3
 
@@ -92,7 +94,7 @@ def test_compiled_agrees_with_numpy_on_the_head(head: FlameHead, yaw: float) -> 
 @needs_library
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (17, 33), (129, 70), (300, 3), (3, 300)])
 def test_compiled_agrees_with_numpy_in_any_size(head: FlameHead, width: int, height: int) -> None:
-    camera = resize_camera(default_camera(), width, height)
+    camera = resize_camera(FRONT, width, height)
     assert_agrees(head.template, head.faces, camera)
     view = render_mesh(head.template, head.faces, camera)
     assert view.face_ids.shape == view.depth.shape == (height, width)
@@ -100,7 +102,7 @@ def test_compiled_agrees_with_numpy_in_any_size(head: FlameHead, width: int, hei
 
 
 def test_a_pixel_shows_the_point_it_says(path: str, head: FlameHead) -> None:
-    camera = orbit(resize_camera(default_camera(), 120, 90), 20, 10)
+    camera = orbit(resize_camera(FRONT, 120, 90), 20, 10)
     view = render_mesh(head.template, head.faces, camera)
     assert view.face_ids.dtype == torch.int64
     assert view.bary.dtype == view.depth.dtype == torch.float32
@@ -237,7 +239,7 @@ def test_wrong_meshes_are_refused(path: str) -> None:
 def test_any_number_of_threads_draws_the_same(
     threads: Callable[[int], None], head: FlameHead
 ) -> None:
-    camera = resize_camera(default_camera(), 130, 201)
+    camera = resize_camera(FRONT, 130, 201)
     threads(1)
     expected = render_mesh(head.template, head.faces, camera)
     for count in (2, 3, 8):
@@ -247,7 +249,7 @@ def test_any_number_of_threads_draws_the_same(
 
 @needs_library
 def test_threads_may_draw_at_once(head: FlameHead) -> None:
-    cameras = [orbit(resize_camera(default_camera(), 64, 64), 30 * i) for i in range(4)]
+    cameras = [orbit(resize_camera(FRONT, 64, 64), 30 * i) for i in range(4)]
     right = [render_mesh(head.template, head.faces, camera) for camera in cameras]
     wrong: list[int] = []
 

@@ -12,9 +12,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from flexavatar.capture import topology
+from flexavatar.capture.landmark_rig import load_landmark_rig
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.photo import read_photo
-from flexavatar.capture.rig import load_track_rig
 from flexavatar.demo import SHIPPED_PORTRAIT
 from flexavatar.drive import face_reader, video
 from flexavatar.drive.face_reader import features, load_face_reader, rest_of, see, turn_since
@@ -39,7 +39,7 @@ def face(
     middle: tuple[float, float] = (320, 240),
 ) -> FaceLandmarks:
     """The rig's landmarks with these shapes, as a camera far away sees them."""
-    rig = load_track_rig()
+    rig = load_landmark_rig()
     weights = np.zeros(52)
     for name, value in (shapes or {}).items():
         weights[ARKIT_INDEX[name]] = value

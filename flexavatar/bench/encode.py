@@ -6,9 +6,9 @@ import torch
 
 from flexavatar.avatar.maps import uv_layout
 from flexavatar.bench.measure import Row, measure
+from flexavatar.capture.landmark_rig import load_landmark_rig
 from flexavatar.capture.portrait import PORTRAIT_SIDE
 from flexavatar.capture.read_portraits import read_portraits
-from flexavatar.capture.rig import load_track_rig
 from flexavatar.capture.track import track
 from flexavatar.create.create import PRESET
 from flexavatar.create.evidence import gather
@@ -27,7 +27,7 @@ def encode_stages() -> list[Row]:
     model, _ = load_query_lrm(PRESET)
     head, data = load_open_head(), SHIPPED_PORTRAIT.read_bytes()
     portraits = read_portraits([data], no_progress)
-    placed = place(portraits, track(portraits, load_track_rig()), head)
+    placed = place(portraits, track(portraits, load_landmark_rig()), head)
     texels = uv_layout(head, model.config).texels
 
     def told_of() -> Told:
@@ -36,7 +36,7 @@ def encode_stages() -> list[Row]:
     told = told_of()
     actions = {
         "photo_to_portrait": lambda: read_portraits([data], no_progress),
-        "portrait_to_place": lambda: place(portraits, track(portraits, load_track_rig()), head),
+        "portrait_to_place": lambda: place(portraits, track(portraits, load_landmark_rig()), head),
         "place_to_evidence": told_of,
         "evidence_to_code": lambda: predict(told, placed, head, model),
     }

@@ -9,9 +9,9 @@ import torch
 
 from flexavatar.bench.measure import Row, measure
 from flexavatar.bench.scenes import front_camera, leaves, shell
-from flexavatar.capture.embed import default_camera
 from flexavatar.head.open_head import load_open_head
 from flexavatar.render import native
+from flexavatar.render.camera import look_from
 from flexavatar.render.mesh import render_mesh
 from flexavatar.render.rasterize import rasterize, rasterize_rgba8
 from flexavatar.types import Camera, Gaussians, to_device
@@ -71,7 +71,8 @@ def rasterize_backward() -> list[Row]:
 
 def mesh_view() -> list[Row]:
     """The open head to face ids, barycentrics and depth: what avatar creation asks for."""
-    head, camera = load_open_head(), default_camera(MESH_SIDE)
+    head = load_open_head()
+    camera = look_from(0, 0, MESH_SIDE, np.zeros(3), framed=0.35, distance=0.7)
     return [
         measure(
             "mesh_view",

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 COUNT = 478
+FACE_COUNT = 468
+"""The others are the irises."""
 
 OVAL = (
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,

@@ -16,10 +16,12 @@ import torch
 from numpy.typing import NDArray
 
 from flexavatar.capture import topology
+from flexavatar.capture.landmark_rig import Array, LandmarkRig
 from flexavatar.capture.portrait import Portrait
-from flexavatar.types import Camera
-
-Array = NDArray[np.float64]
+from flexavatar.head.arkit import arkit_vector_to_flame
+from flexavatar.head.arkit_fit import load_arkit_basis
+from flexavatar.head.flame import FlameHead
+from flexavatar.types import Camera, FlameCodes
 
 SHAPES = 52
 GAZE = slice(52, 56)  # left pitch, left yaw, right pitch, right yaw
@@ -52,18 +54,6 @@ class TrackConfig:
     """Of its logarithm."""
     focal_exif_std: float = 0.05
     contour_yaw_deg: float = 25.0
-
-
-@dataclass(frozen=True)
-class TrackRig:
-    """The head as the tracker sees it: its landmarks and how they move."""
-
-    points: Array  # [478, 3] neutral, metres
-    identity: Array  # [478, 3, B]
-    expression: Array  # [478, 3, 52] ARKit order
-    shape_names: tuple[str, ...]
-    eye_centres: Array  # [2, 3] left, right
-    eye_identity: Array  # [2, 3, B]
 
 
 @dataclass(frozen=True)
@@ -103,9 +93,19 @@ class Track:
     rms_px: tuple[float, ...]  # per photo, at 512 pixels a side
 
 
+def photo_codes(pose: PhotoPose, head: FlameHead) -> FlameCodes:
+    """A tracked photo's expression and gaze as codes; the head itself stays at rest."""
+    weights = torch.from_numpy(pose.weights).float()
+    codes = arkit_vector_to_flame(weights, load_arkit_basis(head))
+    gaze = torch.from_numpy(pose.gaze).float()
+    zero = torch.zeros(2, 1)
+    left, right = torch.cat((gaze, zero), 1)
+    return replace(codes, leye_pose=left, reye_pose=right)
+
+
 def track(
     portraits: Sequence[Portrait],
-    rig: TrackRig,
+    rig: LandmarkRig,
     config: TrackConfig | None = None,
     betas: Array | None = None,
 ) -> Track:
@@ -151,23 +151,6 @@ def track(
     return Track(shape, tuple(poses), rms)
 
 
-def landmarks_of(rig: TrackRig, betas: Array, weights: Array, gaze: Array) -> Array:
-    """Landmarks in the head frame: [478, 3] metres."""
-    points = rig.points + rig.identity @ betas + rig.expression @ weights
-    for eye, indices in enumerate((topology.LEFT_IRIS, topology.RIGHT_IRIS)):
-        centre = rig.eye_centres[eye] + rig.eye_identity[eye] @ betas
-        arm = (rig.points + rig.identity @ betas)[list(indices)] - centre
-        points[list(indices)] = centre + arm @ _gaze_rotation(gaze[eye]).T
-    return points
-
-
-def _gaze_rotation(gaze: Array) -> Array:
-    cp, sp, cy, sy = np.cos(gaze[0]), np.sin(gaze[0]), np.cos(gaze[1]), np.sin(gaze[1])
-    pitch = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
-    yaw = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    return yaw @ pitch
-
-
 @dataclass(frozen=True)
 class _Lens:
     """What one photo says about its focal length before the fit."""
@@ -202,14 +185,14 @@ def _slots(count: int, lenses: Sequence[int]) -> NDArray[np.intp]:
 
 
 def _initial_pose(
-    portrait: Portrait, lens: _Lens, rig: TrackRig, betas: Array, config: TrackConfig
+    portrait: Portrait, lens: _Lens, rig: LandmarkRig, betas: Array, config: TrackConfig
 ) -> PhotoPose:
     """Scores as expression, eyes ahead, pose from a perspective-n-point solution."""
     side = portrait.rgb.shape[0]
     focal = lens.focal_px
     weights = np.array([portrait.face.scores.get(n, 0.0) for n in rig.shape_names], np.float64)
     weights = np.clip(weights, 0, 1)
-    points = landmarks_of(rig, betas, weights, np.zeros((2, 2)))
+    points = rig.landmarks(betas, weights, np.zeros((2, 2)))
     K = np.array([[focal, 0, side / 2], [0, focal, side / 2], [0, 0, 1]])
     use = topology.tracking_weights() >= 1
     guess = np.array([np.pi, 0.0, 0.0])
@@ -263,7 +246,7 @@ def _solve(
 def landmark_normal_equations(
     portrait: Portrait,
     pose: PhotoPose,
-    rig: TrackRig,
+    rig: LandmarkRig,
     betas: Array,
     config: TrackConfig | None = None,
 ) -> NormalEquations:
@@ -285,7 +268,7 @@ def _normal_equations(
     portrait: Portrait,
     pose: PhotoPose,
     lens: _Lens,
-    rig: TrackRig,
+    rig: LandmarkRig,
     betas: Array,
     config: TrackConfig,
 ) -> NormalEquations:
@@ -306,15 +289,15 @@ def _normal_equations(
     return NormalEquations(hessian, gradient, cost + float((precision * offset**2).sum()))
 
 
-def _points_and_jacobian(pose: PhotoPose, rig: TrackRig, betas: Array) -> tuple[Array, Array]:
+def _points_and_jacobian(pose: PhotoPose, rig: LandmarkRig, betas: Array) -> tuple[Array, Array]:
     """Landmarks in the camera frame [478, 3] and their derivatives [478, 3, B + 62]."""
-    points = landmarks_of(rig, betas, pose.weights, pose.gaze)
+    points = rig.landmarks(betas, pose.weights, pose.gaze)
     gaze = np.zeros((topology.COUNT, 3, 4))
     for eye, indices in enumerate((topology.LEFT_IRIS, topology.RIGHT_IRIS)):
         for axis in range(2):
             nudged = pose.gaze.copy()
             nudged[eye, axis] += 1e-4
-            moved = landmarks_of(rig, betas, pose.weights, nudged)[list(indices)]
+            moved = rig.landmarks(betas, pose.weights, nudged)[list(indices)]
             gaze[list(indices), :, 2 * eye + axis] = (moved - points[list(indices)]) / 1e-4
     turned = points @ pose.rotation.T
     local = np.concatenate((rig.identity, rig.expression, gaze), -1)
@@ -368,7 +351,7 @@ def _visible_weights(pose: PhotoPose, config: TrackConfig) -> Array:
 
 
 def _pose_prior(
-    portrait: Portrait, pose: PhotoPose, lens: _Lens, rig: TrackRig, config: TrackConfig
+    portrait: Portrait, pose: PhotoPose, lens: _Lens, rig: LandmarkRig, config: TrackConfig
 ) -> tuple[Array, Array]:
     """Offset from what is expected and its precision, [63] each; head pose is free."""
     scores = np.array([portrait.face.scores.get(n, 0.0) for n in rig.shape_names])
@@ -379,9 +362,9 @@ def _pose_prior(
     return offset, precision
 
 
-def _rms(portrait: Portrait, pose: PhotoPose, rig: TrackRig, betas: Array) -> float:
+def _rms(portrait: Portrait, pose: PhotoPose, rig: LandmarkRig, betas: Array) -> float:
     """Root mean square distance of the inner landmarks, in pixels at 512 a side."""
-    points = landmarks_of(rig, betas, pose.weights, pose.gaze) @ pose.rotation.T + pose.translation
+    points = rig.landmarks(betas, pose.weights, pose.gaze) @ pose.rotation.T + pose.translation
     xy = pose.focal_px * points[:, :2] / points[:, 2:] + pose.side / 2
     inner = topology.tracking_weights() >= 1
     error = (xy - portrait.face.points[:, :2])[inner]

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from flexavatar.avatar.avatar import AnyAnimator
 from flexavatar.capture import topology
+from flexavatar.capture.landmark_rig import LandmarkRig
 from flexavatar.capture.portrait import Portrait
-from flexavatar.capture.rig import photo_codes
 from flexavatar.capture.track import (
     FOCAL,
     GAZE,
@@ -28,9 +28,9 @@ from flexavatar.capture.track import (
     TURN,
     NormalEquations,
     PhotoPose,
-    TrackRig,
     apply_step,
     landmark_normal_equations,
+    photo_codes,
 )
 from flexavatar.render.camera import resize_camera
 from flexavatar.render.composite import RgbImage, over_mid_grey, rasterize_over_grey
@@ -65,7 +65,7 @@ class AlignConfig:
 def align(
     portrait: Portrait,
     pose: PhotoPose,
-    rig: TrackRig,
+    rig: LandmarkRig,
     betas: Array,
     draw: Draw,
     config: AlignConfig | None = None,
@@ -91,7 +91,7 @@ class _Search:
     """One portrait's cost and its descent."""
 
     def __init__(
-        self, portrait: Portrait, rig: TrackRig, betas: Array, draw: Draw, config: AlignConfig
+        self, portrait: Portrait, rig: LandmarkRig, betas: Array, draw: Draw, config: AlignConfig
     ) -> None:
         self.portrait, self.rig, self.betas, self.config = portrait, rig, betas, config
         # as large as the portrait: drawn small, splats blur otherwise than a picture that shrinks

@@ -12,9 +12,9 @@ from torch import Tensor
 from flexavatar.avatar.avatar import AnyAvatar, Avatar, animator_of
 from flexavatar.avatar.dynamic import Dynamics
 from flexavatar.avatar.maps import changeable_texels, uv_layout
+from flexavatar.capture.landmark_rig import load_landmark_rig
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.read_portraits import PhotoOrVideo, read_portraits
-from flexavatar.capture.rig import load_track_rig
 from flexavatar.capture.track import Track, track
 from flexavatar.create.align import align, drawn_by
 from flexavatar.create.first_guess import Splats, first_guess
@@ -104,7 +104,7 @@ def avatar_of(
 def _build(portraits: Sequence[Portrait], config: CreateConfig, progress: Progress) -> AnyAvatar:
     """Track, guess, fit."""
     progress("placing the head", 0.16)
-    tracked = track(portraits, load_track_rig())
+    tracked = track(portraits, load_landmark_rig())
     progress("building the head", 0.18)
     head = load_open_head()
     placed = place(portraits, tracked, head)
@@ -229,5 +229,5 @@ def _aligned(
     seen, poses = drawn_by(animator_of(rough)), list(tracked.photos)
     for i in range(1, len(poses)):
         progress(f"aligning photo {i + 1} of {len(poses)}", 0.22 + 0.08 * i / len(poses))
-        poses[i] = align(portraits[i], poses[i], load_track_rig(), tracked.betas, seen)
+        poses[i] = align(portraits[i], poses[i], load_landmark_rig(), tracked.betas, seen)
     return replace(tracked, photos=tuple(poses))

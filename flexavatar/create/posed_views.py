@@ -10,8 +10,7 @@ from torch import Tensor
 
 from flexavatar.avatar.poser import rig_with_own_lids
 from flexavatar.capture.portrait import Portrait
-from flexavatar.capture.rig import photo_codes
-from flexavatar.capture.track import Track
+from flexavatar.capture.track import Track, photo_codes
 from flexavatar.create.evidence import View
 from flexavatar.create.hair import hair_volume
 from flexavatar.head.binding import surface_motion

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flexavatar.capture.cropped_frame import crop_frames, crop_photo
+from flexavatar.capture.landmark_rig import load_landmark_rig
 from flexavatar.capture.landmarks import find_face
 from flexavatar.capture.photo import read_photo
-from flexavatar.capture.rig import load_track_rig
 from flexavatar.capture.track import PhotoPose, track
 from flexavatar.create.create import CreateConfig
 from flexavatar.errors import FaceError
@@ -66,7 +66,7 @@ def read_driving_video(
         if frame is None:
             continue
         if betas is None:
-            betas = track([frame.portrait], load_track_rig()).betas
+            betas = track([frame.portrait], load_landmark_rig()).betas
         numbers.append(number)
         truths.append(frame.on_grey)
         poses.append(track_pose(frame.portrait, betas))

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexavatar.avatar.avatar import AnyAnimator, animator_of
+from flexavatar.capture.landmark_rig import load_landmark_rig
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.read_portraits import PhotoOrVideo, read_portraits
-from flexavatar.capture.rig import load_track_rig, photo_codes
-from flexavatar.capture.track import PhotoPose, track
+from flexavatar.capture.track import PhotoPose, photo_codes, track
 from flexavatar.create.align import align, drawn_by
 from flexavatar.create.create import READING_SHARE, CreateConfig, avatar_of
 from flexavatar.progress import Progress
@@ -53,14 +53,14 @@ def create_from_portraits(
     """The same from portraits that are read already."""
     best_first = sorted(portraits, key=lambda portrait: portrait.quality_penalty)
     avatar = avatar_of(best_first, config, progress)
-    return TrackedAvatar(animator_of(avatar), track(best_first, load_track_rig()).betas)
+    return TrackedAvatar(animator_of(avatar), track(best_first, load_landmark_rig()).betas)
 
 
 def align_to(portrait: Portrait, avatar: TrackedAvatar) -> DrivingPose:
     """The pose in which the avatar looks like `portrait`: by landmarks, then by the picture."""
     tracked = track_pose(portrait, avatar.betas)
     seen = drawn_by(avatar.animator)
-    aligned = align(portrait, tracked, load_track_rig(), avatar.betas, seen)
+    aligned = align(portrait, tracked, load_landmark_rig(), avatar.betas, seen)
     return replace(driving_pose(aligned, avatar), tracked=tracked)
 
 
@@ -71,7 +71,7 @@ def driving_pose(pose: PhotoPose, avatar: TrackedAvatar) -> DrivingPose:
 
 def track_pose(portrait: Portrait, betas: NDArray[np.float64]) -> PhotoPose:
     """Expression, gaze and head pose in a picture of a person whose identity [B] is known."""
-    return track([portrait], load_track_rig(), betas=betas).photos[0]
+    return track([portrait], load_landmark_rig(), betas=betas).photos[0]
 
 
 def track_drawn_pose(

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from flexavatar.avatar.poser import rig_with_own_lids
 from flexavatar.capture.cropped_frame import crop_frames
+from flexavatar.capture.landmark_rig import load_landmark_rig
 from flexavatar.capture.portrait import Portrait
-from flexavatar.capture.rig import load_track_rig, photo_codes
-from flexavatar.capture.track import PhotoPose, Track, track
+from flexavatar.capture.track import PhotoPose, Track, photo_codes, track
 from flexavatar.create.posed_views import place
 from flexavatar.drive.tracked import looks_of
 from flexavatar.errors import FaceError, InputError
@@ -92,7 +92,7 @@ def clip_samples(
             f"{video.name}: expected a face in at least {FRAMES + PHOTOS} frames, found it in "
             f"{len(portraits)} of {len(asked)}"
         )
-    betas = track(_spread(portraits, JOINT), load_track_rig()).betas
+    betas = track(_spread(portraits, JOINT), load_landmark_rig()).betas
     seen = _tracked(portraits, betas, lambda share: progress(0.5 + 0.4 * share))
     if len(seen) < FRAMES + PHOTOS:
         raise FaceError(
@@ -113,7 +113,7 @@ def _tracked(
     """All frames whose landmarks the tracker can explain."""
     seen: list[Tracked] = []
     for n, portrait in enumerate(portraits):
-        found = track([portrait], load_track_rig(), betas=betas)
+        found = track([portrait], load_landmark_rig(), betas=betas)
         if found.rms_px[0] < RMS_PX:
             seen.append((portrait, found.photos[0]))
         progress((n + 1) / len(portraits))

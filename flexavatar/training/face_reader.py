@@ -18,8 +18,8 @@ import tyro
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from flexavatar.capture.landmark_rig import load_landmark_rig
 from flexavatar.capture.landmarks import FaceLandmarks, detect_faces
-from flexavatar.capture.rig import load_track_rig
 from flexavatar.drive.expressions import pair
 from flexavatar.drive.face_reader import BRIDGE, OUTER_CORNERS, features, rest_of, see
 from flexavatar.head.arkit import ARKIT_NAMES, SIDES
@@ -97,7 +97,7 @@ def person_of_seed(seed: int, rng: np.random.Generator) -> Person | None:
 
 def upright_landmarks() -> Array:
     """The rig's own landmarks with the bridge at 0 and the eyes' corners 1 apart: [478, 3]."""
-    points = load_track_rig().points
+    points = load_landmark_rig().points
     apart = np.linalg.norm(points[OUTER_CORNERS[0]] - points[OUTER_CORNERS[1]])
     return (points - points[BRIDGE]) / apart
 

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from flexavatar.avatar.maps import UvLayout, uv_layout
 from flexavatar.avatar.poser import rig_with_own_lids
+from flexavatar.capture.landmark_rig import load_landmark_rig
 from flexavatar.capture.landmarks import detect_face
 from flexavatar.capture.photo import photo_from_array
 from flexavatar.capture.portrait import Portrait, crop_portrait
-from flexavatar.capture.rig import load_track_rig
 from flexavatar.capture.track import track
 from flexavatar.create.chart_evidence import chart_evidence
 from flexavatar.create.evidence import gather
@@ -103,7 +103,7 @@ def make_sample(seed: int, config: ChartSizes = QUERY_LRM_TINY) -> Sample:
     head = load_open_head()
     figure = Figure(draw_traits(seed), uv_layout(head, config).size)
     portraits = [_photo(figure, rng) for _ in range(int(rng.choice(COUNTS)))]
-    placed = place(portraits, track(portraits, load_track_rig()), head)
+    placed = place(portraits, track(portraits, load_landmark_rig()), head)
     lies = fit_similarity(
         placed.neutral.double().numpy(),
         figure.neutral.double().numpy(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from flexavatar.capture import topology
-from flexavatar.capture.rig import load_track_rig
+from flexavatar.capture.landmark_rig import load_landmark_rig
 from flexavatar.training.people.canvas import Array, Canvas, blob, distance_to, smooth
 from flexavatar.training.people.noise import f32, fractal, noise
 from flexavatar.training.people.paint import Paint, at
@@ -146,7 +146,7 @@ def _lip_share(canvas: Canvas, full: float) -> Array:
     """1 on the red of the lips: [T]."""
     p = canvas.points
     near = np.flatnonzero((canvas.masks["mouth"] > 0.05) & canvas.skin)
-    marks = load_track_rig().points
+    marks = load_landmark_rig().points
     upper = marks[list(topology.LIPS_OUTER_UPPER)]
     lower = marks[list(topology.LIPS_OUTER_LOWER)]
     middle = -0.0525
@@ -172,7 +172,7 @@ def _lips(canvas: Canvas, mirrored: Array, traits: Traits, paint: Paint) -> None
 
 def _brows(canvas: Canvas, p: Array, traits: Traits, paint: Paint) -> None:
     brows = traits.brows
-    marks = load_track_rig().points
+    marks = load_landmark_rig().points
     low, high = marks[list(BROW_INNER)], marks[list(BROW_OUTER)]
     line = (low + high) / 2
     line[:, 1] += brows.lift - 0.0005 + brows.arch * np.array((-0.5, 0.3, 1.0, 0.5, -0.8))
