@@ -56,9 +56,9 @@ def sessions_of(client: Client) -> set[str]:
 
 
 @contextmanager
-def client(program: Build, server: ServerAddresses, *arguments: object) -> Iterator[Client]:
+def client(program: Build, http_address: str, *arguments: object) -> Iterator[Client]:
     """`live_client` beside the test."""
-    port = port_of(server.http_address)
+    port = port_of(http_address)
     command = [*map(str, (program("live_client"), port, *arguments))]
     with started(command) as running:
         yield running
@@ -106,7 +106,7 @@ def server(config: ServerConfig) -> Iterator[ServerAddresses]:
 def test_create_drive_and_300_frames_without_a_gap(
     program: Build, server: ServerAddresses, mode: str
 ) -> None:
-    with client(program, server, "ada", mode, 300) as running:
+    with client(program, server.http_address, "ada", mode, 300) as running:
         found = running.result()
     assert found["pictures"] >= 300
     assert found["splats"] >= (300 if "s" in mode else 0)
@@ -122,7 +122,7 @@ def test_latency(
     program: Build, server: ServerAddresses, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """From the drive signal to the pixels in the game's hands, 60 a second, 512 x 512."""
-    with client(program, server, "ada", "cp", 240, 60, 512) as running:
+    with client(program, server.http_address, "ada", "cp", 240, 60, 512) as running:
         found = running.result()
     figures = {name: found[name] for name in ("p50_ms", "p99_ms")}
     (BUILD / "latency.json").write_text(json.dumps(figures))
@@ -138,7 +138,7 @@ def test_memory_is_flat(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(sessions, "HIGHEST_FPS", 10_000)  # so that it does not take a minute
-    with client(program, server, "ada", "cps", 10_000, 0, 16, 10_000) as running:
+    with client(program, server.http_address, "ada", "cps", 10_000, 0, 16, 10_000) as running:
         found = running.result()
     assert found["pictures"] >= 10_000
     first, last = found["first_mib"], found["last_mib"]
@@ -157,7 +157,7 @@ def test_a_server_that_starts_anew(program: Build, config: ServerConfig) -> None
             frame_port=port_of(server.frame_address),
             drive_port=port_of(server.drive_address),
         )
-        with client(program, server, "ada", "cps", 400) as running:
+        with client(program, server.http_address, "ada", "cps", 400) as running:
             eventually(lambda: running.frames() >= 50)
             first.close()
             eventually(lambda: running.said("event 1 "))
@@ -223,7 +223,9 @@ class Proxy:
 def test_a_stalled_network(program: Build, server: ServerAddresses) -> None:
     """Silence is noticed, and the same session goes on once bytes move again."""
     with closing(Proxy(port_of(server.frame_address))) as proxy:
-        with client(program, server, "ada", "cps", 400, 0, 32, 240, proxy.address) as running:
+        with client(
+            program, server.http_address, "ada", "cps", 400, 0, 32, 240, proxy.address
+        ) as running:
             eventually(lambda: running.frames() >= 50)
             proxy.stalled.set()
             eventually(lambda: running.said("the network is silent"))
@@ -233,3 +235,13 @@ def test_a_stalled_network(program: Build, server: ServerAddresses) -> None:
     assert found["connections"] >= 2
     assert found["refused"] == 0
     assert len(sessions_of(running)) == 1, "a stall costs no session"
+
+
+def test_stopping_waits_for_no_server(program: Build, server: ServerAddresses) -> None:
+    """The goodbye, which a server that hangs does not take, goes out from the link's thread."""
+    with closing(Proxy(port_of(server.http_address))) as proxy:
+        with client(program, proxy.address, "ada", "cp", 100) as running:
+            eventually(lambda: running.frames() >= 50)
+            proxy.stalled.set()
+            found = running.result()
+    assert found["stop_ms"] < 50  # on a busy machine; who waited did so for half a second

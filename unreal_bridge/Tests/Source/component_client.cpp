@@ -4,6 +4,7 @@
 #include "FlexAvatar/SplatTexture.h"
 #include "FlexAvatarComponent.h"
 #include "StandIn.h"
+#include "Threads.h"
 #include "check.h"
 
 using namespace flexavatar;
@@ -56,6 +57,24 @@ void create(int port, const char* photo) {
     CHECK(stage.error == "cannot read /nowhere.jpg");
     stage.avatar.CreateAvatar("ada", {photo});
     stage.until([&] { return stage.error.find("ada") != std::string::npos; });  // it exists
+}
+
+// Connecting has nothing to do with an avatar that is being made; the end of play has.
+void createMeanwhile(int port, const char* photo) {
+    Stage stage(port);
+    stage.avatar.CreateAvatar("connected", {photo});
+    stage.avatar.Connect();
+    stage.avatar.Connect();
+    stage.until([&] { return stage.ready == "connected"; });
+    stage.avatar.CreateAvatar("disconnected", {photo});
+    stage.avatar.Disconnect();
+    stage.until([&] { return stage.ready == "disconnected"; });
+    CHECK(stage.error.empty());
+    stage.avatar.CreateAvatar("left", {photo});
+    stage.avatar.EndPlay(EEndPlayReason::EndPlayInEditor);
+    CHECK(stage.error == "the avatar \"left\" is not waited for any more: play has ended");
+    stage.avatar.CreateAvatar("next", {photo});  // at once
+    stage.until([&] { return stage.ready == "next"; });
 }
 
 void picture(int port) {
@@ -181,11 +200,13 @@ int main(int argc, char** argv) {
     if (argc != 3) return 2;
     const int port = std::atoi(argv[1]);
     create(port, argv[2]);
+    createMeanwhile(port, argv[2]);
     picture(port);
     jpeg(port);
     liveLink(port);
     curves(port);
     gaussians(port);
     nobody(port);
+    joinThreads();  // as the module's shutdown does
     return 0;
 }

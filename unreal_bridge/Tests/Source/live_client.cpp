@@ -12,6 +12,7 @@
 
 #include "FlexAvatar/Json.h"
 #include "FlexAvatar/Link.h"
+#include "Threads.h"
 
 using namespace flexavatar;
 
@@ -82,6 +83,12 @@ bool waitForFrame(Run& run, const SessionPlan& plan, double seconds) {
     return false;
 }
 
+double stopMs(Link& link) {
+    const auto before = Clock::now();
+    link.stop();
+    return 1000 * Seconds(Clock::now() - before).count();
+}
+
 void report(Run& run, double firstMib) {
     const LinkStats stats = run.link.stats();
     JsonWriter out;
@@ -94,7 +101,7 @@ void report(Run& run, double firstMib) {
     out.number("disconnects", run.disconnects).number("count", run.splats.count);
     out.number("p50_ms", stats.latencyP50Ms).number("p99_ms", stats.latencyP99Ms);
     out.number("first_mib", firstMib).number("last_mib", residentMib());
-    out.text("failure", run.lastFailure).close();
+    out.number("stop_ms", stopMs(run.link)).text("failure", run.lastFailure).close();
     std::printf("%s\n", out.str().c_str());
 }
 
@@ -143,6 +150,6 @@ int main(int argc, char** argv) {
         while (Clock::now() < next) nap();
     }
     report(run, firstMib);
-    run.link.stop();
+    joinThreads();
     return frame == wanted ? 0 : 1;
 }

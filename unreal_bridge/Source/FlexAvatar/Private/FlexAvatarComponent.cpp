@@ -63,6 +63,7 @@ void UFlexAvatarComponent::BeginPlay()
 
 void UFlexAvatarComponent::EndPlay(const EEndPlayReason::Type Reason)
 {
+	Connection->Link.abandonAvatar("play has ended");
 	Disconnect();
 	Super::EndPlay(Reason);
 }

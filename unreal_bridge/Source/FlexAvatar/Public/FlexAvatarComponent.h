@@ -156,7 +156,10 @@ public:
 	UFUNCTION(BlueprintCallable, Category = "FlexAvatar")
 	void Disconnect();
 
-	/** Makes an avatar of photos or a video on this machine; OnAvatarReady or OnError follow. */
+	/**
+	 * Makes an avatar of photos or a video on this machine; OnAvatarReady or OnError follow, whatever
+	 * Connect and Disconnect do meanwhile: at the latest when play ends.
+	 */
 	UFUNCTION(BlueprintCallable, Category = "FlexAvatar")
 	void CreateAvatar(const FString& Name, const TArray<FString>& Files, bool bQuick = false, bool bReplace = false);
 

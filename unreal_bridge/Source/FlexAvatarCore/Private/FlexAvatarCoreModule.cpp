@@ -1,3 +1,14 @@
 #include "Modules/ModuleManager.h"
+#include "Threads.h"
 
-IMPLEMENT_MODULE(FDefaultModuleImpl, FlexAvatarCore)
+/** Lets no thread outlive the code that it runs. */
+class FFlexAvatarCoreModule : public IModuleInterface
+{
+public:
+	virtual void ShutdownModule() override
+	{
+		flexavatar::joinThreads();
+	}
+};
+
+IMPLEMENT_MODULE(FFlexAvatarCoreModule, FlexAvatarCore)

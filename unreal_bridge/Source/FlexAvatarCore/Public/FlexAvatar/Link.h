@@ -4,7 +4,6 @@
 
 #include <deque>
 #include <memory>
-#include <thread>
 
 #include "FlexAvatar/Calls.h"
 #include "FlexAvatar/DrivePacket.h"
@@ -36,62 +35,43 @@ struct LinkStats {
     double latencyP50Ms = 0, latencyP99Ms = 0;  // drive to taken, of the last 256 frames
 };
 
-// All calls are for one thread, the game's. None of them waits, but `stop` a moment.
+// All calls are for one thread, the game's. None of them waits: what takes time ends in threads.
 class FLEXAVATARCORE_API Link {
 public:
-    Link() = default;
-    ~Link() { stop(); }
+    Link();
+    ~Link();
     Link(const Link&) = delete;
     Link& operator=(const Link&) = delete;
 
+    // Shows what the config says from now on; what was shown before is told to end.
     void start(const LinkConfig& config);
     void stop();
-    bool running() const { return thread_.joinable(); }
+    bool running() const { return running_; }
 
     // Shows this next: the newest wins. ptsNs 0 is now.
     void drive(const Signal& signal);
-    // Makes an avatar; AvatarReady or Failed tell how it went. False while another is being made.
+    // Makes an avatar, whether started, stopped or started anew: AvatarReady or Failed tell how it
+    // went. False while another is being made.
     bool createAvatar(const LinkConfig& config, NewAvatar avatar);
+    // Waits for that no longer, which Failed tells; the server may finish it.
+    void abandonAvatar(const std::string& why);
 
     bool nextEvent(Event& out);
     bool takePicture();
-    const Picture& picture() { return frames_.picture(); }
+    const Picture& picture();
     bool takeSplats(SplatBuffer& own);
     LinkStats stats() const;
     Session session() const;
 
 private:
-    void run();
-    void follow(const Calls& calls, const Session& session);
-    std::string stream(const Session& session);
-    bool sendNewest(const Session& session, class Pipe& pipe);
-    void setConnected(bool connected, const std::string& why);
-    void post(EventKind kind, const std::string& text);
-    void failed(const std::string& text);
-    void pause(Seconds time);
-    Seconds nextRetry();
-    uint64_t knownPts() const;
+    struct Creation;
+
     void measure(const Header& header);
 
-    LinkConfig config_;
-    Frames frames_;
-    std::unique_ptr<Waker> waker_;  // from the first start on
-    std::thread thread_, creating_;
-    std::atomic<bool> stop_{false}, abandon_{false}, busy_{false};
-
-    mutable std::mutex mutex_;  // of what follows
-    std::deque<Event> events_;
-    Signal next_, known_;       // to be sent; all that was ever said
-    Session session_;
-    std::string lastFailure_;
-    uint64_t driven_ = 0, connections_ = 0, firstPts_ = 0, lastPts_ = 0;
-    bool connected_ = false;
-
-    Seconds retry_{0};          // the thread's own
-    uint32_t seq_ = 0;
-    bool over_ = false;
-
-    std::vector<double> latencies_;  // the game's own
+    std::shared_ptr<class LinkWorker> worker_;  // its thread's as well
+    std::shared_ptr<Creation> creation_;        // the last one
+    bool running_ = false, hasPictures_ = false;
+    std::vector<double> latencies_;
     size_t latencyAt_ = 0;
 };
 
