@@ -317,7 +317,5 @@ STARTING = re.compile(r"create_task\(|ensure_future\(|to_thread\(|to_thread,|run
 
 
 def test_tasks_are_started_where_somebody_looks_after_them() -> None:
-    files = {
-        p.name for p in (ROOT / "plugin_server").rglob("*.py") if STARTING.search(p.read_text())
-    }
-    assert files == {*TASKS}
+    files = (ROOT / "plugin_server").rglob("*.py")
+    assert {path.name for path in files if STARTING.search(path.read_text())} == {*TASKS}
