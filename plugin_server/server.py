@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -181,9 +180,8 @@ def running_server(config: ServerConfig, engine: Engine | None = None) -> Iterat
 
     with ThreadPoolExecutor(1, "server") as thread:
         ended = thread.submit(work)
-        either: tuple[Future[Any], ...] = (started, ended)
         try:
-            wait(either, return_when=FIRST_COMPLETED)
+            wait((started, ended), return_when=FIRST_COMPLETED)
             if started.done():
                 yield started.result()
         finally:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from flexavatar.bench.measure import Row, percentiles, table
+from flexavatar.bench.measure import Measurement, format_table, percentiles
 from flexavatar.render import native
 from plugin_server.client.client import ClientSession
 from plugin_server.pb import flexavatar_pb2 as pb
@@ -51,16 +51,16 @@ def round_trips(session: ClientSession) -> list[float]:
     return times_ms[10:]
 
 
-def transport() -> list[Row]:
+def transport() -> list[Measurement]:
     """Signal to client, one row a kind of stream."""
     rows = []
     for kind in (pb.STREAM_KIND_RGBA8, pb.STREAM_KIND_JPEG, pb.STREAM_KIND_SPLATS):
         with session_of(kind) as session:
             times = percentiles(round_trips(session))
         stage = "transport_" + pb.StreamKind.Name(kind).removeprefix("STREAM_KIND_").lower()
-        rows.append(Row(stage, "cpu", native.get_threads(), COUNT, SIDE, SIDE, *times))
+        rows.append(Measurement(stage, "cpu", native.get_threads(), COUNT, SIDE, SIDE, *times))
     return rows
 
 
 if __name__ == "__main__":
-    print(table(transport()))
+    print(format_table(transport()))

@@ -1,4 +1,4 @@
-"""Synthetic Gaussians beside those of flexavatar.bench.scenes."""
+"""Synthetic Gaussians beside those of flexavatar.bench.gaussians."""
 
 from __future__ import annotations
 

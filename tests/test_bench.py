@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from flexavatar.bench import encode, expression, portrait, rasterize, run, splats
-from flexavatar.bench.measure import Row, measure, percentiles, table
+from flexavatar.bench import driving, encode, gaussians, run
+from flexavatar.bench.measure import Measurement, format_table, measure, percentiles
 from flexavatar.cli import run as command
 from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
 from flexavatar.models.weights import bias_sink_path
@@ -35,21 +35,20 @@ def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Small inputs, and nothing measured for long."""
     start = read_performance(SHIPPED_PERFORMANCE)[:10]
 
-    def once(stage: str, fn: Callable[[], object], **sizes: Any) -> Row:
+    def once(stage: str, fn: Callable[[], object], **sizes: Any) -> Measurement:
         return measure(stage, fn, **{**sizes, "runs": 1, "warm_up": 0})
 
     for weights in bias_sink_path("tiny").parent.glob("*.safetensors"):
         shutil.copy(weights, tmp_path)
     fingerprint = install_network(monkeypatch, tmp_path, noise=0.05)
-    for module in (rasterize, splats, portrait, expression, encode):
+    for module in (gaussians, driving, encode):
         monkeypatch.setattr(module, "measure", once)
-    monkeypatch.setattr(rasterize, "SIZES", ((500, 64),))
-    monkeypatch.setattr(rasterize, "MESH_SIDE", 64)
-    monkeypatch.setattr(splats, "COUNT", 512)
-    for module in (portrait, expression):
-        monkeypatch.setattr(module, "portrait_avatar", lambda: dynamic_avatar(fingerprint))
-    monkeypatch.setattr(portrait, "server_process", tiny_server)
-    monkeypatch.setattr(portrait, "read_performance", lambda path: start)
+    monkeypatch.setattr(gaussians, "SIZES", ((500, 64),))
+    monkeypatch.setattr(gaussians, "MESH_SIDE", 64)
+    monkeypatch.setattr(gaussians, "STREAMED_COUNT", 512)
+    monkeypatch.setattr(driving, "portrait_avatar", lambda: dynamic_avatar(fingerprint))
+    monkeypatch.setattr(driving, "server_process", tiny_server)
+    monkeypatch.setattr(driving, "read_performance", lambda path: start)
 
 
 def test_the_command_writes_every_stage(
@@ -94,7 +93,12 @@ def test_percentiles_and_warm_up() -> None:
 
 
 def test_table_has_a_line_a_row() -> None:
-    text = table([Row("a", "cpu", 2, 10, 0, 0, 1, 2, 3), Row("b", "cpu", 2, 10, 64, 48, 1, 2, 3)])
+    text = format_table(
+        [
+            Measurement("a", "cpu", 2, 10, 0, 0, 1, 2, 3),
+            Measurement("b", "cpu", 2, 10, 64, 48, 1, 2, 3),
+        ]
+    )
     header, first, second = text.splitlines()
     assert header.split()[:2] == ["stage", "device"]
     assert "-" in first.split()

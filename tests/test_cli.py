@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from flexavatar.cli import TERMINATED, USER_ERROR, connect, run
-from flexavatar.cli.avatars import name_of
-from flexavatar.cli.connect import Where
+from flexavatar.cli.avatars import name_from_file
+from flexavatar.cli.connect import ServerOptions
 from flexavatar.cli.pictures import parse_expression
 from flexavatar.demo import SHIPPED_PORTRAIT
 from flexavatar.errors import DriveError
@@ -143,7 +143,7 @@ def test_a_holder_that_does_not_say_where_it_listens(
 def test_a_server_of_its_own_stays_for_those_who_found_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine, where = TinyEngine(), Where(tmp_path / "avatars")
+    engine, where = TinyEngine(), ServerOptions(tmp_path / "avatars")
     engine.gate.clear()
     monkeypatch.setattr(server, "_model_engine", lambda config: engine)
 
@@ -239,14 +239,14 @@ def test_expression_is_read_by_name() -> None:
     [("Me.jpg", "me"), ("été à Lyon.png", "t-lyon"), ("__x.png", "x"), ("写真.png", "avatar")],
 )
 def test_names_are_made_of_file_names(file: str, name: str) -> None:
-    assert name_of(Path(file)) == name
+    assert name_from_file(Path(file)) == name
 
 
 SERVES_AND_WAITS = """
 import sys, time
 from pathlib import Path
 import flexavatar.cli as cli
-from plugin_server.client.server_process import server_process
+from flexavatar.demo.server_process import server_process
 
 def wait():
     with server_process(Path(sys.argv[1])) as address:

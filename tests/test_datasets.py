@@ -16,7 +16,11 @@ from flexavatar.cli import run
 from flexavatar.create.create import CreateConfig
 from flexavatar.errors import FaceError, ImageError, InputError
 from flexavatar.evaluation.datasets import ava256, nersemble, protocol, recordings, vfhq
-from flexavatar.evaluation.datasets.protocol import DatasetConfig, evaluate_dataset, published
+from flexavatar.evaluation.datasets.protocol import (
+    DatasetConfig,
+    evaluate_dataset,
+    published_results,
+)
 from flexavatar.evaluation.datasets.recordings import as_png, pictures_in, read_rgb
 from flexavatar.evaluation.report import Item
 from flexavatar.formats.video_reader import read_frames
@@ -247,10 +251,10 @@ def test_what_cannot_be_measured_is_said(tmp_path: Path) -> None:
 
 
 def test_papers_lines_are_those_of_the_data_set() -> None:
-    assert {line.figures["psnr"] for line in published("vfhq", None)} == {23.47}
-    assert len(published("nersemble", "self")) == 3
-    assert [line.figures["psnr"] for line in published("ava256", None)] == [16.9, 21.1]
-    assert len(published("nersemble", "views")) == 0
+    assert {line.figures["psnr"] for line in published_results("vfhq", None)} == {23.47}
+    assert len(published_results("nersemble", "self")) == 3
+    assert [line.figures["psnr"] for line in published_results("ava256", None)] == [16.9, 21.1]
+    assert len(published_results("nersemble", "views")) == 0
 
 
 def test_command_reads_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

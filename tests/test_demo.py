@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flexavatar.demo.__main__ import DemoConfig, measured, run, write_video
+from flexavatar.demo.__main__ import DemoConfig, make_run_report, run, write_video
 from flexavatar.drive.performance import (
     SHIPPED_PERFORMANCE,
     PerformanceFrame,
@@ -40,7 +40,7 @@ def test_a_performance_is_sent_at_its_own_pace_and_comes_back(tmp_path: Path) ->
         made = client.create_avatar([PHOTO], "tiny")
         with client.start_session("tiny", 64, 48) as session:
             arrivals, start_ns = perform_live(session, frames)
-    report = measured(made, arrivals, frames[-1].pts_ns, 30.0)
+    report = make_run_report(made, arrivals, frames[-1].pts_ns, 30.0)
     assert (report.gaussians, report.width, report.height) == (600, 64, 48)
     assert 0 < report.latency_p50_ms <= report.latency_p99_ms
     assert len(arrivals) <= len(frames)
@@ -56,7 +56,7 @@ def test_latency_runs_from_signal_to_arrival() -> None:
         Arrival(pixels, i * NS_PER_S, i * NS_PER_S + ms * 1_000_000)
         for i, ms in enumerate((10, 30))
     ]
-    report = measured(pb.Avatar(gaussians=7, create_s=1.5), arrivals, 2 * NS_PER_S, 33.333)
+    report = make_run_report(pb.Avatar(gaussians=7, create_s=1.5), arrivals, 2 * NS_PER_S, 33.333)
     assert asdict(report) == {
         "create_s": 1.5,
         "input_psnr_db": 33.33,
@@ -71,7 +71,7 @@ def test_latency_runs_from_signal_to_arrival() -> None:
 
 def test_a_single_frame_has_no_rate() -> None:
     arrival = Arrival(np.zeros((2, 4, 4), np.uint8), 0, 5_000_000)
-    assert measured(pb.Avatar(), [arrival], 0, 30.0).fps == 0
+    assert make_run_report(pb.Avatar(), [arrival], 0, 30.0).fps == 0
 
 
 def test_a_server_that_cannot_start_is_said_so(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from flexavatar.evaluation.figures import FIGURES, mean_figures
 from flexavatar.evaluation.report import (
     Item,
     Picture,
-    Published,
+    PublishedResult,
     figure_lines,
     write_json,
     write_report,
@@ -37,7 +37,7 @@ ITEMS = (
     ),
     Item("bob", {"head_psnr": 23.0, "akd_px": math.nan}),
 )
-PAPER = Published("Paper P", {"psnr": 22.63}, "NeRSemble, other data than ours")
+PAPER = PublishedResult("Paper P", {"psnr": 22.63}, "NeRSemble, other data than ours")
 
 
 @pytest.fixture

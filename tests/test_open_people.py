@@ -12,28 +12,28 @@ from flexavatar.capture.landmarks import detect_faces
 from flexavatar.formats.picture import to_uint8
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.render.camera import look_from
-from flexavatar.training.people.cameras import FRAMED_M, MIDDLE, around_camera, photo_camera
+from flexavatar.training.people.camera import FRAMED_M, MIDDLE, around_camera, photo_camera
 from flexavatar.training.people.expressions import ANCHORS, natural_weights, random_weights
-from flexavatar.training.people.figure import Figure
+from flexavatar.training.people.person import SyntheticPerson
 from flexavatar.training.people.picture import photograph
-from flexavatar.training.people.traits import draw_traits
+from flexavatar.training.people.traits import sample_traits
 
 TEXELS = 128
 
 
 @pytest.fixture(scope="module")
-def figure() -> Figure:
-    return Figure(draw_traits(3), TEXELS)
+def figure() -> SyntheticPerson:
+    return SyntheticPerson(sample_traits(3), TEXELS)
 
 
-def test_a_seed_is_a_person_for_ever(figure: Figure):
-    again = Figure(draw_traits(3), TEXELS)
-    assert draw_traits(3) == draw_traits(3) != draw_traits(4)
+def test_a_seed_is_a_person_for_ever(figure: SyntheticPerson):
+    again = SyntheticPerson(sample_traits(3), TEXELS)
+    assert sample_traits(3) == sample_traits(3) != sample_traits(4)
     assert torch.equal(figure.neutral, again.neutral)
     assert torch.equal(figure.face({}).chart(), again.face({}).chart())
 
 
-def test_a_face_has_a_chart_and_pictures(figure: Figure):
+def test_a_face_has_a_chart_and_pictures(figure: SyntheticPerson):
     face = figure.face(ANCHORS["smile"])
     chart = face.chart()
     assert chart.shape == (3, TEXELS, TEXELS)
@@ -58,7 +58,7 @@ def test_twenty_anchors_and_drawn_weights_are_faces():
         assert weights.get("mouthClose", 0) <= weights.get("jawOpen", 0)
 
 
-def test_expressions_make_lines_and_rest_has_none(figure: Figure):
+def test_expressions_make_lines_and_rest_has_none(figure: SyntheticPerson):
     """What drives a line must deepen it; a young face at rest has few, a blink clears the lid."""
     rest = [crease.depth({}) for crease in figure.creases]
     assert all(0 <= depth <= 1 for depth in rest)
@@ -73,7 +73,7 @@ def test_expressions_make_lines_and_rest_has_none(figure: Figure):
     assert lids[0].depth({"eyeBlinkLeft": 1.0}) == 0
 
 
-def test_brows_raised_change_the_forehead_and_nothing_else(figure: Figure):
+def test_brows_raised_change_the_forehead_and_nothing_else(figure: SyntheticPerson):
     """The lines alone, without the motion of the skin: the same vertices, other weights."""
     rest = figure.face({})
     lined = figure.face({"browInnerUp": 1.0}, figure.codes({}))
@@ -85,7 +85,7 @@ def test_brows_raised_change_the_forehead_and_nothing_else(figure: Figure):
     assert height.max() < 0.1
 
 
-def test_shadows_follow_the_mouth(figure: Figure):
+def test_shadows_follow_the_mouth(figure: SyntheticPerson):
     """An open mouth lets light in, but its back stays darker than its lips."""
     masks = figure.canvas.masks
     inside, lips = masks["cavity"] > 0.9, masks["lips"] > 0.9
@@ -98,7 +98,7 @@ def test_people_differ():
     """Mean skin tones of 8 seeds span more than a camera's tone could."""
     tones = []
     for seed in range(8):
-        person = Figure(draw_traits(seed), 64)
+        person = SyntheticPerson(sample_traits(seed), 64)
         face = person.canvas.masks["face"] > 0.9
         tones.append(person.paint.albedo[face].mean(0))
     assert np.std(tones, 0).min() > 0.06
@@ -108,13 +108,14 @@ def test_people_differ():
 def test_mediapipe_finds_their_faces(wear: str):
     """Four seeds each, with and without hats and glasses."""
     worn = [
-        (t.wear.hat != "none" or t.wear.glasses != "none", t) for t in map(draw_traits, range(60))
+        (t.clothing.hat != "none" or t.clothing.glasses != "none", t)
+        for t in map(sample_traits, range(60))
     ]
     chosen = [traits for covered, traits in worn if covered == (wear == "worn")][:4]
     found = 0
     for traits in chosen:
         picture = photograph(
-            Figure(traits, 192).face({}), look_from(0, 0, 192, MIDDLE, FRAMED_M)
-        ).composed()
+            SyntheticPerson(traits, 192).face({}), look_from(0, 0, 192, MIDDLE, FRAMED_M)
+        ).before_wall()
         found += bool(detect_faces(to_uint8(picture.numpy())))
     assert found == 4

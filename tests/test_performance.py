@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from flexavatar.demo.make_performance import perform
+from flexavatar.demo.make_performance import make_performance
 from flexavatar.drive.performance import (
     SHIPPED_PERFORMANCE,
     PerformanceFrame,
@@ -58,7 +58,7 @@ def column(table: np.ndarray, name: str) -> np.ndarray:
 
 
 def test_shipped_performance_is_what_its_script_says(shipped: list[PerformanceFrame]) -> None:
-    for read, written in zip(shipped, perform(), strict=True):
+    for read, written in zip(shipped, make_performance(), strict=True):
         assert (
             abs(read.pts_ns - written.pts_ns) <= NS_PER_S / 60 / 1000
         )  # timecode: 1/1000 of a frame

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from flexavatar.bench.scenes import front_camera, leaves, shell
+from flexavatar.bench.gaussians import ellipsoid_gaussians, front_camera, require_gradients
 from flexavatar.errors import InputError, ShapeError
 from flexavatar.render import build, cpu, native
 from flexavatar.render.rasterize import rasterize, rasterize_rgba8
@@ -50,12 +50,12 @@ def assert_same_picture(frame: Frame, expected: Frame) -> None:
 
 SIZES = [(1, 1), (17, 33), (32, 32), (97, 70), (300, 3), (3, 300)]
 SCENES = {
-    "shell": lambda: shell(1500),
+    "shell": lambda: ellipsoid_gaussians(1500),
     "needles": lambda: cloud(400, 0.3, 2e-5),
     "large": lambda: cloud(200, 1.0, 0.05),
     "tiny": lambda: cloud(800, 1e-4, 1e-6),
-    "one": lambda: shell(1),
-    "none": lambda: shell(0),
+    "one": lambda: ellipsoid_gaussians(1),
+    "none": lambda: ellipsoid_gaussians(0),
 }
 
 
@@ -78,7 +78,7 @@ def test_tiles_are_the_reference(scene: str) -> None:
 
 def test_full_size_agrees_with_tiles() -> None:
     """An avatar's number of Gaussians at the usual size; the tiled path equals the reference."""
-    gaussians, camera = shell(65_000), front_camera(512, 512)
+    gaussians, camera = ellipsoid_gaussians(65_000), front_camera(512, 512)
     assert_same_picture(rasterize(gaussians, camera), rasterize_tiled(gaussians, camera))
 
 
@@ -89,8 +89,8 @@ def test_turned_camera_agrees_with_reference() -> None:
     turn[0, 0] = turn[2, 2] = angle.cos()
     turn[0, 2], turn[2, 0] = angle.sin(), -angle.sin()
     camera = replace(camera, viewmat=camera.viewmat @ turn)
-    expected = rasterize_reference(to_dtype(shell(1500), torch.float64), camera)
-    assert_same_picture(rasterize(shell(1500), camera), expected)
+    expected = rasterize_reference(to_dtype(ellipsoid_gaussians(1500), torch.float64), camera)
+    assert_same_picture(rasterize(ellipsoid_gaussians(1500), camera), expected)
 
 
 def test_one_gaussian_is_what_the_formula_says() -> None:
@@ -111,7 +111,7 @@ def test_one_gaussian_is_what_the_formula_says() -> None:
 
 
 def test_order_in_memory_does_not_matter() -> None:
-    gaussians, camera = shell(200), front_camera(64, 64)
+    gaussians, camera = ellipsoid_gaussians(200), front_camera(64, 64)
     depths = camera.viewmat[2, 3] - gaussians.means[:, 2]
     assert len(depths.unique()) == 200  # equal depths are drawn as they lie
     order = torch.randperm(200)
@@ -135,7 +135,7 @@ def spoilt() -> Gaussians:
 
 
 def test_unusable_gaussians_are_left_out() -> None:
-    good, bad, camera = shell(500), spoilt(), front_camera(40, 40)
+    good, bad, camera = ellipsoid_gaussians(500), spoilt(), front_camera(40, 40)
     both = Gaussians(**{name: torch.cat((x, getattr(bad, name))) for name, x in vars(good).items()})
     assert torch.equal(rasterize(both, camera).rgba, rasterize(good, camera).rgba)
     assert not rasterize(bad, camera).rgba.any()
@@ -143,7 +143,7 @@ def test_unusable_gaussians_are_left_out() -> None:
 
 
 def test_unusable_gaussians_get_no_gradient() -> None:
-    fields = leaves(spoilt())[1]
+    fields = require_gradients(spoilt())[1]
     grads = torch.autograd.grad(
         rasterize(Gaussians(*fields), front_camera(40, 40)).rgba.sum(), fields, allow_unused=True
     )
@@ -152,7 +152,9 @@ def test_unusable_gaussians_get_no_gradient() -> None:
 
 @pytest.mark.parametrize("scale", [0.0, 1e-20, 1e3, 1e8, 1e18])
 def test_extreme_scales_stay_finite(scale: float) -> None:
-    gaussians, fields = leaves(replace(shell(50), scales=torch.full((50, 3), scale)))
+    gaussians, fields = require_gradients(
+        replace(ellipsoid_gaussians(50), scales=torch.full((50, 3), scale))
+    )
     frame = rasterize(gaussians, front_camera(33, 20))
     frame.rgba.sum().backward()
     assert frame.rgba.isfinite().all()
@@ -160,7 +162,7 @@ def test_extreme_scales_stay_finite(scale: float) -> None:
 
 
 def test_bytes_are_the_rounded_picture() -> None:
-    gaussians, camera = shell(3000), front_camera(75, 50)
+    gaussians, camera = ellipsoid_gaussians(3000), front_camera(75, 50)
     rgba = rasterize(gaussians, camera).rgba
     drawn = rasterize_rgba8(gaussians, camera)
     # Rounding to a byte, and a byte at a tie.
@@ -175,11 +177,11 @@ def test_bytes_are_the_rounded_picture() -> None:
 
 def test_bytes_go_where_they_should() -> None:
     out = np.full((20, 30, 4), 7, np.uint8)
-    assert rasterize_rgba8(shell(0), front_camera(30, 20), out) is out
+    assert rasterize_rgba8(ellipsoid_gaussians(0), front_camera(30, 20), out) is out
     assert not out.any()
     for wrong in (np.zeros((20, 31, 4), np.uint8), np.zeros((20, 30, 4)), out[:, ::-1]):
         with pytest.raises(InputError, match="out: expected"):
-            rasterize_rgba8(shell(0), front_camera(30, 20), wrong)
+            rasterize_rgba8(ellipsoid_gaussians(0), front_camera(30, 20), wrong)
 
 
 def gradients(
@@ -187,7 +189,7 @@ def gradients(
 ) -> list[Tensor]:
     """Gradients of random weights on every number of the picture."""
     random = torch.Generator().manual_seed(seed)
-    inputs, fields = leaves(gaussians)
+    inputs, fields = require_gradients(gaussians)
     frame = draw(inputs, camera)
     loss = (frame.rgba * torch.randn(frame.rgba.shape, generator=random)).sum()
     loss = loss + (frame.depth * torch.randn(frame.depth.shape, generator=random)).sum()
@@ -209,7 +211,7 @@ def test_gradients_agree_with_reference(scene: str, width: int, height: int) -> 
 
 def test_reference_gradcheck() -> None:
     gaussians, camera = to_dtype(cloud(5, 0.05, 0.02, seed=2), torch.float64), front_camera(5, 4)
-    _, fields = leaves(replace(gaussians, opacities=gaussians.opacities.clamp(0.3, 0.8)))
+    _, fields = require_gradients(replace(gaussians, opacities=gaussians.opacities.clamp(0.3, 0.8)))
 
     def picture(*fields: Tensor) -> tuple[Tensor, Tensor]:
         frame = rasterize_reference(Gaussians(*fields), camera)
@@ -225,7 +227,7 @@ def test_gradients_agree_with_differences(field: str) -> None:
     gaussians, camera = cloud(12, 0.3, 0.15), front_camera(64, 64)
     gaussians = replace(gaussians, opacities=0.2 + 0.5 * gaussians.opacities)
     weights = torch.randn(64, 64, 4, dtype=torch.float64)
-    inputs, _ = leaves(gaussians)
+    inputs, _ = require_gradients(gaussians)
     value = getattr(inputs, field)
     (grad,) = torch.autograd.grad((rasterize(inputs, camera).rgba * weights).sum(), value)
     direction = torch.nn.functional.normalize(grad, dim=0)
@@ -242,7 +244,7 @@ def test_gradients_agree_with_differences(field: str) -> None:
 
 @needs_library
 def test_gradients_are_the_same_on_every_run(threads: Callable[[int], None]) -> None:
-    gaussians, camera = shell(5000), front_camera(150, 150)
+    gaussians, camera = ellipsoid_gaussians(5000), front_camera(150, 150)
     runs = []
     for count in (1, 2, 3, 3):
         threads(count)
@@ -252,24 +254,24 @@ def test_gradients_are_the_same_on_every_run(threads: Callable[[int], None]) -> 
 
 
 def test_gradient_can_be_taken_twice() -> None:
-    gaussians, fields = leaves(shell(200))
+    gaussians, fields = require_gradients(ellipsoid_gaussians(200))
     rgba = rasterize(gaussians, front_camera(40, 40)).rgba
     first = torch.autograd.grad(rgba.sum(), fields, retain_graph=True)
-    rasterize(shell(3000, seed=1), front_camera(90, 90))  # another drawing in between
+    rasterize(ellipsoid_gaussians(3000, seed=1), front_camera(90, 90))  # another drawing in between
     again = torch.autograd.grad(rgba.sum(), fields)
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
 
 def test_gradient_only_where_asked() -> None:
-    gaussians = replace(shell(100), sh=shell(100).sh.requires_grad_())
+    gaussians = replace(ellipsoid_gaussians(100), sh=ellipsoid_gaussians(100).sh.requires_grad_())
     frame = rasterize(gaussians, front_camera(30, 30))
     (grad,) = torch.autograd.grad(frame.depth.sum() + 0 * frame.rgba.sum(), [gaussians.sh])
     assert not grad.any()  # colours do not move the depth
-    assert not rasterize(shell(100), front_camera(30, 30)).rgba.requires_grad
+    assert not rasterize(ellipsoid_gaussians(100), front_camera(30, 30)).rgba.requires_grad
 
 
 def test_float64_and_strided_inputs() -> None:
-    gaussians, camera = shell(300), front_camera(40, 40)
+    gaussians, camera = ellipsoid_gaussians(300), front_camera(40, 40)
     wide = Gaussians(**{k: torch.stack((x, x), -1)[..., 0] for k, x in vars(gaussians).items()})
     assert torch.equal(rasterize(wide, camera).rgba, rasterize(gaussians, camera).rgba)
     assert rasterize(to_dtype(gaussians, torch.float64), camera).rgba.dtype == torch.float64
@@ -278,7 +280,9 @@ def test_float64_and_strided_inputs() -> None:
 @needs_library
 def test_threads_may_draw_at_once(threads: Callable[[int], None]) -> None:
     threads(3)
-    jobs = [(shell(2000, seed), front_camera(60 + 10 * seed, 50)) for seed in range(4)]
+    jobs = [
+        (ellipsoid_gaussians(2000, seed), front_camera(60 + 10 * seed, 50)) for seed in range(4)
+    ]
     expected = [rasterize(*job).rgba for job in jobs]
     wrong: list[int] = []
 
@@ -301,11 +305,11 @@ def test_pictures_too_large_for_one_piece() -> None:
     gaussians, camera = cloud(5000, 2.0, 0.5), front_camera(1024, 1024)
     x, y = torch.randint(1024, (2, 300))
     weights = torch.randn(300, 4)
-    inputs, fields = leaves(gaussians)
+    inputs, fields = require_gradients(gaussians)
     drawn = rasterize(inputs, camera).rgba[y, x]
     grads = torch.autograd.grad((drawn * weights).sum(), fields)
 
-    inputs, fields = leaves(to_dtype(gaussians, torch.float64))
+    inputs, fields = require_gradients(to_dtype(gaussians, torch.float64))
     pixels = torch.stack((x, y), -1).double() + 0.5
     expected = composite(project(inputs, camera), pixels)[:, :4]
     assert (drawn - expected).abs().mean() < MEAN_ERROR
@@ -316,12 +320,12 @@ def test_pictures_too_large_for_one_piece() -> None:
 
 @needs_library
 def test_denormals_are_left_alone() -> None:
-    rasterize(shell(100), front_camera(30, 30))
+    rasterize(ellipsoid_gaussians(100), front_camera(30, 30))
     assert np.float32(1e-40) * np.float32(0.5) > 0
 
 
 def test_wrong_gaussians_are_refused() -> None:
-    good, camera = shell(10), front_camera(8, 8)
+    good, camera = ellipsoid_gaussians(10), front_camera(8, 8)
     with pytest.raises(ShapeError, match="quats"):
         rasterize(replace(good, quats=good.quats[:9]), camera)
     with pytest.raises(ShapeError, match="sh"):
@@ -345,11 +349,11 @@ def test_wrong_cameras_are_refused() -> None:
         replace(camera, viewmat=camera.viewmat[:3]),
     ):
         with pytest.raises(InputError):
-            rasterize(shell(3), wrong)
+            rasterize(ellipsoid_gaussians(3), wrong)
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    gaussians, camera = shell(300), front_camera(40, 40)
+    gaussians, camera = ellipsoid_gaussians(300), front_camera(40, 40)
     expected, expected_grads = rasterize(gaussians, camera), gradients(rasterize, gaussians, camera)
     expected_bytes = rasterize_rgba8(gaussians, camera)
     monkeypatch.setattr(cpu.native, "library", lambda: None)

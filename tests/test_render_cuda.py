@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from flexavatar.bench.scenes import front_camera, shell
+from flexavatar.bench.gaussians import ellipsoid_gaussians, front_camera
 from flexavatar.render.rasterize import rasterize, rasterize_rgba8
 from flexavatar.render.reference import rasterize_reference
 from flexavatar.types import Camera, Frame, Gaussians, to_device
@@ -26,7 +26,7 @@ def test_gpu_agrees_with_reference(scene: str) -> None:
 
 @pytest.mark.cuda
 def test_gpu_gradients_agree_with_reference() -> None:
-    gaussians, camera = shell(1500), front_camera(64, 64)
+    gaussians, camera = ellipsoid_gaussians(1500), front_camera(64, 64)
     expected = gradients(rasterize_reference, to_dtype(gaussians, torch.float64), camera)
 
     def draw(inputs: Gaussians, camera: Camera) -> Frame:

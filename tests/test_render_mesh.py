@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from flexavatar.bench.scenes import front_camera
+from flexavatar.bench.gaussians import front_camera
 from flexavatar.errors import InputError, ShapeError
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head

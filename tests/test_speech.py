@@ -24,8 +24,8 @@ from flexavatar.head.arkit_report import aperture_report, pose_template
 from flexavatar.head.open_head import load_open_head
 from flexavatar.training import train_voice as training
 from flexavatar.training.speech import pool as pools
-from flexavatar.training.speech.clips import CLIP_S, STEPS, Clips, features_of
-from flexavatar.training.speech.coarticulate import mouth_of
+from flexavatar.training.speech.clips import CLIP_S, STEPS, ClipSampler, features_of
+from flexavatar.training.speech.coarticulation import articulate
 from flexavatar.training.speech.espeak import espeak
 from flexavatar.training.speech.hibari_voice import hibari
 from flexavatar.training.speech.phones import (
@@ -34,8 +34,8 @@ from flexavatar.training.speech.phones import (
     kinds_of_arpabet,
     kinds_of_ipa,
 )
-from flexavatar.training.speech.pool import Part, read_utterances, write_utterances
-from flexavatar.training.speech.recordings import pieces, read_recordings
+from flexavatar.training.speech.pool import VoiceQuota, read_utterances, write_utterances
+from flexavatar.training.speech.recordings import cut_at_pauses, read_recordings
 from flexavatar.training.speech.speakers import Speaker, Utterance, flite
 
 JAW, SHUT, TUCK, ROUND = (ARTICULATORS.index(name) for name in ("jaw", "shut", "tuck", "round"))
@@ -71,7 +71,7 @@ def test_alphabets_mean_the_same_phones() -> None:
 
 def test_lips_shut_for_the_whole_of_a_closure_and_open_between() -> None:
     times = np.arange(0, 1, 0.01)
-    mouth = mouth_of(PAPA, times)
+    mouth = articulate(PAPA, times)
     assert mouth.min() >= 0
     assert mouth.max() <= 1
     gaps = lip_gaps([arkit_of(row) for row in mouth])
@@ -95,13 +95,13 @@ def test_lips_alone_are_as_far_apart_as_the_whole_heads() -> None:
 def test_rounding_comes_before_its_vowel() -> None:
     times = np.array([0.10, 0.17])
     phones = Phone("sil", 0, 0.1), Phone("t", 0.1, 0.2), Phone("uw", 0.2, 0.4)
-    early, late = mouth_of(phones, times)[:, ROUND]
+    early, late = articulate(phones, times)[:, ROUND]
     assert 0.1 < early < late
 
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if k not in ("sil", "p")])
 def test_every_other_phone_opens_the_lips(kind: str) -> None:
-    row = mouth_of([Phone(kind, 0, 1)], np.array([0.5]))[0]
+    row = articulate([Phone(kind, 0, 1)], np.array([0.5]))[0]
     assert lip_gaps([arkit_of(row)])[0] > SHUT_MM
 
 
@@ -131,9 +131,9 @@ def test_a_listener_is_the_network_step_by_step() -> None:
 
 
 def test_clips_are_sound_and_what_the_mouth_does() -> None:
-    clips = Clips([[beeping("", random.Random(0))] * 3], seed=0)
+    clips = ClipSampler([[beeping("", random.Random(0))] * 3], seed=0)
     chance = np.random.default_rng(0)
-    drawn = [clips.clip(chance) for _ in range(12)]
+    drawn = [clips.sample(chance) for _ in range(12)]
     for clip in drawn:
         assert clip.features.shape[0] == len(clip.mouth) == len(clip.kinds) == STEPS
         assert np.isfinite(clip.features).all()
@@ -156,12 +156,12 @@ def test_utterances_survive_the_disk(tmp_path: Path) -> None:
 def beeper(monkeypatch: pytest.MonkeyPatch) -> None:
     """The only voice there is."""
 
-    def parts() -> Sequence[Part]:
-        return [Part(Speaker("beeper", "en", beeping), 20)]
+    def parts() -> Sequence[VoiceQuota]:
+        return [VoiceQuota(Speaker("beeper", "en", beeping), 20)]
 
-    monkeypatch.setattr(pools, "parts", parts)
-    monkeypatch.setattr(pools, "dictionary", lambda: ["papa"])
-    monkeypatch.setattr(training, "parts", parts)
+    monkeypatch.setattr(pools, "training_voices", parts)
+    monkeypatch.setattr(pools, "english_words", lambda: ["papa"])
+    monkeypatch.setattr(training, "training_voices", parts)
 
 
 def test_a_run_that_was_stopped_goes_on(tmp_path: Path, beeper: None) -> None:
@@ -205,7 +205,7 @@ def test_recordings_are_cut_at_pauses() -> None:
     pause = Phone("sil", 2.0, 2.4)
     said = (Phone("aa", 0.1, 2.0), pause, Phone("p", 2.4, 2.5), Phone("aa", 2.5, 4.5))
     sound = np.arange(5 * RATE, dtype=np.float32)
-    first, second = pieces(Utterance(sound, said))
+    first, second = cut_at_pauses(Utterance(sound, said))
     assert first.phones == said[:1]
     assert second.phones[0].kind == "p"
     assert second.phones[0].start == pytest.approx(0.2)

@@ -13,14 +13,21 @@ from flexavatar.errors import AssetError, InputError
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.channels import COLOR
 from flexavatar.training.config import TrainQueryLrm
-from flexavatar.training.frame_sampling import anchor_weights, frame_weights
-from flexavatar.training.loader import Loader, orders
-from flexavatar.training.loop import LOG, rate_at, train
-from flexavatar.training.pool import fill_pool, path_of, people_in
-from flexavatar.training.samples import BYTE, KINDS, NAMES, load_sample, make_sample, save_sample
-from flexavatar.training.state import trained
+from flexavatar.training.frame_sampling import anchor_weights, frame_rates
+from flexavatar.training.loader import SampleLoader, sample_choices
+from flexavatar.training.loop import LOG, learning_rate_at, train
+from flexavatar.training.pool import fill_pool, sample_path, sample_paths
+from flexavatar.training.samples import (
+    BYTE,
+    FRAME_KINDS,
+    KIND_NAMES,
+    load_sample,
+    make_sample,
+    save_sample,
+)
+from flexavatar.training.state import trainable
 from flexavatar.training.train_p import QueryLrmTrainer
-from flexavatar.training.validation import MEAN, Watch, tried_on
+from flexavatar.training.validation import MEAN, Validation, compare_person
 from tests.conftest import SEEDS
 
 SHORT = TrainQueryLrm(steps=4, save_every=2, frames=2, warm_up=2)
@@ -28,10 +35,10 @@ SHORT = TrainQueryLrm(steps=4, save_every=2, frames=2, warm_up=2)
 
 def test_people_are_the_same_for_ever(people: Path, tmp_path: Path) -> None:
     again = make_sample(SEEDS[1])
-    stored = load_sample(path_of(people, SEEDS[1]))
-    made = vars(again) | vars(again.known)
-    for name, one in (vars(stored) | vars(stored.known)).items():
-        if name == "truth":
+    stored = load_sample(sample_path(people, SEEDS[1]))
+    made = vars(again) | vars(again.synthetic_targets)
+    for name, one in (vars(stored) | vars(stored.synthetic_targets)).items():
+        if name == "targets":
             continue
         # another number of threads sums in another order: a grey level, a hundredth of a
         # millimetre, and pixels of focal length
@@ -42,23 +49,24 @@ def test_people_are_the_same_for_ever(people: Path, tmp_path: Path) -> None:
 
 
 def test_a_sample_is_what_it_says(people: Path) -> None:
-    sample, head = load_sample(path_of(people, SEEDS[1])), load_open_head()
-    count = len(KINDS)
-    assert [NAMES[i] for i in sample.kinds] == list(KINDS)
+    sample, head = load_sample(sample_path(people, SEEDS[1])), load_open_head()
+    count = len(FRAME_KINDS)
+    assert [KIND_NAMES[i] for i in sample.kinds] == list(FRAME_KINDS)
     assert sample.rgb.shape == (count, 256, 256, 3)
     assert sample.moves[0].abs().max() == 0, "the first frame is at rest"
     assert sample.moves[1:].float().abs().amax((1, 2)).min() > 1e-4
     face = head.masks["face"] > 0.9
-    off_mm = 1000 * sample.known.off.float()[face].norm(dim=-1).mean()
+    off_mm = 1000 * sample.synthetic_targets.off.float()[face].norm(dim=-1).mean()
     assert 0.2 < off_mm < 8, "the tracker errs, but not wildly"
     seen = sample.weight[0] > 128
-    apart = (sample.colors.float() - sample.known.chart.float()).abs().mean(0)[seen].mean()
+    true = sample.synthetic_targets.chart.float()
+    apart = (sample.colors.float() - true).abs().mean(0)[seen].mean()
     assert apart < 30, "what was seen is about what is there"
 
 
 def test_before_training_it_is_the_evidence(people: Path) -> None:
     trainer = QueryLrmTrainer(people, SHORT)
-    ready = trainer.loader.ready(path_of(people, 0))
+    ready = trainer.loader.prepare(sample_path(people, 0))
     told = trainer.predict(ready, (0,))
     assert told.change.abs().max() == 0
     torch.testing.assert_close(
@@ -72,26 +80,26 @@ def test_before_training_it_is_the_evidence(people: Path) -> None:
 def test_the_true_chart_on_the_tracked_head_is_the_true_picture(people: Path) -> None:
     """What ties a sample together: the moved cameras, the driven head, the charts."""
     trainer = QueryLrmTrainer(people, SHORT)
-    ready = trainer.loader.ready(path_of(people, 0))
-    tried = tried_on(trainer, ready, ready.sample.known.chart / BYTE)
+    ready = trainer.loader.prepare(sample_path(people, 0))
+    tried = compare_person(trainer, ready, ready.sample.synthetic_targets.chart / BYTE)
     assert min(t.psnr_db(MEAN) for t in tried) > 14
-    wrong = tried_on(trainer, ready, 1 - ready.sample.known.chart / BYTE)
+    wrong = compare_person(trainer, ready, 1 - ready.sample.synthetic_targets.chart / BYTE)
     assert all(t.psnr_db(MEAN) > w.psnr_db(MEAN) + 3 for t, w in zip(tried, wrong, strict=True))
 
 
 def test_people_that_were_made_are_not_made_again(people: Path) -> None:
-    before = path_of(people, 0).stat().st_mtime_ns
+    before = sample_path(people, 0).stat().st_mtime_ns
     shares: list[float] = []
     fill_pool(people, SEEDS, lambda what, share: shares.append(share))
-    assert path_of(people, 0).stat().st_mtime_ns == before
+    assert sample_path(people, 0).stat().st_mtime_ns == before
     assert not shares, "nothing was to be done"
 
 
 def test_held_out_people_are_kept_apart(people: Path, tmp_path: Path) -> None:
-    assert people_in(people, held_out=True) == [path_of(people, 0)]
-    assert path_of(people, 0) not in people_in(people)
+    assert sample_paths(people, held_out=True) == [sample_path(people, 0)]
+    assert sample_path(people, 0) not in sample_paths(people)
     with pytest.raises(InputError, match="expected synthetic people, found none"):
-        people_in(tmp_path)
+        sample_paths(tmp_path)
 
 
 def test_rare_expressions_come_forward() -> None:
@@ -99,38 +107,38 @@ def test_rare_expressions_come_forward() -> None:
     assert len(anchors) == 20
     still = torch.zeros(80, 1, 52)
     weights = torch.cat((anchors[:, None], still))
-    kinds = torch.full((100, 1), NAMES.index("natural"))
-    kinds[:20] = NAMES.index("anchor")
-    usual = frame_weights(weights, kinds, adjust=False)
-    forward = frame_weights(weights, kinds, adjust=True)
+    kinds = torch.full((100, 1), KIND_NAMES.index("natural"))
+    kinds[:20] = KIND_NAMES.index("anchor")
+    usual = frame_rates(weights, kinds, adjust=False)
+    forward = frame_rates(weights, kinds, adjust=True)
     assert usual[0] < 0.1 * usual[50]
     assert (forward[:20] > 2 * forward[50:51]).all()
 
 
 def test_orders_go_on_where_they_stopped() -> None:
     weights = torch.rand(5, 8) + 0.1
-    whole = orders(weights, 3, seed=1)
+    whole = sample_choices(weights, 3, seed=1)
     first = [next(whole) for _ in range(12)]
-    later = orders(weights, 3, seed=1, start=7)
+    later = sample_choices(weights, 3, seed=1, start=7)
     assert [next(later) for _ in range(5)] == first[7:]
     assert sorted(o.person for o in first[:5]) == list(range(5))
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not(people: Path, tmp_path: Path) -> None:
-    trainer, watch = QueryLrmTrainer(people, SHORT), Watch(people, tmp_path / "whole")
+    trainer, watch = QueryLrmTrainer(people, SHORT), Validation(people, tmp_path / "whole")
     whole = train(trainer, tmp_path / "whole", watch=watch)
     _stop_half_way(people, tmp_path / "parts")
     parts = train(QueryLrmTrainer(people, SHORT), tmp_path / "parts")
-    for name, p in trained(whole.model).items():
-        other = trained(parts.model)[name]
+    for name, p in trainable(whole.model).items():
+        other = trainable(parts.model)[name]
         torch.testing.assert_close(p, other, rtol=0, atol=1e-5)  # threads sum in another order
     lines = [json.loads(x) for x in (tmp_path / "whole" / LOG).read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4]
     figures = {"psnr_db", "psnr_known_db", "psnr_plain_db", "psnr_mean_db", "chart", "l1"}
     assert figures <= lines[-1].keys()
     assert (tmp_path / "whole" / "step_000004.png").stat().st_size > 10_000
-    fresh = trained(QueryLrmTrainer(people, SHORT).model)
-    moved = [(p - fresh[name]).abs().max() for name, p in trained(whole.model).items()]
+    fresh = trainable(QueryLrmTrainer(people, SHORT).model)
+    moved = [(p - fresh[name]).abs().max() for name, p in trainable(whole.model).items()]
     assert max(moved) > 1e-4, "training changes weights"
 
 
@@ -151,20 +159,20 @@ def test_another_models_run_is_refused(people: Path, tmp_path: Path) -> None:
 
 def test_the_rate_rises_and_falls() -> None:
     config = TrainQueryLrm(steps=1000, warm_up=100)
-    rates = [rate_at(step, config) for step in range(1000)]
+    rates = [learning_rate_at(step, config) for step in range(1000)]
     assert rates.index(max(rates)) in (99, 100)
     assert rates[-1] < 0.02 * max(rates)
 
 
 def test_samples_are_made_ready_in_order(people: Path) -> None:
     trainer = QueryLrmTrainer(people, SHORT)
-    loader = Loader(people_in(people), trainer.head, trainer.layout, trainer.drive)
-    wanted = orders(torch.ones(2, 8), 2, seed=0)
+    loader = SampleLoader(sample_paths(people), trainer.head, trainer.layout, trainer.drive)
+    wanted = sample_choices(torch.ones(2, 8), 2, seed=0)
     run = loader.run(wanted)
     taken = [next(run) for _ in range(4)]
     for ready, order in taken:
         own = load_sample(loader.paths[order.person])
         assert torch.equal(ready.sample.neutral, own.neutral)
     got = [order for _, order in taken]
-    again = orders(torch.ones(2, 8), 2, seed=0)
+    again = sample_choices(torch.ones(2, 8), 2, seed=0)
     assert got == [next(again) for _ in range(4)]

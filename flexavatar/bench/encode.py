@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from flexavatar.avatar.maps import uv_layout
-from flexavatar.bench.measure import Row, measure
+from flexavatar.bench.measure import Measurement, measure
 from flexavatar.capture.landmark_rig import load_landmark_rig
 from flexavatar.capture.portrait import PORTRAIT_SIDE
 from flexavatar.capture.read_portraits import read_portraits
@@ -22,7 +22,7 @@ from flexavatar.progress import no_progress
 RUNS = 10
 
 
-def encode_stages() -> list[Row]:
+def encode_stages() -> list[Measurement]:
     """Reading a photo, and what makes a code of it."""
     model, _ = load_query_lrm(PRESET)
     head, data = load_open_head(), SHIPPED_PORTRAIT.read_bytes()
@@ -30,14 +30,14 @@ def encode_stages() -> list[Row]:
     placed = place(portraits, track(portraits, load_landmark_rig()), head)
     texels = uv_layout(head, model.config).texels
 
-    def told_of() -> Told:
+    def encoder_inputs_of() -> Told:
         return tell(portraits, placed, gather(placed.views, texels, head.faces), head, model)
 
-    told = told_of()
+    told = encoder_inputs_of()
     actions = {
         "photo_to_portrait": lambda: read_portraits([data], no_progress),
         "portrait_to_place": lambda: place(portraits, track(portraits, load_landmark_rig()), head),
-        "place_to_evidence": told_of,
+        "place_to_evidence": encoder_inputs_of,
         "evidence_to_code": lambda: predict(told, placed, head, model),
     }
     return [

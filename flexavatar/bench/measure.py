@@ -11,7 +11,7 @@ import torch
 
 
 @dataclass(frozen=True)
-class Row:
+class Measurement:
     """What one stage took, for one size of its input."""
 
     stage: str
@@ -25,7 +25,7 @@ class Row:
     p99_ms: float
 
 
-Stage = Callable[[], list[Row]]
+Stage = Callable[[], list[Measurement]]
 
 
 def measure(
@@ -39,7 +39,7 @@ def measure(
     height: int = 0,
     runs: int = 100,
     warm_up: int = 10,
-) -> Row:
+) -> Measurement:
     """Run `fn` often and note its times, waiting for the GPU where one is in use."""
     times_ms = []
     for _ in range(warm_up + runs):
@@ -48,7 +48,9 @@ def measure(
         if device != "cpu":
             torch.cuda.synchronize(device)
         times_ms.append(1000 * (time.perf_counter() - start))
-    return Row(stage, device, threads, gaussians, width, height, *percentiles(times_ms[warm_up:]))
+    return Measurement(
+        stage, device, threads, gaussians, width, height, *percentiles(times_ms[warm_up:])
+    )
 
 
 def percentiles(times_ms: Sequence[float]) -> tuple[float, float, float]:
@@ -57,7 +59,7 @@ def percentiles(times_ms: Sequence[float]) -> tuple[float, float, float]:
     return float(p50), float(p95), float(p99)
 
 
-def table(rows: Sequence[Row]) -> str:
+def format_table(rows: Sequence[Measurement]) -> str:
     """Rows as text, one line each."""
     lines = [f"{'stage':28} device thr gaussians      size   p50 ms   p95 ms   p99 ms"]
     for r in rows:

@@ -7,36 +7,45 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from flexavatar.bench.driving import (
+    client_stages,
+    coded_stages,
+    expression_stages,
+    frame_stages,
+    voice_stages,
+)
 from flexavatar.bench.encode import encode_stages
-from flexavatar.bench.expression import expression_stages
-from flexavatar.bench.measure import Row, Stage, table
-from flexavatar.bench.portrait import coded_stages, drive_to_client, frame_stages
-from flexavatar.bench.rasterize import mesh_view, rasterize_backward, rasterize_forward
-from flexavatar.bench.splats import packed16, splat_delta
-from flexavatar.bench.voice import voice_stages
+from flexavatar.bench.gaussians import (
+    backward_stages,
+    forward_stages,
+    mesh_stages,
+    packed16_stages,
+    splat_delta_stage,
+)
+from flexavatar.bench.measure import Measurement, Stage, format_table
 
 STAGES: Sequence[Stage] = (
-    rasterize_forward,
-    rasterize_backward,
-    mesh_view,
+    forward_stages,
+    backward_stages,
+    mesh_stages,
     frame_stages,
     expression_stages,
     coded_stages,
     encode_stages,
-    packed16,
-    splat_delta,
+    packed16_stages,
+    splat_delta_stage,
     voice_stages,
-    drive_to_client,
+    client_stages,
 )
 
 
-def run_stages(stages: Sequence[Stage]) -> list[Row]:
+def run_stages(stages: Sequence[Stage]) -> list[Measurement]:
     """All rows, printing each stage as it is done."""
     rows = []
     for stage in stages:
         done = stage()
         if done:
-            print(table(done), flush=True)
+            print(format_table(done), flush=True)
         rows += done
     return rows
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from flexavatar.cli.connect import Where, connect
+from flexavatar.cli.connect import ServerOptions, connect
 from flexavatar.progress import progress_bar
 from plugin_server.client.client import read_photo_files
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from plugin_server.pb import flexavatar_pb2 as pb
 
 
-def name_of(photo: Path) -> str:
+def name_from_file(photo: Path) -> str:
     """A photo's or video's file name as an avatar's name: a-z 0-9 _ -."""
     return re.sub(r"[^a-z0-9_-]+", "-", photo.stem.lower()).strip("-_")[:64] or "avatar"
 
 
-def describe(avatar: pb.Avatar) -> str:
+def describe_avatar(avatar: pb.Avatar) -> str:
     """One line about an avatar."""
     from plugin_server.messages.models import model_name
 
@@ -44,7 +44,7 @@ class Create:
     photos: tyro.conf.Positional[tuple[Path, ...]]
     """JPEG, PNG, WebP ... or MP4, MOV, WebM ... files, in any order, with any expression.
     Of a video up to 8 frames are picked."""
-    where: tyro.conf.OmitArgPrefixes[Where]
+    where: tyro.conf.OmitArgPrefixes[ServerOptions]
     name: str = ""
     """Name of the avatar: a-z 0-9 _ -. Default: the first file's name."""
     quick: bool = False
@@ -57,7 +57,7 @@ class Create:
     def run(self) -> None:
         """Create, save and say how it went."""
         photos = read_photo_files(self.photos)
-        name = self.name or name_of(self.photos[0])
+        name = self.name or name_from_file(self.photos[0])
         with connect(self.where) as client, progress_bar(f"creating {name}") as report:
             avatar = client.create_avatar(
                 photos,
@@ -67,7 +67,7 @@ class Create:
                 model=self.model or "",
                 progress=report,
             )
-        print(describe(avatar))
+        print(describe_avatar(avatar))
         print(f"made in {avatar.create_s:.1f} s; next: flexavatar drive {name}")
 
 
@@ -79,7 +79,7 @@ class Interpolate:
     """Name of one."""
     b: tyro.conf.Positional[str]
     """Name of the other."""
-    where: tyro.conf.OmitArgPrefixes[Where]
+    where: tyro.conf.OmitArgPrefixes[ServerOptions]
     share: float = 0.5
     """Of the other, 0..1: 0 is the one, 1 is the other."""
     name: str = ""
@@ -92,21 +92,21 @@ class Interpolate:
         name = self.name or f"{self.a}-{self.b}"[:64]
         with connect(self.where) as client:
             avatar = client.interpolate_avatars(self.a, self.b, self.share, name, self.replace)
-        print(describe(avatar))
+        print(describe_avatar(avatar))
 
 
 @dataclass(frozen=True)
 class List:
     """List the avatars."""
 
-    where: tyro.conf.OmitArgPrefixes[Where]
+    where: tyro.conf.OmitArgPrefixes[ServerOptions]
 
     def run(self) -> None:
         """One line each."""
         with connect(self.where) as client:
             avatars = client.list_avatars()
         for avatar in avatars:
-            print(describe(avatar))
+            print(describe_avatar(avatar))
         if not avatars:
             print(f"no avatars in {self.where}; make one: flexavatar create PHOTO")
 
@@ -117,13 +117,13 @@ class Show:
 
     avatar: tyro.conf.Positional[str]
     """Its name."""
-    where: tyro.conf.OmitArgPrefixes[Where]
+    where: tyro.conf.OmitArgPrefixes[ServerOptions]
 
     def run(self) -> None:
         """A line, then its metrics."""
         with connect(self.where) as client:
             avatar = client.get_avatar(self.avatar)
-        print(describe(avatar))
+        print(describe_avatar(avatar))
         print(f"{'create_s':20} {avatar.create_s:7.1f}")
         for name, value in sorted(avatar.metrics.items()):
             print(f"{name:20} {value:7.2f}")
@@ -135,7 +135,7 @@ class Delete:
 
     avatar: tyro.conf.Positional[str]
     """Its name."""
-    where: tyro.conf.OmitArgPrefixes[Where]
+    where: tyro.conf.OmitArgPrefixes[ServerOptions]
 
     def run(self) -> None:
         """Delete it for good."""

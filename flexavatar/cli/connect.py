@@ -21,7 +21,7 @@ START_S, ANSWER_S = 10.0, 2.0
 
 
 @dataclass(frozen=True)
-class Where:
+class ServerOptions:
     """Where the avatars are."""
 
     store: Path = DEFAULT_STORE
@@ -39,7 +39,7 @@ class Where:
 
 
 @contextmanager
-def connect(where: Where) -> Iterator[FlexAvatarClient]:
+def connect(where: ServerOptions) -> Iterator[FlexAvatarClient]:
     """A client of the named or running server, else of one that ends with the block.
 
     Raises InputError for a token or certificate that cannot be read, BusyError if whoever holds
@@ -56,15 +56,15 @@ def connect(where: Where) -> Iterator[FlexAvatarClient]:
         try:
             address = stack.enter_context(running_server(own)).address
         except ConflictError:
-            yield stack.enter_context(_client_of_holder(where))
+            yield stack.enter_context(_client_of_store_holder(where))
             return
-        client = stack.enter_context(_client(Where(where.store), address))
-        stack.callback(_let_others_finish, client)
+        client = stack.enter_context(_client(ServerOptions(where.store), address))
+        stack.callback(_wait_for_creations, client)
         yield client
 
 
 @contextmanager
-def connect_apart(where: Where) -> Iterator[FlexAvatarClient]:
+def connect_separate(where: ServerOptions) -> Iterator[FlexAvatarClient]:
     """As `connect`, but a server that is started for this is a process of its own.
 
     So it draws while this process looks.
@@ -72,12 +72,12 @@ def connect_apart(where: Where) -> Iterator[FlexAvatarClient]:
     from plugin_server.client.server_process import server_process
 
     with ExitStack() as stack:
-        address = where.server or _answering(where)
+        address = where.server or _running_address(where)
         address = address or stack.enter_context(server_process(where.store))
         yield stack.enter_context(_client(where, address))
 
 
-def _answering(where: Where) -> str | None:
+def _running_address(where: ServerOptions) -> str | None:
     """The address of a server that runs on the store, None if none does."""
     with suppress(FlexAvatarError, OSError):
         address = _announced_address(where.store, 0.0)
@@ -87,7 +87,7 @@ def _answering(where: Where) -> str | None:
     return None
 
 
-def _client(where: Where, address: str) -> FlexAvatarClient:
+def _client(where: ServerOptions, address: str) -> FlexAvatarClient:
     from plugin_server.client.client import FlexAvatarClient
 
     root = None if where.root_certificate is None else where.root_certificate.read_bytes()
@@ -95,7 +95,7 @@ def _client(where: Where, address: str) -> FlexAvatarClient:
 
 
 @contextmanager
-def _client_of_holder(where: Where) -> Iterator[FlexAvatarClient]:
+def _client_of_store_holder(where: ServerOptions) -> Iterator[FlexAvatarClient]:
     """A client of the server that holds the store. Raises BusyError if it does not let us in."""
     from plugin_server.errors import ServerUnavailableError
 
@@ -123,7 +123,7 @@ def _announced_address(store: Path, patience_s: float = START_S) -> str:
     return f"{WILDCARDS.get(host, host)}:{port}"
 
 
-def _let_others_finish(client: FlexAvatarClient) -> None:
+def _wait_for_creations(client: FlexAvatarClient) -> None:
     """Stay while avatars of other commands, which have found this one's server, are made."""
     with suppress(FlexAvatarError):
         while client.info().creations:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from flexavatar.cli.connect import Where
+from flexavatar.cli.connect import ServerOptions
 from flexavatar.cli.pictures import check_suffix, load
 from flexavatar.drive.voice.config import VoiceConfig
 from flexavatar.errors import FaceError, InputError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flexavatar.formats.sound import Recording
 
 USUAL_FPS = 30.0
-LOOKED_THROUGH = 60
+CALIBRATION_FRAMES = 60
 """Pictures from all over a film among which its person at rest is looked for."""
 
 
@@ -38,7 +38,7 @@ class Drive:
 
     avatar: tyro.conf.Positional[str]
     """Its name."""
-    where: tyro.conf.OmitArgPrefixes[Where]
+    where: tyro.conf.OmitArgPrefixes[ServerOptions]
     source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
     """A recording of Live Link Face, .csv; the performance that ships if nothing is given."""
     audio: Path | None = None
@@ -69,10 +69,10 @@ class Drive:
         if self.fps is not None and not 1 <= self.fps <= 240:
             raise InputError(f"fps: expected 1..240, got {self.fps:g}")
         if self.webcam is not None:
-            from flexavatar.cli.webcam import drive_by_webcam
+            from flexavatar.cli.webcam import drive_from_webcam
 
             size = self.width, self.height
-            drive_by_webcam(self.avatar, self.webcam, self.where, size, self.background)
+            drive_from_webcam(self.avatar, self.webcam, self.where, size, self.background)
             return
         check_suffix(self.out, (".mp4",))
         if self.video is not None:
@@ -106,8 +106,8 @@ class Drive:
         with suppress(InputError):  # it has none
             sound = read_recording(path)
         with progress_bar(f"watching {path.name}") as report:
-            frames = followed(film, path.name, report)
-        beside = _Beside(film.moments(), self.height).at if self.beside else None
+            frames = track_performance(film, path.name, report)
+        beside = _SideVideo(film.moments(), self.height).at if self.beside else None
         self._film(frames, self.fps or film.fps, sound, beside)
 
     def _film(
@@ -127,12 +127,12 @@ class Drive:
             write_performance_video(avatar, frames, self.out, size, fps, report, sound, beside)
 
 
-def followed(film: VideoFile, name: str, progress: Progress) -> list[PerformanceFrame]:
+def track_performance(film: VideoFile, name: str, progress: Progress) -> list[PerformanceFrame]:
     """What the person in a film does. Raises FaceError if there is none."""
     from flexavatar.drive.video import VideoDriver
     from flexavatar.drive.video_performance import follow
 
-    driver, apart = VideoDriver(), max(1, film.frame_count // LOOKED_THROUGH)
+    driver, apart = VideoDriver(), max(1, film.frame_count // CALIBRATION_FRAMES)
     driver.calibrate_on(moment.rgb for moment in islice(film.moments(), 0, None, apart))
     faces = []
     for i, moment in enumerate(film.moments(), 1):
@@ -143,7 +143,7 @@ def followed(film: VideoFile, name: str, progress: Progress) -> list[Performance
     return follow(faces)
 
 
-class _Beside:
+class _SideVideo:
     """A film's pictures by their time, which rises: as high as the avatar's."""
 
     def __init__(self, moments: Iterator[TimedFrame], height: int) -> None:

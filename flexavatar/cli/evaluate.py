@@ -10,7 +10,7 @@ import tyro
 
 from flexavatar.cli.evaluate_dataset import EvaluateDataset
 from flexavatar.cli.evaluate_live import EvaluateLive
-from flexavatar.cli.evaluate_options import Made
+from flexavatar.cli.evaluate_options import CreationOptions
 from flexavatar.cli.evaluate_people import EvaluatePeople
 from flexavatar.cli.evaluate_video import EvaluateVideo
 from flexavatar.cli.evaluate_voice import EvaluateVoice
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class EvaluateSelf(Made):
+class EvaluateSelf(CreationOptions):
     """An avatar from a video's first frames, re-enacted over the rest, against the video."""
 
     videos: tyro.conf.Positional[tuple[Path, ...]]
@@ -42,7 +42,7 @@ class EvaluateSelf(Made):
 
 
 @dataclass(frozen=True)
-class EvaluateCross(Made):
+class EvaluateCross(CreationOptions):
     """One avatar a photo, driven by a video of somebody else."""
 
     video: tyro.conf.Positional[Path]
@@ -71,7 +71,7 @@ class EvaluateCross(Made):
 
 
 @dataclass(frozen=True)
-class EvaluateViews(Made):
+class EvaluateViews(CreationOptions):
     """Avatars from ever more photos of one person, against one that is held out."""
 
     photos: tyro.conf.Positional[tuple[Path, ...]]
@@ -94,7 +94,7 @@ class EvaluateViews(Made):
 
 
 @dataclass(frozen=True)
-class EvaluateExpressions(Made):
+class EvaluateExpressions(CreationOptions):
     """Every ARKit shape asked of an avatar, drawn, and seen again by MediaPipe."""
 
     photos: tyro.conf.Positional[tuple[Path, ...]]

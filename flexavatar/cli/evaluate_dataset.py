@@ -8,12 +8,12 @@ from typing import Literal
 
 import tyro
 
-from flexavatar.cli.evaluate_options import Made
+from flexavatar.cli.evaluate_options import CreationOptions
 from flexavatar.progress import progress_bar
 
 
 @dataclass(frozen=True)
-class EvaluateDataset(Made):
+class EvaluateDataset(CreationOptions):
     """A public data set from a folder of yours: VFHQ, NeRSemble or Ava-256."""
 
     name: tyro.conf.Positional[Literal["vfhq", "nersemble", "ava256"]]
@@ -33,10 +33,10 @@ class EvaluateDataset(Made):
             ABOUT,
             DatasetConfig,
             evaluate_dataset,
-            published,
+            published_results,
         )
 
         config = DatasetConfig(self.protocol, self.frames, self.limit, self.config)
         with progress_bar(self.name) as report:
             items = evaluate_dataset(self.name, self.folder, config, report)
-        self.publish(self.name, ABOUT, items, published(self.name, self.protocol))
+        self.publish(self.name, ABOUT, items, published_results(self.name, self.protocol))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from flexavatar.cli.evaluate_options import Written
+from flexavatar.cli.evaluate_options import ReportOptions
 from flexavatar.progress import progress_bar
 from plugin_server.gateways.config import ProtocolName
 
@@ -20,7 +20,7 @@ NAME = "live"
 
 
 @dataclass(frozen=True)
-class EvaluateLive(Written):
+class EvaluateLive(ReportOptions):
     """A performance sent as capture apps send it, against what frames show, and how late."""
 
     photo: tyro.conf.Positional[Path]
@@ -49,7 +49,7 @@ class EvaluateLive(Written):
     def run(self) -> None:
         """Make the avatar, then drive it through every protocol."""
         from flexavatar.avatar.avatar import load_avatar
-        from flexavatar.cli.connect import Where, connect
+        from flexavatar.cli.connect import ServerOptions, connect
         from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
         from flexavatar.evaluation.live import ABOUT, LiveConfig, evaluate_directly, evaluate_live
 
@@ -59,7 +59,7 @@ class EvaluateLive(Written):
         with tempfile.TemporaryDirectory() as folder:
             store = Path(folder)
             with progress_bar(f"making {self.photo.name}") as report:
-                with connect(Where(store)) as client:
+                with connect(ServerOptions(store)) as client:
                     client.create_avatar([self.photo], NAME, self.quick, progress=report)
             with progress_bar("drawing") as report:
                 items.append(evaluate_directly(load_avatar(store / NAME), frames, report))

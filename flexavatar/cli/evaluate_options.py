@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from flexavatar.create.create import CreateConfig
-    from flexavatar.evaluation.report import Item, Published
+    from flexavatar.evaluation.report import Item, PublishedResult
 
 
 @dataclass(frozen=True, kw_only=True)
-class Written:
+class ReportOptions:
     """Where the figures of a protocol go."""
 
     json: Path | None = None
@@ -22,7 +22,11 @@ class Written:
     """The report with pictures; out/evaluate-WHAT.html if not given."""
 
     def publish(
-        self, what: str, about: str, items: Sequence[Item], published: Sequence[Published] = ()
+        self,
+        what: str,
+        about: str,
+        items: Sequence[Item],
+        published: Sequence[PublishedResult] = (),
     ) -> None:
         """Print one line an item and their mean, write the report, and JSON if asked."""
         from flexavatar.evaluation.report import figure_lines, write_json, write_report
@@ -36,7 +40,7 @@ class Written:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made(Written):
+class CreationOptions(ReportOptions):
     """How the avatars are made."""
 
     quick: bool = False

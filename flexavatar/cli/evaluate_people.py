@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from flexavatar.cli.evaluate_options import Made
+from flexavatar.cli.evaluate_options import CreationOptions
 from flexavatar.errors import AssetError, InputError
 from flexavatar.progress import progress_bar
 
 
 @dataclass(frozen=True)
-class EvaluatePeople(Made):
+class EvaluatePeople(CreationOptions):
     """Avatars of synthetic people, from all around and with held-out expressions.
 
     Needs the package embreex: pip install "flexavatar[train]".
@@ -35,13 +35,13 @@ class EvaluatePeople(Made):
             )
         from flexavatar.evaluation.people.protocol import ABOUT, PeopleConfig, evaluate_people
 
-        config = PeopleConfig(self.count, self.seed, _numbers(self.photos), self.config)
+        config = PeopleConfig(self.count, self.seed, _parse_numbers(self.photos), self.config)
         with progress_bar("people") as report:
             items = evaluate_people(self.rig, config, report)
         self.publish("people", ABOUT, items)
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def _parse_numbers(text: str) -> tuple[int, ...]:
     """`1,4` -> (1, 4)."""
     try:
         return tuple(int(part) for part in text.split(","))

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import tyro
 
-from flexavatar.cli.evaluate_options import Written
+from flexavatar.cli.evaluate_options import ReportOptions
 from flexavatar.progress import progress_bar
 
 NAME = "video"
 
 
 @dataclass(frozen=True)
-class EvaluateVideo(Written):
+class EvaluateVideo(ReportOptions):
     """People in videos drive an avatar as through a webcam: does it follow, and how late?"""
 
     photo: tyro.conf.Positional[Path]
@@ -32,14 +32,14 @@ class EvaluateVideo(Written):
     def run(self) -> None:
         """Make the avatar, ask shapes of it, then drive it by every video."""
         from flexavatar.avatar.avatar import load_avatar
-        from flexavatar.cli.connect import Where, connect
+        from flexavatar.cli.connect import ServerOptions, connect
         from flexavatar.evaluation.face_reader import evaluate_face_reader
         from flexavatar.evaluation.video import ABOUT, evaluate_video
 
         with tempfile.TemporaryDirectory() as folder:
             store = Path(folder)
             with progress_bar(f"making {self.photo.name}") as report:
-                with connect(Where(store)) as client:
+                with connect(ServerOptions(store)) as client:
                     client.create_avatar([self.photo], NAME, self.quick, progress=report)
             with progress_bar("reading shapes") as report:
                 items = [evaluate_face_reader(load_avatar(store / NAME), report)]

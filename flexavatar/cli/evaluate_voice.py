@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from flexavatar.cli.evaluate_options import Written
+from flexavatar.cli.evaluate_options import ReportOptions
 from flexavatar.errors import InputError
 from flexavatar.progress import progress_bar
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class EvaluateVoice(Written):
+class EvaluateVoice(ReportOptions):
     """Voices that training never heard drive the mouth: do lips shut, does the jaw follow?
 
     Needs pip install "flexavatar[voice]" and the Debian packages flite, espeak-ng, festival,
@@ -38,7 +38,7 @@ class EvaluateVoice(Written):
         if len(self.texts) > len(self.recordings):
             raise InputError(f"texts: expected one a recording, got {len(self.texts)}")
         from flexavatar.evaluation.voice import ABOUT, evaluate_non_speech, evaluate_voice
-        from flexavatar.training.speech.pool import HELD_OUT_SPEAKERS, held_out
+        from flexavatar.training.speech.pool import HELD_OUT_SPEAKERS, held_out_utterances
         from flexavatar.training.speech.recordings import read_recordings
 
         texts = (*self.texts, *[""] * len(self.recordings))
@@ -47,18 +47,18 @@ class EvaluateVoice(Written):
             for recording, text in zip(self.recordings, texts, strict=False):
                 report(recording.name, 0.1)
                 whole = recording.is_dir()
-                said = read_recordings(recording) if whole else [_aligned(recording, text)]
+                said = read_recordings(recording) if whole else [_align_recording(recording, text)]
                 items.append(evaluate_voice(recording.name, said))
             for i, speaker in enumerate(HELD_OUT_SPEAKERS if self.synthesised else ()):
                 report(speaker.name, 0.2 + 0.6 * i / len(HELD_OUT_SPEAKERS))
-                items.append(evaluate_voice(speaker.name, [*held_out(speaker)]))
+                items.append(evaluate_voice(speaker.name, [*held_out_utterances(speaker)]))
             report("nobody", 0.9)
             items += evaluate_non_speech()
         self.publish("voice", ABOUT, items)
 
 
-def _aligned(recording: Path, text: str) -> Utterance:
+def _align_recording(recording: Path, text: str) -> Utterance:
     from flexavatar.drive.voice.features import read_sound
-    from flexavatar.training.speech.align import aligned
+    from flexavatar.training.speech.recordings import align_phones
 
-    return aligned(read_sound(recording), text)
+    return align_phones(read_sound(recording), text)

@@ -12,8 +12,7 @@ import tyro
 
 from flexavatar.errors import AssetError
 from flexavatar.progress import progress_bar
-from flexavatar.training.config import TrainBiasSink, TrainQueryLrm
-from flexavatar.training.voice_config import TrainVoiceNet
+from flexavatar.training.config import TrainBiasSink, TrainQueryLrm, TrainVoiceNet
 
 if TYPE_CHECKING:
     from flexavatar.training.loop import Trainer
@@ -22,7 +21,7 @@ UNNAMED = tyro.conf.arg(name="")
 
 
 @dataclass(frozen=True)
-class _Run(ABC):
+class _TrainPeople(ABC):
     """Where a run reads and writes."""
 
     out: tyro.conf.Positional[Path]
@@ -44,20 +43,20 @@ class _Run(ABC):
         """Fill the pool, train, write the weights."""
         if find_spec("embreex") is None:
             raise AssetError('train: expected the package embreex: pip install "flexavatar[train]"')
-        from flexavatar.training.loop import checked_device, train
+        from flexavatar.training.loop import check_device, train
         from flexavatar.training.pool import HELD_OUT, fill_pool
-        from flexavatar.training.validation import Watch
+        from flexavatar.training.validation import Validation
 
         config = self.settings
-        checked_device(config.device)
+        check_device(config.device)
         pool = self.pool or self.out / "people"
         with progress_bar("people") as report:
             fill_pool(pool, range(HELD_OUT + config.people), report, config=config.model)
         self.out.mkdir(parents=True, exist_ok=True)
         trainer = self.trainer(pool)
         with progress_bar("training") as report:
-            train(trainer, self.out, report, Watch(pool, self.out))
-        trainer.average.into(trainer.model)
+            train(trainer, self.out, report, Validation(pool, self.out))
+        trainer.average.copy_to(trainer.model)
         weights = self.out / trainer.kind.path(config.preset).name
         about = {"steps": str(config.steps), "people": str(len(trainer.paths))}
         trainer.kind.save(trainer.model, weights, about)
@@ -65,7 +64,7 @@ class _Run(ABC):
 
 
 @dataclass(frozen=True)
-class TrainP(_Run):
+class TrainP(_TrainPeople):
     """Train query_lrm."""
 
     config: Annotated[TrainQueryLrm, UNNAMED] = field(default_factory=TrainQueryLrm)
@@ -83,7 +82,7 @@ class TrainP(_Run):
 
 
 @dataclass(frozen=True)
-class TrainK(_Run):
+class TrainK(_TrainPeople):
     """Train bias_sink."""
 
     clips: Path | None = None

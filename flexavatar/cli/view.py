@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from flexavatar.cli.connect import Where, connect
+from flexavatar.cli.connect import ServerOptions, connect
 from flexavatar.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class View:
 
     session: tyro.conf.Positional[str]
     """Its name: that of the avatar, if `flexavatar serve --show` started it."""
-    where: tyro.conf.OmitArgPrefixes[Where]
+    where: tyro.conf.OmitArgPrefixes[ServerOptions]
     background: str = "808080"
     """Colour behind the head, RRGGBB; 00ff00 to key it out."""
 
@@ -44,7 +44,7 @@ class View:
         with connect(self.where) as client:
             session = client.get_session(self.session)
         with closing(FrameReader(session, (pb.STREAM_KIND_RGBA8,), latest=True)) as reader:
-            show(reader, f"FlexAvatar: {self.session}", self.background)
+            show_frames(reader, f"FlexAvatar: {self.session}", self.background)
 
 
 def check_background(color: str) -> None:
@@ -58,7 +58,7 @@ def has_screen() -> bool:
     return sys.platform != "linux" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())
 
 
-def show(
+def show_frames(
     reader: FrameReader,
     title: str,
     background: str,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from flexavatar.cli.connect import Where, connect_apart
-from flexavatar.cli.view import check_background, has_screen, show
+from flexavatar.cli.connect import ServerOptions, connect_separate
+from flexavatar.cli.view import check_background, has_screen, show_frames
 
 AGAIN_KEY = ord("c")
 POLL_S = 0.2
 
 
-def drive_by_webcam(
-    avatar: str, camera: str, where: Where, size: tuple[int, int], background: str
+def drive_from_webcam(
+    avatar: str, camera: str, where: ServerOptions, size: tuple[int, int], background: str
 ) -> None:
     """Until the window is closed or the camera is gone. Raises InputError and what servers say."""
     check_background(background)
@@ -25,7 +25,7 @@ def drive_by_webcam(
     name = f"{avatar}-webcam"
     width, height = size
     driver = VideoDriver()
-    with open_webcam(camera) as opened, connect_apart(where) as client:
+    with open_webcam(camera) as opened, connect_separate(where) as client:
         starting = client.start_session(avatar, width, height, name=name, sources=[WEBCAM])
         with starting as session, follow_video(session, driver, opened.moments()) as follower:
             print(f"session {name} on {session.info.frame_address}: look quietly into the camera")
@@ -37,4 +37,4 @@ def drive_by_webcam(
             print("c in the window: calibrate again; q: stop")
             with closing(session.reader(latest=True)) as reader:
                 keys = {AGAIN_KEY: driver.recalibrate}
-                show(reader, f"FlexAvatar: {avatar}", background, keys, follower.over.is_set)
+                show_frames(reader, f"FlexAvatar: {avatar}", background, keys, follower.over.is_set)

@@ -65,17 +65,17 @@ def run(config: DemoConfig) -> RunReport:
     with server_process(store) as address, FlexAvatarClient(address) as client:
         with progress_bar(f"creating from {config.photo.name}") as report:
             avatar = client.create_avatar([config.photo], NAME, config.quick, True, report)
-        say(f"{avatar.gaussians} Gaussians in {avatar.create_s:.1f} s; driving it")
+        print_now(f"{avatar.gaussians} Gaussians in {avatar.create_s:.1f} s; driving it")
         with client.start_session(avatar.name, config.width, config.height) as session:
             arrivals, start_ns = perform_live(session, performance)
     write_video(config.out / "performance.mp4", arrivals, start_ns)
     psnr_db = write_sheet(config.out / "contact_sheet.png", store / NAME, config.photo)
-    outcome = measured(avatar, arrivals, performance[-1].pts_ns, psnr_db)
+    outcome = make_run_report(avatar, arrivals, performance[-1].pts_ns, psnr_db)
     (config.out / "run.json").write_text(json.dumps(asdict(outcome), indent=2) + "\n")
     return outcome
 
 
-def measured(
+def make_run_report(
     avatar: pb.Avatar, arrivals: Sequence[Arrival], duration_ns: int, psnr_db: float
 ) -> RunReport:
     """The run in numbers; `fps` is 0 for a single frame, which has no rate."""
@@ -99,7 +99,7 @@ def write_video(path: Path, arrivals: Sequence[Arrival], start_ns: int) -> None:
     with VideoWriter(path, width, height) as video:
         for arrival in arrivals:
             video.write(arrival.rgba, arrival.pts_ns - start_ns)
-    say(path)
+    print_now(path)
 
 
 def write_sheet(path: Path, folder: Path, photo: Path) -> float:
@@ -113,11 +113,11 @@ def write_sheet(path: Path, folder: Path, photo: Path) -> float:
 
     avatar, portrait = load_avatar(folder), make_portrait(read_photo(photo.read_bytes()))
     write_picture(path, contact_sheet(avatar, to_uint8(portrait.rgb)))
-    say(path)
+    print_now(path)
     return input_psnr_db(avatar, portrait)
 
 
-def say(message: object) -> None:
+def print_now(message: object) -> None:
     """One line, at once, also into a pipe."""
     print(message, flush=True)
 
@@ -130,7 +130,7 @@ def main() -> None:
     except FlexAvatarError as error:
         sys.exit(f"error: {error}")
     for name, value in asdict(outcome).items():
-        say(f"{name:16} {value}")
+        print_now(f"{name:16} {value}")
 
 
 if __name__ == "__main__":

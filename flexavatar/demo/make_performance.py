@@ -17,7 +17,15 @@ import numpy as np
 import tyro
 from scipy.ndimage import gaussian_filter1d
 
-from flexavatar.demo.script import BLINKS, DURATION_S, GAZE, HEAD, MOODS, PHONES, VISEMES
+from flexavatar.demo.performance_script import (
+    BLINKS,
+    DURATION_S,
+    GAZE,
+    HEAD,
+    MOODS,
+    PHONES,
+    VISEMES,
+)
 from flexavatar.drive.motion import BLINK_PULLS, Array, lids_down, saccade_s
 from flexavatar.drive.performance import (
     FRAME_RATE,
@@ -37,14 +45,14 @@ SWAY_DEG = 0.7
 
 
 @dataclass(frozen=True)
-class Config:
+class PerformanceConfig:
     """Where the performance goes."""
 
     out: Path = SHIPPED_PERFORMANCE
     """A Live Link Face CSV file."""
 
 
-def along(times: Array, keys: Sequence[tuple[float, ...]]) -> Array:
+def interpolate_keys(times: Array, keys: Sequence[tuple[float, ...]]) -> Array:
     """Keys (instant, values...) -> values at `times`, minimum jerk between keys: [T, len - 1]."""
     table = np.array(keys)
     after = np.clip(np.searchsorted(table[:, 0], times, side="right"), 1, len(table) - 1)
@@ -53,16 +61,16 @@ def along(times: Array, keys: Sequence[tuple[float, ...]]) -> Array:
     return a[:, 1:] + share[:, None] * (b[:, 1:] - a[:, 1:])
 
 
-def vector(weights: dict[str, float]) -> Array:
+def arkit_vector(weights: dict[str, float]) -> Array:
     """ARKit weights by name -> [52]."""
     return np.array([weights.get(name, 0.0) for name in ARKIT_NAMES])
 
 
-def speech(times: Array) -> Array:
+def speech_weights(times: Array) -> Array:
     """Co-articulated visemes: [T, 52]."""
     starts = np.array([start for start, _ in PHONES])
     ends = np.append(starts[1:], DURATION_S)
-    targets = np.array([vector(dict(VISEMES[phone][0])) for _, phone in PHONES])
+    targets = np.array([arkit_vector(dict(VISEMES[phone][0])) for _, phone in PHONES])
     strength = np.array([VISEMES[phone][1] for _, phone in PHONES])
     t = times[:, None]
     away = np.maximum(np.maximum(starts - t, t - ends), 0)
@@ -71,20 +79,20 @@ def speech(times: Array) -> Array:
     return gaussian_filter1d(mouth, SPEECH_SMOOTHING_S * FRAME_RATE, axis=0)
 
 
-def moods(times: Array) -> Array:
+def mood_weights(times: Array) -> Array:
     """Smile, brows, pucker and the like: [T, 52]."""
     return sum(
-        (along(times, keys) * vector(dict(weights)) for weights, keys in MOODS),
+        (interpolate_keys(times, keys) * arkit_vector(dict(weights)) for weights, keys in MOODS),
         np.zeros((len(times), len(ARKIT_NAMES))),
     )
 
 
-def blinks(times: Array) -> Array:
+def blink_closure(times: Array) -> Array:
     """How far the lids are down: fast to close, slower to open: [T]."""
     return np.max([lids_down(times - instant) for instant in BLINKS], axis=0)
 
 
-def gaze(times: Array) -> Array:
+def gaze_angles(times: Array) -> Array:
     """Direction of the eyes in the room, in saccades: yaw, pitch in degrees [T, 2]."""
     way = np.zeros((len(times), 2))
     for (_, *before), (start, *after) in pairwise(GAZE):
@@ -93,15 +101,15 @@ def gaze(times: Array) -> Array:
     return way
 
 
-def head(times: Array) -> Array:
+def head_angles(times: Array) -> Array:
     """Yaw, pitch, roll in degrees [T, 3]: the script, and a sway that rests at both ends."""
     rest = minimum_jerk(times) * minimum_jerk(DURATION_S - times)
     rates = ((0.31, 0.83), (0.43, 1.07), (0.37, 0.71))  # Hz, without a common beat
     sway = [np.sin(2 * np.pi * f * times) + 0.5 * np.sin(2 * np.pi * g * times) for f, g in rates]
-    return along(times, HEAD) + SWAY_DEG / 1.5 * rest[:, None] * np.stack(sway, 1)
+    return interpolate_keys(times, HEAD) + SWAY_DEG / 1.5 * rest[:, None] * np.stack(sway, 1)
 
 
-def looks(eyes: Array) -> Array:
+def gaze_weights(eyes: Array) -> Array:
     """Eye yaw and pitch in the head, degrees [T, 2] -> eyeLook weights [T, 52]."""
     left, up = eyes[:, 0] / EYE_YAW_DEG, eyes[:, 1] / EYE_PITCH_DEG
     weights = np.zeros((len(eyes), len(ARKIT_NAMES)))
@@ -117,19 +125,21 @@ def looks(eyes: Array) -> Array:
     return weights
 
 
-def lids(closed: Array) -> Array:
+def blink_weights(closed: Array) -> Array:
     """A blink pulls brows and cheeks along a little: [T] -> [T, 52]."""
     sides = {f"{name}{side}": w for name, w in BLINK_PULLS.items() for side in SIDES}
-    return closed[:, None] * vector(sides)
+    return closed[:, None] * arkit_vector(sides)
 
 
-def perform() -> list[PerformanceFrame]:
+def make_performance() -> list[PerformanceFrame]:
     """The whole performance, ten seconds at 60 frames a second."""
     times = np.arange(round(DURATION_S * FRAME_RATE)) / FRAME_RATE
-    turns, closed = head(times), blinks(times)
+    turns, closed = head_angles(times), blink_closure(times)
     limits = np.array([EYE_YAW_DEG, EYE_PITCH_DEG])
-    eyes = np.clip(gaze(times) - turns[:, :2], -limits, limits)  # the eyes hold their target
-    weights = speech(times) + moods(times) + looks(eyes) + lids(closed)
+    eyes = np.clip(gaze_angles(times) - turns[:, :2], -limits, limits)  # the eyes hold their target
+    weights = (
+        speech_weights(times) + mood_weights(times) + gaze_weights(eyes) + blink_weights(closed)
+    )
     wide = [ARKIT_NAMES.index(f"eyeWide{side}") for side in ("Left", "Right")]
     weights[:, wide] *= 1 - closed[:, None]
     weights = np.clip(weights, 0, 1)
@@ -143,10 +153,10 @@ def perform() -> list[PerformanceFrame]:
     ]
 
 
-def main(config: Config) -> None:
+def main(config: PerformanceConfig) -> None:
     """Write it."""
-    write_performance(config.out, perform())
+    write_performance(config.out, make_performance())
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(PerformanceConfig))

@@ -46,7 +46,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedResult:
     """A paper's line, to stand beside ours and not against it."""
 
     name: str
@@ -56,7 +56,11 @@ class Published:
 
 
 def write_report(
-    path: Path, title: str, about: str, items: Sequence[Item], published: Sequence[Published] = ()
+    path: Path,
+    title: str,
+    about: str,
+    items: Sequence[Item],
+    published: Sequence[PublishedResult] = (),
 ) -> None:
     """One HTML file without anything outside it: table, mean, published lines, pictures, curves.
 
@@ -80,11 +84,11 @@ def write_report(
 def write_json(path: Path, items: Sequence[Item]) -> None:
     """`{"items": [{"name": .., figures.., tables..}], "mean": {..}}`; null where NaN."""
     rows = [
-        {"name": item.name, **_finite(item.figures)}
-        | {key: [_finite(row) for row in rows] for key, rows in item.tables.items()}
+        {"name": item.name, **_null_where_nan(item.figures)}
+        | {key: [_null_where_nan(row) for row in rows] for key, rows in item.tables.items()}
         for item in items
     ]
-    mean = _finite(mean_figures([item.figures for item in items]))
+    mean = _null_where_nan(mean_figures([item.figures for item in items]))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"items": rows, "mean": mean}, indent=1, allow_nan=False) + "\n")
 
@@ -93,7 +97,8 @@ def figure_lines(items: Sequence[Item]) -> list[str]:
     """One line an item and one for their mean, for a terminal."""
     mean = Item("mean", mean_figures([item.figures for item in items]))
     return [
-        f"{item.name}: " + ", ".join(f"{name} {_shown(v)}" for name, v in item.figures.items())
+        f"{item.name}: "
+        + ", ".join(f"{name} {_format_value(v)}" for name, v in item.figures.items())
         for item in (*items, mean)
     ]
 
@@ -105,13 +110,13 @@ def data_uri(rgb: NDArray[np.uint8]) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
 
 
-def _finite(row: Mapping[str, object]) -> dict[str, object]:
+def _null_where_nan(row: Mapping[str, object]) -> dict[str, object]:
     """JSON knows no NaN and no infinity."""
     bad = {k for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)}
     return {k: None if k in bad else v for k, v in row.items()}
 
 
-def _shown(value: object) -> str:
+def _format_value(value: object) -> str:
     """Three decimals, none for whole numbers, a dash for what was not measured."""
     if not isinstance(value, float):
         return str(value)
@@ -123,7 +128,7 @@ def _shown(value: object) -> str:
 @lru_cache(maxsize=1)
 def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters |= {"shown": _shown, "data_uri": data_uri, "curve": curve_svg}
+    environment.filters |= {"shown": _format_value, "data_uri": data_uri, "curve": curve_svg}
     environment.globals |= {"figure_of": figure_of, "arrows": ARROWS, "nan": math.nan}
     source = resources.files("flexavatar.evaluation").joinpath("report.html")
     return environment.from_string(source.read_text(encoding="utf-8"))

@@ -29,7 +29,7 @@ from flexavatar.head.arkit_report import aperture_report
 from flexavatar.head.flame import FlameHead, joint_transforms, skin
 from flexavatar.head.open_head import load_open_head
 from flexavatar.training.speech.augment import knocks, music, noise
-from flexavatar.training.speech.coarticulate import mouth_of
+from flexavatar.training.speech.coarticulation import articulate
 from flexavatar.training.speech.phones import BILABIAL, SILENCE, VOWELS, Phone
 from flexavatar.training.speech.speakers import Utterance
 
@@ -159,14 +159,14 @@ def _score_utterance(utterance: Utterance, shown: MouthMotion) -> _UtteranceScor
 
 def _target_motion(phones: Sequence[Phone], times: Array) -> Array:
     """The gap in mm and jawOpen that the phones ask for: [T, 2]."""
-    faces = [arkit_of(row) for row in mouth_of(phones, times)]
+    faces = [arkit_of(row) for row in articulate(phones, times)]
     return np.stack((lip_gaps(faces), [face["jawOpen"] for face in faces]), 1)
 
 
 def _vowel_gaps(kinds: Sequence[str]) -> list[float]:
     """Lip gap of each kind of vowel held for long, mm."""
     named = sorted({*kinds})
-    rows = [mouth_of([Phone(kind, 0.0, 1.0)], np.array([0.5]))[0] for kind in named]
+    rows = [articulate([Phone(kind, 0.0, 1.0)], np.array([0.5]))[0] for kind in named]
     gaps = dict(zip(named, lip_gaps([arkit_of(row) for row in rows]).tolist(), strict=True))
     return [gaps[kind] for kind in kinds]
 

@@ -33,19 +33,26 @@ from flexavatar.progress import (
 )
 from flexavatar.render.camera import resize_camera
 from flexavatar.training.config import FRAMES
-from flexavatar.training.samples import NAMES, Sample, as_bytes, save_sample, stacked, told
+from flexavatar.training.samples import (
+    KIND_NAMES,
+    Sample,
+    network_inputs,
+    save_sample,
+    stack_frames,
+    to_byte_tensor,
+)
 
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi")
-LOOKED_AT = 72
+SAMPLED_FRAMES = 72
 """Frames of a video, evenly spaced."""
-JOINT = 8
+JOINTLY_TRACKED = 8
 """Of them are tracked together, which says who it is; the others with that identity."""
 PHOTOS = 2
 """What the network is told of: as many frames that are not among those to be learned from."""
-RMS_PX = 6.0
+LARGEST_RMS_PX = 6.0
 """At 512 pixels a side; landmarks further off are not trusted."""
 
-Tracked = tuple[Portrait, PhotoPose]
+TrackedPortrait = tuple[Portrait, PhotoPose]
 
 
 def fill_clips(
@@ -82,7 +89,7 @@ def clip_samples(
 
     Raises FaceError if fewer than FRAMES + PHOTOS frames can be tracked.
     """
-    asked = evenly_spaced(0, count_frames(video) - 1, LOOKED_AT)
+    asked = evenly_spaced(0, count_frames(video) - 1, SAMPLED_FRAMES)
     portraits: list[Portrait] = []
     for n, (_, sight) in enumerate(crop_frames(video, asked)):
         portraits += [sight.portrait] if sight is not None else []
@@ -92,35 +99,37 @@ def clip_samples(
             f"{video.name}: expected a face in at least {FRAMES + PHOTOS} frames, found it in "
             f"{len(portraits)} of {len(asked)}"
         )
-    betas = track(_spread(portraits, JOINT), load_landmark_rig()).betas
-    seen = _tracked(portraits, betas, lambda share: progress(0.5 + 0.4 * share))
+    betas = track(_pick_evenly(portraits, JOINTLY_TRACKED), load_landmark_rig()).betas
+    seen = _track_frames(portraits, betas, lambda share: progress(0.5 + 0.4 * share))
     if len(seen) < FRAMES + PHOTOS:
         raise FaceError(
             f"{video.name}: expected a face that can be followed in at least {FRAMES + PHOTOS} "
             f"frames, got {len(seen)}"
         )
     count = len(seen) // (FRAMES + PHOTOS)
-    return [_sample(seen[i::count], betas, config) for i in range(count)]
+    return [_make_sample(seen[i::count], betas, config) for i in range(count)]
 
 
-def _spread(portraits: Sequence[Portrait], count: int) -> list[Portrait]:
+def _pick_evenly(portraits: Sequence[Portrait], count: int) -> list[Portrait]:
     return [portraits[i] for i in evenly_spaced(0, len(portraits) - 1, count)]
 
 
-def _tracked(
+def _track_frames(
     portraits: Sequence[Portrait], betas: NDArray[np.float64], progress: StageProgress
-) -> list[Tracked]:
+) -> list[TrackedPortrait]:
     """All frames whose landmarks the tracker can explain."""
-    seen: list[Tracked] = []
+    seen: list[TrackedPortrait] = []
     for n, portrait in enumerate(portraits):
         found = track([portrait], load_landmark_rig(), betas=betas)
-        if found.rms_px[0] < RMS_PX:
+        if found.rms_px[0] < LARGEST_RMS_PX:
             seen.append((portrait, found.photos[0]))
         progress((n + 1) / len(portraits))
     return seen
 
 
-def _sample(seen: Sequence[Tracked], betas: NDArray[np.float64], config: ChartSizes) -> Sample:
+def _make_sample(
+    seen: Sequence[TrackedPortrait], betas: NDArray[np.float64], config: ChartSizes
+) -> Sample:
     """The best portraits are the photos, evenly spaced others the frames."""
     best = sorted(range(len(seen)), key=lambda i: seen[i][0].quality_penalty)[:PHOTOS]
     rest = [i for i in range(len(seen)) if i not in best]
@@ -137,13 +146,13 @@ def _sample(seen: Sequence[Tracked], betas: NDArray[np.float64], config: ChartSi
             {
                 "moves": moved.half(),
                 "weights": _weights(pose),
-                "kinds": torch.tensor(NAMES.index("natural")),
+                "kinds": torch.tensor(KIND_NAMES.index("natural")),
                 "viewmats": camera.viewmat,
                 "Ks": camera.K,
-                **_picture(portrait, config.image_side),
+                **_premultiplied_picture(portrait, config.image_side),
             }
         )
-    return Sample(**told(photos, placed, config), **stacked(rows), truth=None)
+    return Sample(**network_inputs(photos, placed, config), **stack_frames(rows), targets=None)
 
 
 def _weights(pose: PhotoPose) -> Tensor:
@@ -155,13 +164,13 @@ def _weights(pose: PhotoPose) -> Tensor:
     return weights
 
 
-def _picture(portrait: Portrait, side: int) -> dict[str, Tensor]:
+def _premultiplied_picture(portrait: Portrait, side: int) -> dict[str, Tensor]:
     """The person, premultiplied, and the matte, as large as the network's input."""
     cover = np.asarray(portrait.matte * portrait.inside, np.float32)
     colors = np.asarray(portrait.colors * cover[..., None], np.float32)
-    return {"rgb": _small(colors, side), "cover": _small(cover, side)}
+    return {"rgb": _shrink(colors, side), "cover": _shrink(cover, side)}
 
 
-def _small(picture: NDArray[np.float32], side: int) -> Tensor:
+def _shrink(picture: NDArray[np.float32], side: int) -> Tensor:
     shrunk = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
-    return as_bytes(torch.from_numpy(np.asarray(shrunk, np.float32)))
+    return to_byte_tensor(torch.from_numpy(np.asarray(shrunk, np.float32)))

@@ -118,9 +118,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Raises InputError for numbers that cannot be."""
-        for name in ("people", "steps", "frames", "save_every"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        _check_positive(self, "people", "steps", "frames", "save_every")
         if self.frames > FRAMES:
             raise InputError(f"frames: expected at most {FRAMES}, got {self.frames}")
         if not 0 <= self.pictures <= self.frames:
@@ -169,8 +167,7 @@ class TrainBiasSink(TrainConfig):
         super().__post_init__()
         if not 0 <= self.multi_view <= 1:
             raise InputError(f"multi_view: expected a share 0 to 1, got {self.multi_view}")
-        if self.repeats < 1:
-            raise InputError(f"repeats: expected at least 1, got {self.repeats}")
+        _check_positive(self, "repeats")
         if self.pictures < 1:
             raise InputError("pictures: expected at least 1, people in videos have nothing else")
 
@@ -179,3 +176,37 @@ class TrainBiasSink(TrainConfig):
         """Sizes of the network."""
         preset = BIAS_SINK_PRESETS[self.preset]
         return replace(preset, sinks=self.sinks, stylegan=self.stylegan, signal=self.signal)
+
+
+@dataclass(frozen=True)
+class TrainVoiceNet:
+    """How the network that turns a voice into a mouth's motion is trained."""
+
+    steps: int = 2_000
+    """Some 0.4 s each on one core."""
+    batch: int = 16
+    """Clips of 5 s a step, half of them new."""
+    learning_rate: float = 2e-3
+    """Of Adam."""
+    warm_up: int = 100
+    """Steps until the rate is reached; from there it falls to a hundredth along a cosine."""
+    motion: float = 2.0
+    """Weight of how the mouth changes from step to step."""
+    meeting: float = 0.5
+    """Weight of lips that shut, and of the lip that meets the teeth."""
+    kinds: float = 0.05
+    """Weight of telling phones apart."""
+    seed: int = 0
+    save_every: int = 250
+    """Steps between checkpoints."""
+
+    def __post_init__(self) -> None:
+        """Raises InputError for numbers that cannot be."""
+        _check_positive(self, "steps", "batch", "save_every")
+
+
+def _check_positive(config: object, *names: str) -> None:
+    """Raise InputError if one of these numbers of a config is under 1."""
+    for name in names:
+        if getattr(config, name) < 1:
+            raise InputError(f"{name}: expected at least 1, got {getattr(config, name)}")

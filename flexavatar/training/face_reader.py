@@ -23,33 +23,33 @@ from flexavatar.capture.landmarks import FaceLandmarks, detect_faces
 from flexavatar.drive.expressions import pair
 from flexavatar.drive.face_reader import BRIDGE, OUTER_CORNERS, features, rest_of, see
 from flexavatar.head.arkit import ARKIT_NAMES, SIDES
-from flexavatar.training.people.cameras import photo_camera
+from flexavatar.training.people.camera import photo_camera
 from flexavatar.training.people.expressions import ANCHORS, natural_weights, random_weights
-from flexavatar.training.people.figure import Figure
+from flexavatar.training.people.person import SyntheticPerson
 from flexavatar.training.people.picture import photograph
-from flexavatar.training.people.traits import draw_traits
-from flexavatar.training.samples import worn
+from flexavatar.training.people.traits import sample_traits
+from flexavatar.training.samples import degrade_photo
 
 Array = NDArray[np.float64]
 
 FIRST_SEED = 50_000
 SIDE, CHART_PX = 384, 256
-AT_REST = 3
+REST_PICTURES = 3
 RIDGE = 30.0
 FOLDS = 5
-SEEN_CORRELATION = 0.25
+LEAST_CORRELATION = 0.25
 """Of people left out, from which on a shape is sent."""
-NEVER = ("tongueOut",)
+NEVER_SENT = ("tongueOut",)
 """Landmarks have no tongue: what looks like one is the open jaw that it comes with."""
-STRONG, LARGEST_GAIN = 0.8, 2.0
-SHY, BOLD = 0.4, 0.8
+STRONG_WEIGHT, LARGEST_GAIN = 0.8, 2.0
+NO_GAIN_CORRELATION, FULL_GAIN_CORRELATION = 0.4, 0.8
 """Correlations up to which a shape stays as weak as regression makes it, and from which on it is
 brought to its full strength."""
-BOTH_SIDES = 0.6
+BOTH_SIDES_CHANCE = 0.6
 
 
 @dataclass(frozen=True)
-class Person:
+class PersonLandmarks:
     """One person's pictures as MediaPipe sees them."""
 
     rest: Sequence[FaceLandmarks]
@@ -57,42 +57,42 @@ class Person:
     weights: Array  # [N, 52] of `faces`
 
 
-def asked(rng: np.random.Generator) -> list[Mapping[str, float]]:
+def sample_expressions(rng: np.random.Generator) -> list[Mapping[str, float]]:
     """What one person shows."""
-    single = [_single(rng) for _ in range(6)]
+    single = [_sample_single(rng) for _ in range(6)]
     natural = [natural_weights(rng) for _ in range(5)]
     mixed = [random_weights(rng) for _ in range(5)]
     anchors = [ANCHORS[str(rng.choice(list(ANCHORS)))] for _ in range(2)]
     return [*single, *natural, *mixed, *anchors]
 
 
-def _single(rng: np.random.Generator) -> Mapping[str, float]:
+def _sample_single(rng: np.random.Generator) -> Mapping[str, float]:
     """One shape, often of both sides, with the jaw that it needs."""
     name, value = str(rng.choice(ARKIT_NAMES)), float(rng.uniform(0.4, 1))
     stem = next((name.removesuffix(side) for side in SIDES if name.endswith(side)), "")
-    weights = pair(stem, value) if stem and rng.uniform() < BOTH_SIDES else {name: value}
+    weights = pair(stem, value) if stem and rng.uniform() < BOTH_SIDES_CHANCE else {name: value}
     if name in ("tongueOut", "mouthClose"):
         weights["jawOpen"] = value
     return weights
 
 
-def person_of_seed(seed: int, rng: np.random.Generator) -> Person | None:
+def photograph_person(seed: int, rng: np.random.Generator) -> PersonLandmarks | None:
     """The person of a seed, None if MediaPipe does not see them at rest."""
-    figure = Figure(draw_traits(seed), CHART_PX)
+    figure = SyntheticPerson(sample_traits(seed), CHART_PX)
 
     def look(weights: Mapping[str, float]) -> FaceLandmarks | None:
         shot = photograph(figure.face(weights), photo_camera(rng, SIDE))
-        picture = (shot.composed().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
-        return next(iter(detect_faces(worn(picture, rng))), None)
+        picture = (shot.before_wall().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+        return next(iter(detect_faces(degrade_photo(picture, rng))), None)
 
-    rest = [look({}) for _ in range(AT_REST)]
-    shown = [(weights, look(weights)) for weights in asked(rng)]
+    rest = [look({}) for _ in range(REST_PICTURES)]
+    shown = [(weights, look(weights)) for weights in sample_expressions(rng)]
     found = [(weights, face) for weights, face in shown if face is not None]
     if None in rest or not found:
         return None
     rows = [[weights.get(name, 0.0) for name in ARKIT_NAMES] for weights, _ in found]
     faces = [face for _, face in found]
-    return Person([face for face in rest if face is not None], faces, np.array(rows))
+    return PersonLandmarks([face for face in rest if face is not None], faces, np.array(rows))
 
 
 def upright_landmarks() -> Array:
@@ -102,7 +102,7 @@ def upright_landmarks() -> Array:
     return (points - points[BRIDGE]) / apart
 
 
-def examples(person: Person, upright: Array) -> tuple[Array, Array]:
+def training_rows(person: PersonLandmarks, upright: Array) -> tuple[Array, Array]:
     """Features [N, FEATURES] and weights [N, 52], at rest too."""
     rest = rest_of([see(face, upright) for face in person.rest], upright)
     faces = [*person.rest, *person.faces]
@@ -110,28 +110,31 @@ def examples(person: Person, upright: Array) -> tuple[Array, Array]:
     return rows, np.concatenate((np.zeros((len(person.rest), 52)), person.weights))
 
 
-def learn(people: Sequence[Person]) -> tuple[dict[str, Array], dict[str, float]]:
+def fit_face_reader(people: Sequence[PersonLandmarks]) -> tuple[dict[str, Array], dict[str, float]]:
     """Tensors of the map, and each shape's correlation for people left out."""
     upright = upright_landmarks()
-    rows = [examples(person, upright) for person in people]
+    rows = [training_rows(person, upright) for person in people]
     guessed = [np.zeros((0, 52))] * len(rows)
     for fold in range(FOLDS):
-        matrix = _ridge([row for i, row in enumerate(rows) if i % FOLDS != fold])
+        matrix = _ridge_regression([row for i, row in enumerate(rows) if i % FOLDS != fold])
         for i in range(fold, len(rows), FOLDS):
             guessed[i] = rows[i][0] @ matrix
     guess, truth = np.concatenate(guessed), np.concatenate([weights for _, weights in rows])
     found = dict(zip(ARKIT_NAMES, _correlations(guess.clip(0, 1), truth), strict=True))
     gains = [_gain(guess[:, k], truth[:, k], found[name]) for k, name in enumerate(ARKIT_NAMES)]
-    sent = [i for i, name in enumerate(ARKIT_NAMES) if name in seen_names(found)]
-    return {"upright": upright, "matrix": (_ridge(rows) * np.array(gains))[:, sent]}, found
+    sent = [i for i, name in enumerate(ARKIT_NAMES) if name in readable_shapes(found)]
+    return {
+        "upright": upright,
+        "matrix": (_ridge_regression(rows) * np.array(gains))[:, sent],
+    }, found
 
 
-def seen_names(found: Mapping[str, float]) -> list[str]:
+def readable_shapes(found: Mapping[str, float]) -> list[str]:
     """The shapes that are worth sending."""
-    return [n for n in ARKIT_NAMES if found[n] >= SEEN_CORRELATION and n not in NEVER]
+    return [n for n in ARKIT_NAMES if found[n] >= LEAST_CORRELATION and n not in NEVER_SENT]
 
 
-def _ridge(rows: Sequence[tuple[Array, Array]]) -> Array:
+def _ridge_regression(rows: Sequence[tuple[Array, Array]]) -> Array:
     x, y = (np.concatenate(part) for part in zip(*rows, strict=True))
     return np.asarray(np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T @ y), np.float64)
 
@@ -145,15 +148,21 @@ def _gain(guess: Array, truth: Array, correlation: float) -> float:
 
     What is seen badly stays shy: its gain would be that of what is mistaken for it, too.
     """
-    strong = truth >= STRONG
+    strong = truth >= STRONG_WEIGHT
     reached = float(np.median(guess[strong] / truth[strong])) if strong.any() else 1.0
     whole = float(np.clip(1 / max(reached, 1e-6), 1, LARGEST_GAIN))
-    return 1 + (whole - 1) * float(np.clip((correlation - SHY) / (BOLD - SHY), 0, 1))
+    return 1 + (whole - 1) * float(
+        np.clip(
+            (correlation - NO_GAIN_CORRELATION) / (FULL_GAIN_CORRELATION - NO_GAIN_CORRELATION),
+            0,
+            1,
+        )
+    )
 
 
-def save(path: Path, tensors: Mapping[str, Array], found: Mapping[str, float]) -> None:
+def save_face_reader(path: Path, tensors: Mapping[str, Array], found: Mapping[str, float]) -> None:
     """Half precision, with the names of what is seen."""
-    names = seen_names(found)
+    names = readable_shapes(found)
     matrix = np.ascontiguousarray(tensors["matrix"], np.float16)
     upright = np.ascontiguousarray(tensors["upright"], np.float32)
     save_file({"matrix": matrix, "upright": upright}, path, {"names": json.dumps(names)})
@@ -163,15 +172,15 @@ def main(out: Path, people: int = 130, progress: Callable[[str], None] = print) 
     """Make people (seven seconds each), learn, write, and print what is seen."""
     torch.set_num_threads(1)
     rng = np.random.default_rng(FIRST_SEED)
-    made: list[Person] = []
+    made: list[PersonLandmarks] = []
     for seed in range(FIRST_SEED, FIRST_SEED + people):
-        if (person := person_of_seed(seed, rng)) is not None:
+        if (person := photograph_person(seed, rng)) is not None:
             made.append(person)
         progress(f"{len(made)} people")
-    tensors, found = learn(made)
-    save(out, tensors, found)
+    tensors, found = fit_face_reader(made)
+    save_face_reader(out, tensors, found)
     for name, value in found.items():
-        progress(f"{name:20} {value:5.2f}{'' if name in seen_names(found) else '  not sent'}")
+        progress(f"{name:20} {value:5.2f}{'' if name in readable_shapes(found) else '  not sent'}")
 
 
 if __name__ == "__main__":

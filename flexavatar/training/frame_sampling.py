@@ -12,32 +12,32 @@ from torch.nn import functional
 
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.training.people.expressions import ANCHORS
-from flexavatar.training.samples import NAMES
+from flexavatar.training.samples import KIND_NAMES
 
-RARE = 0.05
+RARE_RATE = 0.05
 """How often a strong expression is met among a person's frames when nothing is adjusted."""
-RETRIEVED = 0.04
+RETRIEVED_SHARE = 0.04
 """Share of all frames that each anchor retrieves."""
-FORWARD = 3.0
+RETRIEVED_RATE = 3.0
 """How much oftener a retrieved frame is drawn than another."""
-LEAST = 0.3
+LEAST_NORM = 0.3
 """Norm of weights below which a face is at rest and resembles no anchor."""
 
 
-def frame_weights(weights: Tensor, kinds: Tensor, adjust: bool) -> Tensor:
+def frame_rates(weights: Tensor, kinds: Tensor, adjust: bool) -> Tensor:
     """How often each frame is to be drawn: ARKit weights [P, F, 52], kinds [P, F] -> [P, F]."""
     if not adjust:
-        natural = (kinds == NAMES.index("neutral")) | (kinds == NAMES.index("natural"))
-        return torch.where(natural, 1.0, RARE)
+        natural = (kinds == KIND_NAMES.index("neutral")) | (kinds == KIND_NAMES.index("natural"))
+        return torch.where(natural, 1.0, RARE_RATE)
     flat = weights.flatten(0, 1)
-    lively = flat.norm(dim=-1) > LEAST
+    lively = flat.norm(dim=-1) > LEAST_NORM
     unit = functional.normalize(flat, dim=-1)
-    most = max(1, round(RETRIEVED * len(flat)))
+    most = max(1, round(RETRIEVED_SHARE * len(flat)))
     retrieved = torch.zeros(len(flat))
     for anchor in anchor_weights():
         likeness = torch.where(lively, unit @ functional.normalize(anchor, dim=0), -1.0)
         retrieved[likeness.topk(most).indices] = 1.0
-    return (1 + (FORWARD - 1) * retrieved).view(kinds.shape)
+    return (1 + (RETRIEVED_RATE - 1) * retrieved).view(kinds.shape)
 
 
 def anchor_weights() -> Tensor:

@@ -23,12 +23,12 @@ from flexavatar.models.channels import ChartEvidence
 from flexavatar.training.samples import BYTE, Sample, load_sample
 from flexavatar.types import FlameCodes, to_device
 
-AHEAD = 3
+PREFETCHED = 3
 """Samples that wait."""
 
 
 @dataclass(frozen=True)
-class Ready:
+class PreparedSample:
     """One person, as a step wants them."""
 
     sample: Sample
@@ -39,14 +39,16 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Order:
+class SampleChoice:
     """Which person, which of the frames."""
 
     person: int
     frames: tuple[int, ...]
 
 
-def orders(weights: Tensor, frames: int, seed: int, start: int = 0) -> Iterator[Order]:
+def sample_choices(
+    weights: Tensor, frames: int, seed: int, start: int = 0
+) -> Iterator[SampleChoice]:
     """People in shuffled rounds, frames by their weights [P, F]; step `start` first. Endless."""
     step = 0
     for round_number in range(1 << 30):
@@ -57,11 +59,11 @@ def orders(weights: Tensor, frames: int, seed: int, start: int = 0) -> Iterator[
                 generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
                 most = min(frames, int((weights[person] > 0).sum()))
                 drawn = torch.multinomial(weights[person], most, generator=generator)
-                yield Order(person, tuple(drawn.tolist()))
+                yield SampleChoice(person, tuple(drawn.tolist()))
             step += 1
 
 
-class Loader:
+class SampleLoader:
     """Reads samples in the order asked for, a few steps ahead."""
 
     def __init__(
@@ -76,7 +78,7 @@ class Loader:
         self.paths, self.head, self.layout, self.device = paths, head, layout, device
         self.drive = drive
 
-    def ready(self, path: Path) -> Ready:
+    def prepare(self, path: Path) -> PreparedSample:
         """One person's file. Raises InputError for one of another model's sizes."""
         sample, texels = load_sample(path), self.layout.texels
         if (side := sample.base.shape[-1]) != self.layout.size:
@@ -87,7 +89,7 @@ class Loader:
         )
         told = (sample.colors, sample.weight, sample.mirrored, sample.base)
         colors, weight, mirrored, base = (x[None] / BYTE for x in told)
-        ready = Ready(
+        ready = PreparedSample(
             sample,
             sample.images / BYTE,
             ChartEvidence(colors, weight, mirrored, base, places[None]),
@@ -96,18 +98,18 @@ class Loader:
         )
         return to_device(ready, self.device)
 
-    def run(self, wanted: Iterator[Order]) -> Iterator[tuple[Ready, Order]]:
+    def run(self, wanted: Iterator[SampleChoice]) -> Iterator[tuple[PreparedSample, SampleChoice]]:
         """Endless."""
         # one thread beside those of the step: together they would stand in each other's way
         with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as executor:
             waiting = [
-                (executor.submit(self.ready, self.paths[o.person]), o)
-                for o in (next(wanted) for _ in range(AHEAD))
+                (executor.submit(self.prepare, self.paths[o.person]), o)
+                for o in (next(wanted) for _ in range(PREFETCHED))
             ]
             while True:
                 job, order = waiting.pop(0)
                 ready = job.result()
                 following = next(wanted)
                 path = self.paths[following.person]
-                waiting.append((executor.submit(self.ready, path), following))
+                waiting.append((executor.submit(self.prepare, path), following))
                 yield ready, order

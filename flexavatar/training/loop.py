@@ -25,13 +25,13 @@ from flexavatar.models.query_lrm import QueryLrm
 from flexavatar.models.weights import NetworkKind
 from flexavatar.progress import Progress, no_progress
 from flexavatar.training.config import Schedule, TrainConfig
-from flexavatar.training.frame_sampling import frame_weights
-from flexavatar.training.loader import Loader, Order, Ready, orders
-from flexavatar.training.losses import Picture, coarsened, picture_losses, weighted
-from flexavatar.training.pool import people_in
-from flexavatar.training.samples import BYTE, Sample
-from flexavatar.training.state import Average, append_line, load_state, save_state, trained
-from flexavatar.training.targets import true_picture
+from flexavatar.training.frame_sampling import frame_rates
+from flexavatar.training.loader import PreparedSample, SampleChoice, SampleLoader, sample_choices
+from flexavatar.training.losses import picture_losses, weighted_sum
+from flexavatar.training.pool import sample_paths
+from flexavatar.training.samples import BYTE, Sample, coarsen_chart
+from flexavatar.training.state import WeightAverage, append_line, load_state, save_state, trainable
+from flexavatar.training.targets import TargetPicture, target_picture
 from flexavatar.types import FlameCodes, Gaussians, to_device
 
 STATE, LOG = "state.safetensors", "log.jsonl"
@@ -40,7 +40,7 @@ C = TypeVar("C", bound=TrainConfig)
 
 
 @dataclass(frozen=True)
-class Look:
+class PersonPrediction:
     """One person as a model shows them."""
 
     shown: Mapping[str, Sequence[Gaussians]]  # ways of showing, the usual one first; F Gaussians
@@ -66,7 +66,7 @@ class Trainer(ABC, Generic[M, C]):
         """
         torch.manual_seed(config.seed)
         self.config, self.kind = config, kind
-        device = checked_device(config.device)
+        device = check_device(config.device)
         head, layout = load_open_head(), uv_layout(load_open_head(), model)
         self.head: FlameHead = to_device(head, device)
         self.layout: UvLayout = to_device(layout, device)
@@ -75,13 +75,13 @@ class Trainer(ABC, Generic[M, C]):
             self.model.load_state_dict(kind.read(config.start, model)[0].state_dict())
         self.model.to(device)
         self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self.average = Average(self.model)
-        weights = trained(self.model).values()
+        self.average = WeightAverage(self.model)
+        weights = trainable(self.model).values()
         rate = config.learning_rate
         self.optimiser = torch.optim.Adam(weights, lr=rate, betas=(0.9, 0.98), fused=True)
-        synthetic = people_in(people, most=config.people)
+        synthetic = sample_paths(people, most=config.people)
         self.paths, self.synthetic = [*synthetic, *clips], len(synthetic)
-        self.loader = Loader(self.paths, head, layout, self.drive, device)
+        self.loader = SampleLoader(self.paths, head, layout, self.drive, device)
         self.valid = self.layout.texels.chart.valid.float()
         self.fine = layout.size // layout.motion_mask.shape[-1]
         whole = functional.avg_pool2d(self.valid[None], self.fine)[0]
@@ -92,31 +92,34 @@ class Trainer(ABC, Generic[M, C]):
         """What the network is told of each frame's expression: [F, ...]."""
 
     @abstractmethod
-    def losses(self, ready: Ready, order: Order, generator: torch.Generator) -> dict[str, Tensor]:
+    def losses(
+        self, ready: PreparedSample, order: SampleChoice, generator: torch.Generator
+    ) -> dict[str, Tensor]:
         """Every term of one step, by its name in the config."""
 
     @abstractmethod
-    def look(self, ready: Ready) -> Look:
+    def predict_person(self, ready: PreparedSample) -> PersonPrediction:
         """All frames of one person, as far as the training has come."""
 
-    def coarse(self, charts: Tensor) -> Tensor:
+    def coarsen(self, charts: Tensor) -> Tensor:
         """Colours at the coarser size: [B, 3, U, U] -> [B, 3, W, W]."""
-        return coarsened(charts, self.valid, self.fine)
+        return coarsen_chart(charts, self.valid, self.fine)
 
     def true_changes(self, sample: Sample, frames: Sequence[int]) -> Tensor:
         """By how much colours change with each frame's expression: [E, 3, W, W]."""
-        true = sample.known
-        return true.charts[list(frames)] / BYTE - self.coarse(true.chart[None] / BYTE)
+        true = sample.synthetic_targets
+        return true.charts[list(frames)] / BYTE - self.coarsen(true.chart[None] / BYTE)
 
-    def off(self, sample: Sample) -> Tensor:
+    def true_offsets(self, sample: Sample) -> Tensor:
         """From the tracked head to the true one at rest: [T, 3] metres."""
-        return interpolate_barycentric(sample.known.off.float(), self.layout.texels.binding)
+        offsets = sample.synthetic_targets.off.float()
+        return interpolate_barycentric(offsets, self.layout.texels.binding)
 
-    def skin(self) -> Tensor:
+    def skin_mask(self) -> Tensor:
         """Where such changes count: [1, W, W]."""
         return self.valid_coarse * self.layout.motion_mask
 
-    def pictured(
+    def frame_losses(
         self,
         drawn: Mapping[int, Gaussians],
         sample: Sample,
@@ -125,7 +128,7 @@ class Trainer(ABC, Generic[M, C]):
         """Mean terms of frames, by number, before walls of any colour."""
         losses: dict[str, Tensor] = {}
         for frame, gaussians in drawn.items():
-            true: Picture = true_picture(self.head, sample, frame)
+            true: TargetPicture = target_picture(self.head, sample, frame)
             wall = torch.rand(3, generator=generator).to(true.rgb)
             for name, loss in picture_losses(gaussians, true, wall).items():
                 losses[name] = losses.get(name, 0) + loss / len(drawn)
@@ -133,29 +136,29 @@ class Trainer(ABC, Generic[M, C]):
 
     def frame_rates(self, weights: Tensor, kinds: Tensor, viewmats: Tensor) -> Tensor:
         """How often each frame is drawn: [P, F, 52], [P, F], [P, F, 4, 4] -> [P, F]."""
-        return frame_weights(weights, kinds, self.config.adjust)
+        return frame_rates(weights, kinds, self.config.adjust)
 
-    def step(self, ready: Ready, order: Order, number: int) -> dict[str, float]:
+    def step(self, ready: PreparedSample, order: SampleChoice, number: int) -> dict[str, float]:
         """Learn from one person; the terms' values."""
         for group in self.optimiser.param_groups:
-            group["lr"] = rate_at(number, self.config)
+            group["lr"] = learning_rate_at(number, self.config)
         generator = torch.Generator().manual_seed(number)
         losses = self.losses(ready, order, generator)
         self.optimiser.zero_grad(set_to_none=True)
-        weighted(losses, self.config.losses).backward()
+        weighted_sum(losses, self.config.losses).backward()
         for p in self.model.parameters():
             if p.grad is not None:
                 torch.nan_to_num_(p.grad, 0.0, 0.0, 0.0)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
-        self.average.follow(self.model, number)
+        self.average.update(self.model, number)
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
 
 T = TypeVar("T", bound=Trainer)
 
 
-def checked_device(device: str) -> str:
+def check_device(device: str) -> str:
     """The same name. Raises InputError where there is no such device."""
     if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
         raise InputError(f"device: expected cpu, or cuda where there is one, got {device!r}")
@@ -180,7 +183,7 @@ def train(
     start = 0
     if (out / STATE).exists():
         start = load_state(out / STATE, trainer.model, trainer.average, trainer.optimiser)
-    wanted = orders(_all_frames(trainer), config.frames, config.seed, start)
+    wanted = sample_choices(_all_frame_rates(trainer), config.frames, config.seed, start)
     began, total = time.perf_counter(), dict[str, list[float]]()
     for number, (ready, order) in enumerate(trainer.loader.run(wanted), start):
         if number >= config.steps:
@@ -199,7 +202,7 @@ def train(
     return trainer
 
 
-def _all_frames(trainer: Trainer[Any, Any]) -> Tensor:
+def _all_frame_rates(trainer: Trainer[Any, Any]) -> Tensor:
     """How often each frame of each person is drawn: [P, F]."""
     rows: list[tuple[Tensor, ...]] = []
     for path in trainer.paths:
@@ -208,7 +211,7 @@ def _all_frames(trainer: Trainer[Any, Any]) -> Tensor:
     return trainer.frame_rates(*(torch.stack(column) for column in zip(*rows, strict=True)))
 
 
-def rate_at(step: int, config: Schedule) -> float:
+def learning_rate_at(step: int, config: Schedule) -> float:
     """Adam's learning rate."""
     if step < config.warm_up:
         return config.learning_rate * (step + 1) / config.warm_up

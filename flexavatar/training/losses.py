@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,19 +14,10 @@ from flexavatar.head.binding import Binding, SurfaceMotion, deform
 from flexavatar.models.channels import CHANNELS, COLOR
 from flexavatar.render.rasterize import rasterize
 from flexavatar.training.config import LossConfig
-from flexavatar.types import SH_C0, Camera, Gaussians
+from flexavatar.training.targets import TargetPicture
+from flexavatar.types import SH_C0, Gaussians
 
 CENTIMETRE = 0.01
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One true picture."""
-
-    camera: Camera
-    rgb: Tensor  # [H, W, 3] premultiplied
-    cover: Tensor  # [H, W]
-    mouth: tuple[slice, slice]  # rows and columns
 
 
 def chart_loss(shown: Tensor, true: Tensor, valid: Tensor, config: LossConfig) -> Tensor:
@@ -42,12 +32,6 @@ def chart_loss(shown: Tensor, true: Tensor, valid: Tensor, config: LossConfig) -
     return loss
 
 
-def coarsened(colors: Tensor, valid: Tensor, fine: int) -> Tensor:
-    """Means over the texels that are on the chart: [B, 3, U, U], [U, U] -> [B, 3, W, W]."""
-    share = functional.avg_pool2d(valid[None, None], fine)
-    return functional.avg_pool2d(colors * valid, fine) / share.clamp_min(1e-6)
-
-
 def static_losses(raw: Tensor, off: Tensor) -> dict[str, Tensor]:
     """On G_st: raw maps at texels [T, 14], true offsets [T, 3] metres."""
     position, _, scale, _, _ = raw.split(list(CHANNELS.values()), -1)
@@ -59,7 +43,7 @@ def static_losses(raw: Tensor, off: Tensor) -> dict[str, Tensor]:
     }
 
 
-def change_loss(said: Tensor, true: Tensor) -> Tensor:
+def color_change_loss(said: Tensor, true: Tensor) -> Tensor:
     """By how much expressions change colours: two [E, 3, W, W]; a tenth missed counts as 1."""
     return (10 * (said - true)).square().mean()
 
@@ -70,7 +54,7 @@ def rest_loss(change: Tensor) -> Tensor:
     return other.square().mean()
 
 
-def picture_losses(gaussians: Gaussians, true: Picture, wall: Tensor) -> dict[str, Tensor]:
+def picture_losses(gaussians: Gaussians, true: TargetPicture, wall: Tensor) -> dict[str, Tensor]:
     """Gaussians drawn before a wall [3] and compared."""
     rgba = rasterize(gaussians, true.camera).rgba
     shown = rgba[..., :3] + (1 - rgba[..., 3:]) * wall
@@ -87,7 +71,7 @@ def picture_losses(gaussians: Gaussians, true: Picture, wall: Tensor) -> dict[st
     return losses
 
 
-def gaussians_of(splats: NeutralSplats, binding: Binding, motion: SurfaceMotion) -> Gaussians:
+def posed_gaussians(splats: NeutralSplats, binding: Binding, motion: SurfaceMotion) -> Gaussians:
     """Texels carried by a posed mesh, ready to draw; differentiable."""
     means, quats, scales = deform(binding, splats.local, motion)
     quats = functional.normalize(quats, dim=-1)
@@ -96,6 +80,6 @@ def gaussians_of(splats: NeutralSplats, binding: Binding, motion: SurfaceMotion)
     )
 
 
-def weighted(losses: Mapping[str, Tensor], config: LossConfig) -> Tensor:
+def weighted_sum(losses: Mapping[str, Tensor], config: LossConfig) -> Tensor:
     """The sum that is minimised."""
     return torch.stack([getattr(config, name) * loss for name, loss in losses.items()]).sum()

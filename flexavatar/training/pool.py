@@ -20,7 +20,7 @@ HELD_OUT = 24
 """Seeds below this are never trained on."""
 
 
-def path_of(folder: Path, seed: int) -> Path:
+def sample_path(folder: Path, seed: int) -> Path:
     """Where the person of a seed is, or would be."""
     return folder / f"person_{seed:07d}.safetensors"
 
@@ -37,12 +37,12 @@ def fill_pool(
     People whose photos show no usable face leave an empty file, so that they are not tried again.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [seed for seed in seeds if not path_of(folder, seed).exists()]
+    missing = [seed for seed in seeds if not sample_path(folder, seed).exists()]
     if not missing:
         return
     count = workers or os.cpu_count() or 1
-    with ProcessPoolExecutor(count, get_context("spawn"), initializer=_alone) as executor:
-        jobs = [executor.submit(_make, folder, seed, config) for seed in missing]
+    with ProcessPoolExecutor(count, get_context("spawn"), initializer=_use_one_thread) as executor:
+        jobs = [executor.submit(_make_and_save, folder, seed, config) for seed in missing]
         try:
             for done, job in enumerate(as_completed(jobs), 1):
                 job.result()
@@ -52,20 +52,20 @@ def fill_pool(
             raise
 
 
-def _alone() -> None:
+def _use_one_thread() -> None:
     """One thread a process: together they use all cores."""
     torch.set_num_threads(1)
 
 
-def _make(folder: Path, seed: int, config: ChartSizes) -> None:
-    path = path_of(folder, seed)
+def _make_and_save(folder: Path, seed: int, config: ChartSizes) -> None:
+    path = sample_path(folder, seed)
     try:
         save_sample(make_sample(seed, config), path)
     except (FaceError, np.linalg.LinAlgError):
         path.touch()
 
 
-def people_in(folder: Path, held_out: bool = False, most: int | None = None) -> list[Path]:
+def sample_paths(folder: Path, held_out: bool = False, most: int | None = None) -> list[Path]:
     """Files of the usable people, by seed; of the first `most` seeds that are trained on.
 
     Raises InputError if there are none.

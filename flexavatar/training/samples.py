@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn import functional
 
 from flexavatar.avatar.maps import UvLayout, uv_layout
 from flexavatar.avatar.poser import rig_with_own_lids
@@ -35,25 +36,24 @@ from flexavatar.head.open_head import load_open_head
 from flexavatar.head.surface import Similarity, camera_in_source_space, fit_similarity
 from flexavatar.models.config import QUERY_LRM_TINY, ChartSizes
 from flexavatar.render.camera import resize_camera
-from flexavatar.training.losses import coarsened
-from flexavatar.training.people.cameras import around_camera, photo_camera
+from flexavatar.training.people.camera import around_camera, photo_camera
 from flexavatar.training.people.expressions import ANCHORS, natural_weights, random_weights
-from flexavatar.training.people.figure import Figure
+from flexavatar.training.people.person import SyntheticPerson
 from flexavatar.training.people.picture import photograph
-from flexavatar.training.people.traits import draw_traits
+from flexavatar.training.people.traits import sample_traits
 
 PHOTO_SIDE = 512
-COUNTS = (1, 1, 1, 2, 4)
+PHOTO_COUNTS = (1, 1, 1, 2, 4)
 """How many photos a person gives; one is drawn."""
-KINDS = ("neutral", "natural", "natural", "natural", "random", "random", "anchor", "anchor")
+FRAME_KINDS = ("neutral", "natural", "natural", "natural", "random", "random", "anchor", "anchor")
 """What the frames of a person show."""
-AROUND = 0.4
+AROUND_SHARE = 0.4
 """Share of frames that are seen from anywhere; the others as photos are."""
 BYTE = 255.0
 
 
 @dataclass(frozen=True)
-class Truth:
+class SyntheticTargets:
     """What is known of a synthetic person and of no other."""
 
     off: Tensor  # [V, 3] float16 metres from the tracked head to the true one at rest
@@ -80,18 +80,18 @@ class Sample:
     cover: Tensor  # [F, S, S] uint8
     viewmats: Tensor  # [F, 4, 4] in the tracked head's space
     Ks: Tensor  # [F, 3, 3]
-    truth: Truth | None = None
+    targets: SyntheticTargets | None = None
     """None of people in videos."""
 
     @property
-    def known(self) -> Truth:
-        """Raises InputError for people in videos."""
-        if self.truth is None:
+    def synthetic_targets(self) -> SyntheticTargets:
+        """Targets of a synthetic person. Raises InputError for people in videos."""
+        if self.targets is None:
             raise InputError("sample: expected a synthetic person, got one from a video")
-        return self.truth
+        return self.targets
 
 
-NAMES = ("neutral", "natural", "random", "anchor")
+KIND_NAMES = ("neutral", "natural", "random", "anchor")
 
 
 def make_sample(seed: int, config: ChartSizes = QUERY_LRM_TINY) -> Sample:
@@ -101,50 +101,54 @@ def make_sample(seed: int, config: ChartSizes = QUERY_LRM_TINY) -> Sample:
     """
     rng = np.random.default_rng((seed, 1))
     head = load_open_head()
-    figure = Figure(draw_traits(seed), uv_layout(head, config).size)
-    portraits = [_photo(figure, rng) for _ in range(int(rng.choice(COUNTS)))]
+    figure = SyntheticPerson(sample_traits(seed), uv_layout(head, config).size)
+    portraits = [_photograph_portrait(figure, rng) for _ in range(int(rng.choice(PHOTO_COUNTS)))]
     placed = place(portraits, track(portraits, load_landmark_rig()), head)
-    lies = fit_similarity(
+    alignment = fit_similarity(
         placed.neutral.double().numpy(),
         figure.neutral.double().numpy(),
         head.masks["face"].double().numpy(),
     )
-    true = torch.from_numpy(lies.inverse.apply(figure.neutral.double().numpy())).float()
-    frames, charts = _frames(figure, placed, lies, config, rng)
-    truth = Truth((true - placed.neutral).half(), as_bytes(figure.face({}).chart()), charts)
-    return Sample(**told(portraits, placed, config), **frames, truth=truth)
+    true = torch.from_numpy(alignment.inverse.apply(figure.neutral.double().numpy())).float()
+    frames, charts = _render_frames(figure, placed, alignment, config, rng)
+    targets = SyntheticTargets(
+        (true - placed.neutral).half(), to_byte_tensor(figure.face({}).chart()), charts
+    )
+    return Sample(**network_inputs(portraits, placed, config), **frames, targets=targets)
 
 
-def told(portraits: Sequence[Portrait], placed: Placed, config: ChartSizes) -> dict[str, Tensor]:
+def network_inputs(
+    portraits: Sequence[Portrait], placed: Placed, config: ChartSizes
+) -> dict[str, Tensor]:
     """What the network is told of photos, by field of `Sample`."""
     head = load_open_head()
     layout = uv_layout(head, config)
     seen = chart_evidence(gather(placed.views, layout.texels, head.faces), placed.neutral, layout)
     cameras = [resize_camera(v.camera, config.image_side, config.image_side) for v in placed.views]
     return {
-        "images": as_bytes(network_images(portraits, config.image_side)),
+        "images": to_byte_tensor(network_images(portraits, config.image_side)),
         "photo_viewmats": torch.stack([camera.viewmat for camera in cameras]),
         "photo_intrinsics": torch.stack([camera.K for camera in cameras]),
-        "colors": as_bytes(seen.colors[0]),
-        "weight": as_bytes(seen.weight[0]),
-        "mirrored": as_bytes(seen.mirrored[0]),
-        "base": as_bytes(seen.base[0]),
+        "colors": to_byte_tensor(seen.colors[0]),
+        "weight": to_byte_tensor(seen.weight[0]),
+        "mirrored": to_byte_tensor(seen.mirrored[0]),
+        "base": to_byte_tensor(seen.base[0]),
         "neutral": placed.neutral,
     }
 
 
-def _photo(figure: Figure, rng: np.random.Generator) -> Portrait:
+def _photograph_portrait(figure: SyntheticPerson, rng: np.random.Generator) -> Portrait:
     """An ordinary picture, with a lens's and a file's faults."""
     shot = photograph(figure.face(natural_weights(rng)), photo_camera(rng, PHOTO_SIDE))
-    rgb = as_bytes(shot.rgb + (1 - shot.cover[..., None]) * shot.wall).numpy()
-    cover = as_bytes(shot.cover).numpy()
-    rgb = worn(rgb, rng)
+    rgb = to_byte_tensor(shot.rgb + (1 - shot.cover[..., None]) * shot.wall).numpy()
+    cover = to_byte_tensor(shot.cover).numpy()
+    rgb = degrade_photo(rgb, rng)
     soft = float(rng.uniform(0.3, 2.0))
     cover = np.asarray(cv2.GaussianBlur(cover, (0, 0), soft), np.uint8)
     return crop_portrait(photo_from_array(rgb), detect_face(rgb), cover=cover)
 
 
-def worn(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def degrade_photo(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Blur, noise and compression as photos have them."""
     picture = cv2.GaussianBlur(rgb, (0, 0), float(rng.uniform(0.2, 1.2))).astype(np.float32)
     picture += rng.normal(0, rng.uniform(0, 5), picture.shape).astype(np.float32)
@@ -155,10 +159,10 @@ def worn(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     return np.ascontiguousarray(bgr[..., ::-1])
 
 
-def _frames(
-    figure: Figure,
+def _render_frames(
+    figure: SyntheticPerson,
     placed: Placed,
-    lies: Similarity,
+    alignment: Similarity,
     config: ChartSizes,
     rng: np.random.Generator,
 ) -> tuple[dict[str, Tensor], Tensor]:
@@ -168,34 +172,36 @@ def _frames(
     head = rig_with_own_lids(placed.neutral, load_open_head())
     rows: list[dict[str, Tensor]] = []
     charts: list[Tensor] = []
-    for kind in KINDS:
-        weights = _weights(kind, rng)
+    for kind in FRAME_KINDS:
+        weights = _sample_weights(kind, rng)
         face, codes = figure.face(weights), figure.codes(weights)
-        camera = (around_camera if rng.uniform() < AROUND else photo_camera)(rng, config.image_side)
+        camera = (around_camera if rng.uniform() < AROUND_SHARE else photo_camera)(
+            rng, config.image_side
+        )
         shot = photograph(face, camera)
-        mine = camera_in_source_space(lies, camera)
+        mine = camera_in_source_space(alignment, camera)
         moved = head.pose(placed.neutral, codes).vertices - placed.neutral
-        charts.append(as_bytes(_coarse(face.chart(), layout)))
+        charts.append(to_byte_tensor(_coarsen(face.chart(), layout)))
         rows.append(
             {
                 "moves": moved.half(),
                 "weights": torch.tensor([weights.get(name, 0.0) for name in ARKIT_NAMES]),
-                "kinds": torch.tensor(NAMES.index(kind)),
-                "rgb": as_bytes(shot.rgb),
-                "cover": as_bytes(shot.cover),
+                "kinds": torch.tensor(KIND_NAMES.index(kind)),
+                "rgb": to_byte_tensor(shot.rgb),
+                "cover": to_byte_tensor(shot.cover),
                 "viewmats": mine.viewmat,
                 "Ks": mine.K,
             }
         )
-    return stacked(rows), torch.stack(charts)
+    return stack_frames(rows), torch.stack(charts)
 
 
-def stacked(rows: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def stack_frames(rows: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Frames one by one -> fields of `Sample`."""
     return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
 
-def _weights(kind: str, rng: np.random.Generator) -> Mapping[str, float]:
+def _sample_weights(kind: str, rng: np.random.Generator) -> Mapping[str, float]:
     if kind == "neutral":
         return {}
     if kind == "anchor":
@@ -203,13 +209,19 @@ def _weights(kind: str, rng: np.random.Generator) -> Mapping[str, float]:
     return natural_weights(rng) if kind == "natural" else random_weights(rng)
 
 
-def _coarse(chart: Tensor, layout: UvLayout) -> Tensor:
+def _coarsen(chart: Tensor, layout: UvLayout) -> Tensor:
     """[3, U, U] -> [3, W, W], means over the texels that are on the chart."""
     valid = layout.texels.chart.valid.float()
-    return coarsened(chart[None], valid, layout.size // layout.motion_mask.shape[-1])[0]
+    return coarsen_chart(chart[None], valid, layout.size // layout.motion_mask.shape[-1])[0]
 
 
-def as_bytes(values: Tensor) -> Tensor:
+def coarsen_chart(colors: Tensor, valid: Tensor, fine: int) -> Tensor:
+    """Means over the texels that are on the chart: [B, 3, U, U], [U, U] -> [B, 3, W, W]."""
+    share = functional.avg_pool2d(valid[None, None], fine)
+    return functional.avg_pool2d(colors * valid, fine) / share.clamp_min(1e-6)
+
+
+def to_byte_tensor(values: Tensor) -> Tensor:
     """0..1 -> uint8."""
     return (values.clamp(0, 1) * BYTE).round().to(torch.uint8)
 
@@ -217,8 +229,8 @@ def as_bytes(values: Tensor) -> Tensor:
 def save_sample(sample: Sample, path: Path) -> None:
     """Write it as safetensors, whole or not at all."""
     part = path.with_suffix(".part")
-    tensors = {**vars(sample), **(vars(sample.truth) if sample.truth else {})}
-    del tensors["truth"]
+    tensors = {**vars(sample), **(vars(sample.targets) if sample.targets else {})}
+    del tensors["targets"]
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part)
     part.rename(path)
 
@@ -226,6 +238,8 @@ def save_sample(sample: Sample, path: Path) -> None:
 def load_sample(path: Path) -> Sample:
     """Read what `save_sample` wrote."""
     tensors = load_file(path)
-    known = [f.name for f in fields(Truth)]
-    truth = Truth(**{name: tensors.pop(name) for name in known}) if known[0] in tensors else None
-    return Sample(**tensors, truth=truth)
+    names = [f.name for f in fields(SyntheticTargets)]
+    if names[0] not in tensors:
+        return Sample(**tensors, targets=None)
+    targets = SyntheticTargets(**{name: tensors.pop(name) for name in names})
+    return Sample(**tensors, targets=targets)

@@ -14,43 +14,43 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from flexavatar.errors import AssetError
 
-AVERAGED = 0.999
+DECAY = 0.999
 """How slowly the averaged weights follow."""
 MOMENTS = ("exp_avg", "exp_avg_sq")
 KINDS = ("model", "average", *MOMENTS)
 
 
-class Average:
+class WeightAverage:
     """The moving average of a network's weights, which is what is used in the end."""
 
     def __init__(self, model: nn.Module) -> None:
-        self.values = {name: p.detach().clone() for name, p in trained(model).items()}
+        self.values = {name: p.detach().clone() for name, p in trainable(model).items()}
 
     @torch.no_grad()
-    def follow(self, model: nn.Module, step: int) -> None:
+    def update(self, model: nn.Module, step: int) -> None:
         """A step towards the network's weights; faster in the beginning."""
-        slow = min(AVERAGED, (1 + step) / (10 + step))
-        now: list[Tensor | nn.Parameter] = [p.detach() for p in trained(model).values()]
+        slow = min(DECAY, (1 + step) / (10 + step))
+        now: list[Tensor | nn.Parameter] = [p.detach() for p in trainable(model).values()]
         get_ema_multi_avg_fn(slow)(list(self.values.values()), now, step)
 
     @torch.no_grad()
-    def into(self, model: nn.Module) -> None:
+    def copy_to(self, model: nn.Module) -> None:
         """Give a network the averaged weights."""
-        for name, p in trained(model).items():
+        for name, p in trainable(model).items():
             p.copy_(self.values[name])
 
 
-def trained(model: nn.Module) -> dict[str, nn.Parameter]:
+def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     """Parameters that change, by name."""
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
 def save_state(
-    path: Path, model: nn.Module, average: Average, optimiser: torch.optim.Adam, step: int
+    path: Path, model: nn.Module, average: WeightAverage, optimiser: torch.optim.Adam, step: int
 ) -> None:
     """Everything that is needed to go on, whole or not at all."""
     tensors: dict[str, Tensor] = {}
-    for name, p in trained(model).items():
+    for name, p in trainable(model).items():
         tensors[f"model/{name}"] = p.detach()
         tensors[f"average/{name}"] = average.values[name]
         for key in MOMENTS:
@@ -61,7 +61,9 @@ def save_state(
     part.rename(path)
 
 
-def load_state(path: Path, model: nn.Module, average: Average, optimiser: torch.optim.Adam) -> int:
+def load_state(
+    path: Path, model: nn.Module, average: WeightAverage, optimiser: torch.optim.Adam
+) -> int:
     """Go on from where `save_state` was; returns the step. Raises AssetError for another model."""
     try:
         with safe_open(path, "pt") as file:
@@ -69,7 +71,7 @@ def load_state(path: Path, model: nn.Module, average: Average, optimiser: torch.
             tensors = {key: file.get_tensor(key) for key in file.keys()}
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise AssetError(f"{path}: expected the state of a training run ({error})") from None
-    wanted = trained(model)
+    wanted = trainable(model)
     sizes = {f"{kind}/{name}": p.shape for name, p in wanted.items() for kind in KINDS}
     if {key: value.shape for key, value in tensors.items()} != sizes:
         raise AssetError(f"{path}: expected a run of this model, got another's")

@@ -1,10 +1,13 @@
-"""The true picture of a frame: where from, what of it, and where the mouth is."""
+"""The true picture of a frame, which losses and validation compare with."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from torch import Tensor
+
 from flexavatar.head.flame import FlameHead
 from flexavatar.render.camera import project
-from flexavatar.training.losses import Picture
 from flexavatar.training.samples import BYTE, Sample
 from flexavatar.types import Camera
 
@@ -12,16 +15,26 @@ MOUTH_PAD = 0.35
 """Of the mouth's width, around it."""
 
 
-def camera_of(sample: Sample, frame: int) -> Camera:
+@dataclass(frozen=True)
+class TargetPicture:
+    """One true picture."""
+
+    camera: Camera
+    rgb: Tensor  # [H, W, 3] premultiplied
+    cover: Tensor  # [H, W]
+    mouth: tuple[slice, slice]  # rows and columns
+
+
+def frame_camera(sample: Sample, frame: int) -> Camera:
     """Where a frame is seen from, in the tracked head's space."""
     height, width = sample.cover.shape[1:]
     return Camera(sample.viewmats[frame], sample.Ks[frame], width, height)
 
 
-def true_picture(head: FlameHead, sample: Sample, frame: int) -> Picture:
+def target_picture(head: FlameHead, sample: Sample, frame: int) -> TargetPicture:
     """A frame as the losses take it."""
-    return Picture(
-        camera_of(sample, frame),
+    return TargetPicture(
+        frame_camera(sample, frame),
         sample.rgb[frame] / BYTE,
         sample.cover[frame] / BYTE,
         mouth_box(head, sample, frame),
@@ -30,7 +43,7 @@ def true_picture(head: FlameHead, sample: Sample, frame: int) -> Picture:
 
 def mouth_box(head: FlameHead, sample: Sample, frame: int) -> tuple[slice, slice]:
     """Rows and columns around the lips; empty where they are turned away."""
-    camera = camera_of(sample, frame)
+    camera = frame_camera(sample, frame)
     lips = head.masks["lips"] > 0.5
     posed = (sample.neutral + sample.moves[frame].float())[lips]
     facing = camera.viewmat[2, 2] < -0.3  # the head looks to +z

@@ -29,16 +29,16 @@ from flexavatar.models.channels import COLOR, SCALE
 from flexavatar.models.signals import CORRECTIVES, SIGNAL_SIZES, signal_vector
 from flexavatar.models.weights import BIAS_SINK
 from flexavatar.training.config import TrainBiasSink
-from flexavatar.training.loader import Order, Ready
-from flexavatar.training.loop import Look, Trainer
-from flexavatar.training.losses import CENTIMETRE, change_loss, chart_loss
+from flexavatar.training.loader import PreparedSample, SampleChoice
+from flexavatar.training.loop import PersonPrediction, Trainer
+from flexavatar.training.losses import CENTIMETRE, chart_loss, color_change_loss
 from flexavatar.training.samples import BYTE, Sample
 from flexavatar.types import SH_C0, FlameCodes, Gaussians
 
-FACING = math.cos(math.radians(45))
+FACING_COSINE = math.cos(math.radians(45))
 """Cosine to straight ahead above which a frame is seen as photos are."""
-GOLDEN = (math.sqrt(5) - 1) / 2
-FAR = 3.0
+GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
+LARGEST_ERROR = 3.0
 """Centimetres beyond which being wrong counts no more."""
 
 
@@ -59,21 +59,21 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
         """The signal of every frame: [F, Z]."""
         return signal_vector(self.config.signal, sample.weights, codes)
 
-    def all_around(self, person: int) -> bool:
+    def is_multi_view(self, person: int) -> bool:
         """Whether this one of the people is known from all around; spread evenly among them."""
-        return person < self.synthetic and (person * GOLDEN) % 1 < self.config.multi_view
+        return person < self.synthetic and (person * GOLDEN_RATIO) % 1 < self.config.multi_view
 
     def frame_rates(self, weights: Tensor, kinds: Tensor, viewmats: Tensor) -> Tensor:
         """How often each frame is drawn; of synthetic people in videos only those that are seen as
         photos are."""
         rates = super().frame_rates(weights, kinds, viewmats)
         facing = -viewmats[:, :, 2, 2]  # [P, F] the head looks to +z
-        front = facing >= facing.amax(1, keepdim=True).clamp_max(FACING)
+        front = facing >= facing.amax(1, keepdim=True).clamp_max(FACING_COSINE)
         people = range(len(rates))
-        whole = torch.tensor([i >= self.synthetic or self.all_around(i) for i in people])
+        whole = torch.tensor([i >= self.synthetic or self.is_multi_view(i) for i in people])
         return rates * (front | whole[:, None])
 
-    def encode(self, ready: Ready) -> Tensor:
+    def encode(self, ready: PreparedSample) -> Tensor:
         """A of one person: [L, D]."""
         sample, config = ready.sample, self.config.model
         looks = plucker_rays(sample.photo_viewmats, sample.photo_intrinsics, config.image_side)
@@ -82,7 +82,7 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
             ready.images, looks, places, ready.evidence if config.evidence else None
         )
 
-    def start(self, ready: Ready) -> BaseSplats:
+    def start(self, ready: PreparedSample) -> BaseSplats:
         """Where a person's Gaussians start from."""
         config, texels = self.config.model, self.layout.texels
         places = interpolate_barycentric(
@@ -90,7 +90,9 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
         )
         return BaseSplats(places, None if config.base == "template" else ready.discs)
 
-    def gaussians(self, raw: Tensor, ready: Ready, frame: int, start: BaseSplats) -> Gaussians:
+    def gaussians(
+        self, raw: Tensor, ready: PreparedSample, frame: int, start: BaseSplats
+    ) -> Gaussians:
         """Of one frame: maps before activation [14, U, U]."""
         neutral = ready.sample.neutral
         posed = neutral + ready.sample.moves[frame].float()
@@ -98,9 +100,11 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
         own = drive_base(self.config.model, start, motion, self.layout.texels)
         return activate(map_at_texels(raw, self.layout.texels.chart), own)
 
-    def losses(self, ready: Ready, order: Order, generator: torch.Generator) -> dict[str, Tensor]:
+    def losses(
+        self, ready: PreparedSample, order: SampleChoice, generator: torch.Generator
+    ) -> dict[str, Tensor]:
         """Every term of one step."""
-        config, around = self.config, self.all_around(order.person)
+        config, around = self.config, self.is_multi_view(order.person)
         frames = order.frames if around else order.frames[: config.pictures]
         sink = "3d" if around else "2d"
         maps = self.model.decode(self.encode(ready), ready.drive[list(frames)], sink)
@@ -108,16 +112,16 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
         drawn = {f: self.gaussians(x, ready, f, start) for f, x in zip(frames, maps, strict=True)}
         pictured = {f: drawn[f] for f in frames[: config.pictures]}
         sizes = maps[:, SCALE] * self.valid
-        losses = self.pictured(pictured, ready.sample, generator)
+        losses = self.frame_losses(pictured, ready.sample, generator)
         losses["scale"] = sizes.square().mean()
         if around:
-            colors, true = colors_of(maps), self.true_charts(ready.sample, frames)
+            colors, true = map_colors(maps), self.true_charts(ready.sample, frames)
             losses["chart"] = chart_loss(colors, true, self.valid, config.losses)
-            apart = self.misplaced(drawn, ready)
-            losses["shape"] = apart.abs().clamp_max(FAR).mean()
-            losses["motion"] = unlike(apart).square().sum(-1).mean()
-            changes = (self.coarse(x) * self.skin() for x in (colors, true))
-            losses["change"] = change_loss(*map(unlike, changes))
+            apart = self.position_errors(drawn, ready)
+            losses["shape"] = apart.abs().clamp_max(LARGEST_ERROR).mean()
+            losses["motion"] = deviations(apart).square().sum(-1).mean()
+            changes = (self.coarsen(x) * self.skin_mask() for x in (colors, true))
+            losses["change"] = color_change_loss(*map(deviations, changes))
         return losses
 
     def true_charts(self, sample: Sample, frames: Sequence[int]) -> Tensor:
@@ -126,12 +130,12 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
         size = (self.layout.size,) * 2
         changes = self.true_changes(sample, frames)
         fine = torch.nn.functional.interpolate(changes, size, mode="bilinear")
-        return (sample.known.chart / BYTE + fine).clamp(0, 1)
+        return (sample.synthetic_targets.chart / BYTE + fine).clamp(0, 1)
 
-    def misplaced(self, drawn: dict[int, Gaussians], ready: Ready) -> Tensor:
+    def position_errors(self, drawn: dict[int, Gaussians], ready: PreparedSample) -> Tensor:
         """How far Gaussians are from the true head as it moves: [E, T, 3] centimetres."""
         sample, texels = ready.sample, self.layout.texels
-        off, apart = self.off(sample), list[Tensor]()
+        off, apart = self.true_offsets(sample), list[Tensor]()
         for frame, gaussians in drawn.items():
             moved = (
                 interpolate_barycentric(
@@ -142,7 +146,7 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
             apart.append((gaussians.means - moved) / CENTIMETRE)
         return torch.stack(apart)
 
-    def look(self, ready: Ready) -> Look:
+    def predict_person(self, ready: PreparedSample) -> PersonPrediction:
         """All frames of one person, with both sinks where there are any."""
         sample, start = ready.sample, self.start(ready)
         person = self.model.person_features(self.encode(ready))
@@ -154,17 +158,17 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
             name: [self.gaussians(x, ready, f, start) for f, x in enumerate(own)]
             for name, own in maps.items()
         }
-        colors = self.coarse(colors_of(maps["shown"]))
-        said = (colors - colors[:1]) * self.skin()  # the first frame is at rest
-        true = self.true_changes(sample, range(len(sample.kinds))) * self.skin()
-        return Look(shown, said, true)
+        colors = self.coarsen(map_colors(maps["shown"]))
+        said = (colors - colors[:1]) * self.skin_mask()  # the first frame is at rest
+        true = self.true_changes(sample, range(len(sample.kinds))) * self.skin_mask()
+        return PersonPrediction(shown, said, true)
 
 
-def unlike(values: Tensor) -> Tensor:
+def deviations(values: Tensor) -> Tensor:
     """By how much frames differ from their mean, which is what their expressions do: [E, ...]."""
     return values - values.mean(0, keepdim=True)
 
 
-def colors_of(maps: Tensor) -> Tensor:
+def map_colors(maps: Tensor) -> Tensor:
     """What maps say of colours, 0..1 or a little beyond: [E, 14, U, U] -> [E, 3, U, U]."""
     return 0.5 + SH_C0 * maps[:, COLOR]

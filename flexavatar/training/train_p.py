@@ -23,12 +23,12 @@ from flexavatar.models.channels import COLOR
 from flexavatar.models.query_lrm import AvatarCode, QueryLrm
 from flexavatar.models.weights import QUERY_LRM
 from flexavatar.training.config import TrainQueryLrm
-from flexavatar.training.loader import Order, Ready
-from flexavatar.training.loop import Look, Trainer
+from flexavatar.training.loader import PreparedSample, SampleChoice
+from flexavatar.training.loop import PersonPrediction, Trainer
 from flexavatar.training.losses import (
-    change_loss,
     chart_loss,
-    gaussians_of,
+    color_change_loss,
+    posed_gaussians,
     rest_loss,
     static_losses,
 )
@@ -37,18 +37,17 @@ from flexavatar.types import FlameCodes, Gaussians
 
 
 @dataclass(frozen=True)
-class Predicted:
+class DrivenCode:
     """One person's code and what it becomes with some expressions."""
 
     code: AvatarCode
     raw: Tensor  # [T, 14] static maps at the texels
     change: Tensor  # [E, 14, W, W] dG under M_dyn
 
-    def at(self, place: int, layout: UvLayout) -> Tensor:
+    def change_at_texels(self, place: int, layout: UvLayout) -> Tensor:
         """One expression's dG at the texels: [T, 14]."""
-        return map_at_texels(
-            upsample_change(self.change[place : place + 1], layout)[0], layout.texels.chart
-        )
+        whole = upsample_change(self.change[place : place + 1], layout)[0]
+        return map_at_texels(whole, layout.texels.chart)
 
 
 class QueryLrmTrainer(Trainer[QueryLrm, TrainQueryLrm]):
@@ -65,52 +64,60 @@ class QueryLrmTrainer(Trainer[QueryLrm, TrainQueryLrm]):
         layout = self.loader.layout
         return torch.stack([drive_map(moves.float(), layout) for moves in sample.moves])
 
-    def predict(self, ready: Ready, frames: Sequence[int]) -> Predicted:
+    def predict(self, ready: PreparedSample, frames: Sequence[int]) -> DrivenCode:
         """Encode a person and drive them."""
         told = ready.evidence if self.config.model.evidence else None
         code = self.model.encode(ready.images, told)
         change = self.model.change(code, ready.drive[list(frames)]) * self.layout.motion_mask
         raw = map_at_texels(code.static[0], self.layout.texels.chart)
-        return Predicted(code, raw, change)
+        return DrivenCode(code, raw, change)
 
     def color_changes(
-        self, told: Predicted, sample: Sample, frames: Sequence[int]
+        self, told: DrivenCode, sample: Sample, frames: Sequence[int]
     ) -> tuple[Tensor, Tensor]:
         """By how much colours of skin change with each expression, said and true: [E, 3, W, W]."""
-        still = self.coarse(torch.sigmoid(told.code.static[:, COLOR]).detach())
+        still = self.coarsen(torch.sigmoid(told.code.static[:, COLOR]).detach())
         driven = torch.sigmoid(torch.logit(still, eps=1e-3) + told.change[:, COLOR])
-        return (driven - still) * self.skin(), self.true_changes(sample, frames) * self.skin()
+        return (driven - still) * self.skin_mask(), self.true_changes(
+            sample, frames
+        ) * self.skin_mask()
 
-    def losses(self, ready: Ready, order: Order, generator: torch.Generator) -> dict[str, Tensor]:
+    def losses(
+        self, ready: PreparedSample, order: SampleChoice, generator: torch.Generator
+    ) -> dict[str, Tensor]:
         """Every term of one step."""
         sample, config = ready.sample, self.config
         told = self.predict(ready, order.frames)
         still = torch.sigmoid(told.code.static[:, COLOR])
-        chart = chart_loss(still, sample.known.chart[None] / BYTE, self.valid, config.losses)
+        true_chart = sample.synthetic_targets.chart[None] / BYTE
+        chart = chart_loss(still, true_chart, self.valid, config.losses)
         changed = self.color_changes(told, sample, order.frames)
         drawn = {
             frame: self.gaussians(ready, told, frame, i)
             for i, frame in enumerate(order.frames[: config.pictures])
         }
         return {
-            **static_losses(told.raw, self.off(sample)),
+            **static_losses(told.raw, self.true_offsets(sample)),
             "chart": chart,
-            "change": change_loss(*changed),
+            "change": color_change_loss(*changed),
             "rest": rest_loss(told.change),
-            **self.pictured(drawn, sample, generator),
+            **self.frame_losses(drawn, sample, generator),
         }
 
-    def gaussians(self, ready: Ready, told: Predicted, frame: int, place: int) -> Gaussians:
+    def gaussians(
+        self, ready: PreparedSample, told: DrivenCode, frame: int, place: int
+    ) -> Gaussians:
         """One frame, ready to draw; `place` is the frame's among those driven."""
         sample, texels = ready.sample, self.layout.texels
-        splats = apply_change(activate(told.raw, ready.discs), told.at(place, self.layout))
+        change = told.change_at_texels(place, self.layout)
+        splats = apply_change(activate(told.raw, ready.discs), change)
         posed = sample.neutral + sample.moves[frame].float()
         motion = surface_motion(sample.neutral, posed, self.head.faces)
-        return gaussians_of(splats, texels.binding, motion)
+        return posed_gaussians(splats, texels.binding, motion)
 
-    def look(self, ready: Ready) -> Look:
+    def predict_person(self, ready: PreparedSample) -> PersonPrediction:
         """All frames of one person."""
         frames = range(len(ready.sample.kinds))
         told = self.predict(ready, frames)
         shown = [self.gaussians(ready, told, frame, frame) for frame in frames]
-        return Look({"shown": shown}, *self.color_changes(told, ready.sample, frames))
+        return PersonPrediction({"shown": shown}, *self.color_changes(told, ready.sample, frames))

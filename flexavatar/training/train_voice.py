@@ -15,24 +15,24 @@ from torch.nn import functional
 from flexavatar.drive.voice.articulation import ARTICULATORS
 from flexavatar.drive.voice.torch_network import VOICE, VoiceNet, VoiceNetConfig
 from flexavatar.progress import Progress, no_progress
-from flexavatar.training.loop import LOG, STATE, rate_at
-from flexavatar.training.speech.clips import Clip, Clips
-from flexavatar.training.speech.coarticulate import MEETING
-from flexavatar.training.speech.pool import fill_pool, parts, read_utterances
+from flexavatar.training.config import TrainVoiceNet
+from flexavatar.training.loop import LOG, STATE, learning_rate_at
+from flexavatar.training.speech.clips import Clip, ClipSampler
+from flexavatar.training.speech.coarticulation import CONTACTS
+from flexavatar.training.speech.pool import fill_pool, read_utterances, training_voices
 from flexavatar.training.speech.recordings import fill_recordings
 from flexavatar.training.speech.speakers import Utterance
-from flexavatar.training.state import Average, append_line, load_state, save_state
-from flexavatar.training.voice_config import TrainVoiceNet
+from flexavatar.training.state import WeightAverage, append_line, load_state, save_state
 
 POOL, RECORDINGS = "speech", "recordings.npz"
-MEETS = torch.tensor([name in MEETING for name in ARTICULATORS])
-KNOWN = 400
+CONTACT_MASK = torch.tensor([name in CONTACTS for name in ARTICULATORS])
+REPLAY_CLIPS = 400
 """Clips that are shown again: to make one takes as long as to learn from it."""
-HELD_OUT = 12
+HELD_OUT_EACH = 12
 """The last utterances of each voice, to watch the training by."""
 
 
-def losses(said: tuple[Tensor, Tensor], clips: Sequence[Clip]) -> dict[str, Tensor]:
+def voice_losses(said: tuple[Tensor, Tensor], clips: Sequence[Clip]) -> dict[str, Tensor]:
     """Terms of a batch; `said` are the network's logits [B, T, 9] and [B, T, kinds]."""
     logits, kinds = said
     mouth = torch.from_numpy(np.stack([clip.mouth for clip in clips]))
@@ -42,7 +42,7 @@ def losses(said: tuple[Tensor, Tensor], clips: Sequence[Clip]) -> dict[str, Tens
         "mouth": functional.l1_loss(shown, mouth) + functional.mse_loss(shown, mouth),
         "motion": functional.l1_loss(shown.diff(dim=1), mouth.diff(dim=1)),
         "meeting": functional.binary_cross_entropy_with_logits(
-            logits[..., MEETS], mouth[..., MEETS], pos_weight=torch.tensor(2.0)
+            logits[..., CONTACT_MASK], mouth[..., CONTACT_MASK], pos_weight=torch.tensor(2.0)
         ),
         "kinds": functional.cross_entropy(kinds.mT, true_kinds, label_smoothing=0.05),
     }
@@ -58,27 +58,29 @@ class VoiceTrainer:
         torch.manual_seed(config.seed)
         self.config = config
         self.model = VoiceNet(VoiceNetConfig())
-        self.average = Average(self.model)
+        self.average = WeightAverage(self.model)
         rate = config.learning_rate
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=rate, betas=(0.9, 0.98))
-        voices = [read_utterances(pool / part.path) for part in parts()]
-        self.clips = Clips([voice[:-HELD_OUT] for voice in voices], config.seed, recordings)
+        voices = [read_utterances(pool / part.path) for part in training_voices()]
+        self.clips = ClipSampler(
+            [voice[:-HELD_OUT_EACH] for voice in voices], config.seed, recordings
+        )
         chance = np.random.default_rng((config.seed, 2))
-        watched = Clips([voice[-HELD_OUT:] for voice in voices], config.seed)
-        self.known: deque[Clip] = deque(maxlen=KNOWN)
-        self.watched = [watched.clip(chance) for _ in range(3 * config.batch)]
+        held_out = ClipSampler([voice[-HELD_OUT_EACH:] for voice in voices], config.seed)
+        self.replay: deque[Clip] = deque(maxlen=REPLAY_CLIPS)
+        self.watched = [held_out.sample(chance) for _ in range(3 * config.batch)]
 
     def step(self, number: int) -> dict[str, float]:
         """Learn from one batch; the terms' values."""
         for group in self.optimiser.param_groups:
-            group["lr"] = rate_at(number, self.config)
+            group["lr"] = learning_rate_at(number, self.config)
         chance = np.random.default_rng((self.config.seed, 3, number))
-        again = min(self.config.batch // 2, len(self.known))
-        clips = [self.known[int(i)] for i in chance.integers(max(len(self.known), 1), size=again)]
-        new = [self.clips.clip(chance) for _ in range(self.config.batch - again)]
-        self.known.extend(new)
+        again = min(self.config.batch // 2, len(self.replay))
+        clips = [self.replay[int(i)] for i in chance.integers(max(len(self.replay), 1), size=again)]
+        new = [self.clips.sample(chance) for _ in range(self.config.batch - again)]
+        self.replay.extend(new)
         clips += new
-        terms = losses(self.model(_features(clips)), clips)
+        terms = voice_losses(self.model(_stack_features(clips)), clips)
         total = terms["mouth"] + sum(
             getattr(self.config, name) * terms[name] for name in ("motion", "meeting", "kinds")
         )
@@ -86,16 +88,16 @@ class VoiceTrainer:
         total.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
-        self.average.follow(self.model, number)
+        self.average.update(self.model, number)
         return {name: float(term.detach()) for name, term in terms.items()}
 
     @torch.no_grad()
-    def watch(self) -> dict[str, float]:
+    def validate(self) -> dict[str, float]:
         """Of utterances that it never learns from: the terms, and how closely it follows."""
         model = VoiceNet(self.model.config)
         model.load_state_dict(self.model.state_dict())
-        self.average.into(model)
-        said = model(_features(self.watched))
+        self.average.copy_to(model)
+        said = model(_stack_features(self.watched))
         shown = said[0].sigmoid().flatten(0, 1).numpy()
         true = np.concatenate([clip.mouth for clip in self.watched])
         named = {
@@ -103,11 +105,11 @@ class VoiceTrainer:
             for name, a, b in zip(ARTICULATORS, shown.T, true.T, strict=True)
             if b.any()
         }
-        terms = losses(said, self.watched)
+        terms = voice_losses(said, self.watched)
         return {f"held_{name}": float(t) for name, t in terms.items()} | named
 
 
-def _features(clips: Sequence[Clip]) -> Tensor:
+def _stack_features(clips: Sequence[Clip]) -> Tensor:
     return torch.from_numpy(np.stack([clip.features for clip in clips]))
 
 
@@ -139,9 +141,9 @@ def train_voice(
             spent = (time.perf_counter() - began) / (number + 1 - start)
             means = {name: float(np.mean([terms[name] for terms in seen])) for name in seen[0]}
             line = {"step": float(number + 1), "seconds_a_step": spent, **means}
-            append_line(out / LOG, line | trainer.watch())
+            append_line(out / LOG, line | trainer.validate())
             seen.clear()
-    trainer.average.into(trainer.model)
+    trainer.average.copy_to(trainer.model)
     weights = out / VOICE.path("tiny").name
     VOICE.save(trainer.model, weights, {"steps": str(config.steps)})
     return weights

@@ -15,7 +15,7 @@ from flexavatar.evaluation.datasets import ava256, nersemble, vfhq
 from flexavatar.evaluation.datasets.recordings import FaceVideo, MultiViewFrame
 from flexavatar.evaluation.held_out_views import evaluate_views
 from flexavatar.evaluation.published import CROSS, SELF, VIEWS
-from flexavatar.evaluation.report import Item, Published
+from flexavatar.evaluation.report import Item, PublishedResult
 from flexavatar.evaluation.self_reenactment import evaluate_self
 from flexavatar.progress import Progress, no_progress
 
@@ -89,7 +89,7 @@ def evaluate_dataset(
     return items
 
 
-def published(name: str, protocol: Protocol | None) -> tuple[Published, ...]:
+def published_results(name: str, protocol: Protocol | None) -> tuple[PublishedResult, ...]:
     """The papers' lines on this data set."""
     dataset = DATASETS[name]
     lines = {"self": SELF, "cross": CROSS, "views": VIEWS}[protocol or dataset.default]

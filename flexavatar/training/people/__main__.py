@@ -15,11 +15,11 @@ from PIL import Image
 
 from flexavatar.formats.picture import to_uint8
 from flexavatar.render.camera import look_from
-from flexavatar.training.people.cameras import FRAMED_M, MIDDLE
+from flexavatar.training.people.camera import FRAMED_M, MIDDLE
 from flexavatar.training.people.expressions import ANCHORS
-from flexavatar.training.people.figure import Figure
+from flexavatar.training.people.person import SyntheticPerson
 from flexavatar.training.people.picture import photograph
-from flexavatar.training.people.traits import draw_traits
+from flexavatar.training.people.traits import sample_traits
 
 FACES: tuple[tuple[Mapping[str, float], float], ...] = (
     ({}, 0), (ANCHORS["smile"], 0), (ANCHORS["anger"], 0), (ANCHORS["surprise"], 0),
@@ -42,11 +42,11 @@ class SheetConfig:
     """Pixels of one picture."""
 
 
-def row(seed: int, side: int) -> NDArray[np.uint8]:
+def draw_row(seed: int, side: int) -> NDArray[np.uint8]:
     """One person in all columns: [side, side * columns, 3]."""
-    figure = Figure(draw_traits(seed))
+    figure = SyntheticPerson(sample_traits(seed))
     tiles = [
-        photograph(figure.face(weights), look_from(yaw, 0, side, MIDDLE, FRAMED_M)).composed()
+        photograph(figure.face(weights), look_from(yaw, 0, side, MIDDLE, FRAMED_M)).before_wall()
         for weights, yaw in FACES
     ]
     return to_uint8(torch.cat(tiles, 1).numpy())
@@ -55,7 +55,7 @@ def row(seed: int, side: int) -> NDArray[np.uint8]:
 def main(config: SheetConfig) -> None:
     """Write the sheet."""
     torch.set_num_threads(1)
-    rows = [row(config.seed + i, config.side) for i in range(config.count)]
+    rows = [draw_row(config.seed + i, config.side) for i in range(config.count)]
     Image.fromarray(np.concatenate(rows)).save(config.sheet)
 
 

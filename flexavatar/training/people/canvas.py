@@ -1,4 +1,4 @@
-"""The open head's chart as something to paint on: flat lists of texels, and grids of them."""
+"""The open head's chart to paint on: flat lists of texels, grids of them, and their paint."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from flexavatar.head.masks import auricle_mask
 from flexavatar.head.mesh_operators import components
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.texels import interpolate_barycentric, make_texels, texel_frames
+from flexavatar.render.light import Color
 from flexavatar.training.people.noise import Array, Field, f32
 
 Index = NDArray[np.int64]
@@ -25,7 +26,7 @@ RIM = 3.0
 
 
 @dataclass(frozen=True, eq=False)
-class Canvas:
+class PaintCanvas:
     """T texels of a chart of `size` x `size`, in the space of the template."""
 
     size: int
@@ -48,7 +49,7 @@ class Canvas:
         inner = [self.masks[name] for name in ("eyes", "teeth", "tongue", "cavity")]
         return np.max(inner, axis=0) < 0.5
 
-    def spread(self, field: NDArray[np.floating]) -> Array:
+    def at_texels(self, field: NDArray[np.floating]) -> Array:
         """A vertex field at the texels: [V, C] -> [T, C]."""
         field = field.astype(np.float32, copy=False)
         total = field[self.ids[:, 0]] * self.bary[:, :1]
@@ -60,30 +61,30 @@ class Canvas:
         """Texels as a picture, continued past the chart's borders: [T, C] -> [size, size, C]."""
         return field[self.bleed].reshape(self.size, self.size, -1)
 
-    def slopes(self, height: Array) -> Array:
+    def tilt_of_relief(self, height: Array) -> Array:
         """How a relief tilts the normal, minus its surface gradient: [T] metres -> [T, 3]."""
         down, right = np.gradient(self.grid(height[:, None])[..., 0])
         along, across = self._duals
         right, down = right.reshape(-1)[self.cells], down.reshape(-1)[self.cells]
         return f32(-(along * right[:, None] + across * down[:, None]) * self.fade[:, None])
 
-    def fine(self, scale: float) -> Array:
+    def noise_visibility(self, scale: float) -> Array:
         """1 where the chart can hold noise of so many bumps a metre, 0 where it is too coarse."""
         return smooth(self.spacing * scale, 1.1, 0.5)
 
-    def stretched(self, points: Array) -> Array:
+    def stretched_spacing(self, points: Array) -> Array:
         """Metres between texels that lie elsewhere, the longer way: [T, 3] -> [T]."""
         down, right = np.gradient(self.grid(points), axis=(0, 1))
         down, right = down.reshape(-1, 3)[self.cells], right.reshape(-1, 3)[self.cells]
         longer = np.maximum((down * down).sum(1), (right * right).sum(1))
         return np.sqrt(f32(longer))
 
-    def edge(self, distance: Field, width_m: float) -> Array:
+    def soft_edge(self, distance: Field, width_m: float) -> Array:
         """0 below and 1 above a border, as soft as the chart is coarse: signed metres [T]."""
         half = np.maximum(width_m, 0.9 * self.spacing)
         return smooth(distance / half, -1, 1)
 
-    def places(self, faces: Index, bary: Array) -> Array:
+    def chart_pixels(self, faces: Index, bary: Array) -> Array:
         """Where points of faces [N] lie on the chart, in pixels of its grid: [N, 2]."""
         corners = self.head.uv_faces.numpy()[faces]
         found = self._corners[corners[:, 0]] * bary[:, :1]
@@ -141,7 +142,7 @@ class Canvas:
 
 
 @lru_cache(maxsize=4)
-def load_canvas(size: int) -> Canvas:
+def load_canvas(size: int) -> PaintCanvas:
     """The open head's chart, `size` x `size` texels."""
     head = load_open_head()
     texels = make_texels(head, size)
@@ -154,7 +155,7 @@ def load_canvas(size: int) -> Canvas:
     inside = distance_transform_edt(np.pad(valid, 1))[1:-1, 1:-1].reshape(-1)[cells]
     masks = {name: mask.numpy() for name, mask in texels.masks.items()}
     masks["ear"] = interpolate_barycentric(auricle_mask(head), texels.binding).numpy()
-    return Canvas(
+    return PaintCanvas(
         size=size,
         head=head,
         cells=cells,
@@ -173,13 +174,15 @@ def smooth(x: Field, zero: float, one: float) -> Array:
     return f32(smoothstep(x, zero, one))
 
 
-def blob(points: Array, centre: tuple[float, ...], size: float | tuple[float, ...]) -> Array:
+def gaussian_spot(
+    points: Array, centre: tuple[float, ...], size: float | tuple[float, ...]
+) -> Array:
     """A soft spot, 1 in its middle; as many axes as `centre` has: [N, 3] -> [N]."""
     arms = (points[:, : len(centre)] - f32(centre)) / np.asarray(size, np.float32)
     return np.exp(-0.5 * (arms * arms).sum(1))
 
 
-def distance_to(points: Array, line: NDArray[np.floating]) -> tuple[Array, Array]:
+def polyline_distance(points: Array, line: NDArray[np.floating]) -> tuple[Array, Array]:
     """Distance to a polyline, and where along it 0..1 the nearest point is.
 
     [N, D], [K, D] -> [N] metres, [N].
@@ -199,3 +202,45 @@ def distance_to(points: Array, line: NDArray[np.floating]) -> tuple[Array, Array
         best = np.where(nearer, far, best)
         along = np.where(nearer, f32(ends[i] + share * (ends[i + 1] - ends[i])), along)
     return np.sqrt(best), along
+
+
+@dataclass
+class Paint:
+    """Texels as they are painted."""
+
+    albedo: Array  # [T, 3] linear
+    gloss: Array  # [T] strength of the mirror part
+    relief: Array  # [T] metres above the mesh
+
+    @staticmethod
+    def blank(canvas: PaintCanvas) -> Paint:
+        """Black and matt."""
+        count = len(canvas)
+        return Paint(
+            np.zeros((count, 3), np.float32),
+            np.zeros(count, np.float32),
+            np.zeros(count, np.float32),
+        )
+
+    def cover(
+        self, share: Field, color: Field | Color, gloss: float, relief: Field | float
+    ) -> None:
+        """Lay an opaque layer over all: share [T], color [T, 3] or [3]."""
+        self.albedo += share[:, None] * (np.asarray(color, np.float32) - self.albedo)
+        self.gloss += share * (f32(gloss) - self.gloss)
+        self.relief += share * (np.asarray(relief, np.float32) - self.relief)
+
+    def tint(self, share: Field, color: Field | Color) -> None:
+        """Lay a colour over some, keeping gloss and relief."""
+        self.albedo += share[:, None] * (np.asarray(color, np.float32) - self.albedo)
+
+    def absorb(self, amount: Field, color: tuple[float, float, float]) -> None:
+        """Darken as a filter does: amount [T] times absorption per channel."""
+        self.albedo *= np.exp(-np.outer(amount, f32(color)))
+
+
+def scatter_texels(count: int, index: NDArray[np.int64], values: Field) -> Array:
+    """Values at some texels, 0 at the others: [N], [N] -> [T]."""
+    full = np.zeros(count, np.float32)
+    full[index] = values
+    return full

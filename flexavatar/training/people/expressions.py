@@ -59,16 +59,16 @@ def natural_weights(rng: np.random.Generator) -> dict[str, float]:
     """What people mostly do: recorded speech, mild mixtures, glances and blinks."""
     weights: dict[str, float] = {}
     if rng.uniform() < 0.5:
-        frames = _recorded()
+        frames = _recorded_weights()
         weights = dict(frames[int(rng.integers(len(frames)))])
     else:
         for name in rng.choice(list(MILD), int(rng.integers(1, 3)), replace=False):
-            _add(weights, MILD[name], float(rng.uniform(0.2, 1.0)))
+            _add_scaled(weights, MILD[name], float(rng.uniform(0.2, 1.0)))
     if rng.uniform() < GAZE_CHANCE:
         for gaze in (GAZES[int(rng.integers(2))], GAZES[2 + int(rng.integers(2))]):
-            _add(weights, gaze, float(rng.uniform(0, 0.5)))
+            _add_scaled(weights, gaze, float(rng.uniform(0, 0.5)))
     if rng.uniform() < BLINK_CHANCE:
-        _add(weights, pair("eyeBlink"), float(rng.uniform(0.2, 1.0)))
+        _add_scaled(weights, pair("eyeBlink"), float(rng.uniform(0.2, 1.0)))
     return _plausible(weights)
 
 
@@ -86,7 +86,7 @@ def random_weights(rng: np.random.Generator) -> dict[str, float]:
     return _plausible(weights)
 
 
-def _add(weights: dict[str, float], more: Weights, share: float) -> None:
+def _add_scaled(weights: dict[str, float], more: Weights, share: float) -> None:
     for name, value in more.items():
         weights[name] = weights.get(name, 0.0) + share * value
 
@@ -110,5 +110,5 @@ def _plausible(weights: dict[str, float]) -> dict[str, float]:
 
 
 @lru_cache(maxsize=1)
-def _recorded() -> tuple[Weights, ...]:
+def _recorded_weights() -> tuple[Weights, ...]:
     return tuple(frame.weights for frame in read_performance(SHIPPED_PERFORMANCE))

@@ -10,7 +10,7 @@ import torch
 from flexavatar.head.masks import auricle_mask
 from flexavatar.head.open_head import load_open_head
 from flexavatar.training.people.canvas import Array, smooth
-from flexavatar.training.people.noise import f32, fractal, noise
+from flexavatar.training.people.noise import f32, fractal_noise, value_noise
 from flexavatar.training.people.traits import Traits
 
 CROWN = np.array((0.0, 0.02, -0.015), np.float32)
@@ -30,11 +30,13 @@ def above_hairline(p: Array, ears: Array, traits: Traits) -> Array:
     line = np.interp(p[:, 2], LINE_Z, LINE_Y).astype(np.float32)
     temple = hair.temples * front * np.exp(-0.5 * ((np.abs(p[:, 0]) - 0.042) / 0.014) ** 2)
     line = line + hair.receding * front + temple - hair.fringe * front
-    ragged = 0.0035 * fractal(p, 300, traits.seed + 20, 2) + 0.004 * noise(p, 60, traits.seed + 21)
+    ragged = 0.0035 * fractal_noise(p, 300, traits.seed + 20, 2) + 0.004 * value_noise(
+        p, 60, traits.seed + 21
+    )
     return f32(p[:, 1] - line + ragged - 0.05 * ears * (p[:, 1] < 0.05))
 
 
-def hanging(p: Array, traits: Traits, inset_deg: float = 0.0) -> Array:
+def hanging_hair(p: Array, traits: Traits, inset_deg: float = 0.0) -> Array:
     """1 where long hair hangs over ears, neck and nape: template points [N, 3] -> [N].
 
     `inset_deg` keeps so far from its front edge.
@@ -44,14 +46,14 @@ def hanging(p: Array, traits: Traits, inset_deg: float = 0.0) -> Array:
     side = np.degrees(np.arctan2(np.abs(p[:, 0]), p[:, 2] + 0.005))
     inner = np.interp(p[:, 1], (-0.2, -0.1, -0.02, 0.03, 0.08), (66, 68, 74, 76, 70)) + inset_deg
     bottom = -0.05 - traits.hair.length + inset_deg * 1e-3
-    ragged = 3.0 * noise(p, 80, traits.seed + 22)
+    ragged = 3.0 * value_noise(p, 80, traits.seed + 22)
     round_side = smooth(side - inner + ragged, -2.0, 4.0)
     return round_side * smooth(p[:, 1], bottom - 0.012, bottom) * smooth(p[:, 1], 0.09, 0.05)
 
 
-def under_hat(p: Array, traits: Traits) -> Array:
+def inside_hat(p: Array, traits: Traits) -> Array:
     """Metres inside a hat's edge: template points [N, 3] -> [N]."""
-    hat = traits.wear.hat
+    hat = traits.clothing.hat
     if hat == "none":
         return np.full(len(p), -1, np.float32)
     if hat == "scarf":
@@ -62,31 +64,31 @@ def under_hat(p: Array, traits: Traits) -> Array:
     return p[:, 1] - edge + (0.012 if hat == "beanie" else 0.0)
 
 
-def lifted_template(traits: Traits) -> Array:
+def hair_on_template(traits: Traits) -> Array:
     """The template with this person's hair: [V, 3]."""
     template = load_open_head().template.numpy()
-    return lifted(template, traits)
+    return add_hair(template, traits)
 
 
-def lifted(neutral: Array, traits: Traits) -> Array:
+def add_hair(neutral: Array, traits: Traits) -> Array:
     """A head with this person's hair or hat: [V, 3] -> [V, 3]."""
-    hair, hat = traits.hair, traits.wear.hat
+    hair, hat = traits.hair, traits.clothing.hat
     template, ears, outer = _regions()
     above = above_hairline(template, ears, traits)
     rise = hair.depth * smooth(above, 0.0, 0.04 if hair.style != "buzz" else 0.012)
-    rise *= 1 + 0.25 * fractal(template, 28, traits.seed + 23, 2) * (1 + hair.curl)
+    rise *= 1 + 0.25 * fractal_noise(template, 28, traits.seed + 23, 2) * (1 + hair.curl)
     part = np.exp(-0.5 * ((template[:, 0] - hair.parting) / 0.006) ** 2)
     rise -= 0.35 * rise * part * (template[:, 2] > -0.03)
-    inside = under_hat(template, traits)
+    inside = inside_hat(template, traits)
     cloth = smooth(inside, 0.0, 0.004) * (0.009 if hat == "cap" else 0.007)
     rise = np.where(inside > 0, np.minimum(rise, 0.006) + cloth, rise) * outer
     away = neutral - CROWN
     away /= np.linalg.norm(away, axis=1, keepdims=True)
     raised = neutral + f32(rise)[:, None] * away
-    shell = hanging(template, traits, 8.0)
+    shell = hanging_hair(template, traits, 8.0)
     if hat == "scarf":
         shell = smooth(inside, 0.010, 0.026) * smooth(template[:, 1], 0.085, 0.05)
-    return _draped(raised, template, shell * outer, max(hair.depth, 0.006))
+    return _drape(raised, template, shell * outer, max(hair.depth, 0.006))
 
 
 @lru_cache(maxsize=1)
@@ -97,7 +99,7 @@ def _regions() -> tuple[Array, Array, Array]:
     return head.template.numpy(), auricle_mask(head).numpy(), (1 - inner).numpy()
 
 
-def _draped(points: Array, template: Array, share: Array, depth: float) -> Array:
+def _drape(points: Array, template: Array, share: Array, depth: float) -> Array:
     """Ears, jaw and neck pushed out to a curtain that hangs from the skull: [V, 3] -> [V, 3]."""
     if not share.any():
         return points

@@ -14,19 +14,19 @@ from scipy.sparse import csr_matrix, diags_array
 from flexavatar.head.mesh_operators import adjacency
 from flexavatar.head.open_head import load_open_head
 from flexavatar.render.light import Light, sky_light
-from flexavatar.training.people.develop import GREY
+from flexavatar.training.people.camera import LUMA
 from flexavatar.training.people.noise import Array, Field, f32
 
-ROOM, BEAM = 28, 7
+ROOM_RAYS, LAMP_RAYS = 28, 7
 """Directions from which the room is looked at, and each lamp."""
 LIFT_M = 6e-4
 """Rays start this far above the surface."""
-SPREAD = (7, 3, 1)
+SCATTER_STEPS = (7, 3, 1)
 """How many edges red, green and blue light travels under the skin."""
 
 
 @dataclass(frozen=True)
-class Rays:
+class LightRays:
     """Light as a bundle of directions, each with what a surface square to it receives."""
 
     out: Array  # [D, 3] unit, towards the light
@@ -34,7 +34,7 @@ class Rays:
 
 
 @dataclass(frozen=True)
-class Lit:
+class VertexLight:
     """Light at every vertex."""
 
     color: Array  # [V, 3] irradiance
@@ -42,22 +42,24 @@ class Lit:
     free: Array  # [V] share of the hemisphere that nothing hides
 
 
-def bundle(light: Light) -> Rays:
+def light_rays(light: Light) -> LightRays:
     """The room evenly from all around, and every lamp's own lobe."""
-    i = np.arange(ROOM) + 0.5
-    height, turn = 1 - 2 * i / ROOM, np.pi * (1 + 5**0.5) * i
+    i = np.arange(ROOM_RAYS) + 0.5
+    height, turn = 1 - 2 * i / ROOM_RAYS, np.pi * (1 + 5**0.5) * i
     ring = np.sqrt(1 - height * height)
     room = np.stack((ring * np.cos(turn), height, ring * np.sin(turn)), 1)
-    colors = [sky_light(light, room) * 4 / ROOM]
+    colors = [sky_light(light, room) * 4 / ROOM_RAYS]
     outs = [room]
     for lamp in light.lamps:
-        outs.append(_lobe(np.array(lamp.direction), lamp.tightness))
+        outs.append(_lamp_rays(np.array(lamp.direction), lamp.tightness))
         total = 2 * (1 - np.exp(-2 * lamp.tightness)) / lamp.tightness
-        colors.append(np.tile(np.array(lamp.color) * total / BEAM, (BEAM, 1)))
-    return Rays(np.concatenate(outs).astype(np.float32), np.concatenate(colors).astype(np.float32))
+        colors.append(np.tile(np.array(lamp.color) * total / LAMP_RAYS, (LAMP_RAYS, 1)))
+    return LightRays(
+        np.concatenate(outs).astype(np.float32), np.concatenate(colors).astype(np.float32)
+    )
 
 
-def gather(vertices: Array, normals: Array, rays: Rays) -> Lit:
+def gather_light(vertices: Array, normals: Array, rays: LightRays) -> VertexLight:
     """Ask from where light reaches each vertex: [V, 3], [V, 3]."""
     scene = EmbreeScene()
     TriangleMesh(scene, vertices, load_open_head().faces.numpy().astype(np.int32))
@@ -70,16 +72,18 @@ def gather(vertices: Array, normals: Array, rays: Rays) -> Lit:
     seen = np.zeros_like(facing)
     seen[vertex, ray] = np.asarray(hit) == -1
     arriving = seen * facing
-    grey = rays.color @ GREY
-    room = arriving[:, :ROOM].sum(1) / np.maximum(facing[:, :ROOM].clip(0).sum(1), 1e-6)
-    return Lit(_scattered(arriving @ rays.color), f32(seen @ (rays.out * grey[:, None])), room)
+    grey = rays.color @ LUMA
+    room = arriving[:, :ROOM_RAYS].sum(1) / np.maximum(facing[:, :ROOM_RAYS].clip(0).sum(1), 1e-6)
+    return VertexLight(
+        _subsurface_scatter(arriving @ rays.color), f32(seen @ (rays.out * grey[:, None])), room
+    )
 
 
-def _scattered(light: Field) -> Array:
+def _subsurface_scatter(light: Field) -> Array:
     """Light that has gone under the skin and come up again: [V, 3] -> [V, 3]."""
-    step = _step()
+    step = _neighbour_average()
     columns = []
-    for channel, count in enumerate(SPREAD):
+    for channel, count in enumerate(SCATTER_STEPS):
         field = light[:, channel]
         for _ in range(count):
             field = step @ field
@@ -88,7 +92,7 @@ def _scattered(light: Field) -> Array:
 
 
 @lru_cache(maxsize=1)
-def _step() -> csr_matrix:
+def _neighbour_average() -> csr_matrix:
     """A vertex averaged with its neighbours, half and half: [V, V]."""
     head = load_open_head()
     links = adjacency(head.faces.numpy(), len(head.template)).astype(np.float32)
@@ -97,10 +101,10 @@ def _step() -> csr_matrix:
     return (mean + diags_array(np.where(degree > 0, 0.5, 1.0).astype(np.float32))).tocsr()
 
 
-def _lobe(direction: NDArray[np.float64], tightness: float) -> NDArray[np.float64]:
+def _lamp_rays(direction: NDArray[np.float64], tightness: float) -> NDArray[np.float64]:
     """Directions spread like exp(tightness * (cos - 1)): [BEAM, 3]."""
-    i = np.arange(BEAM) + 0.5
-    cosine = 1 + np.log(1 - i / BEAM * (1 - np.exp(-2 * tightness))) / tightness
+    i = np.arange(LAMP_RAYS) + 0.5
+    cosine = 1 + np.log(1 - i / LAMP_RAYS * (1 - np.exp(-2 * tightness))) / tightness
     turn = np.pi * (1 + 5**0.5) * i
     sine = np.sqrt(np.clip(1 - cosine * cosine, 0, 1))
     helper = np.array((1.0, 0, 0)) if abs(direction[0]) < 0.8 else np.array((0, 1.0, 0))

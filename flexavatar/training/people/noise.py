@@ -31,7 +31,7 @@ def _block() -> torch.Tensor:
     return torch.from_numpy(cells)[None, None]
 
 
-def noise(points: Array, scale: float | tuple[float, float, float], seed: int) -> Array:
+def value_noise(points: Array, scale: float | tuple[float, float, float], seed: int) -> Array:
     """One bump per 1 / scale metres: [N, 3] -> [N] in -1..1."""
     moved = points * f32(scale) + _offset(seed)
     base = np.floor(moved)
@@ -44,7 +44,7 @@ def noise(points: Array, scale: float | tuple[float, float, float], seed: int) -
     return found.view(-1).numpy()
 
 
-def fractal(
+def fractal_noise(
     points: Array, scale: float | tuple[float, float, float], seed: int, octaves: int = 3
 ) -> Array:
     """Noise on noise, each half as large and twice as fine: [N, 3] -> [N], about -1..1."""
@@ -52,7 +52,7 @@ def fractal(
     total = np.zeros(len(points), np.float32)
     for i in range(octaves):
         x, y, z = (float(s) for s in steps * 2**i)
-        total += 0.5**i * noise(points, (x, y, z), seed + 31 * i)
+        total += 0.5**i * value_noise(points, (x, y, z), seed + 31 * i)
     return total / np.float32(2 - 0.5 ** (octaves - 1))
 
 

@@ -12,7 +12,7 @@ from flexavatar.drive.voice.features import RATE, Sound
 Chance = np.random.Generator
 
 
-def resampled(sound: Sound, factor: float) -> Sound:
+def resample(sound: Sound, factor: float) -> Sound:
     """Played `factor` times as fast, and so higher."""
     at = np.arange(0, len(sound) - 1, factor)
     return np.interp(at, np.arange(len(sound)), sound).astype(np.float32)
@@ -77,7 +77,7 @@ def swell(length: int, chance: Chance, depth: float) -> Sound:
     return np.interp(at, np.arange(len(knots)), knots).astype(np.float32)
 
 
-def room(sound: Sound, chance: Chance) -> Sound:
+def reverberate(sound: Sound, chance: Chance) -> Sound:
     """The same in a room, the direct sound in its place."""
     seconds = chance.uniform(0.05, 0.5)
     length = round(RATE * seconds)
@@ -88,7 +88,7 @@ def room(sound: Sound, chance: Chance) -> Sound:
     return fftconvolve(sound, tail)[: len(sound)].astype(np.float32)
 
 
-def narrowed(sound: Sound, chance: Chance) -> Sound:
+def limit_band(sound: Sound, chance: Chance) -> Sound:
     """Through a telephone, a cheap microphone, or an equaliser."""
     spectrum = np.fft.rfft(sound)
     hz = np.fft.rfftfreq(len(sound), 1 / RATE)
@@ -104,7 +104,7 @@ def narrowed(sound: Sound, chance: Chance) -> Sound:
     return np.fft.irfft(spectrum, len(sound)).astype(np.float32)
 
 
-def quantised(sound: Sound, chance: Chance) -> Sound:
+def quantise(sound: Sound, chance: Chance) -> Sound:
     """By a coarse logarithmic law, as old codecs do."""
     steps = 2 ** chance.uniform(4, 7)
     top = np.abs(sound).max() + 1e-6
@@ -113,12 +113,12 @@ def quantised(sound: Sound, chance: Chance) -> Sound:
     return (np.sign(law) * top * (256 ** np.abs(law) - 1) / 255).astype(np.float32)
 
 
-def disturbed(sound: Sound, chance: Chance, behind: Callable[[int, Chance], Sound]) -> Sound:
+def degrade_speech(sound: Sound, chance: Chance, behind: Callable[[int, Chance], Sound]) -> Sound:
     """Clean speech as it may arrive; `behind` makes what else is heard, of power about 1."""
     if chance.random() < 0.35:
-        sound = room(sound, chance)
+        sound = reverberate(sound, chance)
     if chance.random() < 0.55:
-        sound = narrowed(sound, chance)
+        sound = limit_band(sound, chance)
     length, loud = len(sound), np.sqrt(power(sound[np.abs(sound) > 0.02 * np.abs(sound).max()]))
     for share, ratio, make in (
         (0.6, (8, 45), lambda: noise(length, chance)),
@@ -126,27 +126,27 @@ def disturbed(sound: Sound, chance: Chance, behind: Callable[[int, Chance], Soun
         (0.3, (5, 30), lambda: behind(length, chance)),
     ):
         if chance.random() < share:
-            sound = added(sound, make(), loud * 10 ** (-chance.uniform(*ratio) / 20))
+            sound = mix(sound, make(), loud * 10 ** (-chance.uniform(*ratio) / 20))
     if chance.random() < 0.1:
-        sound = quantised(sound, chance)
+        sound = quantise(sound, chance)
     if chance.random() < 0.1:  # driven too far
         top = np.abs(sound).max() + 1e-6
         sound = np.clip(sound, -top * 0.4, top * 0.4).astype(np.float32)
-    return levelled(sound, chance)
+    return set_level(sound, chance)
 
 
-def added(sound: Sound, other: Sound, share: float) -> Sound:
+def mix(sound: Sound, other: Sound, share: float) -> Sound:
     """Both at once."""
     return (sound + share * other).astype(np.float32)
 
 
-def levelled(sound: Sound, chance: Chance) -> Sound:
+def set_level(sound: Sound, chance: Chance) -> Sound:
     """As loud as recordings are: the peak at -32 to 0 dB."""
     peak = 10 ** (-abs(chance.normal(0, 9)) / 20)
     return sound * np.float32(max(peak, 0.025) / (np.abs(sound).max() + 1e-6))
 
 
-def cut(whole: Sound, length: int, chance: Chance) -> Sound:
+def crop(whole: Sound, length: int, chance: Chance) -> Sound:
     """A piece of it, from anywhere."""
     start = int(chance.integers(0, max(len(whole) - length, 0) + 1))
     return np.resize(whole[start:], length)

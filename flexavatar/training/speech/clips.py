@@ -22,22 +22,22 @@ from flexavatar.drive.voice.features import (
 )
 from flexavatar.drive.voice.torch_network import DELAY
 from flexavatar.training.speech import augment
-from flexavatar.training.speech.coarticulate import kinds_at, louder, mouth_of
+from flexavatar.training.speech.coarticulation import articulate, phone_kinds, scale_effort
 from flexavatar.training.speech.phones import SILENCE, Phone
 from flexavatar.training.speech.speakers import Utterance
 
 CLIP_S = 5.0
 STEPS = round(CLIP_S * RATE / STEP)
 TUNES, CROWDS, BACKGROUND_S = 40, 10, 12
-RECORDED = 0.2
+RECORDED_SHARE = 0.2
 """Share of recordings in clips in which somebody speaks."""
-NO_SPEECH = 0.1
+NO_SPEECH_SHARE = 0.1
 """Share of clips in which nobody speaks."""
-THROATS = 0.06
+THROAT_SPREAD = 0.06
 """Spread of the logarithm by which formants lie higher or lower, whatever the pitch."""
 EFFORT_DB, EFFORT_S = 26.0, 0.12
 """Decibels over the utterance's loudness that a doubled movement has, and how slowly it follows."""
-EFFORT = (0.65, 1.35)
+EFFORT_RANGE = (0.65, 1.35)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Clip:
     kinds: NDArray[np.int64]  # [T] kinds of phones
 
 
-class Clips:
+class ClipSampler:
     """Draws clips by chance from voices, from each as often as it has utterances.
 
     Recordings have a share of their own, however few they are.
@@ -66,21 +66,21 @@ class Clips:
         self._shares = shares / shares.sum()
         if recordings:
             self._voices = [*voices, recordings]
-            self._shares = np.append((1 - RECORDED) * self._shares, RECORDED)
+            self._shares = np.append((1 - RECORDED_SHARE) * self._shares, RECORDED_SHARE)
         self._backgrounds: dict[int, Sound] = {}
 
-    def clip(self, chance: augment.Chance) -> Clip:
+    def sample(self, chance: augment.Chance) -> Clip:
         """One of any kind."""
-        if chance.random() < NO_SPEECH:
-            return self._nobody(chance)
-        sound, phones = self._spoken(chance)
+        if chance.random() < NO_SPEECH_SHARE:
+            return self._sample_non_speech(chance)
+        sound, phones = self._sample_speech(chance)
         strength = augment.swell(len(sound), chance, 0.35) if chance.random() < 0.5 else 1.0
         sound = sound * np.float32(strength)
-        effort = effort_of(sound, STEPS)
-        heard = augment.disturbed(sound, chance, self._behind)
-        return clip_of(heard, phones, effort, float(np.exp(chance.normal(0, THROATS))))
+        effort = effort_curve(sound, STEPS)
+        heard = augment.degrade_speech(sound, chance, self._sample_background)
+        return make_clip(heard, phones, effort, float(np.exp(chance.normal(0, THROAT_SPREAD))))
 
-    def _spoken(self, chance: augment.Chance) -> tuple[Sound, list[Phone]]:
+    def _sample_speech(self, chance: augment.Chance) -> tuple[Sound, list[Phone]]:
         """Utterances of one voice with pauses between them, faster or slower, higher or lower."""
         voice = self._voices[int(chance.choice(len(self._voices), p=self._shares))]
         factor = float(np.exp(chance.normal(0, 0.12)))
@@ -90,7 +90,7 @@ class Clips:
         sounds.append(np.zeros(max(round(at * RATE), 0), np.float32))
         while at < CLIP_S:
             utterance = voice[int(chance.integers(len(voice)))]
-            spoken = augment.resampled(utterance.sound, factor)
+            spoken = augment.resample(utterance.sound, factor)
             skipped = round(max(-at, 0) * RATE)
             sounds.append(spoken[skipped:] * np.float32(chance.uniform(0.6, 1)))
             phones += [
@@ -103,7 +103,7 @@ class Clips:
             at = sum(len(s) for s in sounds) / RATE
         return np.concatenate(sounds)[: round(CLIP_S * RATE)], phones
 
-    def _nobody(self, chance: augment.Chance) -> Clip:
+    def _sample_non_speech(self, chance: augment.Chance) -> Clip:
         """Noise, knocks, music, or nothing at all."""
         length = round(CLIP_S * RATE)
         kind = chance.integers(4)
@@ -111,16 +111,16 @@ class Clips:
             sound = augment.noise(length, chance)
         elif kind == 1:
             hiss = augment.noise(length, chance)
-            sound = augment.added(augment.knocks(length, chance), hiss, 0.1)
+            sound = augment.mix(augment.knocks(length, chance), hiss, 0.1)
         elif kind == 2:
             sound = self._background(int(chance.integers(TUNES)), length, chance)
         else:
             faint = np.float32(1e-3 * (chance.random() < 0.7))
-            return clip_of(faint * augment.noise(length, chance), (), np.ones(STEPS))
+            return make_clip(faint * augment.noise(length, chance), (), np.ones(STEPS))
         loud = np.float32(10 ** (-chance.uniform(5, 60) / 20))
-        return clip_of(augment.levelled(sound, chance) * loud, (), np.ones(STEPS))
+        return make_clip(augment.set_level(sound, chance) * loud, (), np.ones(STEPS))
 
-    def _behind(self, length: int, chance: augment.Chance) -> Sound:
+    def _sample_background(self, length: int, chance: augment.Chance) -> Sound:
         """Music, or people who talk."""
         return self._background(int(chance.integers(TUNES + CROWDS)), length, chance)
 
@@ -130,7 +130,7 @@ class Clips:
             own = np.random.default_rng((self._seed, number))
             make = augment.music if number < TUNES else self._babble
             self._backgrounds[number] = make(BACKGROUND_S * RATE, own)
-        return augment.cut(self._backgrounds[number], length, chance)
+        return augment.crop(self._backgrounds[number], length, chance)
 
     def _babble(self, length: int, chance: augment.Chance) -> Sound:
         """Many at once."""
@@ -142,7 +142,7 @@ class Clips:
         return made / np.float32(np.sqrt(augment.power(made)))
 
 
-def clip_of(
+def make_clip(
     sound: Sound, phones: Sequence[Phone], effort: NDArray[np.float64], throat: float = 1.0
 ) -> Clip:
     """Sound, its phones, and how loud a voice is at each step [T] -> a clip of T steps."""
@@ -152,8 +152,8 @@ def clip_of(
     kinds = np.zeros(len(effort), np.int64)
     if phones:
         quiet = (Phone(SILENCE, -9.0, phones[0].start), Phone(SILENCE, phones[-1].end, 99.0))
-        mouth = louder(mouth_of((quiet[0], *phones, quiet[1]), times), effort)
-        kinds = kinds_at(phones, times)
+        mouth = scale_effort(articulate((quiet[0], *phones, quiet[1]), times), effort)
+        kinds = phone_kinds(phones, times)
     late = np.maximum(np.arange(len(effort)) - DELAY, 0)
     return Clip(features, mouth[late].astype(np.float32), kinds[late])
 
@@ -175,11 +175,11 @@ def _frames(sound: Sound, steps: int) -> Sound:
     return mel_frames(np.concatenate((silence[0], sound, silence[1])))[: 2 * steps]
 
 
-def effort_of(sound: Sound, steps: int) -> NDArray[np.float64]:
+def effort_curve(sound: Sound, steps: int) -> NDArray[np.float64]:
     """Loudness about the voice's own as a factor of movement: [steps], about 1."""
     loud = _frames(sound, steps)[::2, -1].astype(np.float64)
     spoken = loud > loud.max() - 30
     usual = float(np.mean(loud[spoken]))
     held = np.maximum(loud, usual - 12)  # a closure is not said softly
     smooth = gaussian_filter1d(held, EFFORT_S * RATE / STEP)
-    return np.clip(1 + (smooth - usual + 2) / EFFORT_DB, *EFFORT)
+    return np.clip(1 + (smooth - usual + 2) / EFFORT_DB, *EFFORT_RANGE)

@@ -12,9 +12,15 @@ import numpy as np
 
 from flexavatar.drive.voice.features import RATE, Resampler, Sound
 from flexavatar.errors import AssetError
-from flexavatar.training.speech.loudness import FRAME_S, QUIET, loudness, mean_of
 from flexavatar.training.speech.phones import SILENCE, Phone, kinds_of_ipa, phones_of
-from flexavatar.training.speech.speakers import Speaker, Utterance
+from flexavatar.training.speech.speakers import (
+    QUIET_RMS,
+    RMS_FRAME_S,
+    Speaker,
+    Utterance,
+    mean_rms,
+    rms_frames,
+)
 
 LONGEST_CLOSURE_S = 0.09
 SILENT_STOPS = frozenset("ptkcqʈ")
@@ -26,7 +32,7 @@ def espeak(language: str, variant: str = "") -> Speaker:
     def say(text: str, chance: random.Random) -> Utterance:
         pace, pitch = chance.randint(120, 220), chance.randint(25, 75)
         sound, events = _Espeak.installed().say(f"{language}{variant}", text, pace, pitch)
-        return Utterance(sound, tuple(_from_events(sound, events)))
+        return Utterance(sound, tuple(_phones_from_events(sound, events)))
 
     return Speaker(f"espeak-ng {language}{variant}", language.split("-us")[0], say)
 
@@ -57,7 +63,7 @@ class _Espeak:
             self.RETRIEVAL, 0, None, self.PHONEME_EVENTS_IPA
         )
         made = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Event))
-        self._callback = made(self._take)  # the library does not keep it alive
+        self._callback = made(self._on_synthesised)  # the library does not keep it alive
         self._library.espeak_SetSynthCallback(self._callback)
 
     @staticmethod
@@ -66,7 +72,7 @@ class _Espeak:
         """The only one."""
         return _Espeak()
 
-    def _take(self, samples: int | None, count: int, events: ctypes.Array[_Event]) -> int:
+    def _on_synthesised(self, samples: int | None, count: int, events: ctypes.Array[_Event]) -> int:
         if samples and count > 0:
             self._pcm += ctypes.string_at(samples, 2 * count)
         for event in itertools.takewhile(lambda e: e.type, (events[i] for i in itertools.count())):
@@ -91,25 +97,25 @@ class _Espeak:
         return Resampler(self._rate).push(pcm), self._events
 
 
-def _from_events(sound: Sound, events: Sequence[tuple[str, float]]) -> list[Phone]:
+def _phones_from_events(sound: Sound, events: Sequence[tuple[str, float]]) -> list[Phone]:
     """espeak-ng names a voiceless stop when it bursts, and gives no end: silence says the rest."""
-    loud = loudness(sound)
+    loud = rms_frames(sound)
     rows: list[tuple[str, tuple[str, ...], float, float]] = []
     ends = [at for _, at in events[1:]] + [len(sound) / RATE]
     for (name, at), end in zip(events, ends, strict=True):
         kinds = kinds_of_ipa(name)
         if not kinds:  # the phoneme before goes on, or a pause
-            if rows and mean_of(loud, at, end) > QUIET:
+            if rows and mean_rms(loud, at, end) > QUIET_RMS:
                 kinds = rows[-1][1][-1:]
             else:
                 kinds = (SILENCE,)
         start = at
         if name[:1] in SILENT_STOPS and rows:
-            start = max(_quiet_since(loud, at), rows[-1][2] + FRAME_S)
+            start = max(_silence_start(loud, at), rows[-1][2] + RMS_FRAME_S)
             rows[-1] = (*rows[-1][:3], start)
-            rows.append((name[:1] + "*", kinds[:1], start, at + 2 * FRAME_S))
+            rows.append((name[:1] + "*", kinds[:1], start, at + 2 * RMS_FRAME_S))
             rest = ("h",) if len(kinds) == 1 and kinds[0] in ("p", "t", "k") else kinds
-            rows.append(("", rest, at + 2 * FRAME_S, max(end, at + 3 * FRAME_S)))
+            rows.append(("", rest, at + 2 * RMS_FRAME_S, max(end, at + 3 * RMS_FRAME_S)))
         else:
             rows.append((name, kinds, start, end))
     # a star: what is listed is the closure alone
@@ -120,10 +126,12 @@ def _from_events(sound: Sound, events: Sequence[tuple[str, float]]) -> list[Phon
     ]
 
 
-def _quiet_since(loud: Sound, at: float) -> float:
+def _silence_start(loud: Sound, at: float) -> float:
     """Where the silence before an instant begins, LONGEST_CLOSURE_S before it at most."""
-    last = min(round(at / FRAME_S), len(loud)) - 1  # its frame may hold the burst
+    last = min(round(at / RMS_FRAME_S), len(loud)) - 1  # its frame may hold the burst
     first = last
-    while first > 0 and at - first * FRAME_S < LONGEST_CLOSURE_S and loud[first - 1] < QUIET:
+    while (
+        first > 0 and at - first * RMS_FRAME_S < LONGEST_CLOSURE_S and loud[first - 1] < QUIET_RMS
+    ):
         first -= 1
-    return first * FRAME_S
+    return first * RMS_FRAME_S

@@ -12,9 +12,15 @@ import numpy as np
 
 from flexavatar.drive.voice.features import Resampler, Sound
 from flexavatar.errors import AssetError
-from flexavatar.training.speech.loudness import FRAME_S, QUIET, loudness, mean_of
 from flexavatar.training.speech.phones import SILENCE, Phone, kinds_of_ipa, phones_of
-from flexavatar.training.speech.speakers import Speaker, Utterance
+from flexavatar.training.speech.speakers import (
+    QUIET_RMS,
+    RMS_FRAME_S,
+    Speaker,
+    Utterance,
+    mean_rms,
+    rms_frames,
+)
 
 
 def hibari() -> Speaker:
@@ -22,7 +28,7 @@ def hibari() -> Speaker:
 
     def say(text: str, chance: random.Random) -> Utterance:
         sound, phonemes, ends = _Hibari.installed().say(text, chance.uniform(0.85, 1.3))
-        return Utterance(sound, tuple(_from_hibari(sound, phonemes, ends)))
+        return Utterance(sound, tuple(_phones_from_durations(sound, phonemes, ends)))
 
     return Speaker("hibari heart", "en", say)
 
@@ -46,7 +52,7 @@ class _Hibari:
         self._voice = Hibari()
         graph = Path(self._voice.model_path).read_bytes()
         # in a protobuf a field that is repeated is added to: graph (7), output (12), name (1)
-        graph += _field(7, _field(12, _field(1, self.DURATIONS)))
+        graph += _protobuf_field(7, _protobuf_field(12, _protobuf_field(1, self.DURATIONS)))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
@@ -74,19 +80,19 @@ class _Hibari:
         return made, f" {known} ", ends.tolist()
 
 
-def _field(number: int, data: bytes) -> bytes:
+def _protobuf_field(number: int, data: bytes) -> bytes:
     """A protobuf's field of bytes; both numbers are under 128."""
     return bytes([number << 3 | 2, len(data)]) + data
 
 
-def _from_hibari(sound: Sound, phonemes: str, ends: Sequence[float]) -> list[Phone]:
+def _phones_from_durations(sound: Sound, phonemes: str, ends: Sequence[float]) -> list[Phone]:
     """Marks of stress belong to the sound after them, marks of length and spaces to that before."""
-    loud = loudness(sound)
+    loud = rms_frames(sound)
     rows: list[tuple[str, tuple[str, ...], float, float]] = []
     start = 0.0
     for symbol, end in zip(phonemes, ends, strict=True):
         kinds = kinds_of_ipa(symbol)
-        silent = mean_of(loud, start, end) < QUIET
+        silent = mean_rms(loud, start, end) < QUIET_RMS
         if not kinds and symbol in "ˈˌ" and rows:
             continue
         if not kinds and rows and not silent:
@@ -94,17 +100,17 @@ def _from_hibari(sound: Sound, phonemes: str, ends: Sequence[float]) -> list[Pho
         else:
             rows.append((symbol, kinds or (SILENCE,), start, end))
         start = end
-    return [_snapped(loud, phone) for phone in phones_of(rows)]
+    return [_snap_to_closure(loud, phone) for phone in phones_of(rows)]
 
 
-def _snapped(loud: Sound, phone: Phone) -> Phone:
+def _snap_to_closure(loud: Sound, phone: Phone) -> Phone:
     """A stop where the sound is quietest: durations come in steps of 25 ms."""
     if not phone.stop:
         return phone
-    size = max(round((phone.end - phone.start) / FRAME_S), 1)
-    first = round(phone.start / FRAME_S)
+    size = max(round((phone.end - phone.start) / RMS_FRAME_S), 1)
+    first = round(phone.start / RMS_FRAME_S)
     places = [f for f in range(first - 8, first + 9) if 0 <= f and f + size <= len(loud)]
     if not places:
         return phone
     best = min(places, key=lambda f: (loud[f : f + size].sum(), abs(f - first)))
-    return Phone(phone.kind, best * FRAME_S, (best + size) * FRAME_S, True)
+    return Phone(phone.kind, best * RMS_FRAME_S, (best + size) * RMS_FRAME_S, True)

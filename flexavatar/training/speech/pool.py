@@ -17,7 +17,13 @@ from flexavatar.training.speech.espeak import espeak
 from flexavatar.training.speech.hibari_voice import hibari
 from flexavatar.training.speech.phones import KIND_INDEX, KINDS, Phone
 from flexavatar.training.speech.speakers import Speaker, Utterance, festival, flite
-from flexavatar.training.speech.texts import ENGLISH, HELD_OUT, OTHERS, nonsense, salad
+from flexavatar.training.speech.texts import (
+    ENGLISH,
+    HELD_OUT,
+    OTHERS,
+    nonsense_sentence,
+    word_salad,
+)
 
 LARGEST = 32767
 TOO_QUIET = 1e-3
@@ -28,7 +34,7 @@ OTHER_EACH = 30
 
 
 @dataclass(frozen=True)
-class Part:
+class VoiceQuota:
     """A voice and how much it says."""
 
     speaker: Speaker
@@ -40,18 +46,18 @@ class Part:
         return self.speaker.name.replace(" ", "_").replace("+", "-") + ".npz"
 
 
-def parts() -> list[Part]:
+def training_voices() -> list[VoiceQuota]:
     """The voices that are trained from."""
     english = [
-        Part(flite("slt"), 380),
-        Part(flite("rms"), 380),
-        Part(flite("kal16"), 220),
-        Part(festival("ked_diphone", "en"), 180),
-        Part(hibari(), 320),
-        *(Part(espeak("en-us", variant), 30) for variant in VARIANTS),
+        VoiceQuota(flite("slt"), 380),
+        VoiceQuota(flite("rms"), 380),
+        VoiceQuota(flite("kal16"), 220),
+        VoiceQuota(festival("ked_diphone", "en"), 180),
+        VoiceQuota(hibari(), 320),
+        *(VoiceQuota(espeak("en-us", variant), 30) for variant in VARIANTS),
     ]
     others = [
-        Part(espeak(language, VARIANTS[i % len(VARIANTS)]), OTHER_EACH)
+        VoiceQuota(espeak(language, VARIANTS[i % len(VARIANTS)]), OTHER_EACH)
         for i, language in enumerate(OTHERS)
     ]
     return english + others
@@ -69,14 +75,14 @@ HELD_OUT_SPEAKERS = (
 """Voices, and languages but for the first two, that training never hears."""
 
 
-def held_out(speaker: Speaker, seed: int = 0) -> Iterator[Utterance]:
+def held_out_utterances(speaker: Speaker, seed: int = 0) -> Iterator[Utterance]:
     """What such a voice says in the test."""
     chance = random.Random(seed)
     for text in HELD_OUT[speaker.language]:
         yield speaker.say(text, chance)
 
 
-def dictionary() -> list[str]:
+def english_words() -> list[str]:
     """English words of several sounds, from the dictionary that pocketsphinx brings.
 
     Raises AssetError if the package is not installed.
@@ -95,18 +101,18 @@ def dictionary() -> list[str]:
 def fill_pool(folder: Path, progress: Progress = no_progress) -> None:
     """Let every voice speak that has not yet. Raises AssetError if a synthesiser is missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    words, wanted = dictionary(), parts()
+    words, wanted = english_words(), training_voices()
     for i, part in enumerate(wanted):
         progress(part.speaker.name, i / len(wanted))
         path = folder / part.path
         if not path.exists():
             chance = random.Random(crc32(part.speaker.name.encode()))
-            texts = _texts(part, words, chance)
+            texts = _choose_texts(part, words, chance)
             write_utterances(path, [part.speaker.say(text, chance) for text in texts])
     progress("all voices", 1.0)
 
 
-def _texts(part: Part, words: Sequence[str], chance: random.Random) -> Iterator[str]:
+def _choose_texts(part: VoiceQuota, words: Sequence[str], chance: random.Random) -> Iterator[str]:
     """Sentences first, then words without sense."""
     sentences = ENGLISH if part.speaker.language == "en" else OTHERS[part.speaker.language]
     own = list(sentences)
@@ -115,9 +121,9 @@ def _texts(part: Part, words: Sequence[str], chance: random.Random) -> Iterator[
         if i < len(own):
             yield own[i]
         elif part.speaker.language == "en" and chance.random() < 0.8:
-            yield salad(words, chance)
+            yield word_salad(words, chance)
         else:
-            yield nonsense(chance)
+            yield nonsense_sentence(chance)
 
 
 def write_utterances(path: Path, utterances: Sequence[Utterance]) -> None:

@@ -177,7 +177,7 @@ CONSONANTS = "b p m b p m f v d t n l r s z k g h w y sh ch th".split()
 OPEN_VOWELS = "a e i o u ai au oo ee".split()
 
 
-def nonsense(chance: random.Random) -> str:
+def nonsense_sentence(chance: random.Random) -> str:
     """Syllables that every language can read aloud in its own way, bilabials among them."""
     words = [
         "".join(chance.choice(CONSONANTS) + chance.choice(OPEN_VOWELS) for _ in range(length))
@@ -186,7 +186,7 @@ def nonsense(chance: random.Random) -> str:
     return _sentence(words, chance)
 
 
-def salad(words: Sequence[str], chance: random.Random) -> str:
+def word_salad(words: Sequence[str], chance: random.Random) -> str:
     """Words of a dictionary, as they come."""
     return _sentence([chance.choice(words) for _ in range(chance.randint(4, 8))], chance)
 

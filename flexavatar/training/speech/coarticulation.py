@@ -79,11 +79,11 @@ SECONDS: Mapping[str, tuple[float, float]] = {
     "tongue": (0.025, 0.025),
 }
 """In which the pull falls to 1/e before and after a phone: rounding comes early."""
-MEETING: Mapping[str, tuple[float, float]] = {"shut": (0.045, 0.04), "tuck": (0.045, 0.045)}
+CONTACTS: Mapping[str, tuple[float, float]] = {"shut": (0.045, 0.04), "tuck": (0.045, 0.045)}
 """Seconds in which what meets comes together and parts, before and after the closure."""
 BURST = 0.3
 """Share of a stop that is burst and breath, with the lips apart."""
-SCALED = np.array([name not in MEETING and name != "tongue" for name in ARTICULATORS])
+SCALED = np.array([name not in CONTACTS and name != "tongue" for name in ARTICULATORS])
 """What is larger in a loud voice."""
 
 
@@ -100,7 +100,7 @@ def _table(rows: Mapping[str, Mapping[str, float]], default: float) -> Array:
 _TARGETS, _STRENGTH = _table(TARGETS, 0.0), _table(STRENGTH, 1.0)
 
 
-def mouth_of(phones: Sequence[Phone], times: Array) -> Array:
+def articulate(phones: Sequence[Phone], times: Array) -> Array:
     """Articulators at each time, 0..1: [T, 9]."""
     kinds = np.array([KIND_INDEX[phone.kind] for phone in phones])
     starts = np.array([phone.start for phone in phones])
@@ -109,8 +109,8 @@ def mouth_of(phones: Sequence[Phone], times: Array) -> Array:
     after = np.maximum(times[:, None] - ends, 0)
     mouth = np.zeros((len(times), len(ARTICULATORS)))
     for i, name in enumerate(ARTICULATORS):
-        if name in MEETING:
-            mouth[:, i] = _meeting(phones, times, name)
+        if name in CONTACTS:
+            mouth[:, i] = _contact(phones, times, name)
             continue
         come, go = SECONDS[name]
         pull = _STRENGTH[kinds, i] * np.exp(-before / come - after / go) + 1e-9
@@ -118,9 +118,9 @@ def mouth_of(phones: Sequence[Phone], times: Array) -> Array:
     return mouth
 
 
-def _meeting(phones: Sequence[Phone], times: Array, name: str) -> Array:
+def _contact(phones: Sequence[Phone], times: Array, name: str) -> Array:
     """How far what meets is together: [T]."""
-    come, go = MEETING[name]
+    come, go = CONTACTS[name]
     met = np.zeros(len(times))
     for phone in phones:
         if TARGETS[phone.kind].get(name):
@@ -130,12 +130,12 @@ def _meeting(phones: Sequence[Phone], times: Array, name: str) -> Array:
     return met
 
 
-def louder(mouth: Array, effort: Array) -> Array:
+def scale_effort(mouth: Array, effort: Array) -> Array:
     """The same said with more or less effort [T], about 1: [T, 9], still 0..1."""
     return np.clip(np.where(SCALED, mouth * effort[:, None], mouth), 0, 1)
 
 
-def kinds_at(phones: Sequence[Phone], times: Array) -> NDArray[np.int64]:
+def phone_kinds(phones: Sequence[Phone], times: Array) -> NDArray[np.int64]:
     """The kind that is being said at each time, silence outside: [T]."""
     kinds = np.zeros(len(times), np.int64)
     for phone in phones:

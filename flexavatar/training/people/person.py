@@ -15,17 +15,21 @@ from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import vertex_normals
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
-from flexavatar.training.people.canvas import Array, Canvas, load_canvas, smooth
-from flexavatar.training.people.develop import GREY, developed
-from flexavatar.training.people.eyeball import eye_normals, lid_shade
-from flexavatar.training.people.glasses import make_glasses
-from flexavatar.training.people.hair import lifted
-from flexavatar.training.people.inner import paint_clothes, paint_inner
-from flexavatar.training.people.light import Lit, bundle, gather
-from flexavatar.training.people.noise import Field, f32, noise
-from flexavatar.training.people.paint import Paint
+from flexavatar.training.people.camera import LUMA, develop
+from flexavatar.training.people.canvas import Array, Paint, PaintCanvas, load_canvas, smooth
+from flexavatar.training.people.coverings import (
+    Coverage,
+    make_coverage,
+    paint_clothes,
+    paint_hair,
+    paint_hat,
+)
+from flexavatar.training.people.extra_meshes import make_glasses
+from flexavatar.training.people.eyes_and_mouth import eye_normals, lid_shade, paint_inner
+from flexavatar.training.people.hair import add_hair
+from flexavatar.training.people.light import VertexLight, gather_light, light_rays
+from flexavatar.training.people.noise import Field, f32, value_noise
 from flexavatar.training.people.skin import paint_skin
-from flexavatar.training.people.strands import Covers, make_covers, paint_hair, paint_hat
 from flexavatar.training.people.traits import Traits
 from flexavatar.training.people.wrinkles import make_creases
 from flexavatar.types import FlameCodes
@@ -34,15 +38,15 @@ FACE_GREY, PALE_GREY = 0.36, 0.5
 """Linear light that a pale face is exposed to, and its albedo."""
 BOUNCE = 0.35
 """Share of hidden light that comes back from what hides it."""
-FLESHY = f32((1, 0.7, 0.6))
+FLESH_COLOR = f32((1, 0.7, 0.6))
 """Its colour."""
-SLIGHT = 0.01
+LEAST_DEPTH = 0.01
 """Lines less deep than this are left out."""
-TILT = (-0.7, 0.9)
+TILT_LIMITS = (-0.7, 0.9)
 """How much relief may change the light at most."""
 
 
-class Figure:
+class SyntheticPerson:
     """One person, ready to make faces."""
 
     head: FlameHead
@@ -51,22 +55,22 @@ class Figure:
 
     def __init__(self, traits: Traits, texels: int = 256) -> None:
         self.traits, self.canvas = traits, load_canvas(texels)
-        self.neutral = _shape(traits)
+        self.neutral = _make_neutral(traits)
         self.head = rig_with_own_lids(self.neutral, load_open_head())
-        covers = make_covers(self.canvas, traits)
+        covers = make_coverage(self.canvas, traits)
         self.bare = covers.bare
-        self.paint = _painted(self.canvas, traits, covers)
-        self.slopes: Array = self.canvas.slopes(self.paint.relief)
+        self.paint = _paint_texels(self.canvas, traits, covers)
+        self.slopes: Array = self.canvas.tilt_of_relief(self.paint.relief)
         self.creases = make_creases(self.canvas, traits)
         self.glasses = make_glasses(traits, self.head, self.neutral.numpy())
-        self.rays = bundle(traits.light)
+        self.rays = light_rays(traits.light)
 
     @cached_property
     def exposure(self) -> float:
         """What the camera multiplies light by, metered on the resting face."""
         face = self.canvas.masks["face"] > 0.9
-        albedo = float((self.paint.albedo[face] @ GREY).mean())
-        light = float((self.face({}).linear[face] @ GREY).mean()) / albedo
+        albedo = float((self.paint.albedo[face] @ LUMA).mean())
+        light = float((self.face({}).linear[face] @ LUMA).mean()) / albedo
         tone = self.traits.tone
         target = FACE_GREY * (albedo / PALE_GREY) ** (1 - tone.metering)
         return tone.exposure * target / (light * albedo)
@@ -75,17 +79,19 @@ class Figure:
         """ARKit weights as codes of the rig. Raises DriveError for bad names or values."""
         return arkit_to_flame(weights, load_arkit_basis(load_open_head()))
 
-    def face(self, weights: Mapping[str, float], codes: FlameCodes | None = None) -> Face:
+    def face(self, weights: Mapping[str, float], codes: FlameCodes | None = None) -> LitFace:
         """The person with one expression; `codes` may turn head and neck as well."""
-        return Face(self, weights, self.codes(weights) if codes is None else codes)
+        return LitFace(self, weights, self.codes(weights) if codes is None else codes)
 
 
-class Face:
+class LitFace:
     """The person with one expression, lit."""
 
     vertices: Tensor  # [V, 3] posed, metres
 
-    def __init__(self, figure: Figure, weights: Mapping[str, float], codes: FlameCodes) -> None:
+    def __init__(
+        self, figure: SyntheticPerson, weights: Mapping[str, float], codes: FlameCodes
+    ) -> None:
         self.figure, self.weights = figure, weights
         self.posed = figure.head.pose(figure.neutral, codes)
         self.vertices = self.posed.vertices
@@ -93,30 +99,30 @@ class Face:
         self.normals: Array = eye_normals(figure.head, self.posed, normals)
 
     @cached_property
-    def lit(self) -> Lit:
+    def vertex_light(self) -> VertexLight:
         """Light at the vertices."""
-        return gather(self.vertices.numpy(), self.normals, self.figure.rays)
+        return gather_light(self.vertices.numpy(), self.normals, self.figure.rays)
 
     @cached_property
     def linear(self) -> Array:
         """Light that each texel sends out, without gloss: [T, 3]."""
-        figure, canvas, lit = self.figure, self.figure.canvas, self.lit
-        slopes, shade = self._lined()
+        figure, canvas, lit = self.figure, self.figure.canvas, self.vertex_light
+        slopes, shade = self._crease_fields()
         hidden = (1 - lit.free[:, None]) * canvas.shallow[:, None]
-        bounce = BOUNCE * hidden * lit.color.mean(0) * FLESHY
-        fields = canvas.spread(np.concatenate((lit.color + bounce, lit.lean), 1))
-        grey = np.maximum(fields[:, :3] @ GREY, 1e-4)
-        tilt = np.clip(np.einsum("nk,nk->n", fields[:, 3:], slopes) / grey, *TILT)
+        bounce = BOUNCE * hidden * lit.color.mean(0) * FLESH_COLOR
+        fields = canvas.at_texels(np.concatenate((lit.color + bounce, lit.lean), 1))
+        grey = np.maximum(fields[:, :3] @ LUMA, 1e-4)
+        tilt = np.clip(np.einsum("nk,nk->n", fields[:, 3:], slopes) / grey, *TILT_LIMITS)
         tilt = (1 + tilt) * lid_shade(canvas, self.posed)
         return figure.paint.albedo * np.exp(-shade) * fields[:, :3] * tilt[:, None]
 
-    def _lined(self) -> tuple[Array, Array]:
+    def _crease_fields(self) -> tuple[Array, Array]:
         """Tilt of the normals and absorption with the lines of this expression: [T, 3] each."""
         figure = self.figure
         slopes, shade = figure.slopes.copy(), np.zeros((len(figure.canvas), 3), np.float32)
         for crease in figure.creases:
             depth = crease.depth(self.weights)
-            if depth > SLIGHT:
+            if depth > LEAST_DEPTH:
                 bare = figure.bare[crease.index, None] * f32(depth)
                 slopes[crease.index] += bare * crease.slopes
                 shade[crease.index] += bare * crease.shade
@@ -126,11 +132,11 @@ class Face:
         """Colour of every texel as lit, display-referred, 0 off the chart: [3, U, U]."""
         size, canvas = self.figure.canvas.size, self.figure.canvas
         grid = np.zeros((size * size, 3), np.float32)
-        grid[canvas.cells] = self.developed(self.linear)
+        grid[canvas.cells] = self.develop(self.linear)
         return torch.from_numpy(grid).T.reshape(3, size, size).contiguous()
 
     @cached_property
-    def sheet(self) -> Array:
+    def light_chart(self) -> Array:
         """Light and gloss as a picture of the chart: [U, U, 4]."""
         gloss = self.figure.paint.gloss[:, None]
         return self.figure.canvas.grid(np.concatenate((self.linear, gloss), 1))
@@ -138,20 +144,20 @@ class Face:
     @cached_property
     def open_share(self) -> Array:
         """How much of the light's mirror image a vertex can show: [V]."""
-        return np.clip(1.3 * self.lit.free, 0, 1) ** 2
+        return np.clip(1.3 * self.vertex_light.free, 0, 1) ** 2
 
-    def developed(self, linear: Field) -> Array:
+    def develop(self, linear: Field) -> Array:
         """Light as this person's camera stores it: [N, 3] -> [N, 3] 0..1."""
-        return developed(linear, self.figure.exposure, self.figure.traits.tone)
+        return develop(linear, self.figure.exposure, self.figure.traits.tone)
 
 
-def _shape(traits: Traits) -> Tensor:
+def _make_neutral(traits: Traits) -> Tensor:
     """Bones, then smooth distortion, then hair: [V, 3]."""
     head = load_open_head()
     bald = head.neutral(torch.tensor(traits.betas))
     template = head.template.numpy()
-    shift = np.stack([noise(template, 14, traits.seed + 60 + i) for i in range(3)], 1)
-    shift += 0.5 * np.stack([noise(template, 30, traits.seed + 70 + i) for i in range(3)], 1)
+    shift = np.stack([value_noise(template, 14, traits.seed + 60 + i) for i in range(3)], 1)
+    shift += 0.5 * np.stack([value_noise(template, 30, traits.seed + 70 + i) for i in range(3)], 1)
     for name in ("leye", "reye", "teeth"):  # hard parts move as one, and lids with their eye
         hard = head.masks[name].numpy() > 0.5
         whole = shift[hard].mean(0)
@@ -160,10 +166,10 @@ def _shape(traits: Traits) -> Tensor:
             shift += smooth(away, 0.036, 0.020)[:, None] * (whole - shift)
         shift[hard] = whole
     bald = bald.numpy() + f32(traits.warp) * shift
-    return torch.from_numpy(lifted(bald, traits))
+    return torch.from_numpy(add_hair(bald, traits))
 
 
-def _painted(canvas: Canvas, traits: Traits, covers: Covers) -> Paint:
+def _paint_texels(canvas: PaintCanvas, traits: Traits, covers: Coverage) -> Paint:
     paint = Paint.blank(canvas)
     paint_skin(canvas, traits, paint)
     paint_hair(canvas, traits, covers, paint)

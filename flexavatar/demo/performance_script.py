@@ -7,20 +7,20 @@ from collections.abc import Mapping
 DURATION_S = 10.0
 
 
-def both(name: str, weight: float) -> dict[str, float]:
+def sides(name: str, weight: float) -> dict[str, float]:
     """Both sides of a shape, the right a little weaker: no face is symmetric."""
     return {f"{name}Left": weight, f"{name}Right": 0.93 * weight}
 
 
-PRESS = both("mouthPress", 0.35) | {"mouthRollLower": 0.28, "mouthRollUpper": 0.16}
-BITE = {"jawOpen": 0.06, "mouthRollLower": 0.45} | both("mouthUpperUp", 0.16)
-TEETH = {"jawOpen": 0.07} | both("mouthStretch", 0.18) | both("mouthLowerDown", 0.26)
-WIDE = {"jawOpen": 0.13} | both("mouthStretch", 0.22) | both("mouthLowerDown", 0.3)
-OPEN = {"jawOpen": 0.54} | both("mouthLowerDown", 0.32) | both("mouthUpperUp", 0.12)
-MID = {"jawOpen": 0.31} | both("mouthLowerDown", 0.24)
+PRESS = sides("mouthPress", 0.35) | {"mouthRollLower": 0.28, "mouthRollUpper": 0.16}
+BITE = {"jawOpen": 0.06, "mouthRollLower": 0.45} | sides("mouthUpperUp", 0.16)
+TEETH = {"jawOpen": 0.07} | sides("mouthStretch", 0.18) | sides("mouthLowerDown", 0.26)
+WIDE = {"jawOpen": 0.13} | sides("mouthStretch", 0.22) | sides("mouthLowerDown", 0.3)
+OPEN = {"jawOpen": 0.54} | sides("mouthLowerDown", 0.32) | sides("mouthUpperUp", 0.12)
+MID = {"jawOpen": 0.31} | sides("mouthLowerDown", 0.24)
 ROUND = {"jawOpen": 0.16, "mouthPucker": 0.62, "mouthFunnel": 0.28}
 HALF_ROUND = {"jawOpen": 0.33, "mouthPucker": 0.34, "mouthFunnel": 0.38}
-TIP = {"jawOpen": 0.11, "tongueOut": 0.04} | both("mouthLowerDown", 0.18)
+TIP = {"jawOpen": 0.11, "tongueOut": 0.04} | sides("mouthLowerDown", 0.18)
 
 Viseme = tuple[Mapping[str, float], float]  # weights, dominance over its neighbours
 
@@ -31,11 +31,11 @@ VISEMES: Mapping[str, Viseme] = {
     "s": (TEETH, 1.6),
     "t": (TIP, 1.2),
     "sh": ({"jawOpen": 0.09, "mouthFunnel": 0.5, "mouthPucker": 0.2}, 2.0),
-    "k": ({"jawOpen": 0.16} | both("mouthLowerDown", 0.18), 0.8),
+    "k": ({"jawOpen": 0.16} | sides("mouthLowerDown", 0.18), 0.8),
     "r": ({"jawOpen": 0.14, "mouthPucker": 0.35, "mouthFunnel": 0.22}, 1.2),
     "w": ({"jawOpen": 0.08, "mouthPucker": 0.8, "mouthFunnel": 0.2}, 2.4),
     "ee": (WIDE, 1.2),
-    "eh": (MID | both("mouthStretch", 0.12), 1.0),
+    "eh": (MID | sides("mouthStretch", 0.12), 1.0),
     "ah": (MID, 1.0),
     "aa": (OPEN, 1.3),
     "oh": (HALF_ROUND, 1.4),
@@ -84,24 +84,24 @@ Keys = tuple[tuple[float, float], ...]
 
 MOODS: tuple[tuple[Mapping[str, float], Keys], ...] = (
     # smile
-    (both("mouthSmile", 1.0) | both("cheekSquint", 0.45) | both("eyeSquint", 0.22) |
-     both("mouthDimple", 0.15),
+    (sides("mouthSmile", 1.0) | sides("cheekSquint", 0.45) | sides("eyeSquint", 0.22) |
+     sides("mouthDimple", 0.15),
      ((0.6, 0), (0.95, 0.45), (1.45, 0.5), (1.85, 0.2), (3.5, 0.15), (4.9, 0.2), (5.45, 0.5),
       (5.85, 0.85), (6.4, 0.8), (6.75, 0.5), (7.1, 0.3), (7.7, 0.35), (8.3, 0.0), (9.2, 0.0),
       (9.45, 0.6), (9.65, 0.55), (9.95, 0))),
     # brows up
-    ({"browInnerUp": 1.0} | both("browOuterUp", 0.9) | both("eyeWide", 0.3),
+    ({"browInnerUp": 1.0} | sides("browOuterUp", 0.9) | sides("eyeWide", 0.3),
      ((0.62, 0), (0.8, 0.55), (1.15, 0.15), (1.4, 0.0), (2.5, 0.05), (2.7, 0.4), (3.0, 0.1),
       (3.95, 0.0), (4.1, 0.4), (4.4, 0.05), (5.05, 0.35), (5.4, 0.0), (7.22, 0.0), (7.42, 0.95),
       (8.0, 0.85), (8.3, 0.0))),
     # brows down: thinking
-    (both("browDown", 1.0) | both("eyeSquint", 0.3),
+    (sides("browDown", 1.0) | sides("eyeSquint", 0.3),
      ((1.45, 0), (1.65, 0.35), (1.95, 0.0), (3.55, 0.0), (3.72, 0.25), (3.95, 0.0))),
     # a kiss
-    ({"mouthPucker": 1.0, "mouthFunnel": 0.12} | both("cheekSquint", 0.2),
+    ({"mouthPucker": 1.0, "mouthFunnel": 0.12} | sides("cheekSquint", 0.2),
      ((8.22, 0), (8.44, 0.95), (8.62, 0.95), (8.76, 0))),
     # cheeks full of air, eyes a little wide
-    ({"cheekPuff": 1.0} | both("mouthPress", 0.3) | both("eyeWide", 0.2),
+    ({"cheekPuff": 1.0} | sides("mouthPress", 0.3) | sides("eyeWide", 0.2),
      ((8.72, 0), (8.92, 0.95), (9.2, 0.95), (9.36, 0))),
     # half a smile, sly, to one side
     ({"mouthSmileLeft": 0.5, "mouthLeft": 0.3, "noseSneerLeft": 0.12},

@@ -143,7 +143,7 @@ class Mouth:
 
 
 @dataclass(frozen=True)
-class Wear:
+class Clothing:
     """Clothes and what is put on the head."""
 
     cloth: Color
@@ -163,7 +163,7 @@ class Wear:
 
 
 @dataclass(frozen=True)
-class Tone:
+class CameraTone:
     """How the camera stores light."""
 
     exposure: float
@@ -176,25 +176,25 @@ class Tone:
     saturation: float
 
 
-def color(values: NDArray[np.floating]) -> Color:
+def as_color(values: NDArray[np.floating]) -> Color:
     """Any three numbers as a colour."""
     r, g, b = (max(float(v), 0.0) for v in values)
     return r, g, b
 
 
-def pick(rng: Generator, options: dict[str, float]) -> str:
+def choose_name(rng: Generator, options: dict[str, float]) -> str:
     """One of the names, as likely as its number says."""
     chances = np.array(list(options.values()))
     return str(rng.choice(list(options), p=chances / chances.sum()))
 
 
-def sometimes(rng: Generator, chance: float, low: float = 0.3, high: float = 1.0) -> float:
+def zero_or_uniform(rng: Generator, chance: float, low: float = 0.3, high: float = 1.0) -> float:
     """0, or with this chance something between."""
     value = float(rng.uniform(low, high))
     return value if rng.uniform() < chance else 0.0
 
 
-def draw_skin(rng: Generator) -> Skin:
+def sample_skin(rng: Generator) -> Skin:
     """Any tone there is, any age from sixteen to eighty."""
     age = float(rng.beta(1.1, 1.7))
     return Skin(
@@ -203,7 +203,7 @@ def draw_skin(rng: Generator) -> Skin:
         flush=float(rng.uniform(0.1, 1.0)),
         blotches=float(rng.uniform(0.3, 1.0) + 0.5 * age),
         pores=float(rng.uniform(0.3, 1.3)),
-        freckles=sometimes(rng, 0.3, 0.1),
+        freckles=zero_or_uniform(rng, 0.3, 0.1),
         moles=int(rng.poisson(2.5)),
         bags=float(np.clip(rng.uniform(0, 0.7) + 0.4 * age, 0, 1)),
         age=age,
@@ -212,26 +212,26 @@ def draw_skin(rng: Generator) -> Skin:
     )
 
 
-def draw_makeup(rng: Generator, worn: bool) -> Makeup:
+def sample_makeup(rng: Generator, worn: bool) -> Makeup:
     """Everything, something or nothing."""
     much = float(worn)
     reds = np.array((rng.uniform(0.3, 0.6), rng.uniform(0.02, 0.16), rng.uniform(0.03, 0.2)))
     lids = rng.uniform(0.03, 0.3, 3)
     return Makeup(
-        lips=much * sometimes(rng, 0.7),
-        lip_color=color(reds * rng.uniform(0.35, 1.0)),
-        lids=much * sometimes(rng, 0.6, 0.15, 0.7),
-        lid_color=color(lids),
-        blush=much * sometimes(rng, 0.6),
-        liner=much * sometimes(rng, 0.7),
+        lips=much * zero_or_uniform(rng, 0.7),
+        lip_color=as_color(reds * rng.uniform(0.35, 1.0)),
+        lids=much * zero_or_uniform(rng, 0.6, 0.15, 0.7),
+        lid_color=as_color(lids),
+        blush=much * zero_or_uniform(rng, 0.6),
+        liner=much * zero_or_uniform(rng, 0.7),
     )
 
 
-def draw_hair(rng: Generator, melanin: float, age: float, womanly: bool) -> Hair:
+def sample_hair(rng: Generator, melanin: float, age: float, womanly: bool) -> Hair:
     """Dark skin mostly comes with dark hair, age with grey."""
     tones = HAIR_TONES[: 4 if melanin > 0.45 and rng.uniform() < 0.92 else None]
     tone = np.array(tones[int(rng.integers(len(tones)))]) * rng.uniform(0.7, 1.35)
-    root = color(tone)
+    root = as_color(tone)
     if rng.uniform() < 0.04:
         tone = np.array(DYES[int(rng.integers(len(DYES)))])
     chances = (
@@ -239,12 +239,12 @@ def draw_hair(rng: Generator, melanin: float, age: float, womanly: bool) -> Hair
         if womanly
         else {"bald": 0.12, "buzz": 0.2, "short": 0.5, "medium": 0.2, "long": 0.08}
     )
-    style = pick(rng, chances)
+    style = choose_name(rng, chances)
     depths = {"bald": (0, 0), "buzz": (0.001, 0.003), "short": (0.006, 0.02),
               "medium": (0.013, 0.03), "long": (0.010, 0.026)}  # fmt: skip
     grey = float(np.clip(rng.normal(1.5 * age - 0.65, 0.2), 0, 0.95))
     return Hair(
-        color=color(tone),
+        color=as_color(tone),
         root=root,
         grey=grey,
         style=style,
@@ -253,27 +253,29 @@ def draw_hair(rng: Generator, melanin: float, age: float, womanly: bool) -> Hair
         receding=float(rng.normal(0.0, 0.006)) + (0 if womanly else 0.014 * age),
         temples=float(rng.uniform(0, 0.004 if womanly else 0.016)),
         parting=float(rng.normal(0, 0.025)),
-        fringe=sometimes(rng, 0.2, 0.008, 0.03) if style in ("short", "medium", "long") else 0.0,
+        fringe=zero_or_uniform(rng, 0.2, 0.008, 0.03)
+        if style in ("short", "medium", "long")
+        else 0.0,
         curl=float(rng.uniform() ** (1.0 if melanin > 0.6 else 2.5)),
         contrast=float(rng.uniform(0.6, 1.3)),
     )
 
 
-def draw_beard(rng: Generator, hair: Hair, womanly: bool) -> Beard:
+def sample_beard(rng: Generator, hair: Hair, womanly: bool) -> Beard:
     """Shaved, shadowed or grown."""
     can = 0.0 if womanly else 1.0
-    grown = can * sometimes(rng, 0.35, 0.5)
+    grown = can * zero_or_uniform(rng, 0.35, 0.5)
     tone = np.array(hair.root) * rng.uniform(0.7, 1.2) * (1 - 0.8 * hair.grey)
     return Beard(
-        stubble=can * sometimes(rng, 0.6, 0.1),
-        cheeks=grown * sometimes(rng, 0.6),
+        stubble=can * zero_or_uniform(rng, 0.6, 0.1),
+        cheeks=grown * zero_or_uniform(rng, 0.6),
         chin=grown,
-        moustache=can * sometimes(rng, 0.25 + 0.5 * (grown > 0), 0.5),
-        color=color(tone + 0.5 * hair.grey * np.ones(3) * 0.5),
+        moustache=can * zero_or_uniform(rng, 0.25 + 0.5 * (grown > 0), 0.5),
+        color=as_color(tone + 0.5 * hair.grey * np.ones(3) * 0.5),
     )
 
 
-def draw_brows(rng: Generator, hair: Hair, womanly: bool) -> Brows:
+def sample_brows(rng: Generator, hair: Hair, womanly: bool) -> Brows:
     """Mostly darker than the hair."""
     tone = np.minimum(np.array(hair.root), 0.12) * rng.uniform(0.5, 1.1)
     return Brows(
@@ -281,26 +283,26 @@ def draw_brows(rng: Generator, hair: Hair, womanly: bool) -> Brows:
         lift=float(rng.normal(0.0008, 0.0014)),
         arch=float(rng.normal(0.001 if womanly else 0, 0.0012)),
         density=float(rng.uniform(0.55, 1.0)),
-        color=color(tone + 0.15 * hair.grey * hair.grey),
+        color=as_color(tone + 0.15 * hair.grey * hair.grey),
         lashes=float(rng.uniform(0.6, 1.0) if womanly else rng.uniform(0.3, 0.8)),
     )
 
 
-def draw_eyes(rng: Generator, melanin: float) -> Eyes:
+def sample_eyes(rng: Generator, melanin: float) -> Eyes:
     """Dark skin mostly comes with brown eyes."""
     irises = IRISES[: 3 if melanin > 0.45 and rng.uniform() < 0.94 else None]
     iris = np.array(irises[int(rng.integers(len(irises)))]) * rng.uniform(0.75, 1.3, 3)
     white = np.array((0.62, 0.585, 0.56)) * rng.uniform(0.85, 1.1)
     return Eyes(
-        iris=color(iris),
+        iris=as_color(iris),
         radius=float(rng.normal(0.0059, 0.0002)),
         pupil=float(rng.uniform(0.0013, 0.0028)),
-        white=color(white * (1, rng.uniform(0.93, 1.0), rng.uniform(0.86, 1.0))),
+        white=as_color(white * (1, rng.uniform(0.93, 1.0), rng.uniform(0.86, 1.0))),
         crease=float(rng.uniform(0.1, 1.0)),
     )
 
 
-def draw_mouth(rng: Generator, melanin: float, womanly: bool) -> Mouth:
+def sample_mouth(rng: Generator, melanin: float, womanly: bool) -> Mouth:
     """Lips go brown with the skin."""
     ivory = np.array((0.76, 0.71, 0.61)) * rng.uniform(0.75, 1.1)
     flesh = np.array((0.40, 0.14, 0.13)) * rng.uniform(0.75, 1.1) * (1 - 0.35 * melanin)
@@ -308,30 +310,32 @@ def draw_mouth(rng: Generator, melanin: float, womanly: bool) -> Mouth:
         lips=float(rng.uniform(0.45, 0.95) if womanly else rng.uniform(0.25, 0.75)),
         brown=float(rng.uniform(0, 0.5) * (0.3 + melanin)),
         full=float(rng.normal(1.05 if womanly else 0.92, 0.12)),
-        teeth=color(ivory * (1, rng.uniform(0.93, 1.02), rng.uniform(0.8, 1.05))),
-        flesh=color(flesh),
+        teeth=as_color(ivory * (1, rng.uniform(0.93, 1.02), rng.uniform(0.8, 1.05))),
+        flesh=as_color(flesh),
     )
 
 
-def draw_wear(rng: Generator, womanly: bool) -> Wear:
+def sample_clothing(rng: Generator, womanly: bool) -> Clothing:
     """Mostly a bare head and no glasses."""
-    hat = pick(rng, {"none": 0.87, "beanie": 0.05, "cap": 0.05, "scarf": 0.05 if womanly else 0.0})
+    hat = choose_name(
+        rng, {"none": 0.87, "beanie": 0.05, "cap": 0.05, "scarf": 0.05 if womanly else 0.0}
+    )
     frames = {"none": 0.83, "round": 0.06, "square": 0.07, "half": 0.04}
     dark = rng.uniform(0.005, 0.06, 3) if rng.uniform() < 0.7 else rng.uniform(0.02, 0.4, 3)
-    return Wear(
-        cloth=color(rng.uniform(0.01, 0.7) * rng.uniform(0.4, 1.0, 3)),
-        second=color(rng.uniform(0.01, 0.7) * rng.uniform(0.4, 1.0, 3)),
-        pattern=pick(rng, {"plain": 0.6, "stripes": 0.15, "checks": 0.1, "speckle": 0.15}),
+    return Clothing(
+        cloth=as_color(rng.uniform(0.01, 0.7) * rng.uniform(0.4, 1.0, 3)),
+        second=as_color(rng.uniform(0.01, 0.7) * rng.uniform(0.4, 1.0, 3)),
+        pattern=choose_name(rng, {"plain": 0.6, "stripes": 0.15, "checks": 0.1, "speckle": 0.15}),
         collar=float(rng.normal(0.0, 0.014)),
-        vee=sometimes(rng, 0.4, 0.02, 0.06),
+        vee=zero_or_uniform(rng, 0.4, 0.02, 0.06),
         hat=hat,
-        hat_color=color(rng.uniform(0.01, 0.5) * rng.uniform(0.3, 1.0, 3)),
-        glasses=pick(rng, frames),
-        glasses_color=color(dark),
+        hat_color=as_color(rng.uniform(0.01, 0.5) * rng.uniform(0.3, 1.0, 3)),
+        glasses=choose_name(rng, frames),
+        glasses_color=as_color(dark),
     )
 
 
-def draw_light(rng: Generator) -> Light:
+def sample_light(rng: Generator) -> Light:
     """A key from anywhere in front or aside, now and then a fill and a rim, and the room."""
     side = float(rng.choice((-1, 1)))
     warmth = float(rng.normal(0.02, 0.12))
@@ -340,32 +344,32 @@ def draw_light(rng: Generator) -> Light:
     lamps = [
         Lamp(
             lamp_direction(side * abs(rng.normal(0, 38)), rng.uniform(-5, 60)),
-            color(strength * warm),
+            as_color(strength * warm),
             float(np.exp(rng.uniform(np.log(3), np.log(40)))) if rng.uniform() < 0.4 else 5.0,
         )
     ]
     if rng.uniform() < 0.6:
         fill = rng.uniform(0.2, 0.9) * rng.uniform(0.8, 1.2, 3)
         lamps.append(Lamp(lamp_direction(-side * rng.uniform(20, 90), rng.uniform(-20, 40)),
-                          color(fill), 3.0))  # fmt: skip
+                          as_color(fill), 3.0))  # fmt: skip
     if rng.uniform() < 0.3:
         rim = rng.uniform(0.6, 2.5) * rng.uniform(0.7, 1.3, 3)
         lamps.append(Lamp(lamp_direction(side * rng.uniform(110, 170), rng.uniform(5, 45)),
-                          color(rim), 8.0))  # fmt: skip
-    scaled = [Lamp(x.direction, color(np.array(x.color) * x.tightness / 6), x.tightness)
+                          as_color(rim), 8.0))  # fmt: skip
+    scaled = [Lamp(x.direction, as_color(np.array(x.color) * x.tightness / 6), x.tightness)
               for x in lamps]  # fmt: skip
     room = rng.uniform(0.25, 0.8)
     return Light(
-        sky=color(room * rng.uniform(0.85, 1.15, 3)),
-        ground=color(room * rng.uniform(0.2, 0.8) * rng.uniform(0.85, 1.15, 3)),
+        sky=as_color(room * rng.uniform(0.85, 1.15, 3)),
+        ground=as_color(room * rng.uniform(0.2, 0.8) * rng.uniform(0.85, 1.15, 3)),
         lamps=tuple(scaled),
     )
 
 
-def draw_tone(rng: Generator) -> Tone:
+def sample_tone(rng: Generator) -> CameraTone:
     """No two cameras agree."""
     warmth, tint = rng.normal(0, 0.06), rng.normal(0, 0.025)
-    return Tone(
+    return CameraTone(
         exposure=float(np.exp(rng.normal(0, 0.22))),
         metering=float(rng.uniform(0.3, 0.75)),
         gains=(float(1 + warmth), float(1 + tint), float(1 - warmth)),
