@@ -31,7 +31,7 @@ LAST_PTS_NS = 1_000_000
 
 
 @dataclass(frozen=True)
-class Shot:
+class Screenshot:
     """What an engine and the server drew at the same instant."""
 
     engine: np.ndarray  # [H, W, 3] uint8, over black
@@ -52,18 +52,19 @@ class Shot:
         print(f"{self.likeness_db:.1f} dB over the head, {self.drawn} frames drawn")
 
 
-S = TypeVar("S", bound=Shot)
+S = TypeVar("S", bound=Screenshot)
 
 
-def shot_of_ball(folder: Path, shoot: Callable[[FlexAvatarClient, str], S]) -> S:
-    """What `shoot` takes of a tiny avatar, which a server keeps in this folder."""
+def screenshot_of_ball(folder: Path, take_screenshot: Callable[[FlexAvatarClient, str], S]) -> S:
+    """A screenshot of a tiny avatar, which a server keeps in this folder."""
     with server_and_client(local_config(folder), DrawingEngine()) as (client, _):
         client.create_avatar([PHOTO], name="ball")
-        shot = shoot(client, "ball")
-    print(f"the engine against the server: {shot.likeness_db:.1f} dB, {shot.drawn} frames drawn")
-    assert shot.drawn >= 3
-    assert (shot.server.max(-1) > 0).mean() > 0.05
-    return shot
+        screenshot = take_screenshot(client, "ball")
+    likeness = f"{screenshot.likeness_db:.1f} dB, {screenshot.drawn} frames drawn"
+    print(f"the engine against the server: {likeness}")
+    assert screenshot.drawn >= 3
+    assert (screenshot.server.max(-1) > 0).mean() > 0.05
+    return screenshot
 
 
 class DrawingEngine(TinyEngine):

@@ -11,7 +11,8 @@ namespace FlexAvatar.Editor
         static CloseBeforeReload()
         {
             AssemblyReloadEvents.beforeAssemblyReload += LiveLinks.CloseAll;
-            AssemblyReloadEvents.beforeAssemblyReload += FlexAvatarReceiverEditor.GiveUpCalls;
+            AssemblyReloadEvents.beforeAssemblyReload +=
+                FlexAvatarReceiverEditor.WarnOfPendingCalls;
             EditorApplication.quitting += LiveLinks.CloseAll;
         }
     }

@@ -15,10 +15,10 @@ namespace FlexAvatar.Editor
     public sealed class FlexAvatarReceiverEditor : UnityEditor.Editor
     {
         // what servers were asked by any Inspector and have not answered
-        static readonly List<string> Asked = new List<string>();
+        static readonly List<string> PendingCalls = new List<string>();
 
         Task<string> _task;
-        string _said = "";
+        string _answer = "";
 
         public override void OnInspectorGUI()
         {
@@ -30,22 +30,22 @@ namespace FlexAvatar.Editor
             if (error != "")
                 EditorGUILayout.HelpBox(error, MessageType.Warning);
             if (Application.isPlaying)
-                DrawConnect(receiver);
-            DrawServer(receiver);
+                DrawConnectButtons(receiver);
+            DrawServerButtons(receiver);
         }
 
         public override bool RequiresConstantRepaint() => Application.isPlaying || _task != null;
 
         /// <summary>Scripts are reloaded: no call's answer is heard any more. Say which.</summary>
-        internal static void GiveUpCalls()
+        internal static void WarnOfPendingCalls()
         {
-            foreach (string what in Asked)
+            foreach (string what in PendingCalls)
                 Debug.LogWarning(
                     $"FlexAvatar: scripts were reloaded before the server answered: {what}. "
                     + "\"Ask Server\" tells whether it was done.");
         }
 
-        static void DrawConnect(FlexAvatarReceiver receiver)
+        static void DrawConnectButtons(FlexAvatarReceiver receiver)
         {
             EditorGUILayout.BeginHorizontal();
             if (GUILayout.Button("Connect"))
@@ -55,21 +55,21 @@ namespace FlexAvatar.Editor
             EditorGUILayout.EndHorizontal();
         }
 
-        void DrawServer(FlexAvatarReceiver receiver)
+        void DrawServerButtons(FlexAvatarReceiver receiver)
         {
             if (_task != null && _task.IsCompleted)
-                (_said, _task) = (_task.Result, null);
+                (_answer, _task) = (_task.Result, null);
             using (new EditorGUI.DisabledScope(_task != null))
             {
                 EditorGUILayout.BeginHorizontal();
                 if (GUILayout.Button("Ask Server"))
-                    Start(receiver, "list avatars", Ask);
+                    Start(receiver, "list avatars", DescribeServer);
                 if (GUILayout.Button($"Create \"{receiver.avatar}\" from Photo..."))
                     CreateFromPhoto(receiver);
                 EditorGUILayout.EndHorizontal();
             }
-            if (_said != "")
-                EditorGUILayout.HelpBox(_said, MessageType.Info);
+            if (_answer != "")
+                EditorGUILayout.HelpBox(_answer, MessageType.Info);
         }
 
         void CreateFromPhoto(FlexAvatarReceiver receiver)
@@ -80,22 +80,22 @@ namespace FlexAvatar.Editor
                 return;
             byte[] photo = File.ReadAllBytes(path);
             string name = receiver.avatar;
-            Start(receiver, $"create \"{name}\"", service => Create(service, name, photo));
+            Start(receiver, $"create \"{name}\"", service => CreateAvatar(service, name, photo));
         }
 
         void Start(
             FlexAvatarReceiver receiver, string what, Func<ServiceClient, Task<string>> work)
         {
-            _said = "The server is at it...";
+            _answer = "Waiting for the server...";
             _task = Run(receiver.address, receiver.token, what, work);
         }
 
         async Task<string> Run(
             string address, string token, string what, Func<ServiceClient, Task<string>> work)
         {
-            Asked.Add(what);
+            PendingCalls.Add(what);
             string answer = await Answer(address, token, work);
-            Asked.Remove(what);
+            PendingCalls.Remove(what);
             if (this == null) // this Inspector was closed meanwhile: nobody reads its box
                 Debug.Log($"FlexAvatar: {answer}");
             return answer;
@@ -120,7 +120,7 @@ namespace FlexAvatar.Editor
             }
         }
 
-        static async Task<string> Ask(ServiceClient service)
+        static async Task<string> DescribeServer(ServiceClient service)
         {
             ServerInfo info = await service.GetServerInfo();
             IReadOnlyList<AvatarInfo> avatars = await service.ListAvatars();
@@ -131,7 +131,8 @@ namespace FlexAvatar.Editor
             return $"FlexAvatar {info.Version} on {info.Device}, avatars: {all}";
         }
 
-        static async Task<string> Create(ServiceClient service, string name, byte[] photo)
+        static async Task<string> CreateAvatar(
+            ServiceClient service, string name, byte[] photo)
         {
             AvatarInfo made = await service.CreateAvatar(name, new[] { photo }, replace: true);
             string took = $"{made.CreateSeconds:0} s";

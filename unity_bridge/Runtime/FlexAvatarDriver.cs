@@ -62,7 +62,7 @@ namespace FlexAvatar
         {
             if (receiver == null || receiver.Link == null)
                 return;
-            Fill(_signal);
+            FillSignal(_signal);
             bool same = IsSame(_signal, _sent);
             if (same && Time.unscaledTime < _nextSend)
                 return;
@@ -72,7 +72,7 @@ namespace FlexAvatar
             _nextSend = Time.unscaledTime + KeepAliveSeconds;
         }
 
-        void Fill(DriveSignal signal)
+        void FillSignal(DriveSignal signal)
         {
             signal.Parts = DriveParts.Arkit | DriveParts.Head;
             for (int i = 0; i < signal.Weights.Length; i++)
@@ -85,11 +85,11 @@ namespace FlexAvatar
             }
             SessionInfo session = receiver.Link.Session;
             if (viewpoint != null && receiver.mode == ReceiverMode.Picture && session != null)
-                LookFrom(receiver.transform.InverseTransformPoint(viewpoint.transform.position),
+                OrbitTo(receiver.transform.InverseTransformPoint(viewpoint.transform.position),
                     session, signal);
         }
 
-        static void LookFrom(Vector3 place, SessionInfo session, DriveSignal signal)
+        static void OrbitTo(Vector3 place, SessionInfo session, DriveSignal signal)
         {
             Orbits.Towards(
                 session.Viewmat, UnityAxes.FromUnity(place), out signal.OrbitYawDeg,

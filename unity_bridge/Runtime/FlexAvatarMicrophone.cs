@@ -3,8 +3,8 @@ using UnityEngine;
 namespace FlexAvatar
 {
     /// <summary>
-    /// Lets a microphone move the mouth. The receiver needs "audio" among its sources, below "drive"
-    /// if this program drives the rest of the face.
+    /// Lets a microphone move the mouth. The receiver needs "audio" among its sources, below
+    /// "drive" if this program drives the rest of the face.
     /// </summary>
     [AddComponentMenu("FlexAvatar/Microphone")]
     public sealed class FlexAvatarMicrophone : MonoBehaviour
@@ -41,7 +41,7 @@ namespace FlexAvatar
         void OnDisable()
         {
             Microphone.End(Device);
-            Hush();
+            StopVoice();
         }
 
         void Update()
@@ -50,7 +50,7 @@ namespace FlexAvatar
                 return;
             SessionInfo session = receiver.Link?.Session;
             if (session != _session)
-                Follow(session);
+                FollowSession(session);
             int available =
                 (Microphone.GetPosition(Device) - _read + _clip.samples) % _clip.samples;
             for (; available >= _samples.Length; available -= _samples.Length)
@@ -62,9 +62,9 @@ namespace FlexAvatar
         }
 
         // a session that was made anew hears the voice from its beginning
-        void Follow(SessionInfo session)
+        void FollowSession(SessionInfo session)
         {
-            Hush();
+            StopVoice();
             _session = session;
             if (session == null)
                 return;
@@ -72,7 +72,7 @@ namespace FlexAvatar
             _voice = new VoiceSender(_service, session, Rate);
         }
 
-        void Hush()
+        void StopVoice()
         {
             _voice?.Dispose();
             _service?.Dispose();

@@ -88,7 +88,7 @@ namespace FlexAvatar
             LiveLinks.Close(_link);
             _link = null;
             Splats = null;
-            Tell(LinkState.Stopped);
+            SetState(LinkState.Stopped);
         }
 
         void OnEnable() => Connect();
@@ -108,7 +108,7 @@ namespace FlexAvatar
             TakeDepth();
             TakePicture();
             TakeSplats();
-            Tell(_link.State);
+            SetState(_link.State);
         }
 
         void TakePicture()
@@ -137,7 +137,7 @@ namespace FlexAvatar
             SplatsChanged?.Invoke();
         }
 
-        void Tell(LinkState state)
+        void SetState(LinkState state)
         {
             bool streamed = _state == LinkState.Streaming, streams = state == LinkState.Streaming;
             _state = state;

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bridges.godot.shoot import shoot
-from tests.bridges.pictures import shot_of_ball
+from tests.bridges.godot.screenshot import take_screenshot
+from tests.bridges.pictures import screenshot_of_ball
 
 pytestmark = [
     pytest.mark.skipif(shutil.which(program) is None, reason=f"needs {program}")
@@ -17,9 +17,9 @@ pytestmark = [
 
 
 def test_godot_draws_what_the_server_draws(tmp_path: Path) -> None:
-    shot = shot_of_ball(tmp_path, shoot)
-    assert shot.keys >= 1
-    assert shot.deltas >= 3
+    screenshot = screenshot_of_ball(tmp_path, take_screenshot)
+    assert screenshot.keys >= 1
+    assert screenshot.deltas >= 3
     # Steps of 1/255 and float16 positions leave 50. A blur of 0.1 instead of 0.3 pixels^2 has 48,
     # splats at one depth in the other order 40, unsorted ones 30, a mirror 14, blended light 13.
-    assert shot.likeness_db > 49
+    assert screenshot.likeness_db > 49

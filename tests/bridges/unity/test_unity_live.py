@@ -17,7 +17,7 @@ import pytest
 from flexavatar.render.camera import orbit
 from tests.bridges.dotnet import environment, needs_dotnet
 from tests.bridges.unity.conftest import RunChecks, checks_command
-from tests.bridges.unity.tiny_server import Place, free_ports
+from tests.bridges.unity.tiny_server import RestartableServer, free_ports
 from tests.service import (
     PHOTO,
     TinyEngine,
@@ -125,7 +125,7 @@ def test_a_microphone_opens_the_mouth(run_checks: RunChecks, tmp_path: Path) -> 
     assert result.get("left", 0) == 0
 
 
-class Holder:
+class Viewer:
     """A running program that keeps an avatar on screen, and what it says last."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
@@ -166,55 +166,55 @@ class Holder:
 
 
 @contextmanager
-def holder(assemblies: Mapping[str, Path], place: Place) -> Iterator[Holder]:
+def viewer(assemblies: Mapping[str, Path], restartable: RestartableServer) -> Iterator[Viewer]:
     with subprocess.Popen(
-        checks_command(assemblies, "hold", place.address, "me"),
+        checks_command(assemblies, "hold", restartable.address, "me"),
         env=environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        held = Holder(process)
+        viewing = Viewer(process)
         try:
-            yield held
+            yield viewing
         finally:
             process.kill()
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def restartable(tmp_path: Path) -> RestartableServer:
     """A store with an avatar, and ports for a server."""
     with server_and_client(local_config(tmp_path), TinyEngine()) as (client, _):
         client.create_avatar([PHOTO], name="me")
-    return Place(tmp_path, free_ports(3))
+    return RestartableServer(tmp_path, free_ports(3))
 
 
 def test_a_server_that_restarts_and_one_that_stalls(
-    assemblies: Mapping[str, Path], place: Place
+    assemblies: Mapping[str, Path], restartable: RestartableServer
 ) -> None:
-    with holder(assemblies, place) as held:
-        with place.server():
-            assert held.shows_more()
-        eventually(lambda: not held.streams(), PATIENCE_S)
-        with place.server() as server:
+    with viewer(assemblies, restartable) as viewing:
+        with restartable.running():
+            assert viewing.shows_more()
+        eventually(lambda: not viewing.streams(), PATIENCE_S)
+        with restartable.running() as server:
             started = time.monotonic()
-            assert held.shows_more()
+            assert viewing.shows_more()
             print(f"back {time.monotonic() - started:.1f} s after the server")
             server.send_signal(signal.SIGSTOP)
-            eventually(lambda: not held.streams(), PATIENCE_S)
-            assert held.last["error"]
+            eventually(lambda: not viewing.streams(), PATIENCE_S)
+            assert viewing.last["error"]
             server.send_signal(signal.SIGCONT)
             started = time.monotonic()
-            assert held.shows_more()
+            assert viewing.shows_more()
             print(f"back {time.monotonic() - started:.1f} s after the stall")
             server.send_signal(signal.SIGSTOP)
-            ended = held.finish()
+            ended = viewing.finish()
     assert ended.get("closeMs", 0) < CLOSE_MS
     assert ended["joined"]
-    assert held.states[-1] == "Stopped"
+    assert viewing.states[-1] == "Stopped"
 
 
-def test_no_server_at_all(assemblies: Mapping[str, Path], place: Place) -> None:
-    with holder(assemblies, place) as held:
-        eventually(lambda: "no server answers" in held.last.get("error", ""), PATIENCE_S)
-        assert held.finish().get("closeMs", 0) < CLOSE_MS
+def test_no_server_at_all(assemblies: Mapping[str, Path], restartable: RestartableServer) -> None:
+    with viewer(assemblies, restartable) as viewing:
+        eventually(lambda: "no server answers" in viewing.last.get("error", ""), PATIENCE_S)
+        assert viewing.finish().get("closeMs", 0) < CLOSE_MS

@@ -31,7 +31,7 @@ def free_ports(count: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Place:
+class RestartableServer:
     """Where servers come and go: the same ports and the same avatars."""
 
     store: Path
@@ -43,7 +43,7 @@ class Place:
         return f"http://127.0.0.1:{self.ports[0]}"
 
     @contextmanager
-    def server(self) -> Iterator[subprocess.Popen[str]]:
+    def running(self) -> Iterator[subprocess.Popen[str]]:
         """A server that answers; killed in the end, as if its machine went down."""
         command = [sys.executable, "-m", "tests.bridges.unity.tiny_server", str(self.store)]
         with subprocess.Popen(

@@ -30,7 +30,7 @@ from plugin_server.client.client import FlexAvatarClient
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.wire import Kind
 from tests.bridges.npm import WEB_TOOLS, fetch_web
-from tests.bridges.pictures import LAST_PTS_NS, Shot, drive_smile, last_picture
+from tests.bridges.pictures import LAST_PTS_NS, Screenshot, drive_smile, last_picture
 
 HERE = Path(__file__).parent
 TYPES = {".html": "text/html", ".js": "text/javascript"}
@@ -76,7 +76,7 @@ class Stream:
             patience = MOMENT_S if before else PATIENCE_S
             self.changed.wait_for(lambda: self.asked > before or self.problem, patience)
 
-    def after(self, key_seq: int, seq: int) -> bytes:
+    def messages_since(self, key_seq: int, seq: int) -> bytes:
         """What a page that has these needs, each with its length before it."""
         with self.changed:
             self.asked += 1
@@ -119,7 +119,7 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(self.stream.description(), "application/json")
         elif url.path == "/messages":
             last = self.stream.last
-            body = self.stream.after(query["key"], query["seq"])
+            body = self.stream.messages_since(query["key"], query["seq"])
             self._answer(body, "application/octet-stream", last=str(int(last)))
         else:
             self._file(url.path)
@@ -211,7 +211,7 @@ def chromium(url: str) -> Iterator[None]:
                 process.terminate()
 
 
-def shoot(client: FlexAvatarClient, avatar: str) -> Shot:
+def take_screenshot(client: FlexAvatarClient, avatar: str) -> Screenshot:
     """Drive an avatar, draw the stream with Spark in a browser; both pictures in the end."""
     kinds = (pb.STREAM_KIND_SPLATS, pb.STREAM_KIND_RGBA8)
     with client.start_session(avatar, kinds=kinds) as session:
@@ -231,14 +231,14 @@ def shoot(client: FlexAvatarClient, avatar: str) -> Shot:
             server = last_picture(reader)
     spark = cv2.imdecode(np.frombuffer(stream.picture, np.uint8), cv2.IMREAD_COLOR)
     assert spark is not None
-    return Shot(cv2.cvtColor(spark, cv2.COLOR_BGR2RGB), server, stream.drawn)
+    return Screenshot(cv2.cvtColor(spark, cv2.COLOR_BGR2RGB), server, stream.drawn)
 
 
 def main(address: str, avatar: str, out: str) -> None:
     """Write both pictures side by side, and say how alike they are."""
     fetch_web()
     with FlexAvatarClient(address) as client:
-        shoot(client, avatar).write(out)
+        take_screenshot(client, avatar).write(out)
 
 
 if __name__ == "__main__":

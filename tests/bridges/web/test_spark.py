@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.bridges.npm import web_available
-from tests.bridges.pictures import shot_of_ball
-from tests.bridges.web.relay import shoot
+from tests.bridges.pictures import screenshot_of_ball
+from tests.bridges.web.relay import take_screenshot
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium"),
@@ -20,6 +20,6 @@ pytestmark = [
 
 
 def test_spark_draws_what_the_server_draws(tmp_path: Path) -> None:
-    shot = shot_of_ball(tmp_path, shoot)
+    screenshot = screenshot_of_ball(tmp_path, take_screenshot)
     # steps of 1/255, float16 positions and a sort of its own; a mirrored or still picture has < 20
-    assert shot.likeness_db > 30
+    assert screenshot.likeness_db > 30

@@ -35,7 +35,7 @@ namespace FlexAvatar
         readonly CancellationTokenSource _stop = new CancellationTokenSource();
         readonly Backoff _backoff = new Backoff();
         readonly Thread _thread;
-        readonly DriveSignal _last = new DriveSignal();
+        readonly DriveSignal _lastSignal = new DriveSignal();
         volatile DriveSender _sender;
         MessageBuffer _message = new MessageBuffer();
         volatile SessionInfo _session;
@@ -66,7 +66,7 @@ namespace FlexAvatar
         {
             lock (_gate)
             {
-                _last.CopyFrom(signal);
+                _lastSignal.CopyFrom(signal);
                 _sender?.Send(signal);
             }
         }
@@ -78,8 +78,8 @@ namespace FlexAvatar
         public void Dispose() => _stop.Cancel();
 
         /// <summary>
-        /// Wait for that, so long at most: where this code is unloaded or the program ends, never in
-        /// a game that runs. Whether it is over.
+        /// Wait for that, so long at most: where this code is unloaded or the program ends, never
+        /// in a game that runs. Whether it is over.
         /// </summary>
         public bool Join(int timeoutMs) => _thread.Join(timeoutMs);
 
@@ -129,7 +129,7 @@ namespace FlexAvatar
         // connections to one session, until it has ended or gives no sign of life
         void Stream(SessionInfo session)
         {
-            var stream = new FrameStream(session.Topic, Frames);
+            var decoder = new FrameDecoder(session.Topic, Frames);
             for (int silent = 0; silent < Attempts;)
             {
                 long before = Figures.Frames;
@@ -138,17 +138,17 @@ namespace FlexAvatar
                     using var connection = ZmtpConnection.Open(
                         session.FrameAddress, "SUB", session.LargestMessage, _stop.Token);
                     connection.Subscribe(session.Topic);
-                    Read(connection, stream);
+                    ReceiveFrames(connection, decoder);
                 }
                 catch (Exception error) when (LinkErrors.IsOfNetwork(error))
                 {
                     _lastError = error.Message;
                 }
-                if (stream.EndReason != null)
+                if (decoder.EndReason != null)
                     throw new ServiceException(
-                        "aborted", $"the session has ended: {stream.EndReason}");
+                        "aborted", $"the session has ended: {decoder.EndReason}");
                 silent = Figures.Frames > before ? 0 : silent + 1;
-                Frames.Statistics.Reconnected();
+                Frames.Statistics.CountReconnect();
                 Pause(_lastError);
                 _stop.Token.ThrowIfCancellationRequested();
                 _state = (int)LinkState.Connecting;
@@ -156,24 +156,24 @@ namespace FlexAvatar
         }
 
         // until the connection is lost (throws) or the session has ended
-        void Read(ZmtpConnection connection, FrameStream stream)
+        void ReceiveFrames(ZmtpConnection connection, FrameDecoder decoder)
         {
             long heard = Clock.NowNs, pinged = heard;
             int patienceMs = FirstMessageMs;
-            while (stream.EndReason == null)
+            while (decoder.EndReason == null)
             {
                 Arrival arrival = connection.Receive(_message, SliceMs);
                 long now = Clock.NowNs;
                 if (arrival == Arrival.Message)
                 {
-                    Take(stream);
+                    DecodeMessage(decoder);
                     (heard, patienceMs) = (now, SilenceMs);
                 }
                 else if (arrival == Arrival.Skipped)
-                    Frames.Statistics.Refused();
+                    Frames.Statistics.CountRefused();
                 else if (now - heard > patienceMs * 1_000_000L)
                     throw new TimeoutException($"no frame came for {patienceMs / 1000} s");
-                else if (now - Math.Max(connection.HeardNs, pinged) > PingMs * 1_000_000L)
+                else if (now - Math.Max(connection.LastReceivedNs, pinged) > PingMs * 1_000_000L)
                 {
                     connection.Ping(); // a cable that was pulled shows when this is not taken
                     pinged = now;
@@ -181,11 +181,11 @@ namespace FlexAvatar
             }
         }
 
-        void Take(FrameStream stream)
+        void DecodeMessage(FrameDecoder decoder)
         {
             try
             {
-                stream.Take(ref _message);
+                decoder.Decode(ref _message);
                 if (_state == (int)LinkState.Streaming)
                     return;
                 _backoff.Reset();
@@ -195,7 +195,7 @@ namespace FlexAvatar
             catch (WireException error)
             {
                 _lastError = error.Message;
-                Frames.Statistics.Refused();
+                Frames.Statistics.CountRefused();
             }
         }
 
@@ -213,8 +213,8 @@ namespace FlexAvatar
             lock (_gate)
             {
                 _sender = new DriveSender(session);
-                if (_last.Parts != DriveParts.None)
-                    _sender.Send(_last);
+                if (_lastSignal.Parts != DriveParts.None)
+                    _sender.Send(_lastSignal);
             }
         }
 

@@ -22,22 +22,23 @@ namespace FlexAvatar
     /// <summary>
     /// Messages of one session to the newest picture, depth and splats, without copies of pictures.
     /// </summary>
-    public sealed class FrameStream
+    public sealed class FrameDecoder
     {
         readonly byte[] _topic;
-        readonly SplatStream _splats = new SplatStream();
+        readonly SplatDecoder _splats = new SplatDecoder();
         readonly FrameMailboxes _boxes;
 
-        public FrameStream(byte[] topic, FrameMailboxes boxes) => (_topic, _boxes) = (topic, boxes);
+        public FrameDecoder(byte[] topic, FrameMailboxes boxes) =>
+            (_topic, _boxes) = (topic, boxes);
 
         /// <summary>Why the session ended, once it has.</summary>
         public string EndReason { get; private set; }
 
         /// <summary>
-        /// Take a message. The buffer is then another one: this one may have become the picture.
+        /// Decode a message. The buffer is then another one: this one may have become the picture.
         /// Throws WireException.
         /// </summary>
-        public void Take(ref MessageBuffer message)
+        public void Decode(ref MessageBuffer message)
         {
             WireHeader header = WireHeader.Read(message.Span);
             if (!header.IsOf(_topic))
@@ -54,7 +55,7 @@ namespace FlexAvatar
                     break;
                 case MessageKind.SplatsKey:
                 case MessageKind.SplatsDelta:
-                    TakeSplats(header, message, now);
+                    DecodeSplats(header, message, now);
                     break;
                 default:
                     Publish(_boxes.Picture, header, ref message, now);
@@ -69,17 +70,17 @@ namespace FlexAvatar
             (frame.Message, message) = (message, frame.Message);
             (frame.Header, frame.ReceivedNs) = (header, now);
             bool replaced = box.Publish();
-            _boxes.Statistics.Arrived(header, now, replaced);
+            _boxes.Statistics.CountFrame(header, now, replaced);
         }
 
-        void TakeSplats(in WireHeader header, MessageBuffer message, long now)
+        void DecodeSplats(in WireHeader header, MessageBuffer message, long now)
         {
             SplatFrame frame = _boxes.Splats.Writing;
             if (!_splats.Feed(header, message.Span.Slice(WireHeader.Bytes), frame))
                 return;
             frame.ReceivedNs = now;
             bool replaced = _boxes.Splats.Publish();
-            _boxes.Statistics.Arrived(header, now, replaced);
+            _boxes.Statistics.CountFrame(header, now, replaced);
         }
     }
 

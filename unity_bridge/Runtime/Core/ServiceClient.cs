@@ -191,7 +191,8 @@ namespace FlexAvatar
             return json;
         }
 
-        // zeros are left out, which is what they mean: sessions with sources take no more than the neck
+        // zeros are left out, which is what they mean: sessions with sources take no more than the
+        // neck
         static float[] List(Float3 value) =>
             value.Equals(default) ? Array.Empty<float>() : new[] { value.X, value.Y, value.Z };
 

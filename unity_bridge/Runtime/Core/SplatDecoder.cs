@@ -22,7 +22,7 @@ namespace FlexAvatar
         /// <summary>Whether the chunk differs from the keyframe.</summary>
         public bool Differs(int chunk) => Chunks.Has(_changed, chunk);
 
-        internal void Show(PackedSplat[] key, long keyframe, int count)
+        internal void ResetTo(PackedSplat[] key, long keyframe, int count)
         {
             if (Keyframe == keyframe)
             {
@@ -64,7 +64,7 @@ namespace FlexAvatar
     /// <summary>
     /// Messages of splats of one session to frames. Allocates when their number grows.
     /// </summary>
-    public sealed class SplatStream
+    public sealed class SplatDecoder
     {
         PackedSplat[] _key = Array.Empty<PackedSplat>();
         WireHeader _keyHeader;
@@ -81,14 +81,14 @@ namespace FlexAvatar
             if (header.Kind == MessageKind.SplatsKey)
             {
                 KeepKey(header, payload);
-                into.Show(_key, _keyframe, header.Count);
+                into.ResetTo(_key, _keyframe, header.Count);
             }
             else if (_keyframe == 0 || header.BaseSeq != _keyHeader.Seq)
                 return false;
             else
             {
                 ReadOnlySpan<byte> bitmap = CheckDelta(header, payload);
-                into.Show(_key, _keyframe, header.Count);
+                into.ResetTo(_key, _keyframe, header.Count);
                 into.Patch(bitmap, MemoryMarshal.Cast<byte,
                     PackedSplat>(payload.Slice(bitmap.Length)));
             }

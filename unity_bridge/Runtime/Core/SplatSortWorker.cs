@@ -17,7 +17,7 @@ namespace FlexAvatar
             Done,
         }
 
-        readonly object _gate = new object(); // held for a copy of the splats at most, not for a sort
+        readonly object _gate = new object(); // held for a copy of the splats, never for a sort
         readonly SplatSorter _sorter;
         PackedSplat[] _splats = Array.Empty<PackedSplat>();
         int _count;
@@ -88,7 +88,9 @@ namespace FlexAvatar
             }
         }
 
-        /// <summary>Let the thread end: after the sort that it is at, which is not waited for.</summary>
+        /// <summary>
+        /// Let the thread end: after the sort that it is at, which is not waited for.
+        /// </summary>
         public void Dispose()
         {
             lock (_gate)
@@ -109,7 +111,7 @@ namespace FlexAvatar
                 }
                 catch (Exception caught)
                 {
-                    error = caught; // the thread must live: nobody would sort, and nobody would know
+                    error = caught; // the thread lives on, or nobody would sort or know why
                 }
                 Finish(error);
             }

@@ -9,7 +9,7 @@ namespace FlexAvatar
     public class SplatSorter
     {
         const int Steps = 1 << 16;
-        readonly int[] _places = new int[Steps];
+        readonly int[] _offsets = new int[Steps];
         float[] _depths = Array.Empty<float>();
         ushort[] _keys = Array.Empty<ushort>();
 
@@ -24,20 +24,20 @@ namespace FlexAvatar
         public virtual void Sort(PackedSplat[] splats, int count, Float3 forward)
         {
             Reserve(count);
-            Measure(splats, count, forward, out float near, out float far);
+            MeasureDepths(splats, count, forward, out float near, out float far);
             float perMetre = far > near ? (Steps - 1) / (far - near) : 0;
-            Array.Clear(_places, 0, Steps);
+            Array.Clear(_offsets, 0, Steps);
             for (int i = 0; i < count; i++)
             {
                 int key = (int)((far - _depths[i]) * perMetre);
                 _keys[i] = (ushort)Math.Min(Math.Max(key, 0), Steps - 1);
-                _places[_keys[i]]++;
+                _offsets[_keys[i]]++;
             }
-            StartPlaces();
-            var (keys, places, order) = (_keys, _places, Order);
+            SumOffsets();
+            var (keys, offsets, order) = (_keys, _offsets, Order);
             // of equal ones the first is nearest, as on the server
             for (int i = count - 1; i >= 0; i--)
-                order[places[keys[i]]++] = (uint)i;
+                order[offsets[keys[i]]++] = (uint)i;
         }
 
         void Reserve(int count)
@@ -49,7 +49,8 @@ namespace FlexAvatar
             Order = new uint[count];
         }
 
-        void Measure(PackedSplat[] splats, int count, Float3 forward, out float near, out float far)
+        void MeasureDepths(
+            PackedSplat[] splats, int count, Float3 forward, out float near, out float far)
         {
             (near, far) = (float.PositiveInfinity, float.NegativeInfinity);
             for (int i = 0; i < count; i++)
@@ -64,11 +65,11 @@ namespace FlexAvatar
             }
         }
 
-        void StartPlaces()
+        void SumOffsets()
         {
-            int place = 0;
+            int offset = 0;
             for (int step = 0; step < Steps; step++)
-                (_places[step], place) = (place, place + _places[step]);
+                (_offsets[step], offset) = (offset, offset + _offsets[step]);
         }
     }
 }

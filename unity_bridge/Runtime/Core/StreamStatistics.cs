@@ -48,7 +48,7 @@ namespace FlexAvatar
             }
         }
 
-        internal void Arrived(in WireHeader header, long now, bool replaced)
+        internal void CountFrame(in WireHeader header, long now, bool replaced)
         {
             lock (_gate)
             {
@@ -67,14 +67,14 @@ namespace FlexAvatar
             }
         }
 
-        internal void Refused()
+        internal void CountRefused()
         {
             lock (_gate)
                 _figures.Refused++;
         }
 
         /// <summary>A new connection: what was missed in between is no gap.</summary>
-        internal void Reconnected()
+        internal void CountReconnect()
         {
             lock (_gate)
             {

@@ -5,8 +5,9 @@ using System.Threading;
 namespace FlexAvatar
 {
     /// <summary>
-    /// Sends a voice as it is spoken: the server opens the mouth of a session that has "audio" among
-    /// its sources. Calls go out from a thread of its own, twenty a second; nobody waits for it.
+    /// Sends a voice as it is spoken: the server opens the mouth of a session that has "audio"
+    /// among its sources. Calls go out from a thread of its own, twenty a second; nobody waits for
+    /// it.
     /// </summary>
     public sealed class VoiceSender : IDisposable
     {
@@ -80,7 +81,8 @@ namespace FlexAvatar
                 }
                 catch (Exception error)
                 {
-                    _lastError = LinkErrors.Describe(error); // this sound is lost; the next is tried
+                    // this sound is lost; the next is tried
+                    _lastError = LinkErrors.Describe(error);
                 }
             }
         }

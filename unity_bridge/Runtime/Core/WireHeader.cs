@@ -29,7 +29,7 @@ namespace FlexAvatar
         public const int MaxSide = 16384;
         public const int MaxSplats = 1 << 24;
         const uint Magic = 0x41584C46; // "FLXA"
-        const float Farthest = 65504f; // the largest number that float16 holds
+        const float LargestHalf = 65504f; // the largest number that float16 holds
         const int JpegOverhead = 65536;
         const int MaxReason = 4096;
 
@@ -156,9 +156,9 @@ namespace FlexAvatar
         {
             if (!InRange(Count, MaxSplats))
                 throw new WireException($"{Kind}: impossible number of splats {Count}");
-            bool near = IsNear(ScaleMin) && IsNear(ScaleMax) && IsNear(BoundsMin)
-                && IsNear(BoundsMax);
-            if (!near)
+            bool fits = FitsHalf(ScaleMin) && FitsHalf(ScaleMax) && FitsHalf(BoundsMin)
+                && FitsHalf(BoundsMax);
+            if (!fits)
                 throw new WireException($"{Kind}: impossible bounds");
             if (ScaleMax <= ScaleMin)
                 throw new WireException($"{Kind}: empty range of scales {ScaleMin} to {ScaleMax}");
@@ -181,8 +181,9 @@ namespace FlexAvatar
 
         static bool InRange(int value, int largest) => value >= 1 && value <= largest;
         // false for what is not a number, too
-        static bool IsNear(float value) => Math.Abs(value) <= Farthest;
-        static bool IsNear(Float3 value) => IsNear(value.X) && IsNear(value.Y) && IsNear(value.Z);
+        static bool FitsHalf(float value) => Math.Abs(value) <= LargestHalf;
+        static bool FitsHalf(Float3 value) =>
+            FitsHalf(value.X) && FitsHalf(value.Y) && FitsHalf(value.Z);
         static bool IsHexDigit(byte c) => (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
 
         // what is beyond int is beyond every limit as well

@@ -39,17 +39,17 @@ namespace FlexAvatar
 
         // of the frame that is being read: left is -1 between frames
         byte _flags;
-        long _left = -1;
+        long _bytesLeft = -1;
         bool _skipping;
 
         /// <summary>When bytes last came, on <see cref="Clock"/>.</summary>
-        public long HeardNs { get; private set; }
+        public long LastReceivedNs { get; private set; }
         public long BytesReceived { get; private set; }
 
         ZmtpConnection(Socket socket, int maxMessageBytes, CancellationToken cancel)
         {
             (_socket, _maxMessageBytes, _cancel) = (socket, maxMessageBytes, cancel);
-            HeardNs = Clock.NowNs;
+            LastReceivedNs = Clock.NowNs;
         }
 
         /// <summary>
@@ -78,7 +78,9 @@ namespace FlexAvatar
         public void Subscribe(ReadOnlySpan<byte> topic) =>
             SendAll(ZmtpFrames.Subscribe(topic, _minor));
 
-        /// <summary>Ask the peer for a sign of life; it shows in <see cref="HeardNs"/>.</summary>
+        /// <summary>
+        /// Ask the peer for a sign of life; it shows in <see cref="LastReceivedNs"/>.
+        /// </summary>
         public void Ping() => SendAll(PingFrame);
 
         /// <summary>
@@ -100,17 +102,17 @@ namespace FlexAvatar
             long deadline = Clock.NowNs + timeoutMs * 1_000_000L;
             while (true)
             {
-                if (_left < 0 && !ReadHead(into))
+                if (_bytesLeft < 0 && !ReadHead(into))
                 {
-                    if (!Fill(deadline))
+                    if (!FillStaging(deadline))
                         return Arrival.Nothing;
                     continue;
                 }
                 if (!ReadBody(into, deadline))
                     return Arrival.Nothing;
-                _left = -1;
+                _bytesLeft = -1;
                 if ((_flags & ZmtpFrames.Command) != 0)
-                    Obey(_command.Span);
+                    HandleCommand(_command.Span);
                 else if ((_flags & ZmtpFrames.More) != 0)
                     _skipping = true; // our messages have one part
                 else if (_skipping)
@@ -137,7 +139,7 @@ namespace FlexAvatar
             SendAll(ZmtpFrames.Ready(socketType));
             while (!ReadHead(_command) || !ReadBody(_command, Clock.NowNs))
                 WaitFor(deadline);
-            _left = -1;
+            _bytesLeft = -1;
             if ((_flags & ZmtpFrames.Command) == 0 || !ZmtpFrames.IsCommand(_command.Span, "READY"))
                 throw new ZmtpException("the peer refused the connection");
         }
@@ -146,13 +148,13 @@ namespace FlexAvatar
         {
             if (Clock.NowNs > deadline)
                 throw new TimeoutException("the peer does not answer as ZeroMQ does");
-            Fill(Clock.NowNs + SliceMs * 1_000_000L);
+            FillStaging(Clock.NowNs + SliceMs * 1_000_000L);
         }
 
         // the head of the next frame from what is staged; false: more bytes are needed
         bool ReadHead(MessageBuffer into)
         {
-            if (_left >= 0)
+            if (_bytesLeft >= 0)
                 return true;
             int staged = _end - _start;
             if (staged < 2)
@@ -167,16 +169,16 @@ namespace FlexAvatar
                 ? BinaryPrimitives.ReadInt64BigEndian(_staging.AsSpan(_start + 1))
                 : _staging[_start + 1];
             _start += isLong ? ZmtpFrames.LongestHead : 2;
-            Begin(flags, size, into);
+            BeginFrame(flags, size, into);
             return true;
         }
 
-        void Begin(byte flags, long size, MessageBuffer into)
+        void BeginFrame(byte flags, long size, MessageBuffer into)
         {
             bool command = (flags & ZmtpFrames.Command) != 0;
             if (size < 0 || (command && size > LargestCommand))
                 throw new ZmtpException($"a frame of {size} bytes");
-            (_flags, _left) = (flags, size);
+            (_flags, _bytesLeft) = (flags, size);
             if (command)
                 _command.Length = 0;
             else if (size > _maxMessageBytes)
@@ -191,12 +193,12 @@ namespace FlexAvatar
         {
             bool command = (_flags & ZmtpFrames.Command) != 0;
             MessageBuffer into = command ? _command : message;
-            while (_left > 0)
+            while (_bytesLeft > 0)
             {
-                int staged = (int)Math.Min(_end - _start, _left);
-                if (staged == 0 && (_left < StagingBytes || (_skipping && !command)))
+                int staged = (int)Math.Min(_end - _start, _bytesLeft);
+                if (staged == 0 && (_bytesLeft < StagingBytes || (_skipping && !command)))
                 {
-                    if (!Fill(deadline))
+                    if (!FillStaging(deadline))
                         return false;
                     continue;
                 }
@@ -205,29 +207,29 @@ namespace FlexAvatar
                     if (command || !_skipping)
                         into.Append(_staging.AsSpan(_start, staged));
                     _start += staged;
-                    _left -= staged;
+                    _bytesLeft -= staged;
                 }
-                else if (!FillDirectly(into, deadline))
+                else if (!FillMessage(into, deadline))
                     return false;
             }
             return true;
         }
 
-        bool FillDirectly(MessageBuffer into, long deadline)
+        bool FillMessage(MessageBuffer into, long deadline)
         {
             if (!WaitReadable(deadline))
                 return false;
             long doubled = Math.Max(2L * into.Length, 4 * StagingBytes);
-            into.Reserve((int)Math.Min(into.Length + _left, doubled));
-            int room = (int)Math.Min(_left, into.Bytes.Length - into.Length);
+            into.Reserve((int)Math.Min(into.Length + _bytesLeft, doubled));
+            int room = (int)Math.Min(_bytesLeft, into.Bytes.Length - into.Length);
             int got = ReceiveInto(into.Bytes, into.Length, room);
             into.Length += got;
-            _left -= got;
+            _bytesLeft -= got;
             return true;
         }
 
         // more bytes into the staging buffer; false: the deadline has come
-        bool Fill(long deadline)
+        bool FillStaging(long deadline)
         {
             if (!WaitReadable(deadline))
                 return false;
@@ -260,12 +262,12 @@ namespace FlexAvatar
                 throw new SocketException((int)error);
             if (got == 0)
                 throw new SocketException((int)SocketError.ConnectionReset);
-            HeardNs = Clock.NowNs;
+            LastReceivedNs = Clock.NowNs;
             BytesReceived += got;
             return got;
         }
 
-        void Obey(ReadOnlySpan<byte> command)
+        void HandleCommand(ReadOnlySpan<byte> command)
         {
             if (ZmtpFrames.IsCommand(command, "PING"))
                 SendAll(ZmtpFrames.Pong(command));

@@ -80,7 +80,8 @@ namespace FlexAvatar.Tests
                 return;
             }
             byte[] answer = Encoding.ASCII.GetBytes(
-                $"HTTP/1.1 200 OK\r\nContent-Length: {json.Length}\r\nConnection: close\r\n\r\n{json}");
+                $"HTTP/1.1 200 OK\r\nContent-Length: {json.Length}\r\n"
+                + $"Connection: close\r\n\r\n{json}");
             client.GetStream().Write(answer, 0, answer.Length);
             client.Close();
         }

@@ -6,7 +6,9 @@ using NUnit.Framework;
 
 namespace FlexAvatar.Tests
 {
-    /// <summary>Nothing of the package makes an engine's thread wait, and no thread dies unheard.</summary>
+    /// <summary>
+    /// Nothing of the package makes an engine's thread wait, and no thread dies unheard.
+    /// </summary>
     public sealed class ThreadTests
     {
         const int PatienceMs = 5000;

@@ -61,7 +61,7 @@ namespace FlexAvatar.Tests
         [Test]
         public void DeltasChangeTheKeyframeInPlace()
         {
-            var stream = new SplatStream();
+            var stream = new SplatDecoder();
             var frame = new SplatFrame();
             Assert.IsFalse(
                 stream.Feed(Splats(MessageKind.SplatsDelta, 300, 2, 1), new byte[16], frame));
@@ -83,7 +83,7 @@ namespace FlexAvatar.Tests
         [Test]
         public void BitsBeyondTheLastChunkAreRefused()
         {
-            var stream = new SplatStream();
+            var stream = new SplatDecoder();
             stream.Feed(Splats(MessageKind.SplatsKey, 300, 1, 1), new byte[4800], new SplatFrame());
             var delta = new byte[16];
             delta[0] = 4;
@@ -95,7 +95,7 @@ namespace FlexAvatar.Tests
         [Test]
         public void UploadsHoldWhatChangedBeforeAndNow()
         {
-            var stream = new SplatStream();
+            var stream = new SplatDecoder();
             var (one, other, upload) = (new SplatFrame(), new SplatFrame(), new SplatUpload());
             stream.Feed(Splats(MessageKind.SplatsKey, 1000, 1, 1), new byte[16000], one);
             Assert.AreEqual((0, 1000, 1), Uploaded(upload, one));

@@ -38,15 +38,15 @@ namespace FlexAvatar.Checks
             receiver.onLost.AddListener(() => lost++);
             var camera = new Camera { gameObject = new GameObject() };
             foreach (MonoBehaviour component in new MonoBehaviour[] { receiver, view })
-                component.Tell("OnEnable");
+                component.SendMessage("OnEnable");
             long perFrame = Play(receiver, driver, camera);
             string picture = Describe(receiver.Picture) + " " + Describe(receiver.Depth);
             int open = LiveLinks.Count;
             float misplaced = Misplaced(receiver, driver, camera);
             LiveLinks.CloseAll(); // the editor is about to reload scripts
             foreach (MonoBehaviour component in new MonoBehaviour[] { view, receiver })
-                component.Tell("OnDisable");
-            receiver.Tell("OnDestroy");
+                component.SendMessage("OnDisable");
+            receiver.SendMessage("OnDestroy");
             return Program.Say(new JsonWriter()
                 .Add("draws", Graphics.Draws).Add("instances", Graphics.LastInstances)
                 .Add("streaming", streaming).Add("lost", lost).Add("picture", picture)
@@ -68,8 +68,8 @@ namespace FlexAvatar.Checks
             receiver.sources = new[] { "audio" };
             var microphone = head.AddComponent<FlexAvatarMicrophone>();
             microphone.receiver = receiver;
-            receiver.Tell("OnEnable");
-            microphone.Tell("OnEnable");
+            receiver.SendMessage("OnEnable");
+            microphone.SendMessage("OnEnable");
             int widest = 0;
             receiver.PictureChanged += () =>
                 widest = Math.Max(widest, receiver.Picture.GetRawTextureData<byte>()[0]);
@@ -77,13 +77,13 @@ namespace FlexAvatar.Checks
             while (widest < 100 && watch.Elapsed.TotalSeconds < PatienceS)
             {
                 Microphone.Position = (int)(16000 * watch.Elapsed.TotalSeconds);
-                receiver.Tell("Update");
-                microphone.Tell("Update");
+                receiver.SendMessage("Update");
+                microphone.SendMessage("Update");
                 Thread.Sleep(5);
             }
             string error = microphone.LastError;
-            microphone.Tell("OnDisable");
-            receiver.Tell("OnDisable");
+            microphone.SendMessage("OnDisable");
+            receiver.SendMessage("OnDisable");
             UnityEngine.Application.Quit();
             return Program.Say(new JsonWriter()
                 .Add("widest", widest).Add("error", error).Add("left", LiveLinks.Count));

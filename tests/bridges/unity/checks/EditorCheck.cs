@@ -23,14 +23,14 @@ namespace FlexAvatar.Checks
             EditorUtility.Chosen = Path.GetTempFileName();
             File.WriteAllText(EditorUtility.Chosen, "a photo of nobody");
             FlexAvatarReceiverEditor open = Ask(address, "open");
-            Until(() => { open.OnInspectorGUI(); return EditorGUILayout.Help.Contains("\"open\" has"); });
+            Until(() => Help(open).Contains("\"open\" has"));
             UnityEngine.Object.Destroy(Ask(address, "closed"));
             Until(() => UnityEngine.Debug.Logs.Count > 0);
             string closed = UnityEngine.Debug.Logs.Single();
             FlexAvatarReceiverEditor reloaded = Ask(address, "reloaded");
             AssemblyReloadEvents.Reload();
             string warned = UnityEngine.Debug.Logs.Last();
-            Until(() => { reloaded.OnInspectorGUI(); return EditorGUILayout.Help.Contains("reloaded"); });
+            Until(() => Help(reloaded).Contains("\"reloaded\" has"));
             AssemblyReloadEvents.Reload(); // nobody waits
             int logs = UnityEngine.Debug.Logs.Count;
             File.Delete(EditorUtility.Chosen);
@@ -48,6 +48,12 @@ namespace FlexAvatar.Checks
             inspector.OnInspectorGUI();
             GUILayout.Pressed = "";
             return inspector;
+        }
+
+        static string Help(FlexAvatarReceiverEditor inspector)
+        {
+            inspector.OnInspectorGUI();
+            return EditorGUILayout.Help;
         }
 
         static void Until(Func<bool> done)

@@ -35,7 +35,7 @@ namespace FlexAvatar.Checks
         static bool Survives(byte[][] messages, Random random)
         {
             var topic = messages.First(m => m[3] == 'A').AsSpan(0, WireHeader.TopicBytes).ToArray();
-            var stream = new FrameStream(topic, new FrameMailboxes());
+            var stream = new FrameDecoder(topic, new FrameMailboxes());
             try
             {
                 foreach (byte[] original in messages.OrderBy(m => m.Length > 28 ? m[24] : 0))
@@ -48,7 +48,7 @@ namespace FlexAvatar.Checks
                     }
                     var message = new MessageBuffer();
                     message.Append(bytes);
-                    stream.Take(ref message);
+                    stream.Decode(ref message);
                 }
                 return true;
             }

@@ -12,16 +12,17 @@ namespace FlexAvatar.Checks
         internal static int Run(string folder, string output)
         {
             var boxes = new FrameMailboxes();
-            FrameStream stream = null;
+            FrameDecoder stream = null;
             PackedSplat[] key = null;
             foreach (string name in new[] { "rgba8", "jpeg", "depth", "splats_key", "splats_delta",
                 "end" })
             {
                 byte[] bytes = File.ReadAllBytes(Path.Combine(folder, $"wire_{name}.bin"));
-                stream ??= new FrameStream(bytes.AsSpan(0, WireHeader.TopicBytes).ToArray(), boxes);
+                stream ??= new FrameDecoder(
+                    bytes.AsSpan(0, WireHeader.TopicBytes).ToArray(), boxes);
                 var message = new MessageBuffer();
                 message.Append(bytes);
-                stream.Take(ref message);
+                stream.Decode(ref message);
                 byte[] back = name.StartsWith("splats") ? OfSplats(boxes.Splats.TryTake(), ref key)
                     : name == "end" ? OfEnd(bytes, stream.EndReason)
                     : OfPicture((name == "depth" ? boxes.Depth : boxes.Picture).TryTake());
@@ -90,7 +91,7 @@ namespace FlexAvatar.Checks
             byte[] bytes = File.ReadAllBytes(file);
             WireHeader header = WireHeader.Read(bytes);
             var frame = new SplatFrame();
-            new SplatStream().Feed(header, bytes.AsSpan(WireHeader.Bytes), frame);
+            new SplatDecoder().Feed(header, bytes.AsSpan(WireHeader.Bytes), frame);
             var unpacker = new SplatUnpacker();
             unpacker.SetRange(header.ScaleMin, header.ScaleMax);
             using var writer = new BinaryWriter(File.Create(output));
@@ -116,7 +117,7 @@ namespace FlexAvatar.Checks
         {
             byte[] bytes = File.ReadAllBytes(file);
             var frame = new SplatFrame();
-            new SplatStream().Feed(WireHeader.Read(bytes), bytes.AsSpan(WireHeader.Bytes), frame);
+            new SplatDecoder().Feed(WireHeader.Read(bytes), bytes.AsSpan(WireHeader.Bytes), frame);
             var sorter = new SplatSorter();
             sorter.Sort(frame.Splats, frame.Count, new Float3(0, 0, -1));
             File.WriteAllBytes(

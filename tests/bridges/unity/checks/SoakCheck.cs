@@ -65,7 +65,7 @@ namespace FlexAvatar.Checks
         /// <summary>The part of an engine: a texture, a buffer of splats and their order.</summary>
         sealed class Engine
         {
-            readonly FrameStream _stream;
+            readonly FrameDecoder _stream;
             readonly FrameMailboxes _boxes = new FrameMailboxes();
             readonly SplatSorter _sorter = new SplatSorter();
             readonly SplatUpload _upload = new SplatUpload();
@@ -75,7 +75,7 @@ namespace FlexAvatar.Checks
 
             internal long Uploaded { get; private set; }
 
-            internal Engine(byte[] topic) => _stream = new FrameStream(topic, _boxes);
+            internal Engine(byte[] topic) => _stream = new FrameDecoder(topic, _boxes);
 
             internal void Take(ZmtpConnection connection, int frames)
             {
@@ -84,7 +84,7 @@ namespace FlexAvatar.Checks
                     Arrival arrival = connection.Receive(_message, 5000);
                     if (arrival != Arrival.Message)
                         throw new TimeoutException($"{arrival} after {i} frames");
-                    _stream.Take(ref _message);
+                    _stream.Decode(ref _message);
                     Show();
                 }
             }

@@ -40,11 +40,11 @@ namespace FlexAvatar.Checks
         internal static int Run(string address, string avatar)
         {
             var check = new SortCheck(address, avatar);
-            check._receiver.Tell("OnEnable");
-            check._view.Tell("OnEnable");
+            check._receiver.SendMessage("OnEnable");
+            check._view.SendMessage("OnEnable");
             JsonWriter told = check.Play();
-            check._view.Tell("OnDisable");
-            check._receiver.Tell("OnDisable");
+            check._view.SendMessage("OnDisable");
+            check._receiver.SendMessage("OnDisable");
             LiveLinks.CloseAll();
             return Program.Say(told);
         }
@@ -90,8 +90,8 @@ namespace FlexAvatar.Checks
         void Step()
         {
             _driver.SetBlendShape("jawOpen", _frame++ % 50 / 500f);
-            _receiver.Tell("Update");
-            _driver.Tell("LateUpdate");
+            _receiver.SendMessage("Update");
+            _driver.SendMessage("LateUpdate");
             var watch = Stopwatch.StartNew();
             Camera.onPreCull(_camera);
             _longestMs = Math.Max(_longestMs, watch.Elapsed.TotalMilliseconds);
@@ -101,9 +101,10 @@ namespace FlexAvatar.Checks
         // the component makes a worker of its own when a camera first looks: here is another
         void GiveSorter()
         {
-            Type order = typeof(FlexAvatarSplats).GetNestedType("CameraOrder", BindingFlags.NonPublic);
-            var worker = new SplatSortWorker(_sorter);
-            object given = Activator.CreateInstance(order, Hidden, null, new object[] { worker }, null);
+            Type type = typeof(FlexAvatarSplats)
+                .GetNestedType("CameraOrder", BindingFlags.NonPublic);
+            var arguments = new object[] { new SplatSortWorker(_sorter) };
+            object given = Activator.CreateInstance(type, Hidden, null, arguments, null);
             var orders = (IDictionary)typeof(FlexAvatarSplats).GetField("_orders", Hidden)
                 .GetValue(_view);
             orders.Add(_camera, given);

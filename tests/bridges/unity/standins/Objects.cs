@@ -43,7 +43,7 @@ namespace UnityEngine
     public class MonoBehaviour : Behaviour
     {
         /// <summary>What the engine does: call a message if the component has it.</summary>
-        public void Tell(string message) => Message(message)?.Invoke();
+        public void SendMessage(string message) => Message(message)?.Invoke();
 
         public Action Message(string message)
         {

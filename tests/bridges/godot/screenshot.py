@@ -1,7 +1,7 @@
 """Shows a session's Gaussians in Godot 3, on a screen of its own, and takes a picture.
 
-`python -m tests.bridges.godot.shoot ADDRESS AVATAR OUT.png` does so with an avatar of a running
-server, and writes the server's own picture beside Godot's.
+`python -m tests.bridges.godot.screenshot ADDRESS AVATAR OUT.png` does so with an avatar of a
+running server, and writes the server's own picture beside Godot's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 from plugin_server.client.client import ClientSession, FlexAvatarClient
 from plugin_server.pb import flexavatar_pb2 as pb
-from tests.bridges.pictures import LAST_PTS_NS, Shot, drive_smile, last_picture
+from tests.bridges.pictures import LAST_PTS_NS, Screenshot, drive_smile, last_picture
 
 PROJECT = Path(__file__).parent
 GODOT = ["godot3", "--path", str(PROJECT), "--video-driver", "GLES3", "--audio-driver", "Dummy"]
@@ -30,7 +30,7 @@ PATIENCE_S = 40.0
 
 
 @dataclass(frozen=True)
-class GodotShot(Shot):
+class GodotScreenshot(Screenshot):
     """With what arrived on the way."""
 
     keys: int
@@ -80,7 +80,7 @@ def description(session: pb.Session, picture: Path) -> str:
     return json.dumps({**numbers, **camera, **stream, **asked})
 
 
-def film(session: ClientSession, folder: Path) -> tuple[np.ndarray, dict[str, int]]:
+def drive_and_draw(session: ClientSession, folder: Path) -> tuple[np.ndarray, dict[str, int]]:
     """Drive a session while Godot draws it; its last picture, and what it counted."""
     asked, picture = folder / "session.json", folder / "godot.png"
     asked.write_text(description(session.info, picture))
@@ -96,7 +96,7 @@ def film(session: ClientSession, folder: Path) -> tuple[np.ndarray, dict[str, in
     return cv2.cvtColor(drawn, cv2.COLOR_BGR2RGB), json.loads(said[-1])
 
 
-def shoot(client: FlexAvatarClient, avatar: str) -> GodotShot:
+def take_screenshot(client: FlexAvatarClient, avatar: str) -> GodotScreenshot:
     """Drive an avatar, draw the stream with Godot; both pictures in the end."""
     kinds = (pb.STREAM_KIND_SPLATS, pb.STREAM_KIND_RGBA8)
     with (
@@ -105,14 +105,14 @@ def shoot(client: FlexAvatarClient, avatar: str) -> GodotShot:
         closing(session.reader([pb.STREAM_KIND_RGBA8], latest=True)) as reader,
     ):
         session.drive_once({}, pts_ns=0)
-        picture, counted = film(session, Path(folder))
-        return GodotShot(picture, last_picture(reader), **counted)
+        picture, counted = drive_and_draw(session, Path(folder))
+        return GodotScreenshot(picture, last_picture(reader), **counted)
 
 
 def main(address: str, avatar: str, out: str) -> None:
     """Write both pictures side by side, and say how alike they are."""
     with FlexAvatarClient(address) as client:
-        shoot(client, avatar).write(out)
+        take_screenshot(client, avatar).write(out)
 
 
 if __name__ == "__main__":
