@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from flexavatar.errors import ImageError
+from flexavatar.formats.exif import equivalent_focal_mm, lens_name, upright
 
 MAX_SIDE = 16_384
 MAX_PIXELS = 64_000_000
@@ -42,10 +43,11 @@ def read_photo(data: bytes) -> Photo:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(*image.size)
-            focal, lens = _exif_lens(image) if _is_uncut(*image.size) else (None, None)
+            uncut = _is_uncut(*image.size)
+            focal_mm = equivalent_focal_mm(image) if uncut else None
+            lens = lens_name(image) if uncut else None
             image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
-            upright = ImageOps.exif_transpose(image)
-            return replace(_to_working_size(_to_rgb(upright), focal), lens=lens)
+            return replace(_to_working_size(_to_rgb(upright(image)), focal_mm), lens=lens)
     except UnidentifiedImageError:
         raise ImageError(
             f"photo: expected a JPEG, PNG or WebP picture, got {len(data)} bytes of something else"
@@ -89,23 +91,13 @@ def _is_uncut(width: int, height: int) -> bool:
     return any(abs(shape / whole - 1) < 0.01 for whole in SENSOR_SHAPES)
 
 
-def _exif_lens(image: Image.Image) -> tuple[float | None, str | None]:
-    """Focal length as a share of the diagonal; camera, focal length and size as a lens's name."""
-    base, tags = image.getexif(), image.getexif().get_ifd(ExifTags.IFD.Exif)
-    equivalent = float(tags.get(ExifTags.Base.FocalLengthIn35mmFilm, 0) or 0)
-    share = equivalent / FULL_FRAME_MM if 10 <= equivalent <= 400 else None
-    model, focal = base.get(ExifTags.Base.Model), tags.get(ExifTags.Base.FocalLength)
-    if not model or not (focal or share):
-        return share, None
-    maker = base.get(ExifTags.Base.Make)
-    return share, f"{maker} {model} {focal} {equivalent} {sorted(image.size)}"
-
-
-def _to_working_size(image: Image.Image, focal_share: float | None) -> Photo:
+def _to_working_size(image: Image.Image, focal_mm: float | None) -> Photo:
+    """A photo no larger than WORKING_SIDE; the focal length is equivalent to full frame."""
     longest = max(image.size)
     if longest > WORKING_SIDE:
         ratio = WORKING_SIDE / longest
         size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
         image = image.resize(size, Image.Resampling.LANCZOS)
-    focal = None if focal_share is None else focal_share * float(np.hypot(*image.size))
+    diagonal = float(np.hypot(*image.size))
+    focal = None if focal_mm is None else focal_mm / FULL_FRAME_MM * diagonal
     return Photo(np.asarray(image, dtype=np.uint8).copy(), focal)
