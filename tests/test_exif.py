@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from flexavatar.capture.photo import read_photo
+from flexavatar.capture.photo import Photo, read_photo
 from flexavatar.errors import ImageError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -83,9 +83,9 @@ def exif_of(main: Sequence[Tag], lens: Sequence[Tag]) -> bytes:
     return b"Exif\0\0II*\0\x08\0\0\0" + head + directory(lens, 8 + len(head))
 
 
-def picture(exif: bytes, kind: str) -> bytes:
+def picture(exif: bytes, kind: str, size: tuple[int, int] = SIZE) -> bytes:
     """`PNG text` holds it as old programs wrote it."""
-    buffer, image, info = io.BytesIO(), Image.new("RGB", SIZE), PngInfo()
+    buffer, image, info = io.BytesIO(), Image.new("RGB", size), PngInfo()
     if kind == "PNG text":
         info.add_text("Raw profile type exif", f"\nexif\n{len(exif):8}\n{exif.hex()}\n")
         image.save(buffer, "PNG", pnginfo=info)
@@ -103,6 +103,24 @@ def test_what_can_be_read_is_used(kind: str) -> None:
     assert photo.rgb.shape == (400, 300, 3)
     assert photo.focal_px == pytest.approx(28 / DIAGONAL_MM * DIAGONAL_PX, rel=1e-6)  # rounding
     assert photo.lens == "Maker Model 5.0 28.0 [300, 400]"
+
+
+def taken(size: tuple[int, int], *lens: Tag) -> Photo:
+    """By one camera."""
+    return read_photo(picture(exif_of(CAMERA, lens), "JPEG", size))
+
+
+def test_lenses_are_told_apart() -> None:
+    photo, upright = taken((400, 300), *LENS), taken((300, 400), *LENS)
+    zoomed = taken((400, 300), rational(FOCAL, 90, 10), short(FOCAL_35MM, 50))
+    assert photo.lens == upright.lens
+    assert photo.lens != zoomed.lens
+    assert taken((400, 300)).lens is None
+
+
+def test_a_picture_that_was_cut_is_not_believed() -> None:
+    photo = taken((400, 180), *LENS)
+    assert (photo.lens, photo.focal_px) == (None, None)
 
 
 @pytest.mark.parametrize("odd", ODD)

@@ -1,23 +1,16 @@
-"""Videos: read by content, frame by frame; which frames are picked; lenses that photos share."""
+"""Which frames of a video are taken; lenses that photos share; films over the wire."""
 
 from __future__ import annotations
 
-import io
-import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from fractions import Fraction
 from itertools import repeat
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
-from av.video.stream import VideoStream
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from PIL import Image
 
 from flexavatar.capture import frame_selection
 from flexavatar.capture.frame_selection import (
@@ -33,44 +26,11 @@ from flexavatar.capture.portrait import Portrait, make_portrait
 from flexavatar.capture.read_portraits import MAX_PHOTOS, read_portraits
 from flexavatar.capture.track import track
 from flexavatar.errors import FaceError, ImageError
-from flexavatar.formats import video_reader
-from flexavatar.formats.video_reader import container_format, decode_frames, probe_video
 from plugin_server.client.client import FlexAvatarClient
 from plugin_server.errors import TooLargeError
 from plugin_server.server import running_server
+from tests.films import Picture, filmed, greys
 from tests.service import TinyEngine, local_config, server_and_client
-
-Picture = NDArray[np.uint8]
-
-
-def filmed(
-    pictures: Sequence[Picture], kind: str = "mp4", codec: str = "libx264", fps: int = 10
-) -> bytes:
-    """Pictures [H, W, 3] as a video file."""
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format=kind) as container:
-        stream = container.add_stream(codec, rate=fps)
-        assert isinstance(stream, VideoStream)
-        stream.height, stream.width = pictures[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.gop_size = 5
-        stream.codec_context.options = {"sc_threshold": "0"}  # no keyframes but these
-        stream.codec_context.time_base = Fraction(1, fps)
-        for picture in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode(None))
-    return buffer.getvalue()
-
-
-def greys(count: int, step: int = 2) -> list[Picture]:
-    """Pictures whose brightness tells their number, from 20 up."""
-    return [np.full((64, 96, 3), 20 + step * i, np.uint8) for i in range(count)]
-
-
-def turned_file(data: bytes, matrix: Sequence[int]) -> bytes:
-    """An MP4 whose picture is to be shown turned: `matrix` goes into its track header."""
-    at = data.index(b"tkhd") + 4 + 40
-    return data[:at] + struct.pack(">9i", *matrix) + data[at + 36 :]
 
 
 @pytest.fixture(scope="module")
@@ -82,122 +42,6 @@ def talking(shared_data: Path) -> bytes:
 @pytest.fixture(scope="module")
 def portraits(talking: bytes) -> list[Portrait]:
     return read_portraits([talking], lambda what, share: None)[:5]
-
-
-# ---- files
-
-
-@pytest.mark.parametrize(
-    ("kind", "codec", "name"),
-    [
-        ("mp4", "libx264", "mov"), ("mov", "libx264", "mov"), ("webm", "libvpx", "matroska"),
-        ("matroska", "libx264", "matroska"), ("avi", "mpeg4", "avi"),
-        ("mpegts", "libx264", "mpegts"), ("mp4", "libx265", "mov"),
-    ],
-)  # fmt: skip
-def test_videos_of_many_kinds(kind: str, codec: str, name: str) -> None:
-    data = filmed(greys(20, 10), kind, codec)
-    assert container_format(data) == name
-    found = probe_video(data)
-    assert found.frames == 20
-    asked = [0, 7, 19]
-    frames = dict(decode_frames(found, asked, 2048))
-    assert list(frames) == asked
-    for number, rgb in frames.items():
-        assert rgb.shape == (64, 96, 3)
-        assert abs(float(rgb.mean()) - 20 - 10 * number) < 5  # grey levels: lossy coding
-
-
-def test_photos_are_no_videos(astronaut: bytes) -> None:
-    heic = b"\0\0\0\x18ftypheic" + bytes(400)
-    for data in (astronaut, heic, b"", b"ftyp", b"#EXTM3U\n/etc/passwd", bytes(1000)):
-        assert container_format(data) is None
-
-
-def test_frames_are_spread_over_the_whole() -> None:
-    found = probe_video(filmed(greys(50)))
-    assert found.evenly_spaced(5) == [0, 12, 24, 37, 49]
-    assert found.evenly_spaced(64) == list(range(50))
-
-
-def test_long_films_are_read_by_their_keyframes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(video_reader, "DECODED_PIXELS", 96 * 64 * 30)  # 30 frames of 100
-    found = probe_video(filmed(greys(100)))
-    assert found.keyframes_only
-    assert found.frames == 20  # one in five
-    brightness = [float(rgb.mean()) for _, rgb in decode_frames(found, [0, 19], 2048)]
-    assert brightness == pytest.approx([20, 20 + 2 * 95], abs=2)
-
-
-def test_too_few_keyframes_mean_the_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(video_reader, "DECODED_PIXELS", 96 * 64 * 30)
-    found = probe_video(filmed(greys(60)))
-    assert (found.keyframes_only, found.frames) == (False, 30)
-
-
-@pytest.mark.parametrize(
-    ("matrix", "corner"),
-    [((0, 1, 0, -1, 0, 0, 0, 0, 0), (0, -1)), ((0, -1, 0, 1, 0, 0, 0, 0, 0), (-1, 0))],
-)
-def test_phones_film_lying_and_are_shown_upright(
-    matrix: tuple[int, ...], corner: tuple[int, int]
-) -> None:
-    """The white top left corner comes to the top right when turned clockwise."""
-    picture = np.zeros((64, 96, 3), np.uint8)
-    picture[:16, :16] = 255
-    fixed = [v << 16 for v in matrix[:8]] + [1 << 30]
-    found = probe_video(turned_file(filmed([picture] * 3), fixed))
-    ((_, rgb),) = decode_frames(found, [0], 2048)
-    assert rgb.shape == (96, 64, 3)
-    assert rgb[corner].mean() > 200
-
-
-def _headless(data: bytes) -> bytes:
-    return data[: len(data) // 2]
-
-
-def _sound_only(data: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream("aac", rate=16_000)
-        frame = av.AudioFrame(format="fltp", layout="mono", samples=1024)
-        frame.sample_rate = 16_000
-        frame.planes[0].update(bytes(4096))
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return buffer.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (_headless, "damaged or cut off"),
-        (lambda data: data[:100], "damaged|without one"),
-        (lambda data: data[:8] + bytes(len(data)), "damaged|without one"),
-        (_sound_only, "expected a track of pictures"),
-    ],
-)
-def test_files_that_are_no_whole_video(spoil: Callable[[bytes], bytes], message: str) -> None:
-    data = spoil(filmed(greys(20)))
-    with pytest.raises(ImageError, match=f"^video 1: video: .*({message})"):
-        read_portraits([data], lambda what, share: None)
-
-
-def test_a_film_without_its_end_is_refused(shared_data: Path) -> None:
-    """Its index, which comes first, still tells how long it was."""
-    data = (shared_data / "videos/lp_d20.mp4").read_bytes()
-    with pytest.raises(ImageError, match=r"cut off: expected 7\.0 s, as it says, got 3\.\d s"):
-        probe_video(data[: len(data) // 2])
-
-
-def test_a_film_that_is_too_long_or_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = filmed(greys(20), fps=1)
-    monkeypatch.setattr(video_reader, "MAX_SECONDS", 15.0)
-    with pytest.raises(ImageError, match="expected 15 s at most, got 20 s"):
-        probe_video(data)
-    monkeypatch.setattr(video_reader, "MAX_SIDE", 90)
-    with pytest.raises(ImageError, match="at most 90 pixels a side, got 96 x 64"):
-        probe_video(data)
 
 
 # ---- which frames
@@ -339,30 +183,6 @@ def test_only_photos_of_one_lens_share(portraits: list[Portrait]) -> None:
     )
     assert one == pytest.approx(three, rel=1e-9)
     assert len({round(f, 3) for f in (one, two, four, five)}) == 4
-
-
-def _photo(size: tuple[int, int], tags: dict[int, object]) -> bytes:
-    exif = Image.Exif()
-    exif[0x0110] = "Camera"
-    exif.get_ifd(0x8769).update(tags)
-    buffer = io.BytesIO()
-    Image.new("RGB", size).save(buffer, "JPEG", exif=exif)
-    return buffer.getvalue()
-
-
-def test_lenses_are_told_apart_by_exif() -> None:
-    photo = read_photo(_photo((400, 300), {0x920A: 5.0, 0xA405: 28}))
-    upright = read_photo(_photo((300, 400), {0x920A: 5.0, 0xA405: 28}))
-    zoomed = read_photo(_photo((400, 300), {0x920A: 9.0, 0xA405: 50}))
-    assert photo.lens == upright.lens
-    assert photo.lens != zoomed.lens
-    assert photo.focal_px == pytest.approx(500 * 28 / 43.267, rel=1e-4)
-    assert read_photo(_photo((400, 300), {})).lens is None
-
-
-def test_exif_of_a_picture_that_was_cut_is_not_believed() -> None:
-    photo = read_photo(_photo((400, 180), {0x920A: 5.0, 0xA405: 28}))
-    assert (photo.lens, photo.focal_px) == (None, None)
 
 
 # ---- over the wire

@@ -23,10 +23,14 @@ LOSSY_FRAMES = 4096
 """Samples that codecs add before and after."""
 
 
-def write(path: Path, rate: int, channels: int, codec: str, seconds: float = 0.5) -> None:
+def write(
+    path: Path, rate: int, channels: int, codec: str, seconds: float = 0.5, title: str = ""
+) -> None:
     layout = {1: "mono", 2: "stereo", 6: "5.1"}[channels]
     tone = 8000 * np.sin(2 * np.pi * HZ * np.arange(round(seconds * rate)) / rate)
     with av.open(path, "w") as file:
+        if title:
+            file.metadata["title"] = title
         stream = file.add_stream(codec, rate=rate, layout=layout)
         assert isinstance(stream, av.AudioStream)
         samples = np.repeat(tone.astype("<i2")[:, None], channels, 1).reshape(1, -1)
@@ -60,6 +64,15 @@ def test_any_kind_of_file_is_read(
     middle = sound[len(sound) // 4 : -len(sound) // 4]
     found = np.argmax(np.abs(np.fft.rfft(middle))) * 16_000 / len(middle)
     assert found == pytest.approx(HZ, abs=5)  # Hz between the transform's bins
+
+
+def test_titles_in_any_encoding_are_read_over(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    write(path, 8000, 1, "pcm_s16le", title="Bruits de la mer")
+    data = path.read_bytes()
+    assert data.count(b"Bruits de la mer") == 1
+    path.write_bytes(data.replace(b"Bruits de la mer", "Bruits dé la mer".encode("latin-1")))
+    assert read_recording(path).seconds == pytest.approx(0.5)
 
 
 def test_files_without_sound_are_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import av
 from av.error import FFmpegError
 
 from flexavatar.errors import InputError
+from flexavatar.formats.video_reader import LENIENT
 
 LONGEST_S = 3600
 
@@ -43,10 +44,12 @@ def read_recording(path: Path, rate: int | None = None) -> Recording:
     """
     data = bytearray()
     try:
-        with av.open(path) as container:
+        with av.open(path, metadata_errors=LENIENT) as container:
             if not container.streams.audio:
                 raise InputError(f"sound: {path} has no sound")
             stream = container.streams.audio[0]
+            if stream.codec_context is None:
+                raise InputError(f"sound: {path} is in no known codec")
             channels = min(stream.channels, 2)
             rate = rate or (stream.rate if 8000 <= stream.rate <= 48_000 else 48_000)
             layout = "mono" if channels == 1 else "stereo"

@@ -7,6 +7,7 @@ one frame is held at a time.
 from __future__ import annotations
 
 import io
+import math
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -41,6 +43,10 @@ SIGNATURES = {
     b"\x30\x26\xb2\x75": "asf",
     b"\x00\x00\x01\xba": "mpeg",
 }
+LENIENT = "replace"
+"""Titles and comments of a file may be in any encoding: nobody reads them."""
+MATRIX_SIZE = 9
+"""Numbers of a display matrix."""
 PACKET_TS = 188
 """Bytes between the 0x47s of an MPEG transport stream."""
 
@@ -110,13 +116,22 @@ def decode_frames(
 @contextmanager
 def open_container(data: bytes) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The file by its own demuxer only: playlists, which name other files, are never followed."""
+    kind = container_format(data)
     try:
-        with av.open(io.BytesIO(data), "r", format=container_format(data)) as container:
-            if not container.streams.video:
-                raise ImageError("video: expected a track of pictures, got a file without one")
-            yield container, container.streams.video[0]
+        with av.open(io.BytesIO(data), format=kind, metadata_errors=LENIENT) as container:
+            yield container, _video_stream(container)
     except FFmpegError as error:
         raise ImageError(f"video: the file is damaged or cut off ({error.strerror})") from None
+
+
+def _video_stream(container: InputContainer) -> VideoStream:
+    """The first. Raises ImageError if there is none that can be decoded."""
+    if not container.streams.video:
+        raise ImageError("video: expected a track of pictures, got a file without one")
+    stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise ImageError("video: expected a known codec, got another or a damaged file")
+    return stream
 
 
 def _check_size(width: int, height: int) -> None:
@@ -149,20 +164,48 @@ def _declared_seconds(container: InputContainer, stream: VideoStream) -> float:
 
 
 def upright_rgb(frame: VideoFrame, longest: int) -> NDArray[np.uint8]:
-    """As it is meant to be seen: phones film lying and say so."""
+    """The frame as it is meant to be seen, reduced to `longest` pixels a side: [H, W, 3]."""
     ratio = min(1.0, longest / max(frame.width, frame.height))
     width, height = (max(1, round(side * ratio)) for side in (frame.width, frame.height))
     rgb = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
-    return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90)), np.uint8)
+    return _turn_upright(rgb, frame)
+
+
+def _turn_upright(rgb: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
+    """Phones film lying or in a mirror, and say so."""
+    mirrored, quarters = _orientation(frame)
+    return np.ascontiguousarray(np.rot90(rgb[:, ::-1] if mirrored else rgb, quarters), np.uint8)
+
+
+def _orientation(frame: VideoFrame) -> tuple[bool, int]:
+    """Whether a frame is to be mirrored left to right, and quarter turns to the left after that.
+
+    By its display matrix, which shows a pixel (x, y) at (a x + c y, b x + d y); one that is damaged
+    says nothing.
+    """
+    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+    values = np.frombuffer(bytes(matrix), np.int32) if matrix is not None else np.zeros(0)
+    if len(values) != MATRIX_SIZE:
+        return False, 0
+    a, b, c, d = (float(values[i]) for i in (0, 1, 3, 4))
+    if a * d == b * c:
+        return False, 0
+    mirrored = a * d < b * c
+    angle = math.atan2(-b, -a) if mirrored else math.atan2(b, a)
+    return mirrored, -round(angle / (math.pi / 2))
 
 
 def read_frames(path: Path, wanted: Collection[int] | None = None) -> list[np.ndarray]:
-    """All frames of a video, or those `wanted` in the video's order, RGB [H, W, 3].
+    """All frames of a video, or those `wanted` in the video's order, upright RGB [H, W, 3].
 
     Raises ImageError if it cannot be read, InputError if it has no such frame.
     """
     keep = range(sys.maxsize) if wanted is None else set(wanted)
-    frames = [f.to_ndarray(format="rgb24") for i, f in enumerate(_decode(path)) if i in keep]
+    frames = [
+        _turn_upright(frame.to_ndarray(format="rgb24"), frame)
+        for number, frame in enumerate(_decode(path))
+        if number in keep
+    ]
     if wanted is not None and len(frames) < len(set(wanted)):
         raise InputError(f"video: {path} has no frame {max(wanted)}")
     return frames
@@ -175,9 +218,9 @@ def count_frames(path: Path) -> int:
 
 def _decode(path: Path) -> Iterator[av.VideoFrame]:
     try:
-        with av.open(path) as container:
-            yield from container.decode(video=0)
-    except (FFmpegError, IndexError, OSError) as error:
+        with av.open(path, metadata_errors=LENIENT) as container:
+            yield from container.decode(_video_stream(container))
+    except (FFmpegError, ImageError, OSError) as error:
         raise ImageError(f"video: {path} cannot be read ({error})") from None
 
 
