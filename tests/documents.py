@@ -230,15 +230,16 @@ def anchors(text: str) -> set[str]:
 
 
 def wrong_definitions(text: str) -> list[str]:
-    """`file.py` `name()`, `Name` or `NAME`: the file defines it."""
-    pairs = re.findall(r"`([\w/]+\.py)` `(?:(\w+)\(\)|([A-Z]\w+))`", text)
-    named = ((ROOT / file, function or kind) for file, function, kind in pairs)
-    return [
-        f"{path}: {name}"
-        for path, name in named
-        if path.is_file()
-        and not re.search(rf"\b(def|class) {name}\b|^{name}\b.*=", path.read_text(), re.MULTILINE)
-    ]
+    """`file.py` `name()` or `name`: the file defines it, or gives it to an object."""
+    wrong = []
+    for file, name in re.findall(r"`([\w/]+\.py)` `(\w+)(?:\(\))?`", text):
+        defined = re.compile(
+            rf"\b(def|class) {name}\b|^\s*(self\.)?{name}\b[^\n=]*[=:]", re.MULTILINE
+        )
+        files = [ROOT / path for path in TREE if f"/{path}".endswith(f"/{file}")]
+        if not any(defined.search(path.read_text()) for path in files):
+            wrong.append(f"{file}: {name}")
+    return wrong
 
 
 def wrong_calls(text: str) -> list[str]:
