@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -180,10 +180,9 @@ def running_server(config: ServerConfig, engine: Engine | None = None) -> Iterat
 
     with ThreadPoolExecutor(1, "server") as thread:
         ended = thread.submit(work)
+        ended.add_done_callback(lambda _: started.cancel())  # unless it came so far
         try:
-            wait((started, ended), return_when=FIRST_COMPLETED)
-            if started.done():
-                yield started.result()
+            yield started.result()
         finally:
             with suppress(RuntimeError):  # it has ended by itself
                 loop.call_soon_threadsafe(stopping.set)
