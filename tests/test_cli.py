@@ -246,7 +246,7 @@ SERVES_AND_WAITS = """
 import sys, time
 from pathlib import Path
 import flexavatar.cli as cli
-from flexavatar.demo.server_process import server_process
+from plugin_server.client.server_process import server_process
 
 def wait():
     with server_process(Path(sys.argv[1])) as address:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from flexavatar.cli.connect import ServerOptions
+from flexavatar.cli.connect import ServerOptions, connect_separate
 from flexavatar.cli.pictures import check_suffix, load
+from flexavatar.cli.view import check_background, has_screen, show_frames
 from flexavatar.drive.voice.config import VoiceConfig
 from flexavatar.errors import FaceError, InputError
 from flexavatar.progress import Progress, progress_bar
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from flexavatar.formats.sound import Recording
 
 USUAL_FPS = 30.0
+RECALIBRATE_KEY = ord("c")
+POLL_S = 0.2
 CALIBRATION_FRAMES = 60
-"""Pictures from all over a film among which its person at rest is looked for."""
+"""Pictures from all over a film from which the person's face at rest is calibrated."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,6 @@ class Drive:
         if self.fps is not None and not 1 <= self.fps <= 240:
             raise InputError(f"fps: expected 1..240, got {self.fps:g}")
         if self.webcam is not None:
-            from flexavatar.cli.webcam import drive_from_webcam
-
             size = self.width, self.height
             drive_from_webcam(self.avatar, self.webcam, self.where, size, self.background)
             return
@@ -125,6 +126,38 @@ class Drive:
         size = self.width, self.height
         with progress_bar("filming") as report:
             write_performance_video(avatar, frames, self.out, size, fps, report, sound, beside)
+
+
+def drive_from_webcam(
+    avatar: str, camera: str, where: ServerOptions, size: tuple[int, int], background: str
+) -> None:
+    """Drive an avatar live, in a window, until that is closed or the camera is gone.
+
+    Raises InputError and what servers say.
+    """
+    check_background(background)
+    import cv2  # noqa: F401  # before PyAV, whose libraries would keep its windows from opening
+
+    from flexavatar.drive.video import VideoDriver
+    from flexavatar.formats.frame_sources import open_webcam
+    from plugin_server.client.video_follower import WEBCAM, follow_video
+
+    name = f"{avatar}-webcam"
+    width, height = size
+    driver = VideoDriver()
+    with open_webcam(camera) as opened, connect_separate(where) as client:
+        starting = client.start_session(avatar, width, height, name=name, sources=[WEBCAM])
+        with starting as session, follow_video(session, driver, opened.moments()) as follower:
+            print(f"session {name} on {session.info.frame_address}: look quietly into the camera")
+            if not has_screen():
+                print(f"there is no screen here: flexavatar view {name} shows it elsewhere")
+                while not follower.over.wait(POLL_S):
+                    pass
+                return
+            print("c in the window: calibrate again; q: stop")
+            with closing(session.reader(latest=True)) as reader:
+                keys = {RECALIBRATE_KEY: driver.recalibrate}
+                show_frames(reader, f"FlexAvatar: {avatar}", background, keys, follower.over.is_set)
 
 
 def track_performance(film: VideoFile, name: str, progress: Progress) -> list[PerformanceFrame]:

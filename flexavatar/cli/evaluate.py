@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from flexavatar.cli.evaluate_dataset import EvaluateDataset
-from flexavatar.cli.evaluate_live import EvaluateLive
+from flexavatar.cli.evaluate_live import EvaluateLive, EvaluateVideo
 from flexavatar.cli.evaluate_options import CreationOptions
-from flexavatar.cli.evaluate_people import EvaluatePeople
-from flexavatar.cli.evaluate_video import EvaluateVideo
 from flexavatar.cli.evaluate_voice import EvaluateVoice
+from flexavatar.errors import AssetError, InputError
 from flexavatar.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -115,6 +114,66 @@ class EvaluateExpressions(CreationOptions):
 
 
 @dataclass(frozen=True)
+class EvaluatePeople(CreationOptions):
+    """Avatars of synthetic people, from all around and with held-out expressions.
+
+    Needs the package embreex: pip install "flexavatar[train]".
+    """
+
+    rig: Path
+    """ICT-FaceKit's .npz, on which the people are made."""
+    count: int = 8
+    """How many people."""
+    photos: str = "1,4"
+    """An avatar is made from each of these numbers of photos."""
+    seed: int = 0
+    """Of the people; the same seed gives the same ones."""
+
+    def run(self) -> None:
+        """Score every person and number of photos."""
+        if find_spec("embreex") is None:
+            raise AssetError(
+                'people: expected the package embreex: pip install "flexavatar[train]"'
+            )
+        from flexavatar.evaluation.people.protocol import ABOUT, PeopleConfig, evaluate_people
+
+        config = PeopleConfig(self.count, self.seed, _parse_numbers(self.photos), self.config)
+        with progress_bar("people") as report:
+            items = evaluate_people(self.rig, config, report)
+        self.publish("people", ABOUT, items)
+
+
+@dataclass(frozen=True)
+class EvaluateDataset(CreationOptions):
+    """A public data set from a folder of yours: VFHQ, NeRSemble or Ava-256."""
+
+    name: tyro.conf.Positional[Literal["vfhq", "nersemble", "ava256"]]
+    """Which."""
+    folder: tyro.conf.Positional[Path]
+    """Where it was unpacked."""
+    protocol: Literal["self", "cross", "views"] | None = None
+    """Self- or cross-reenactment, or held-out cameras; if not given, what the papers report."""
+    frames: int = 1
+    """Frames that `self` makes each avatar from."""
+    limit: int | None = None
+    """No more recordings than this."""
+
+    def run(self) -> None:
+        """Score everything in the folder."""
+        from flexavatar.evaluation.datasets.protocol import (
+            ABOUT,
+            DatasetConfig,
+            evaluate_dataset,
+            published_results,
+        )
+
+        config = DatasetConfig(self.protocol, self.frames, self.limit, self.config)
+        with progress_bar(self.name) as report:
+            items = evaluate_dataset(self.name, self.folder, config, report)
+        self.publish(self.name, ABOUT, items, published_results(self.name, self.protocol))
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """Measure how good avatars are."""
 
@@ -133,3 +192,11 @@ class Evaluate:
     def run(self) -> None:
         """Carry out the chosen protocol."""
         self.what.run()
+
+
+def _parse_numbers(text: str) -> tuple[int, ...]:
+    """`1,4` -> (1, 4)."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"photos: expected numbers with commas, got {text!r}") from None

@@ -41,7 +41,7 @@ pose against what was asked, by the same tracker, now in the drawn avatar."""
 
 @dataclass(frozen=True)
 class DrivingVideo:
-    """A person in a video, as the tracker sees them."""
+    """Frames of a person, and their tracked poses."""
 
     numbers: tuple[int, ...]
     pictures: tuple[RgbImage, ...]
@@ -52,13 +52,13 @@ class DrivingVideo:
 def read_driving_video(
     video: Path, frames: int = EVALUATED_FRAMES, progress: Progress = no_progress
 ) -> DrivingVideo:
-    """Evenly spaced frames, with the identity of the first one that has a face held in all.
+    """Track evenly spaced frames, with the identity found in the first one that has a face.
 
     Raises FaceError if no frame has a face.
     """
     wanted = evenly_spaced(0, count_frames(video) - 1, frames)
     numbers: list[int] = []
-    truths: list[RgbImage] = []
+    pictures: list[RgbImage] = []
     poses: list[PhotoPose] = []
     betas = None
     for n, (number, frame) in enumerate(crop_frames(video, wanted)):
@@ -68,11 +68,11 @@ def read_driving_video(
         if betas is None:
             betas = track([frame.portrait], load_landmark_rig()).betas
         numbers.append(number)
-        truths.append(frame.on_grey)
+        pictures.append(frame.on_grey)
         poses.append(track_pose(frame.portrait, betas))
     if not poses:
         raise FaceError(f"expected a face in {video.name}, found none in {len(wanted)} frames")
-    return DrivingVideo(tuple(numbers), tuple(truths), tuple(poses))
+    return DrivingVideo(tuple(numbers), tuple(pictures), tuple(poses))
 
 
 def evaluate_cross(
@@ -82,7 +82,7 @@ def evaluate_cross(
     config: CreateConfig | None = None,
     progress: Progress = no_progress,
 ) -> Item:
-    """The avatar of one photo through all of the driver's frames."""
+    """Score the avatar of one photo over all frames of a driving video."""
     portrait = crop_photo(read_photo(photo)).portrait
     avatar = create_from_sources([photo], config, lambda what, share: progress(what, 0.7 * share))
     own = track_pose(portrait, avatar.betas)

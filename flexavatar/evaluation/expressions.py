@@ -56,7 +56,7 @@ FAINT = 0.05
 
 @dataclass(frozen=True)
 class ShapeResponse:
-    """How one shape is seen when it alone is asked for; NaN where no face was found."""
+    """MediaPipe's scores of one shape when it alone is asked for; NaN where no face was found."""
 
     shape: str
     at_rest: float

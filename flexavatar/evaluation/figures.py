@@ -13,7 +13,7 @@ ARROWS: Mapping[str, str] = {"higher": "\u2191", "lower": "\u2193", "": ""}
 
 @dataclass(frozen=True)
 class Figure:
-    """One kind of figure."""
+    """Unit, direction and meaning of one figure."""
 
     unit: str
     better: Better
@@ -100,7 +100,7 @@ FIGURES: Mapping[str, Figure] = {
 
 
 def figure_of(name: str) -> Figure:
-    """What is known of a figure; an unknown one has no unit and no better way."""
+    """The entry of FIGURES; an unknown figure has no unit and no better way."""
     return FIGURES.get(name, Figure("", "", ""))
 
 

@@ -36,7 +36,7 @@ def evaluate_views(
     config: CreateConfig | None = None,
     progress: Progress = no_progress,
 ) -> Item:
-    """Photo number `held`, counted from 1, against avatars from the others.
+    """Score avatars from the other photos against photo number `held`, counted from 1.
 
     Raises InputError for fewer than two photos or a number that is none of theirs.
     """

@@ -60,7 +60,7 @@ ScoreLines = tuple[Array, Array]
 
 @dataclass(frozen=True)
 class LiveConfig:
-    """How the performance is sent."""
+    """Rate, losses and picture size of what is sent."""
 
     fps: float = 60.0
     lose: float = 0.02
@@ -119,7 +119,7 @@ def evaluate_directly(
     performance: Sequence[PerformanceFrame],
     progress: Progress = no_progress,
 ) -> Item:
-    """The same without server and network: more than this no protocol can reach."""
+    """Figures without server and network: the most that any protocol can reach."""
     renderer, frames = AvatarRenderer.of(avatar), performance[::DIRECT_STEP]
     seen: list[Scores | None] = []
     for i, frame in enumerate(frames):

@@ -31,7 +31,7 @@ class Readback:
         return math.nan if self.face is None else self.face.scores.get(name, 0.0)
 
     def mean_score(self, *names: str) -> float:
-        """Of several shapes."""
+        """Mean score of several shapes."""
         return sum(self.score(name) for name in names) / len(names)
 
 
@@ -53,7 +53,7 @@ class ExpressionProbe:
         return Readback(rgb, find_face(rgb))
 
     def crop(self, readback: Readback) -> NDArray[np.uint8]:
-        """The face, where it is at rest: [CROP_PX, CROP_PX, 3]."""
+        """The picture cropped to the face at rest: [CROP_PX, CROP_PX, 3]."""
         scale = CROP_PX / (1.35 * float(np.ptp(self._face.points[:, 1])))
         shift = CROP_PX / 2 - scale * self._face.centre
         matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])

@@ -33,7 +33,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Item:
-    """What was found for one input: a video, a person, a photo."""
+    """Figures, pictures and tables of one input: a video, a person, a photo."""
 
     name: str
     figures: Mapping[str, float]
@@ -47,7 +47,7 @@ class Item:
 
 @dataclass(frozen=True)
 class PublishedResult:
-    """A paper's line, to stand beside ours and not against it."""
+    """A paper's figures, to stand beside ours and not against them."""
 
     name: str
     figures: Mapping[str, float]
@@ -104,14 +104,14 @@ def figure_lines(items: Sequence[Item]) -> list[str]:
 
 
 def data_uri(rgb: NDArray[np.uint8]) -> str:
-    """A picture [H, W, 3] as JPEG inside an address."""
+    """A picture [H, W, 3] as JPEG in a data: URI."""
     data = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(rgb)).save(data, "JPEG", quality=JPEG_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
 
 
 def _null_where_nan(row: Mapping[str, object]) -> dict[str, object]:
-    """JSON knows no NaN and no infinity."""
+    """A row for JSON, which knows no NaN and no infinity."""
     bad = {k for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)}
     return {k: None if k in bad else v for k, v in row.items()}
 

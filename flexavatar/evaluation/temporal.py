@@ -27,7 +27,7 @@ WHITE_NOISE_GAIN = math.sqrt(6)
 
 @dataclass(frozen=True)
 class DrawnFrame:
-    """One frame of a run."""
+    """One of several consecutive frames: the true one, and the avatar drawn like it."""
 
     frame: CroppedFrame
     shown: RgbImage
@@ -35,7 +35,7 @@ class DrawnFrame:
 
 
 def temporal_figures(run: Sequence[DrawnFrame]) -> dict[str, float]:
-    """Of consecutive frames; NaN if they are fewer than three."""
+    """Jitter and flow error of consecutive frames; NaN if they are fewer than three."""
     if len(run) < 3:
         return dict.fromkeys(("jitter_px", "truth_jitter_px", "tof_px"), math.nan)
     still = [crop_to_crop(instant.frame, run[0].frame) for instant in run]
@@ -62,6 +62,7 @@ def jitter_px(points: Sequence[NDArray[np.float64]]) -> float:
 
 
 def _stabilised_landmarks(face: FaceLandmarks, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Landmarks moved into the first frame's crop: [468, 2] pixels."""
     return face.points[FACE_LANDMARKS, :2] @ matrix[:, :2].T + matrix[:, 2]
 
 
@@ -85,14 +86,14 @@ def _flow_error(run: Sequence[DrawnFrame], still: Sequence[NDArray[np.float64]])
 
 
 def _stabilised_grey(picture: RgbImage, matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Grey levels in the run's first crop, [S, S]."""
+    """Grey levels of a picture, moved into the first frame's crop: [S, S]."""
     grey = cv2.cvtColor(to_uint8(picture), cv2.COLOR_RGB2GRAY)
     size = (grey.shape[1], grey.shape[0])
     return np.asarray(cv2.warpAffine(grey, matrix, size, borderValue=(128.0,)), np.uint8)
 
 
 def _optical_flow(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """[S, S, 2] pixels."""
+    """Optical flow between two pictures [S, S]: [S, S, 2] pixels."""
     search = cv2.DISOpticalFlow.create(cv2.DISOpticalFlow_PRESET_MEDIUM)
     flow = search.calc(before, after, np.zeros((*before.shape, 2), np.float32))
     return np.asarray(flow, np.float32)

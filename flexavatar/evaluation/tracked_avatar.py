@@ -23,7 +23,7 @@ from flexavatar.types import Camera, FlameCodes
 
 @dataclass(frozen=True)
 class TrackedAvatar:
-    """An avatar that can be made to look like a picture of its person."""
+    """An avatar, and the identity with which the tracker follows its person."""
 
     animator: AnyAnimator
     betas: NDArray[np.float64]  # [B] the identity that the tracker holds
@@ -31,7 +31,7 @@ class TrackedAvatar:
 
 @dataclass(frozen=True)
 class DrivingPose:
-    """How an avatar is drawn to look like a picture."""
+    """Codes and camera in which an avatar looks like a picture."""
 
     codes: FlameCodes
     camera: Camera

@@ -50,14 +50,14 @@ CALIBRATION_S = 2.0
 
 @dataclass(frozen=True)
 class ShownMoment:
-    """One frame, and the picture that it follows."""
+    """A picture of the video, and the frame that follows it."""
 
     arrival: Arrival
     moment: TimedFrame
 
 
 class PlayedVideo:
-    """A film in place of a camera: pictures at their times, without those that nobody took."""
+    """A video in place of a camera: pictures at their times, without those that nobody took."""
 
     def __init__(self, film: VideoFile) -> None:
         self.moments: list[TimedFrame] = [*film.moments()]
@@ -65,7 +65,7 @@ class PlayedVideo:
         """With the monotonic time at which each was handed out."""
 
     def play(self) -> Iterator[TimedFrame]:
-        """Once."""
+        """Hand out the pictures in real time, once."""
         began_ns = time.monotonic_ns()
         times = [moment.pts_ns for moment in self.moments]
         place = 0
@@ -124,7 +124,7 @@ def _drive_server(
 
 
 def _match_moments(moments: Sequence[TimedFrame], arrivals: Sequence[Arrival]) -> list[ShownMoment]:
-    """Frames that carry a picture's time, each time's first, after the calibration."""
+    """The first frame of each picture's time, after the calibration."""
     by_time = {moment.pts_ns: moment for moment in moments}
     start_ns = moments[0].pts_ns + round(CALIBRATION_S * NS_PER_S)
     found: dict[int, ShownMoment] = {}
@@ -152,7 +152,7 @@ def _scores_of_both(
 def _without_still_shapes(
     figures: dict[str, float], both: Mapping[str, ScoreLines]
 ) -> dict[str, float]:
-    """NaN where the person hardly moves."""
+    """Correlations, NaN for shapes in which the person hardly moves."""
     still = {name for name, (asked, _) in both.items() if np.nanstd(asked) < LEAST_DEVIATION}
     return {k: np.nan if k.removesuffix("_correlation") in still else v for k, v in figures.items()}
 
@@ -160,10 +160,7 @@ def _without_still_shapes(
 def _lag_ms(
     own: Mapping[int, Scores | None], shown: Sequence[ShownMoment], seen: Sequence[Scores | None]
 ) -> float:
-    """How long after the person the avatar does the same, as a viewer of both would say it.
-
-    NaN if nothing moves.
-    """
+    """Shift in time at which avatar and person agree best, milliseconds; NaN if nothing moves."""
     times = np.array([*own]) / NS_PER_S
     arrived = np.array([one.arrival.arrived_ns for one in shown]) / NS_PER_S
     source = score_lines([one or {} for one in own.values()], [*own.values()])

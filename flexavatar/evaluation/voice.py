@@ -57,7 +57,7 @@ ListenerFactory = Callable[[], Listener | LoudListener]
 
 @dataclass(frozen=True)
 class MouthMotion:
-    """How a mouth moved."""
+    """Lip gap and jaw over time."""
 
     times: Array  # [T] seconds
     gaps: Array  # [T] mm
@@ -188,7 +188,7 @@ def _voice_figures(found: Sequence[_UtteranceScores]) -> dict[str, float]:
 
 
 def _chart(utterance: Utterance, shown: MouthMotion) -> NDArray[np.uint8]:
-    """The gap over time."""
+    """The lip gap over time, asked and shown, with p, b and m marked."""
     width, height = CHART
     picture = blank_chart(width, height)
     across = width / CHART_S

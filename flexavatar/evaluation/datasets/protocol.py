@@ -57,7 +57,7 @@ DATASETS: Mapping[str, Dataset] = {
 
 @dataclass(frozen=True)
 class DatasetConfig:
-    """What is measured."""
+    """Protocol, and how much of the data set."""
 
     protocol: Protocol | None = None
     """None for the one that the papers report."""
@@ -156,7 +156,7 @@ def _part(progress: Progress, name: str, done: int, total: int) -> Progress:
 
 
 def _item_or_refusal(name: str, score: Callable[[], Item]) -> Item:
-    """The item under this name; one without figures where anything of it was refused."""
+    """The scored item under this name; only `refused` where an input was refused."""
     try:
         item = score()
     except InputError as error:

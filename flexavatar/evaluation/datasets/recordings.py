@@ -31,7 +31,7 @@ NOSE, RIGHT_CHEEK, LEFT_CHEEK = 1, 234, 454
 
 @dataclass(frozen=True)
 class FaceVideo:
-    """One person in motion."""
+    """A recording of one person."""
 
     name: str
     source: Path
@@ -39,7 +39,7 @@ class FaceVideo:
 
     @contextmanager
     def video(self) -> Iterator[Path]:
-        """The same as a video file, while the block runs."""
+        """The recording as a video file, while the block runs."""
         if self.source.is_file():
             yield self.source
             return
@@ -49,7 +49,7 @@ class FaceVideo:
             yield path
 
     def first_frame(self) -> bytes:
-        """As a photo file."""
+        """The first frame as a photo file."""
         if self.source.is_dir():
             return pictures_in(self.source)[0].read_bytes()
         return as_png(read_frames(self.source, [0])[0])

@@ -14,7 +14,7 @@ MARK = "Clip+"
 
 
 def face_videos(folder: Path) -> list[FaceVideo]:
-    """Every clip, sorted by name: in cross-reenactment each drives the one before."""
+    """Every clip, sorted by name; in cross-reenactment each drives the one before."""
     found = [
         FaceVideo(path.stem if path.is_file() else path.name, path)
         for path in folder.rglob(f"{MARK}*")

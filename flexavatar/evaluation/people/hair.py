@@ -29,12 +29,13 @@ def azimuth(points: Array) -> Array:
     return np.degrees(np.arctan2(np.abs(points[:, 0]), points[:, 2] - AXIS_Z))
 
 
-def above_hairline(rest: Array, look: Appearance) -> Array:
+def above_hairline(rest: Array, appearance: Appearance) -> Array:
     """Metres above the hairline of template points [N, 3], ragged like hair: [N]."""
     line = np.interp(azimuth(rest), LINE_DEG, LINE_M)
     front = np.clip(1 - azimuth(rest) / 70, 0, 1)
-    ragged = 0.003 * fractal_noise(rest * 400, look.seed) + 0.004 * fractal_noise(rest * 60, 7)
-    above = rest[:, 1] - line - front * look.hairline + ragged
+    ragged = 0.003 * fractal_noise(rest * 400, appearance.seed)
+    ragged += 0.004 * fractal_noise(rest * 60, 7)
+    above = rest[:, 1] - line - front * appearance.hairline + ragged
     return np.where(is_ear(rest), -0.02, above)
 
 
@@ -43,30 +44,30 @@ def is_ear(rest: Array) -> NDArray[np.bool_]:
     return (np.abs(rest[:, 0]) > 0.079) & (rest[:, 1] < 0.042) & (rest[:, 2] > -0.035)
 
 
-def hair_height(template: Array, part: NDArray[np.int8], look: Appearance) -> Array:
+def hair_height(template: Array, part: NDArray[np.int8], appearance: Appearance) -> Array:
     """How far each template vertex is lifted along its normal: [V] metres."""
-    share = smoothstep(above_hairline(template, look), 0.0, EDGE_M)
-    lumps = 1 + 0.25 * fractal_noise(template * 35, look.seed + 50)
-    rise = look.hair_depth * lumps * share
+    share = smoothstep(above_hairline(template, appearance), 0.0, EDGE_M)
+    lumps = 1 + 0.25 * fractal_noise(template * 35, appearance.seed + 50)
+    rise = appearance.hair_depth * lumps * share
     return np.where(part == FACE_SKIN, rise, 0)
 
 
 def hanging_hair(
-    template: Array, neutral: Array, part: NDArray[np.int8], look: Appearance
+    template: Array, neutral: Array, part: NDArray[np.int8], appearance: Appearance
 ) -> tuple[Array, Array, Index]:
     """Hair that hangs over ears and nape: vertices, their template places, faces.
 
     A sheet around sides and back that starts inside the hair of the crown; empty for short hair.
     """
-    if not look.hair_length:
+    if not appearance.hair_length:
         return np.zeros((0, 3)), np.zeros((0, 3)), np.zeros((0, 3), np.int64)
     turn = np.linspace(CURTAIN_FROM_DEG, 360 - CURTAIN_FROM_DEG, COLUMNS)
-    drop = np.linspace(CURTAIN_TOP_M, -0.02 - look.hair_length, ROWS)
+    drop = np.linspace(CURTAIN_TOP_M, -0.02 - appearance.hair_length, ROWS)
     angle, height = np.meshgrid(np.radians(turn), drop)
     solid = (part == FACE_SKIN) & ~is_ear(template) & (template[:, 1] > NECK_M)
     radius = _reach(neutral[solid], turn, drop)
     wave = 0.004 * fractal_noise(np.stack((angle * 9, height * 25, 0 * angle), -1).reshape(-1, 3),
-                                 look.seed + 60).reshape(radius.shape)  # fmt: skip
+                                 appearance.seed + 60).reshape(radius.shape)  # fmt: skip
     edge = np.minimum(turn, 360 - turn) - CURTAIN_FROM_DEG
     tuck = 0.03 * np.clip((height - 0.05) / 0.055, 0, 1) + 0.02 * np.clip(1 - edge / 12, 0, 1)
     radius = radius + wave - tuck

@@ -1,4 +1,4 @@
-"""Value noise in space: the same everywhere and always."""
+"""Value noise in space, from a hash of the cell: the same everywhere and always."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def fractal_noise(points: Array, seed: int, octaves: int = 3) -> Array:
 
 
 def _mix_bits(keys: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Bits well stirred, so that neighbours have nothing in common: [N]."""
+    """A hash of each key, so that neighbours have nothing in common: [N]."""
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
         keys = (keys ^ (keys >> np.uint32(shift))) * np.uint32(factor)
     return keys ^ (keys >> np.uint32(16))

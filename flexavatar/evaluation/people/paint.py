@@ -42,7 +42,7 @@ IRIS_M, PUPIL_M = 0.0060, 0.0021
 
 @dataclass(frozen=True)
 class Paint:
-    """How places look."""
+    """Material of N places."""
 
     albedo: Array  # [N, 3] linear
     gloss: Array  # [N] strength of the mirror part
@@ -50,10 +50,10 @@ class Paint:
 
 
 class Painter:
-    """Paints one look on ICT's template."""
+    """Paints one appearance on ICT's template."""
 
-    def __init__(self, rig: IctRig, look: Appearance) -> None:
-        self.rig, self.look = rig, look
+    def __init__(self, rig: IctRig, appearance: Appearance) -> None:
+        self.rig, self.appearance = rig, appearance
 
     def paint(self, rest: Array, part: NDArray[np.int8]) -> Paint:
         """Colour of template places [N, 3] on these parts [N]."""
@@ -71,35 +71,36 @@ class Painter:
 
     def _skin(self, p: Array) -> tuple[Array, Array, float]:
         """Skin, and what is drawn on it: lips, brows, stubble, hair, clothes."""
-        look = self.look
+        appearance = self.appearance
         color = self._bare_skin(p)
         lips = self._lip_share(p)[:, None]
-        color = color * (1 - lips * (1 - LIP ** (0.35 + 0.65 * look.lips)))
+        color = color * (1 - lips * (1 - LIP ** (0.35 + 0.65 * appearance.lips)))
         gloss = 0.022 + 0.03 * lips[:, 0]
-        color = _blend(color, look.hair, 0.8 * self._brow_share(p))
+        color = _blend(color, appearance.hair, 0.8 * self._brow_share(p))
         rim = self._lid_line(p)
         color = color * (1 - np.array((0.72, 0.78, 0.8)) * rim[:, None])
-        above = above_hairline(p, look)
+        above = above_hairline(p, appearance)
         hair = np.clip(0.5 + above / 0.003, 0, 1)
         color = color * (1 - hair[:, None]) + hair[:, None] * self._hair(p)[0]
         cloth = np.clip((self._collar(p) - p[:, 1]) / 0.0008, 0, 1)
-        weave = 1 + 0.25 * value_noise(p * (2500, 900, 2500), look.seed + 9)
-        color = color * (1 - cloth[:, None]) + cloth[:, None] * np.outer(weave, look.cloth)
+        weave = 1 + 0.25 * value_noise(p * (2500, 900, 2500), appearance.seed + 9)
+        color = color * (1 - cloth[:, None]) + cloth[:, None] * np.outer(weave, appearance.cloth)
         gloss = gloss * (1 - np.maximum(hair, cloth)) + 0.03 * hair
         return color, gloss, 14.0
 
     def _bare_skin(self, p: Array) -> Array:
-        look, seed = self.look, self.look.seed
-        tone = PALE * np.exp(-ABSORBED * look.melanin)
+        appearance, seed = self.appearance, self.appearance.seed
+        tone = PALE * np.exp(-ABSORBED * appearance.melanin)
         blotch = fractal_noise(p * 90, seed)
         pores = fractal_noise(p * 1400, seed + 1)
         color = tone * (1 + 0.07 * blotch + 0.08 * pores)[:, None]
         spots = np.clip(fractal_noise(p * 420, seed + 2) - 0.42, 0, 1) * 3.0
-        color *= np.exp(-np.outer(spots * look.freckles, (0.35, 0.75, 1.0)))
-        color *= np.exp(-np.outer(look.flush * self._flush(p), (0.02, 0.34, 0.28)))
+        color *= np.exp(-np.outer(spots * appearance.freckles, (0.35, 0.75, 1.0)))
+        color *= np.exp(-np.outer(appearance.flush * self._flush(p), (0.02, 0.34, 0.28)))
         color *= np.exp(-np.outer(self._shade_under_eyes(p), (0.22, 0.28, 0.22)))
-        beard = look.stubble * self._beard(p) * (0.55 + 0.45 * value_noise(p * 1100, seed + 3))
-        return _blend(color, tuple(0.6 * np.array(look.hair) + 0.015), 0.62 * np.clip(beard, 0, 1))
+        patchy = 0.55 + 0.45 * value_noise(p * 1100, seed + 3)
+        beard = np.clip(appearance.stubble * self._beard(p) * patchy, 0, 1)
+        return _blend(color, tuple(0.6 * np.array(appearance.hair) + 0.015), 0.62 * beard)
 
     def _flush(self, p: Array) -> Array:
         """Where blood shows: cheeks, tip of the nose, ears."""
@@ -143,9 +144,10 @@ class Painter:
     def _brow_share(self, p: Array) -> Array:
         x = np.abs(p[:, 0])
         line = np.interp(x, BROW_X, BROW_Y)
-        half = np.interp(x, BROW_X, BROW_HALF, left=0.0, right=0.0) * self.look.brows
+        half = np.interp(x, BROW_X, BROW_HALF, left=0.0, right=0.0) * self.appearance.brows
         edge = half - np.abs(p[:, 1] - line)
-        strands = value_noise(p * (700, 1900, 300) + x[:, None] * (0, 900, 0), self.look.seed + 4)
+        slanted = p * (700, 1900, 300) + x[:, None] * (0, 900, 0)
+        strands = value_noise(slanted, self.appearance.seed + 4)
         share = np.clip(edge / 0.0022 + 0.35 + 0.45 * strands, 0, 1)
         ends = (x > BROW_X[0] - 0.001) & (x < BROW_X[-1] + 0.002)
         return share * (edge > -0.002) * ends * (p[:, 2] > 0.05)
@@ -164,19 +166,19 @@ class Painter:
 
     def _collar(self, p: Array) -> Array:
         """Height of the collar, higher at the nape: [N]."""
-        return -0.128 + self.look.neckline - 0.22 * p[:, 2]
+        return -0.128 + self.appearance.neckline - 0.22 * p[:, 2]
 
     def _hair(self, p: Array) -> tuple[Array, float, float]:
         """Strands that run down from the crown."""
         turn = np.radians(azimuth(p))[:, None] * np.sign(p[:, :1])
         lanes = np.concatenate((turn * 45, p[:, 1:2] * 22, p[:, 2:] * 22), 1)
-        strand = fractal_noise(lanes, self.look.seed + 5, 3)
-        fine = value_noise(lanes * (7, 1.5, 1.5), self.look.seed + 6)
+        strand = fractal_noise(lanes, self.appearance.seed + 5, 3)
+        fine = value_noise(lanes * (7, 1.5, 1.5), self.appearance.seed + 6)
         shade = np.exp(0.45 * strand + 0.35 * fine)
-        return np.outer(shade, self.look.hair), 0.05, 12.0
+        return np.outer(shade, self.appearance.hair), 0.05, 12.0
 
     def _lashes(self, p: Array) -> tuple[Array, float, float]:
-        return np.tile(0.5 * np.array(self.look.hair).clip(0, 0.05), (len(p), 1)), 0.0, 10.0
+        return np.tile(0.5 * np.array(self.appearance.hair).clip(0, 0.05), (len(p), 1)), 0.0, 10.0
 
     def _inside(self, p: Array) -> tuple[Array, float, float]:
         """Gums, tongue and cheeks from within."""
@@ -201,8 +203,8 @@ class Painter:
 
     def _eye(self, away: Array, angle: Array, front: NDArray[np.bool_]) -> Array:
         spokes = np.stack((angle * 9, away * 500, 0 * away), 1)
-        shade = 1 + 0.45 * fractal_noise(spokes, self.look.seed + 7)
-        iris = np.outer(shade, self.look.iris)
+        shade = 1 + 0.45 * fractal_noise(spokes, self.appearance.seed + 7)
+        iris = np.outer(shade, self.appearance.iris)
         limbus = np.clip((away - 0.8 * IRIS_M) / (0.25 * IRIS_M), 0, 1)[:, None]
         iris *= 1 - 0.75 * limbus
         iris *= np.clip((away - PUPIL_M) / 0.0003 + 0.5, 0, 1)[:, None]

@@ -69,7 +69,7 @@ def sample_person(rig: IctRig, seed: int, number: int) -> Person:
     """Person `number` of those that `seed` gives; the same for ever."""
     rng = np.random.default_rng((seed, number))
     betas = rng.normal(0, IDENTITY_STD, len(rig.identity)).clip(-2.2, 2.2)
-    look = _sample_appearance(rng)
+    appearance = _sample_appearance(rng)
     light = _sample_light(rng)
     grey = float(rng.uniform(0.25, 0.6))
     wall = _color(grey * rng.uniform(0.85, 1.1, 3))
@@ -81,7 +81,7 @@ def sample_person(rig: IctRig, seed: int, number: int) -> Person:
         "eyeSquintRight": float(squint),
         "browInnerUp": float(brow),
     }
-    return Person(f"person {seed}-{number}", betas, look, light, wall, mood)
+    return Person(f"person {seed}-{number}", betas, appearance, light, wall, mood)
 
 
 def _sample_appearance(rng: np.random.Generator) -> Appearance:

@@ -50,7 +50,7 @@ class PersonModel:
         return self.rig.pose(self.neutral, weights)
 
     def mesh(self, weights: Mapping[str, float]) -> PersonMesh:
-        """With everything that ICT's mesh lacks."""
+        """All surfaces: skin, and the torso, lashes and hanging hair that ICT's mesh lacks."""
         skin = self.skin(weights)
         lash, spikes = lash_mesh(self.rig, skin)
         pieces = (

@@ -31,7 +31,7 @@ two rigs' artists do not agree on what, say, jawOpen 1 is: a part of `expression
 
 @dataclass(frozen=True)
 class PeopleConfig:
-    """Whom, and from how many photos."""
+    """Which people, and from how many photos."""
 
     count: int = 8
     seed: int = 0

@@ -40,7 +40,7 @@ NO_HIT = -1
 
 @dataclass(frozen=True)
 class RayTracedShot:
-    """One picture and what is known of it."""
+    """One picture, and which part of it is the person and the head."""
 
     rgb: NDArray[np.uint8]  # [H, W, 3] before the wall
     cover: NDArray[np.float32]  # [H, W] share of the pixel that is the person
@@ -123,7 +123,7 @@ class Scene:
         return (rest[:, 1] > CHIN_Y + CHIN_SLOPE * (CHIN_Z - rest[:, 2])).astype(float)
 
     def _cast(self, start: Array, out: Array) -> tuple[NDArray[np.int64], Array]:
-        """First face that each ray meets, or NOWHERE [N], and where on it, barycentric [N, 3]."""
+        """First face that each ray meets, or NO_HIT [N], and where on it, barycentric [N, 3]."""
         origins = np.ascontiguousarray(start, np.float32)
         found = self.embree.run(origins, np.ascontiguousarray(out, np.float32), output=1)
         u, v = found["u"].astype(np.float64), found["v"].astype(np.float64)

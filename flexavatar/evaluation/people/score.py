@@ -42,7 +42,7 @@ FRONTAL = ("front", "expression")
 
 @dataclass(frozen=True)
 class Alignment:
-    """Where the avatar's space lies in the truth's."""
+    """From the avatar's space to the true person's."""
 
     similarity: Similarity
     face_mm: float

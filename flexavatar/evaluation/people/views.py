@@ -1,4 +1,4 @@
-"""Where the cameras stand, what faces are asked for, and the truth that they see."""
+"""Cameras and expressions of the protocol, and the ground truth drawn for them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ HELD_OUT_FACES: Mapping[str, Mapping[str, float]] = {
 
 @dataclass(frozen=True)
 class TrueView:
-    """One true picture that an avatar is held against."""
+    """One true picture that an avatar is compared with."""
 
     name: str
     group: str
@@ -64,7 +64,7 @@ class TrueView:
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """One person, photographed and seen from all around."""
+    """One person's photos, and true pictures from all around."""
 
     person: Person
     photos: tuple[NDArray[np.uint8], ...]  # [S, S, 3] each
@@ -79,7 +79,7 @@ def render_ground_truth(
     side: int = SIDE,
     progress: Progress = no_progress,
 ) -> GroundTruth:
-    """Take the photos, then all held views and expressions."""
+    """Draw the photos, then all held-out views and expressions."""
     model, painter = PersonModel(rig, person), Painter(rig, person.appearance)
 
     def scene(weights: Mapping[str, float]) -> Scene:
@@ -103,7 +103,7 @@ def render_ground_truth(
 
 
 def photo_cameras(person: Person, count: int, side: int = SIDE) -> list[Camera]:
-    """Where a person's photos are taken from: never quite the same twice."""
+    """Cameras of a person's photos, each jittered by the person's seed."""
     rng = np.random.default_rng(person.appearance.seed)
     cameras: list[Camera] = []
     for yaw, pitch in PHOTO_ANGLES[:count]:
