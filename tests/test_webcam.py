@@ -15,7 +15,7 @@ import pytest
 
 from flexavatar.avatar.avatar import save_avatar
 from flexavatar.capture.photo import read_photo
-from flexavatar.cli import USER_ERROR, run, webcam
+from flexavatar.cli import USER_ERROR, run
 from flexavatar.demo import SHIPPED_PORTRAIT
 from flexavatar.drive import video
 from flexavatar.drive.tracked import TrackedFace
@@ -188,7 +188,7 @@ def test_the_command_drives_until_the_camera_is_gone(
 
     monkeypatch.setattr(frame_sources, "open_webcam", opened)
     monkeypatch.setattr(video, "VideoDriver", Puppeteer)
-    monkeypatch.setattr(webcam, "has_screen", lambda: False)
+    monkeypatch.setattr("flexavatar.cli.drive.has_screen", lambda: False)
     with live_server(tmp_path, show="ada", vmc=0) as (client, _):
         options = ["--store", str(tmp_path / "avatars"), "--width", "64", "--height", "48"]
         assert run(["drive", "ada", "--webcam", "3", *options]) == USER_ERROR
