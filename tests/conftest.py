@@ -43,7 +43,8 @@ SEEDS = (0, HELD_OUT, HELD_OUT + 1)
 
 
 def pytest_configure() -> None:
-    """Workers share the cores; the same examples in every run."""
+    """Workers share the cores and a cache of this checkout; the same examples in every run."""
+    os.environ["XDG_CACHE_HOME"] = str(ROOT / ".pytest_cache" / "user")
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     torch.set_num_threads(max(1, min(2, os.cpu_count() or 1) // workers))
     settings.register_profile("steady", deadline=None, derandomize=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 ORDER: Sequence[str] = """
-flexavatar.errors flexavatar.types flexavatar.progress flexavatar.easing
+flexavatar.errors flexavatar.types flexavatar.progress flexavatar.easing flexavatar.cache
 flexavatar.head flexavatar.render flexavatar.formats flexavatar.capture flexavatar.rigs
 flexavatar.models flexavatar.avatar flexavatar.create flexavatar.drive
 plugin_server.pb plugin_server.generate plugin_server.background plugin_server.latest

@@ -158,7 +158,7 @@ def test_another_rig_drives_the_avatar(avatar: Avatar, shared_data: Path) -> Non
     """ICT's scan-based head opens its jaw, and the avatar's chin goes down with it."""
     path = shared_data / "ict_facekit_f16.npz"
     rig = load_rig(path)
-    found = correspondence_of(load_open_head(), rig, path)
+    found = correspondence_of(load_open_head(), rig)
     neutral = rig.neutral(torch.zeros(rig.identity.shape[2]))
     posed = rig.pose(neutral, arkit_to_flame({"jawOpen": 1.0}, load_arkit_basis(rig))).vertices
     animator = Animator(avatar)

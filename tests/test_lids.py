@@ -162,7 +162,7 @@ def test_another_rigs_blink_folds_lids_away(avatar: Avatar, shared_data: Path) -
     rig = load_rig(path)
     neutral = rig.neutral(torch.zeros(rig.identity.shape[2]))
     basis = load_arkit_basis(rig)
-    through = DriveThrough(correspondence_of(load_open_head(), rig, path), neutral, avatar.neutral)
+    through = DriveThrough(correspondence_of(load_open_head(), rig), neutral, avatar.neutral)
     animator = Animator(avatar)
     left, right = (avatar.lids > 0).unbind(1)
     assert torch.equal(animator.carry(through.pose(neutral)).opacities, avatar.opacities)

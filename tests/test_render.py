@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -368,7 +370,8 @@ def test_no_compiler_is_said_once(monkeypatch: pytest.MonkeyPatch, tmp_path) -> 
     def no_compiler() -> str:
         raise build.BuildError("no C++ compiler")
 
-    monkeypatch.setattr(native, "find_library", lambda: None)
+    monkeypatch.setattr(native, "PACKAGE", tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(build, "compiler", no_compiler)
     native.library.cache_clear()
     try:
@@ -379,4 +382,38 @@ def test_no_compiler_is_said_once(monkeypatch: pytest.MonkeyPatch, tmp_path) -> 
             assert native.get_threads() == 1
     finally:
         monkeypatch.undo()
+        native.library.cache_clear()
+
+
+def test_a_damaged_library_is_compiled_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    loaded = native.library()
+    assert loaded is not None
+    code = Path(loaded._name).read_bytes()
+    whole = code + hashlib.sha256(code).digest()
+    own = tmp_path / "flexavatar" / build.library_name()
+
+    def compiled(folder: Path) -> Path:
+        folder.mkdir(exist_ok=True)
+        return put(whole)
+
+    def put(content: bytes) -> Path:
+        """In a file of its own: what is loaded must not change."""
+        own.unlink(missing_ok=True)
+        own.write_bytes(content)
+        return own
+
+    monkeypatch.setattr(native, "PACKAGE", tmp_path)
+    monkeypatch.setattr(native, "build", compiled)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    try:
+        for spoilt in (None, b"", whole[: len(whole) // 2]):
+            if spoilt is not None:
+                put(spoilt)
+            native.library.cache_clear()
+            assert native.library() is not None
+            assert own.read_bytes() == whole
+        assert not list(tmp_path.glob("*.so"))  # what is made at first use is the user's
+    finally:
         native.library.cache_clear()

@@ -1,4 +1,4 @@
-"""Compiles the native library. Needs only the standard library, so that setup.py can load it.
+"""Compiles the native library. Imports only the standard library, so that setup.py can load it.
 
 The file name holds a hash of the sources, the flags and the processor: a library built from other
 sources, or for another machine, is never loaded.
@@ -14,8 +14,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-SOURCES = Path(__file__).parent / "native"
 PACKAGE = Path(__file__).parent
+SOURCES = PACKAGE / "native"
 
 FLAGS = (
     "-O3",
@@ -58,21 +58,6 @@ def library_name() -> str:
     return f"_native_{digest.hexdigest()[:16]}.so"
 
 
-def cache_folder() -> Path:
-    """What is kept for the user: compiled libraries, correspondences of rigs."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "flexavatar"
-
-
-def find_library() -> Path | None:
-    """The compiled library, if there is one."""
-    for folder in (PACKAGE, cache_folder()):
-        path = folder / library_name()
-        if path.is_file():
-            return path
-    return None
-
-
 def compiler() -> str:
     """The C++ compiler: $CXX, else g++, else c++. Raises BuildError if there is none."""
     for name in (os.environ.get("CXX"), "g++", "c++"):
@@ -82,7 +67,10 @@ def compiler() -> str:
 
 
 def compile_to(output: Path) -> None:
-    """Compile for the best target that works; the file appears whole or not at all."""
+    """Compile for the best target that works; the file appears whole or not at all.
+
+    It ends with a checksum of itself, which whoever loads it does not see.
+    """
     sources = sorted(str(path) for path in SOURCES.glob("*.cpp"))
     messages = ""
     for target in TARGETS:
@@ -93,6 +81,8 @@ def compile_to(output: Path) -> None:
             result = subprocess.run(command, capture_output=True, text=True, check=False)
             messages = result.stderr
             if result.returncode == 0:
+                with partial.open("ab") as file:
+                    file.write(hashlib.sha256(partial.read_bytes()).digest())
                 partial.chmod(0o755)
                 partial.replace(output)
                 return
@@ -101,17 +91,19 @@ def compile_to(output: Path) -> None:
     raise BuildError(f"{compiler()} failed:\n{messages[-4000:]}")
 
 
-def build(folder: Path | None = None) -> Path:
-    """Compile into `folder`, else beside the package, else into the user's cache."""
-    folders = [folder] if folder else [PACKAGE, cache_folder()]
+def is_whole(library: Path) -> bool:
+    """Whether a file is what `compile_to` wrote: loading half a library would end the process."""
+    try:
+        data = library.read_bytes()
+    except OSError:
+        return False
+    size = hashlib.sha256().digest_size
+    return hashlib.sha256(data[:-size]).digest() == data[-size:]
+
+
+def build(folder: Path) -> Path:
+    """Compile into `folder`, which need not exist. Raises BuildError or OSError."""
     compiler()
-    for place in folders:
-        place.mkdir(parents=True, exist_ok=True)
-        if os.access(place, os.W_OK):
-            compile_to(place / library_name())
-            return place / library_name()
-    raise BuildError(f"cannot write to any of {[str(place) for place in folders]}")
-
-
-if __name__ == "__main__":
-    print(find_library() or build())
+    folder.mkdir(parents=True, exist_ok=True)
+    compile_to(folder / library_name())
+    return folder / library_name()

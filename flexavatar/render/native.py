@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
 import warnings
 from ctypes import POINTER, Structure, c_float, c_int, c_int32, c_void_p
 
-from flexavatar.render.build import BuildError, build, find_library
+from flexavatar.cache import cache_folder
+from flexavatar.render.build import PACKAGE, BuildError, build, is_whole, library_name
 
 
 class Pinhole(Structure):
@@ -153,11 +155,28 @@ def available_threads() -> int:
     return os.cpu_count() or 1
 
 
+def _find_or_build() -> ctypes.CDLL:
+    """The library that was compiled at install or for this user, else compiled now, for this user.
+
+    Raises BuildError or OSError.
+    """
+    name, own = library_name(), cache_folder()
+    if (PACKAGE / name).is_file():
+        return ctypes.CDLL(str(PACKAGE / name))
+    if own is not None and is_whole(own / name):
+        return ctypes.CDLL(str(own / name))
+    for folder in (own, PACKAGE):
+        if folder is not None:
+            with contextlib.suppress(OSError):  # it cannot be written to
+                return ctypes.CDLL(str(build(folder)))
+    raise BuildError(f"cannot write to {own} or {PACKAGE}")
+
+
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The library, compiled now if it must be; None, with a warning, if it cannot be had."""
     try:
-        loaded = ctypes.CDLL(str(find_library() or build()))
+        loaded = _find_or_build()
     except (BuildError, OSError) as error:
         warnings.warn(
             f"the compiled renderer is not available, a slow one is used instead: {error}",

@@ -1,27 +1,21 @@
-"""Which place on one rig is which place on another; found once, kept beside the imported rig."""
+"""Which place on one rig is which place on another; found once and kept."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import os
-import tempfile
-import zipfile
-import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from flexavatar.cache import content_key, load_arrays, save_arrays
 from flexavatar.capture import topology
 from flexavatar.easing import smoothstep
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.mesh_operators import vertex_normals
 from flexavatar.head.seams import Seam, lid_seam, lip_seams
 from flexavatar.head.surface import ClosestPointQuery, Similarity, SurfacePoints
-from flexavatar.render.build import cache_folder
 from flexavatar.rigs.registration import (
     NORMAL_LENGTH,
     FitConfig,
@@ -33,9 +27,12 @@ from flexavatar.rigs.registration import (
 from flexavatar.rigs.rig_landmarks import landmark_points, skin_landmarks
 from flexavatar.rigs.rig_parts import LOWER, SKIN, UPPER, RigParts, split_parts
 
-VERSION = 1
-SUFFIX = ".correspondence.npz"
-ANY_WRITE = 0o222
+KIND, VERSION = "correspondence", 2
+"""In the user's cache folder; the version rises when fits come out otherwise."""
+KEPT = ("trust_a", "trust_b", "residual")
+"""Arrays of a correspondence that are kept as they are."""
+JAW = 2
+"""Column of the skinning from which on the joints are the face's own."""
 SURE, UNSURE = 0.002, 0.006
 """Metres between the fitted surfaces at which a match is certain, and at which it is none."""
 
@@ -167,41 +164,37 @@ def _has_partner(own: RigParts, other: RigParts) -> np.ndarray:
     return np.isin(own.part, np.unique(other.part[other.part >= 0]))
 
 
-def correspondence_of(a: FlameHead, b: FlameHead, beside: Path | None = None) -> Correspondence:
-    """`fit_correspondence`, kept in a file beside the rig's, or in the user's cache folder."""
-    key = _digest(a, b)
-    places = _cache_paths(key, beside)
-    for path in places:
-        if (kept := _read(path, key, a, b)) is not None:
-            return kept
+def correspondence_of(a: FlameHead, b: FlameHead) -> Correspondence:
+    """`fit_correspondence`, kept in the user's cache folder."""
+    key = content_key(VERSION, *_fitted_arrays(a), *_fitted_arrays(b))
+    arrays = load_arrays(KIND, key)
+    if arrays is not None and (kept := _from_arrays(arrays, a, b)) is not None:
+        return kept
     found = fit_correspondence(a, b)
-    for path in places:
-        if _write(path, key, found):
-            break
+    save_arrays(KIND, key, _to_arrays(found))
     return found
 
 
-def _digest(a: FlameHead, b: FlameHead) -> str:
-    """Changes with the shape of either rig."""
-    total = hashlib.sha256(str(VERSION).encode())
-    for head in (a, b):
-        for tensor in (head.template, head.faces):
-            total.update(np.ascontiguousarray(tensor.numpy()).tobytes())
-    return total.hexdigest()
+def _fitted_arrays(head: FlameHead) -> list[np.ndarray]:
+    """What the fit looks at; `complete_rig` changes none of it."""
+    tensors = (head.template, head.faces, head.joint_regressor, head.pose_correctives)
+    return [x.numpy() for x in (*tensors, head.lbs_weights[:, JAW:])]
 
 
-def _cache_paths(key: str, beside: Path | None) -> list[Path]:
-    own = cache_folder() / f"{key[:24]}{SUFFIX}"
-    return [own] if beside is None else [beside.with_name(beside.name + SUFFIX), own]
+def _to_arrays(found: Correspondence) -> dict[str, np.ndarray]:
+    arrays = {name: getattr(found, name) for name in KEPT}
+    for name in ("on_a", "on_b"):
+        points = getattr(found, name)
+        arrays |= {f"{name}.{f.name}": getattr(points, f.name) for f in fields(SurfacePoints)}
+    arrays |= {"scale": np.array(found.align.scale), "rotation": found.align.rotation}
+    return arrays | {"shift": found.align.shift}
 
 
-def _read(path: Path, key: str, a: FlameHead, b: FlameHead) -> Correspondence | None:
-    """What was kept under this key; None if there is nothing whole."""
+def _from_arrays(
+    arrays: Mapping[str, np.ndarray], a: FlameHead, b: FlameHead
+) -> Correspondence | None:
+    """What was kept of these rigs; None if something is missing."""
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
-            arrays = dict(archive)
-        if str(arrays["key"]) != key:
-            return None
         return Correspondence(
             on_a=SurfacePoints(*(arrays[f"on_a.{f.name}"] for f in fields(SurfacePoints))),
             on_b=SurfacePoints(*(arrays[f"on_b.{f.name}"] for f in fields(SurfacePoints))),
@@ -212,32 +205,7 @@ def _read(path: Path, key: str, a: FlameHead, b: FlameHead) -> Correspondence | 
             weights_b=b.lbs_weights.double().numpy(),
             lids=lid_seam(a),
             lips=lip_seams(a),
-            **{name: arrays[name] for name in _PLAIN},
+            **{name: arrays[name] for name in KEPT},
         )
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+    except KeyError:
         return None
-
-
-_PLAIN = ("trust_a", "trust_b", "residual")
-
-
-def _write(path: Path, key: str, found: Correspondence) -> bool:
-    """Keep it, whole or not at all; False if the folder cannot be written to."""
-    arrays = {name: getattr(found, name) for name in _PLAIN}
-    for name in ("on_a", "on_b"):
-        places = getattr(found, name)
-        arrays |= {f"{name}.{f.name}": getattr(places, f.name) for f in fields(SurfacePoints)}
-    arrays |= {"scale": np.array(found.align.scale), "rotation": found.align.rotation}
-    arrays |= {"shift": found.align.shift, "key": np.array(key)}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.parent.stat().st_mode & ANY_WRITE:
-            return False  # marked read-only: to be left alone even by root, who could write
-        handle, draft = tempfile.mkstemp(dir=path.parent, suffix=".npz")
-        with os.fdopen(handle, "wb") as stream:
-            np.savez_compressed(stream, **arrays)
-        os.chmod(draft, 0o644)
-        os.replace(draft, path)
-    except OSError:
-        return False
-    return True

@@ -31,14 +31,14 @@ def load_rig(path: Path | str) -> FlameHead:
     FLAME 2017, 2020, 2023 and 2023 Open as `.pkl` or `.npz` (nothing in the file is executed;
     `head_template.obj` beside it gives the chart), ICT-FaceKit's `.npz`, or an open head's. What a
     rig lacks is carried over from the open head by surface correspondence, which is found at the
-    first import (about 15 s) and kept beside the file. Raises AssetError for anything else.
+    first import (about 15 s) and kept in the user's cache folder. AssetError for anything else.
     """
     path = Path(path)
     head = read_rig(path)
     if head.masks:
         return head
     open_head = load_open_head()
-    return complete_rig(open_head, head, correspondence_of(open_head, head, path))
+    return complete_rig(open_head, head, correspondence_of(open_head, head))
 
 
 def read_rig(path: Path) -> FlameHead:

@@ -53,7 +53,7 @@ def evaluate_people(
     config = config or PeopleConfig()
     _check(config)
     rig = load_ict(path)
-    correspondence = correspondence_of(load_open_head(), read_rig(path), path)
+    correspondence = correspondence_of(load_open_head(), read_rig(path))
     items: list[Item] = []
     for number in range(config.count):
 
