@@ -15,8 +15,14 @@ from flexavatar.avatar.bias_sink_avatar import BiasSinkMorpher
 from flexavatar.avatar.interpolate import interpolate
 from flexavatar.avatar.morph import Morpher, make_morpher
 from flexavatar.capture.read_portraits import read_portraits
-from flexavatar.create.create import MODELS, READING_SHARE, CreateConfig, Model, avatar_of
-from flexavatar.create.likeness import input_psnr_db
+from flexavatar.create.create import (
+    MODELS,
+    READING_SHARE,
+    CreateConfig,
+    Model,
+    create_avatar_from_portraits,
+)
+from flexavatar.create.image_metrics import input_psnr_db
 from flexavatar.errors import InputError
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
@@ -79,7 +85,7 @@ class ModelEngine:
         config = CreateConfig(quick=recipe.quick)
         if recipe.model:
             config = replace(config, model=cast(Model, recipe.model))
-        avatar = avatar_of(portraits, config, progress)
+        avatar = create_avatar_from_portraits(portraits, config, progress)
         likeness = input_psnr_db(avatar, portraits[0])
         return avatar, {"input_psnr_db": likeness, "pictures": len(portraits)}
 

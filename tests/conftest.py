@@ -18,8 +18,7 @@ from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
 from flexavatar.capture.track import track
 from flexavatar.create.create import CreateConfig, create_avatar
-from flexavatar.create.evidence import View
-from flexavatar.create.posed_views import Placed, place
+from flexavatar.create.posed_views import PosedView, PosedViews, pose_views
 from flexavatar.head.binding import surface_motion
 from flexavatar.head.eyelids import eyelid_openings
 from flexavatar.head.open_head import load_open_head
@@ -105,9 +104,9 @@ def avatar(astronaut: bytes, stages: list[tuple[str, float]]) -> Avatar:
 
 
 @pytest.fixture(scope="session")
-def placed(portrait: Portrait) -> Placed:
+def placed(portrait: Portrait) -> PosedViews:
     """The sample's head, in front of its camera."""
-    return place([portrait], track([portrait], load_landmark_rig()), load_open_head())
+    return pose_views([portrait], track([portrait], load_landmark_rig()), load_open_head())
 
 
 @pytest.fixture(scope="session")
@@ -121,12 +120,12 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def view(avatar: Avatar, portrait: Portrait) -> View:
+def view(avatar: Avatar, portrait: Portrait) -> PosedView:
     """The sample's photo with the head where creation put it."""
     head = rig_with_own_lids(avatar.neutral, load_open_head())
     posed = head.pose(avatar.neutral, avatar.codes).vertices
     motion = surface_motion(avatar.neutral, posed, head.faces)
-    return View(portrait, avatar.camera, motion, eyelid_openings(head, posed))
+    return PosedView(portrait, avatar.camera, motion, eyelid_openings(head, posed))
 
 
 @pytest.fixture(scope="session")

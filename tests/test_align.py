@@ -19,10 +19,10 @@ from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
 from flexavatar.capture.track import PER_PHOTO, SHIFT, TURN, PhotoPose, Track, apply_step, track
 from flexavatar.create import create
-from flexavatar.create.align import AlignConfig, Draw, align, drawn_by
-from flexavatar.create.create import CreateConfig, avatar_of
-from flexavatar.create.evidence import View
-from flexavatar.create.fit_splats import target_of
+from flexavatar.create.align import AlignConfig, PoseRenderer, align, pose_renderer
+from flexavatar.create.create import CreateConfig, create_avatar_from_portraits
+from flexavatar.create.fit_targets import photo_target
+from flexavatar.create.posed_views import PosedView
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.head.binding import SurfaceMotion
 from flexavatar.render.composite import GREY
@@ -32,8 +32,8 @@ RIGID = AlignConfig(rigid_steps=5, steps=0)
 
 
 @pytest.fixture(scope="module")
-def draw(avatar: Avatar) -> Draw:
-    return drawn_by(Animator(avatar))
+def draw(avatar: Avatar) -> PoseRenderer:
+    return pose_renderer(Animator(avatar))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def _apart_px(one: PhotoPose, other: PhotoPose, betas: NDArray[np.float64]) -> f
     return float(np.sqrt((change**2).sum(1).mean()) * 512 / one.side)
 
 
-def _own_portrait(draw: Draw, pose: PhotoPose, betas: NDArray[np.float64]) -> Portrait:
+def _own_portrait(draw: PoseRenderer, pose: PhotoPose, betas: NDArray[np.float64]) -> Portrait:
     """A portrait whose truth is known: the avatar's own picture in a pose."""
     rgb = draw(pose, pose.side)
     whole = np.ones(rgb.shape[:2], np.float32)
@@ -84,7 +84,7 @@ def _step(**parts: Sequence[float]) -> NDArray[np.float64]:
     ],
 )
 def test_a_displaced_head_is_found_again(
-    draw: Draw, tracked: Track, parts: dict[str, Sequence[float]]
+    draw: PoseRenderer, tracked: Track, parts: dict[str, Sequence[float]]
 ) -> None:
     pose, betas = tracked.photos[0], tracked.betas
     start = apply_step(pose, _step(**parts))
@@ -94,7 +94,7 @@ def test_a_displaced_head_is_found_again(
     assert _apart_px(found, pose, betas) < 0.8
 
 
-def test_a_displaced_jaw_is_found_again(draw: Draw, tracked: Track) -> None:
+def test_a_displaced_jaw_is_found_again(draw: PoseRenderer, tracked: Track) -> None:
     pose, betas = tracked.photos[0], tracked.betas
     start = apply_step(pose, _step(jaw=(0.2,), turn=(0.01, 0.0, 0.0)))
     found = align(_own_portrait(draw, pose, betas), start, load_landmark_rig(), betas, draw)
@@ -103,7 +103,7 @@ def test_a_displaced_jaw_is_found_again(draw: Draw, tracked: Track) -> None:
     assert _apart_px(found, pose, betas) < 0.6  # px: other shapes move the chin a little, too
 
 
-def test_a_pose_that_is_right_stays(draw: Draw, tracked: Track) -> None:
+def test_a_pose_that_is_right_stays(draw: PoseRenderer, tracked: Track) -> None:
     pose, betas = tracked.photos[0], tracked.betas
     config = AlignConfig(rigid_steps=2, steps=1)
     found = align(_own_portrait(draw, pose, betas), pose, load_landmark_rig(), betas, draw, config)
@@ -112,7 +112,7 @@ def test_a_pose_that_is_right_stays(draw: Draw, tracked: Track) -> None:
     assert np.abs(found.translation - pose.translation).max() < 1e-3  # metres
 
 
-def test_other_sizes_align_as_well(draw: Draw, tracked: Track) -> None:
+def test_other_sizes_align_as_well(draw: PoseRenderer, tracked: Track) -> None:
     """A portrait of 384 pixels compared at 160, which is no fraction of it."""
     whole, betas = tracked.photos[0], tracked.betas
     pose = replace(whole, side=384, focal_px=whole.focal_px * 384 / whole.side)
@@ -126,14 +126,16 @@ def test_other_sizes_align_as_well(draw: Draw, tracked: Track) -> None:
 # ---- a real photo
 
 
-def _error(portrait: Portrait, pose: PhotoPose, draw: Draw) -> float:
+def _error(portrait: Portrait, pose: PhotoPose, draw: PoseRenderer) -> float:
     """Mean difference inside the face."""
     matte = portrait.matte[..., None]
     wanted = portrait.rgb * matte + GREY * (1 - matte)
     return float(np.abs(draw(pose, len(portrait.rgb)) - wanted)[portrait.face_hull].mean())
 
 
-def test_the_picture_never_comes_out_worse(draw: Draw, portrait: Portrait, tracked: Track) -> None:
+def test_the_picture_never_comes_out_worse(
+    draw: PoseRenderer, portrait: Portrait, tracked: Track
+) -> None:
     """Each step is only taken if it helps; a displaced photo comes back most of the way."""
     pose, betas = tracked.photos[0], tracked.betas
     start = apply_step(pose, _step(turn=(0.02, -0.02, 0.0)))
@@ -179,10 +181,10 @@ SMALL = CreateConfig(texels=96, spacing_px=8, steps=1, rough_steps=16)
 def test_the_first_photos_pose_is_untouched_and_the_others_fit_better(
     pair: list[Portrait], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[Portrait, PhotoPose, PhotoPose, Draw]] = []
+    seen: list[tuple[Portrait, PhotoPose, PhotoPose, PoseRenderer]] = []
 
     def watched(
-        portrait: Portrait, pose: PhotoPose, rig: object, betas: object, draw: Draw
+        portrait: Portrait, pose: PhotoPose, rig: object, betas: object, draw: PoseRenderer
     ) -> PhotoPose:
         found = align(portrait, pose, load_landmark_rig(), tracked.betas, draw, RIGID)
         seen.append((portrait, pose, found, draw))
@@ -190,7 +192,7 @@ def test_the_first_photos_pose_is_untouched_and_the_others_fit_better(
 
     monkeypatch.setattr(create, "align", watched)
     tracked = track(pair, load_landmark_rig())
-    made = avatar_of(pair, SMALL)
+    made = create_avatar_from_portraits(pair, SMALL)
     assert torch.equal(made.camera.viewmat, tracked.photos[0].camera.viewmat)
     assert torch.equal(made.camera.K, tracked.photos[0].camera.K)
     ((portrait, before, after, draw),) = seen
@@ -214,7 +216,7 @@ def test_a_moved_photo_changes_what_is_fitted(
     avatars: list[AnyAvatar] = []
     for how in (kept, shifted):
         monkeypatch.setattr(create, "align", how)
-        avatars.append(avatar_of(pair, replace(SMALL, rough_steps=1)))
+        avatars.append(create_avatar_from_portraits(pair, replace(SMALL, rough_steps=1)))
     one, other = avatars
     assert torch.equal(one.camera.viewmat, other.camera.viewmat)
     assert not torch.equal(one.neutral, other.neutral)
@@ -227,17 +229,17 @@ def test_one_photo_and_quick_ones_are_not_aligned(
         raise AssertionError("nothing to be aligned with, or no time for it")
 
     monkeypatch.setattr(create, "align", never)
-    assert avatar_of(pair[:1], SMALL).is_finite()
-    assert avatar_of(pair, replace(SMALL, quick=True, quick_steps=1)).is_finite()
+    assert create_avatar_from_portraits(pair[:1], SMALL).is_finite()
+    assert create_avatar_from_portraits(pair, replace(SMALL, quick=True, quick_steps=1)).is_finite()
 
 
 # ---- frames of one take
 
 
-def _view(portrait: Portrait, lens: str | None) -> View:
+def _view(portrait: Portrait, lens: str | None) -> PosedView:
     empty = SurfaceMotion(torch.zeros(0, 3), torch.zeros(0, 3, 3), torch.zeros(0, 4))
     pose = PhotoPose(np.zeros(52), np.zeros((2, 2)), np.eye(3), np.zeros(3), 600.0, 512)
-    return View(replace(portrait, lens=lens), pose.camera, empty, torch.ones(2))
+    return PosedView(replace(portrait, lens=lens), pose.camera, empty, torch.ones(2))
 
 
 def test_only_frames_of_one_take_sit_together(portrait: Portrait) -> None:
@@ -253,7 +255,7 @@ def test_only_frames_of_one_take_sit_together(portrait: Portrait) -> None:
 def test_frames_of_one_take_weigh_fully_and_others_on_the_face(portrait: Portrait) -> None:
     view = _view(portrait, None)
     inside, face = torch.from_numpy(portrait.inside), torch.from_numpy(portrait.face_hull)
-    whole, part = target_of(view, True).weight, target_of(view, False).weight
+    whole, part = photo_target(view, True).weight, photo_target(view, False).weight
     assert torch.equal(whole, inside.float())
     x, y = portrait.face.centre.astype(int)
     assert float(part[y, x]) > 0.9

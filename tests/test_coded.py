@@ -22,21 +22,24 @@ from flexavatar.avatar.avatar import (
 )
 from flexavatar.avatar.bias_sink_avatar import BiasSinkAnimator, BiasSinkAvatar
 from flexavatar.avatar.interpolate import interpolate
-from flexavatar.avatar.maps import map_at_texels
+from flexavatar.avatar.maps import map_at_texels, uv_layout
 from flexavatar.avatar.morph import make_morpher
 from flexavatar.avatar.sink_maps import activate, base_splats, drive_base
 from flexavatar.capture.portrait import Portrait
 from flexavatar.create import fit_code as fitting
+from flexavatar.create.evidence import observe_surface
 from flexavatar.create.fit import FitConfig
-from flexavatar.create.fit_code import encoded, fit_code
-from flexavatar.create.likeness import input_psnr_db
-from flexavatar.create.posed_views import Placed
+from flexavatar.create.fit_code import fit_code
+from flexavatar.create.image_metrics import input_psnr_db
+from flexavatar.create.network import encode_avatar
+from flexavatar.create.posed_views import PosedViews
 from flexavatar.errors import AssetError, InputError, ShapeError
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import surface_motion
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.texels import interpolate_barycentric
+from flexavatar.models.config import BIAS_SINK_TINY
 from flexavatar.models.signals import flame_signal
 from flexavatar.models.weights import FOLDER, bias_sink_path, load_matching_bias_sink
 from flexavatar.types import FlameCodes
@@ -45,8 +48,9 @@ HEAD = load_open_head()
 
 
 @pytest.fixture(scope="module")
-def coded(portrait: Portrait, placed: Placed) -> BiasSinkAvatar:
-    return encoded([portrait], placed, "tiny")
+def coded(placed: PosedViews) -> BiasSinkAvatar:
+    texels = uv_layout(HEAD, BIAS_SINK_TINY).texels
+    return encode_avatar(observe_surface(placed, texels), "tiny")
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +77,7 @@ def test_the_network_knows_the_person_before_any_fitting(
 
 
 def test_fitting_the_code_comes_closer(
-    coded: BiasSinkAvatar, placed: Placed, portrait: Portrait
+    coded: BiasSinkAvatar, placed: PosedViews, portrait: Portrait
 ) -> None:
     before = coded.code.clone()
     fitted = fit_code(coded, placed, FitConfig(steps=12))
@@ -82,7 +86,7 @@ def test_fitting_the_code_comes_closer(
 
 
 def test_fitting_leaves_the_colours_of_what_is_hidden(
-    coded: BiasSinkAvatar, placed: Placed, monkeypatch: pytest.MonkeyPatch
+    coded: BiasSinkAvatar, placed: PosedViews, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     back = HEAD.masks["scalp"][coded.layout.texels.binding.vertex_ids].amin(1) > 0.5
     back &= interpolate_barycentric(HEAD.template, coded.layout.texels.binding)[:, 2] < -0.03

@@ -14,7 +14,7 @@ from flexavatar.avatar.avatar import Animator, Avatar, load_avatar, save_avatar
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
 from flexavatar.create.create import CreateConfig, create_avatar
-from flexavatar.create.likeness import input_psnr_db
+from flexavatar.create.image_metrics import input_psnr_db
 from flexavatar.errors import AssetError, FaceError, ImageError, InputError
 from flexavatar.evaluation.contact_sheet import EXPRESSIONS
 from flexavatar.head.arkit import arkit_to_flame

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flexavatar.create import fill
-from flexavatar.create.fit import FitConfig, Parameter, Target, fit, ssim_map
-from flexavatar.create.off_mesh import facing_quats
+from flexavatar.create import surface_inpaint
+from flexavatar.create.fit import FitConfig, Parameter, Target, fit
+from flexavatar.create.image_metrics import ssim_map
+from flexavatar.create.photo_splats import quats_facing
 from flexavatar.head.binding import quat_to_matrix
 from flexavatar.types import SH_C0, Camera, Gaussians
 
@@ -97,14 +98,14 @@ def test_harmonic_fill_is_linear_between_known_ends() -> None:
     known[[0, -1]] = 1
     values = torch.zeros(200, 1)
     values[-1] = 1
-    graph = fill.surface_graph(points, normals, groups)
+    graph = surface_inpaint.surface_graph(points, normals, groups)
     anchor, pull = points[:, :1].flip(0), torch.full((200,), 1e-9)
-    found = fill.harmonic(graph, values, known, anchor, pull)
+    found = surface_inpaint.harmonic(graph, values, known, anchor, pull)
     # 0.05: the solver stops at a relative residual of 1e-4, the ends are held softly
     assert np.abs(found[:, 0].numpy() - points[:, 0].numpy()).max() < 0.05
 
 
 def test_discs_face_their_normals() -> None:
     normals = torch.nn.functional.normalize(torch.randn(50, 3), dim=-1)
-    axes = quat_to_matrix(facing_quats(normals))[..., 2]
+    axes = quat_to_matrix(quats_facing(normals))[..., 2]
     torch.testing.assert_close(axes, normals, rtol=0, atol=1e-5)  # float32

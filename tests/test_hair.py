@@ -17,9 +17,11 @@ from flexavatar.avatar.avatar import Animator, Avatar
 from flexavatar.capture import topology
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
-from flexavatar.create.evidence import View
-from flexavatar.create.hair import CENTRE, LEAST_SPREAD, Hair, measure_hair
-from flexavatar.create.skin import FOREIGN, HAIRY, Surface, build_surface, look
+from flexavatar.create.evidence import observe_surface
+from flexavatar.create.hair import LEAST_SPREAD, Hair, measure_hair
+from flexavatar.create.hair_volume import CENTRE
+from flexavatar.create.posed_views import PosedView, PosedViews
+from flexavatar.create.skin import FOREIGN, HAIRY, Skin, build_skin
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.masks import hair_mask
 from flexavatar.head.open_head import load_open_head
@@ -49,41 +51,41 @@ def _capped(portrait: Portrait, color: Tensor) -> Portrait:
     return replace(portrait, colors=colors)
 
 
-def _measured(view: View, portrait: Portrait) -> Hair:
-    """`measure_hair` looks at pixels alone: the view's own head does not matter."""
-    return measure_hair([replace(view, portrait=portrait)], torch.ones(2), torch.zeros(2))
+def _measured(portrait: Portrait) -> Hair:
+    """`measure_hair` looks at pixels alone: where hair grows does not matter."""
+    return measure_hair([portrait], torch.ones(2), torch.zeros(2))
 
 
 # ---- what hair looks like
 
 
-def test_hair_is_told_from_skin(view: View, shared_data: Path) -> None:
+def test_hair_is_told_from_skin(view: PosedView, shared_data: Path) -> None:
     for name, most in (("st_people_0.png", 0.15), ("st_happy.png", 0.25), ("astronaut.png", 0.45)):
         portrait = _portrait(shared_data, name)
-        hair = _measured(view, portrait)
+        hair = _measured(portrait)
         skin = torch.from_numpy(np.median(portrait.colors[portrait.face_hull], 0))
         assert float(hair.tone.mean()) < most, name
-        assert not bool(hair.like(skin[None], FOREIGN)), name
-        assert bool(hair.like(hair.tone[None], HAIRY)), name
+        assert not bool(hair.resembles(skin[None], FOREIGN)), name
+        assert bool(hair.resembles(hair.tone[None], HAIRY)), name
 
 
-def test_a_cap_of_one_color_is_all_the_hair_there_is(view: View) -> None:
-    hair = _measured(view, _capped(view.portrait, BLUE))
+def test_a_cap_of_one_color_is_all_the_hair_there_is(view: PosedView) -> None:
+    hair = _measured(_capped(view.portrait, BLUE))
     torch.testing.assert_close(hair.tone, BLUE)
     assert hair.spread == LEAST_SPREAD
 
 
-def test_a_cap_of_two_colors_is_both(view: View, shared_data: Path) -> None:
+def test_a_cap_of_two_colors_is_both(view: PosedView, shared_data: Path) -> None:
     """A navy cap, white above a black band."""
-    hair = _measured(view, _portrait(shared_data, "grace_hopper.jpg"))
+    hair = _measured(_portrait(shared_data, "grace_hopper.jpg"))
     cloth = torch.tensor([[0.95, 0.95, 0.95], [0.08, 0.08, 0.1]])
-    assert bool(hair.like(cloth, FOREIGN).all())
+    assert bool(hair.resembles(cloth, FOREIGN).all())
     assert hair.spread > 5 * LEAST_SPREAD
 
 
-def test_nothing_above_the_face_is_brown(view: View) -> None:
+def test_nothing_above_the_face_is_brown(view: PosedView) -> None:
     cut = replace(view.portrait, matte=np.zeros_like(view.portrait.matte))
-    hair = _measured(view, cut)
+    hair = _measured(cut)
     r, g, b = hair.tone.tolist()
     assert r > g > b
     assert r < 0.4
@@ -92,8 +94,8 @@ def test_nothing_above_the_face_is_brown(view: View) -> None:
 def test_likeness_is_measured_in_spreads() -> None:
     hair = Hair(torch.ones(1), torch.zeros(1), torch.tensor([0.2, 0.2, 0.2]), 0.1)
     away = torch.tensor([[0.2, 0.2, 0.29], [0.2, 0.2, 0.31], [0.2, 0.0, 0.2]])
-    assert hair.like(away, 1.0).tolist() == [True, False, False]
-    assert hair.like(away, 2.5).tolist() == [True, True, True]
+    assert hair.resembles(away, 1.0).tolist() == [True, False, False]
+    assert hair.resembles(away, 2.5).tolist() == [True, True, True]
 
 
 def test_hair_does_not_grow_on_ears() -> None:
@@ -124,8 +126,9 @@ def _scalp(texels: Texels, head: FlameHead) -> Tensor:
     )
 
 
-def painted(views: list[View], texels: Texels, head: FlameHead, avatar: Avatar) -> Surface:
-    return build_surface(views, look(views, texels, head), texels, head, avatar.neutral)
+def painted(view: PosedView, texels: Texels, head: FlameHead, avatar: Avatar) -> Skin:
+    posed = PosedViews(head, avatar.neutral, (view,), (avatar.codes,))
+    return build_skin(observe_surface(posed, texels), None)
 
 
 def _apart(colors: Tensor, palette: Tensor) -> NDArray[np.float64]:
@@ -134,28 +137,28 @@ def _apart(colors: Tensor, palette: Tensor) -> NDArray[np.float64]:
 
 
 def test_unseen_scalp_has_the_colors_of_seen_hair(
-    view: View, texels: Texels, head: FlameHead, avatar: Avatar
+    view: PosedView, texels: Texels, head: FlameHead, avatar: Avatar
 ) -> None:
-    surface = painted([view], texels, head, avatar)
+    skin = painted(view, texels, head, avatar)
     scalp = _scalp(texels, head)
-    unseen = scalp & (surface.seen < 0.02)
+    unseen = scalp & (skin.seen < 0.02)
     hair = torch.from_numpy(view.portrait.colors[_above_face(view.portrait)])
     assert int(unseen.sum()) > 1000
     # of 1: means of two texels lie between the photo's colours
-    assert float(np.quantile(_apart(surface.colors[unseen], hair), 0.99)) < 0.05
-    assert bool(((surface.colors >= 0) & (surface.colors <= 1)).all())
+    assert float(np.quantile(_apart(skin.splats.colors[unseen], hair), 0.99)) < 0.05
+    assert bool(((skin.splats.colors >= 0) & (skin.splats.colors <= 1)).all())
     # and is no flat cap of the hair's tone, which would have no contrast at all
-    assert float(surface.colors[unseen].std(0).mean()) > 0.03
+    assert float(skin.splats.colors[unseen].std(0).mean()) > 0.03
 
 
 def test_a_hat_goes_all_the_way_round(
-    view: View, texels: Texels, head: FlameHead, avatar: Avatar
+    view: PosedView, texels: Texels, head: FlameHead, avatar: Avatar
 ) -> None:
     """Blue in front, whatever colour the hair below its brim has."""
     capped = replace(view, portrait=_capped(view.portrait, BLUE))
-    surface = painted([capped], texels, head, avatar)
-    unseen = _scalp(texels, head) & (surface.seen < 0.02)
-    away = (surface.colors[unseen] - BLUE).norm(dim=-1)
+    skin = painted(capped, texels, head, avatar)
+    unseen = _scalp(texels, head) & (skin.seen < 0.02)
+    away = (skin.splats.colors[unseen] - BLUE).norm(dim=-1)
     assert float(away.median()) < 0.03
     assert float(away.quantile(0.95)) < 0.15  # the brim, whose pixels are half forehead
 
@@ -192,12 +195,12 @@ def test_no_face_at_the_back_of_the_head(
 
 
 def test_hats_are_seen_from_behind(
-    view: View, avatar: Avatar, texels: Texels, head: FlameHead, shared_data: Path
+    view: PosedView, avatar: Avatar, texels: Texels, head: FlameHead, shared_data: Path
 ) -> None:
     """Cloth of a real cap on the sample's skull: white and black go round, skin does not."""
     portrait = _portrait(shared_data, "grace_hopper.jpg")
-    surface = painted([replace(view, portrait=portrait)], texels, head, avatar)
-    unseen = surface.colors[_scalp(texels, head) & (surface.seen < 0.02)]
+    skin = painted(replace(view, portrait=portrait), texels, head, avatar)
+    unseen = skin.splats.colors[_scalp(texels, head) & (skin.seen < 0.02)]
     cloth = torch.from_numpy(portrait.colors[_above_face(portrait)])
     assert float(np.quantile(_apart(unseen, cloth), 0.99)) < 0.1
     light = unseen.mean(-1)

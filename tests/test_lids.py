@@ -21,8 +21,9 @@ from flexavatar.capture import topology
 from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
-from flexavatar.create.evidence import View, lid_folds, zone_map
 from flexavatar.create.lashes_and_teeth import LASH_DARK, lash_color, lash_lines
+from flexavatar.create.pixels import lid_folds, zone_map
+from flexavatar.create.posed_views import PosedView
 from flexavatar.errors import AssetError, ShapeError
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
@@ -271,12 +272,12 @@ def test_a_shut_eye_has_no_fold(person: Portrait) -> None:
 
 @pytest.mark.parametrize("weights", [{}, SHUT_BOTH, {"eyeBlinkLeft": 0.5}, {"eyeWideRight": 1.0}])
 def test_lashes_ride_on_their_rim(
-    avatar: Avatar, animator: Animator, view: View, weights: dict[str, float]
+    avatar: Avatar, animator: Animator, view: PosedView, weights: dict[str, float]
 ) -> None:
     lines = lash_lines(view, animator.head)
     posed = animator.head.pose(avatar.neutral, _codes(weights)).vertices
     means, _, scales = deform(
-        lines.binding, lines.splats, surface_motion(avatar.neutral, posed, animator.head.faces)
+        lines.binding, lines.local, surface_motion(avatar.neutral, posed, animator.head.faces)
     )
     for side, own in (("left", slice(0, len(means) // 2)), ("right", slice(len(means) // 2, None))):
         rim = posed[animator.head.rings[f"{side}_upper_lid_outer"]]
@@ -291,9 +292,9 @@ def test_lashes_ride_on_their_rim(
     assert float(scales.max()) < 8e-3
 
 
-def test_lashes_of_an_open_eye_leave_it_open(animator: Animator, view: View) -> None:
+def test_lashes_of_an_open_eye_leave_it_open(animator: Animator, view: PosedView) -> None:
     lines = lash_lines(view, animator.head)
-    means, _, _ = deform(lines.binding, lines.splats, view.motion)
+    means, _, _ = deform(lines.binding, lines.local, view.motion)
     rim = view.motion.vertices[animator.head.rings["left_upper_lid_outer"]]
     left = means[: len(means) // 2]
     nearest = torch.cdist(left[:, :1], rim[:, :1]).argmin(1)
@@ -315,9 +316,9 @@ def test_lashes_are_as_dark_as_the_photos(portrait: Portrait) -> None:
     torch.testing.assert_close(dark, torch.tensor([0.02, 0.01, 0.03]))
 
 
-def test_lash_colors_and_opacities_can_be_drawn(animator: Animator, view: View) -> None:
+def test_lash_colors_and_opacities_can_be_drawn(animator: Animator, view: PosedView) -> None:
     lines = lash_lines(view, animator.head)
-    for values in (*vars(lines.splats).values(), lines.colors, lines.opacities):
+    for values in (*vars(lines.local).values(), lines.colors, lines.opacities):
         assert bool(torch.isfinite(values).all())
     assert bool(((lines.colors >= 0) & (lines.colors <= 1)).all())
     assert bool(((lines.opacities > 0.5) & (lines.opacities <= 1)).all())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from flexavatar.create.off_mesh import DISC, STEEPEST, laid_out
+from flexavatar.create.off_mesh import DISC, STEEPEST, lay_along_depth
 from flexavatar.head.binding import quat_to_matrix
 from flexavatar.types import Camera
 
@@ -20,7 +20,7 @@ def covariance(slope: float) -> torch.Tensor:
     depth = np.tile(1 + slope * (columns - 50) / FOCAL, (100, 1)).astype(np.float32)
     K = torch.tensor([[FOCAL, 0, 50], [0, FOCAL, 50], [0, 0, 1]])
     camera = Camera(torch.eye(4), K, 100, 100)
-    quats, scales = laid_out(depth, camera, PIXELS, SPACING)
+    quats, scales = lay_along_depth(depth, camera, PIXELS, SPACING)
     axes = quat_to_matrix(quats)[0] * scales[0] / (SPACING / FOCAL)
     return axes @ axes.T
 

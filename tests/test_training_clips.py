@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from flexavatar.create.likeness import psnr_db
+from flexavatar.create.image_metrics import psnr_db
 from flexavatar.errors import FaceError, InputError
 from flexavatar.head.arkit import ARKIT_INDEX
 from flexavatar.render.composite import premultiplied_over_mid_grey, rasterize_over_grey

@@ -11,9 +11,10 @@ from flexavatar.capture.portrait import PORTRAIT_SIDE
 from flexavatar.capture.read_portraits import read_portraits
 from flexavatar.capture.track import track
 from flexavatar.create.create import PRESET
-from flexavatar.create.evidence import gather
-from flexavatar.create.posed_views import place
-from flexavatar.create.predict import Told, predict, tell
+from flexavatar.create.encoder_inputs import EncoderInputs, encoder_inputs
+from flexavatar.create.evidence import observe_surface
+from flexavatar.create.network import predict_from
+from flexavatar.create.posed_views import pose_views
 from flexavatar.demo import SHIPPED_PORTRAIT
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.weights import load_query_lrm
@@ -27,18 +28,20 @@ def encode_stages() -> list[Measurement]:
     model, _ = load_query_lrm(PRESET)
     head, data = load_open_head(), SHIPPED_PORTRAIT.read_bytes()
     portraits = read_portraits([data], no_progress)
-    placed = place(portraits, track(portraits, load_landmark_rig()), head)
+    posed = pose_views(portraits, track(portraits, load_landmark_rig()), head)
     texels = uv_layout(head, model.config).texels
 
-    def encoder_inputs_of() -> Told:
-        return tell(portraits, placed, gather(placed.views, texels, head.faces), head, model)
+    def inputs() -> EncoderInputs:
+        return encoder_inputs(observe_surface(posed, texels), model.config)
 
-    told = encoder_inputs_of()
+    own = inputs()
     actions = {
         "photo_to_portrait": lambda: read_portraits([data], no_progress),
-        "portrait_to_place": lambda: place(portraits, track(portraits, load_landmark_rig()), head),
-        "place_to_evidence": encoder_inputs_of,
-        "evidence_to_code": lambda: predict(told, placed, head, model),
+        "portrait_to_place": lambda: pose_views(
+            portraits, track(portraits, load_landmark_rig()), head
+        ),
+        "place_to_evidence": inputs,
+        "evidence_to_code": lambda: predict_from(own, posed, PRESET),
     }
     return [
         measure(

@@ -36,7 +36,7 @@ from flexavatar.render.camera import resize_camera
 from flexavatar.render.composite import RgbImage, over_mid_grey, rasterize_over_grey
 
 Array = NDArray[np.float64]
-Draw = Callable[[PhotoPose, int], RgbImage]
+PoseRenderer = Callable[[PhotoPose, int], RgbImage]
 """(pose, pixels a side) -> the person over mid grey."""
 
 RIGID = tuple(range(TURN.start, SHIFT.stop))
@@ -67,7 +67,7 @@ def align(
     pose: PhotoPose,
     rig: LandmarkRig,
     betas: Array,
-    draw: Draw,
+    draw: PoseRenderer,
     config: AlignConfig | None = None,
 ) -> PhotoPose:
     """The pose near `pose` in which `draw` comes nearest to the portrait; betas [B] are held."""
@@ -77,7 +77,7 @@ def align(
     return search.descend(near, EVERYTHING, config.steps)
 
 
-def drawn_by(animator: AnyAnimator) -> Draw:
+def pose_renderer(animator: AnyAnimator) -> PoseRenderer:
     """The avatar as it looks in a tracked pose."""
 
     def draw(pose: PhotoPose, side: int) -> RgbImage:
@@ -91,13 +91,18 @@ class _Search:
     """One portrait's cost and its descent."""
 
     def __init__(
-        self, portrait: Portrait, rig: LandmarkRig, betas: Array, draw: Draw, config: AlignConfig
+        self,
+        portrait: Portrait,
+        rig: LandmarkRig,
+        betas: Array,
+        draw: PoseRenderer,
+        config: AlignConfig,
     ) -> None:
         self.portrait, self.rig, self.betas, self.config = portrait, rig, betas, config
         # as large as the portrait: drawn small, splats blur otherwise than a picture that shrinks
-        self.draw = lambda pose: _shrunk(draw(pose, len(portrait.rgb)), config.side)
-        self.wanted = _shrunk(over_mid_grey(portrait.rgb, portrait.matte), config.side)
-        self.weight = _weights(portrait, config)[..., None]
+        self.draw = lambda pose: _shrink(draw(pose, len(portrait.rgb)), config.side)
+        self.wanted = _shrink(over_mid_grey(portrait.rgb, portrait.matte), config.side)
+        self.weight = _pixel_weights(portrait, config)[..., None]
 
     def descend(self, pose: PhotoPose, over: Sequence[int], steps: int) -> PhotoPose:
         """Damped Gauss-Newton: the picture moves some of the numbers, landmarks all of them."""
@@ -105,7 +110,7 @@ class _Search:
         cost, prior = self._cost(pose, shown)
         damping = 1e-3
         for _ in range(steps):
-            hessian, gradient = self._linearised(pose, shown, prior, over)
+            hessian, gradient = self._normal_equations(pose, shown, prior, over)
             while True:
                 damped = hessian.copy()
                 damped[np.diag_indices(FOCAL)] *= 1 + damping
@@ -130,7 +135,7 @@ class _Search:
         picture = float((self.weight * eased).sum())
         return picture + self.config.landmarks * prior.cost, prior
 
-    def _linearised(
+    def _normal_equations(
         self, pose: PhotoPose, shown: RgbImage, prior: NormalEquations, over: Sequence[int]
     ) -> tuple[Array, Array]:
         """Hessian [62, 62] and gradient [62]; what is not searched only has its prior."""
@@ -169,19 +174,19 @@ def _nudges() -> Array:
 _NUDGES = _nudges()
 
 
-def _shrunk(picture: RgbImage, side: int) -> RgbImage:
+def _shrink(picture: RgbImage, side: int) -> RgbImage:
     return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _weights(portrait: Portrait, config: AlignConfig) -> NDArray[np.float32]:
+def _pixel_weights(portrait: Portrait, config: AlignConfig) -> NDArray[np.float32]:
     """The head with a margin, down to just below the chin; the face counts most: [S, S]."""
     side = config.side
     shrink = side / portrait.matte.shape[0]
-    person = _shrunk(portrait.matte, side) > 0.3
+    person = _shrink(portrait.matte, side) > 0.3
     near = cv2.dilate(person.astype(np.uint8), np.ones((9, 9))) > 0
     chin = portrait.face.points[topology.CHIN, 1] * shrink + BELOW_CHIN * side
     above = np.arange(side)[:, None] < chin
-    known = _shrunk(portrait.inside.astype(np.float32), side) > 0.99
-    face = cv2.GaussianBlur(_shrunk(portrait.face_hull.astype(np.float32), side), (0, 0), side / 40)
+    known = _shrink(portrait.inside.astype(np.float32), side) > 0.99
+    face = cv2.GaussianBlur(_shrink(portrait.face_hull.astype(np.float32), side), (0, 0), side / 40)
     weight = config.off_face + (1 - config.off_face) * np.asarray(face, np.float32)
     return np.asarray(weight * (near & above & known), np.float32)

@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from flexavatar.capture import topology
-from flexavatar.create.evidence import View
+from flexavatar.capture.portrait import Portrait
+from flexavatar.create.pixels import PUPIL_SHARE, eye_pixels
 from flexavatar.easing import smoothstep
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.texels import Texels, Zone, texel_points_and_normals
 
-PUPIL_SHARE = 0.4
 TYPICAL_SKIN = 0.55
 """Luminance of skin in a well lit portrait; a darker photo darkens the mouth likewise."""
 TEETH = (0.80, 0.76, 0.68)
@@ -41,18 +40,18 @@ class EyeColors:
     iris: Color
 
 
-def measure_eyes(views: Sequence[View]) -> EyeColors:
+def measure_eyes(portraits: Sequence[Portrait]) -> EyeColors:
     """Typical sclera and iris over both eyes and all photos; anatomy's means if eyes are shut."""
     whites: list[Color] = []
     irises: list[Color] = []
-    for view in views:
+    for portrait in portraits:
         for iris, outline in (
             (topology.LEFT_IRIS, topology.LEFT_EYE),
             (topology.RIGHT_IRIS, topology.RIGHT_EYE),
         ):
-            white, coloured = _eye_pixels(view, iris, outline)
-            whites.append(white)
-            irises.append(coloured)
+            white, coloured = eye_pixels(portrait, iris, outline)
+            whites.append(portrait.rgb[white])
+            irises.append(portrait.rgb[coloured])
     white, coloured = np.concatenate(whites), np.concatenate(irises)
     sclera, iris = np.array(SCLERA, np.float32), np.array(IRIS, np.float32)
     if len(white) >= 6:
@@ -64,23 +63,7 @@ def measure_eyes(views: Sequence[View]) -> EyeColors:
     return EyeColors(sclera.astype(np.float32), iris.astype(np.float32))
 
 
-def _eye_pixels(view: View, iris: tuple[int, ...], outline: tuple[int, ...]) -> tuple[Color, Color]:
-    """Pixels surely white and pixels surely iris of one eye: [N, 3], [M, 3]."""
-    points = view.portrait.face.points[:, :2]
-    side = view.portrait.matte.shape[0]
-    opening = cv2.fillPoly(
-        np.zeros((side, side), np.uint8), [np.round(points[list(outline)]).astype(np.int32)], 1
-    )
-    opening = cv2.erode(opening, np.ones((3, 3), np.uint8))
-    centre = points[iris[0]]
-    radius = float(np.linalg.norm(points[list(iris[1:])] - centre, axis=1).mean())
-    ys, xs = np.nonzero(opening)
-    away = np.hypot(xs + 0.5 - centre[0], ys + 0.5 - centre[1]) / max(radius, 1e-3)
-    colors = view.portrait.rgb[ys, xs]
-    return colors[away > 1.25], colors[(away > PUPIL_SHARE + 0.1) & (away < 0.85)]
-
-
-def paint_inner(
+def paint_eyes_and_mouth(
     colors: Tensor, texels: Texels, head: FlameHead, neutral: Tensor, eyes: EyeColors, skin: Tensor
 ) -> Tensor:
     """Eyeballs and mouth in their own colours: [T, 3] -> [T, 3]. `skin` is the mean skin, [3]."""

@@ -1,20 +1,27 @@
-"""All Gaussians of a new avatar in one list: skin, eyes, mouth, and what is loose around them."""
+"""The first guess, the fourth step: all Gaussians of a new avatar, before they are fitted.
+
+The skin's texels, and what a photo shows beside them: hair and clothes, fine detail, lashes, lid
+folds, teeth. Whatever else is built of Gaussians before the fit joins them here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from flexavatar.create.evidence import View, sample
 from flexavatar.create.lashes_and_teeth import fold_splats, lash_lines, lash_splats, teeth_splats
-from flexavatar.create.off_mesh import Loose, detail_splats, loose_splats
-from flexavatar.create.posed_views import Placed
-from flexavatar.create.skin import Surface
+from flexavatar.create.network import Prediction
+from flexavatar.create.off_mesh import off_mesh_splats
+from flexavatar.create.photo_splats import BoundSplats, detail_splats
+from flexavatar.create.pixels import sample_bilinear
+from flexavatar.create.posed_views import PosedView, PosedViews
+from flexavatar.create.skin import Skin
 from flexavatar.head.binding import Binding, LocalSplats
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.masks import hair_and_clothes_mask
@@ -30,46 +37,88 @@ CULLED = 0.02
 
 
 @dataclass(frozen=True)
-class Splats:
-    """An avatar in the making, with what may be fitted of each Gaussian."""
+class DraftSplats:
+    """Gaussians of an avatar in the making, and how freely each may be fitted."""
 
     binding: Binding
     local: LocalSplats
     colors: Tensor  # [G, 3]
     opacities: Tensor  # [G]
-    free: Tensor  # [G] 1 if place, size and turn may be fitted
-    fade: Tensor  # [G] 1 if the opacity may be fitted
-    paint: Tensor  # [G] 0..1 how freely the colour may be fitted
+    shape_freedom: Tensor  # [G] 1 if place, size and turn may be fitted
+    opacity_freedom: Tensor  # [G] 1 if the opacity may be fitted
+    color_freedom: Tensor  # [G] 0..1 how freely the colour may be fitted
     lids: Tensor  # [G, 2] share that folds away as the left, the right eye closes
     cells: Tensor  # [G] int64 row * U + col of its texel in the chart, -1 if it is none's
 
     def __len__(self) -> int:
         return len(self.binding)
 
-    def of_texels(self, values: Tensor, texels: Texels) -> Tensor:
+    def texel_values(self, values: Tensor, texels: Texels) -> Tensor:
         """Values of a chart's texels [T, C] for all Gaussians, 0 for those of none: [G, C]."""
         own = self.cells >= 0
         found = values.new_zeros(len(self), values.shape[1])
         return found.index_put((own,), values[texels.texels_at(self.cells[own])])
 
 
-def first_guess(
-    placed: Placed, texels: Texels, head: FlameHead, spacing_px: float, surface: Surface
-) -> Splats:
-    """Everything the photos show, placed and coloured; fitting starts from here."""
-    views = placed.views
-    skin = _surface_splats(surface, texels, _presence(views[0], texels, head))
-    seen = render_mesh(views[0].motion.vertices, head.faces, views[0].camera)
-    around = _loose_list(loose_splats(views[0], seen, head, spacing_px))
-    detail = _loose_list(detail_splats(views[0], seen, head, spacing_px))
-    rims = (lash_splats(views[0], head), *teeth_splats(views[0], head))
-    folds = (_fold_list(fold, eye) for eye, fold in enumerate(fold_splats(views[0], seen, head)))
-    line = _line_list(lash_lines(views[0], head))
-    whole = join((skin, around, detail, *folds, *(_still_list(rim) for rim in rims), line))
-    return select(whole, whole.opacities > CULLED)
+@dataclass(frozen=True)
+class AvatarDraft:
+    """An avatar in the making, and what it is fitted to."""
+
+    posed: PosedViews
+    splats: DraftSplats  # G
+    prediction: Prediction | None
+    changes: tuple[Tensor | None, ...]  # [G, 14] a view each: what a network adds, stays as it is
 
 
-def _presence(view: View, texels: Texels, head: FlameHead) -> Tensor:
+def first_guess(skin: Skin, spacing_px: float) -> AvatarDraft:
+    """The skin and everything else that the first photo shows, placed and coloured."""
+    posed, texels, prediction = skin.observations.posed, skin.observations.texels, skin.prediction
+    view, head = posed.views[0], posed.head
+    mesh = render_mesh(view.motion.vertices, head.faces, view.camera)
+    folds = enumerate(fold_splats(view, mesh, head))
+    rims = (lash_splats(view, head), *teeth_splats(view, head))
+    parts = (
+        _skin_part(skin, texels, _presence(view, texels, head)),
+        _part(off_mesh_splats(view, mesh, head, spacing_px)),
+        _part(detail_splats(view, mesh, head, spacing_px)),
+        *(_part(fold, eye=eye) for eye, fold in folds),
+        # these must fit where they go, not where they are; and open eyes would bleach lash lines
+        *(_part(rim, shape=0.0, opacity=0.0) for rim in rims),
+        _part(lash_lines(view, head), shape=0.0, opacity=0.0, color=0.0),
+    )
+    whole = concatenate(parts)
+    splats = select(whole, whole.opacities > CULLED)
+    changes = prediction.changes if prediction else (None,) * len(posed.views)
+    own = (None if change is None else splats.texel_values(change, texels) for change in changes)
+    return AvatarDraft(posed, splats, prediction, tuple(own))
+
+
+def _part(
+    bound: BoundSplats,
+    shape: float = 1.0,
+    opacity: float = 1.0,
+    color: float = 1.0,
+    eye: int | None = None,
+) -> DraftSplats:
+    """Gaussians of no texel, how freely they may be fitted, and which eye (0 left) folds them."""
+    count = len(bound.binding)
+    lids = torch.zeros(count, 2)
+    if eye is not None:
+        lids[:, eye] = 1.0
+    return DraftSplats(
+        bound.binding,
+        bound.local,
+        bound.colors,
+        bound.opacities,
+        shape_freedom=torch.full((count,), shape),
+        opacity_freedom=torch.full((count,), opacity),
+        color_freedom=torch.full((count,), color),
+        lids=lids,
+        cells=torch.full((count,), -1),
+    )
+
+
+def _presence(view: PosedView, texels: Texels, head: FlameHead) -> Tensor:
     """0 for texels of the body that the first photo shows to be background, or cuts off: [T].
 
     A bust invented below the photo's edge would look like one; it fades out there instead.
@@ -82,77 +131,47 @@ def _presence(view: View, texels: Texels, head: FlameHead) -> Tensor:
     in_crop = ((pixels > 1) & (pixels < side - 1)).all(1)
     inside = view.portrait.inside.astype(np.float32)
     feathered = torch.from_numpy(cv2.blur(inside, (FEATHER_PX, FEATHER_PX)))
-    shown = sample(feathered, pixels)
-    matte = sample(torch.from_numpy(view.portrait.matte), pixels)
+    shown = sample_bilinear(feathered, pixels)
+    matte = sample_bilinear(torch.from_numpy(view.portrait.matte), pixels)
     present = torch.where(in_crop & body & (shown > 0.99), matte, 1.0)
     return torch.where(bust, present * (2 * shown - 1).clamp(0, 1), present)
 
 
-def _surface_splats(surface: Surface, texels: Texels, present: Tensor) -> Splats:
+def _skin_part(skin: Skin, texels: Texels, present: Tensor) -> DraftSplats:
     """Lids, lips and all inside them keep their shape: they must look right when they move."""
     folds = torch.maximum(texels.masks["lids"], texels.masks["lips"])
     body = hair_and_clothes_mask(texels.masks)
-    skin = texels.zones == int(Zone.SKIN)
-    seen = (surface.seen * 3).clamp(0, 1)
+    outer = texels.zones == int(Zone.SKIN)
+    seen = (skin.seen * 3).clamp(0, 1)
     inner = torch.where(texels.masks["eyes"] > 0.5, 0.8, 0.0)
-    paint = seen * torch.where(skin, torch.where(folds > 0.3, 0.3, 1.0), inner)
-    return Splats(
+    color = seen * torch.where(outer, torch.where(folds > 0.3, 0.3, 1.0), inner)
+    return DraftSplats(
         texels.binding,
-        surface.splats,
-        surface.colors,
-        surface.opacities * present,
-        free=1.0 * ((seen > 0.3) & skin & (folds < 0.3)),
-        fade=1.0 * (body & skin),
-        paint=torch.where(body & skin, paint.clamp_min(BARELY), paint),
+        skin.splats.local,
+        skin.splats.colors,
+        skin.splats.opacities * present,
+        shape_freedom=1.0 * ((seen > 0.3) & outer & (folds < 0.3)),
+        opacity_freedom=1.0 * (body & outer),
+        color_freedom=torch.where(body & outer, color.clamp_min(BARELY), color),
         lids=torch.zeros(len(texels), 2),
         cells=texels.cells,
     )
 
 
-def _loose_list(loose: Loose) -> Splats:
-    count = len(loose.binding)
-    ones, never = torch.ones(count), torch.zeros(count, 2)
-    own = (loose.binding, loose.splats, loose.colors, loose.opacities)
-    return Splats(*own, ones, ones, ones, never, torch.full((count,), -1))
+def concatenate(parts: Sequence[DraftSplats]) -> DraftSplats:
+    """One after the other."""
+    return _each_column(torch.cat, parts)
 
 
-def _fold_list(loose: Loose, eye: int) -> Splats:
-    """Splats that are there while the eye is open: 0 for the left, 1 for the right."""
-    lids = torch.zeros(len(loose.binding), 2)
-    lids[:, eye] = 1.0
-    return replace(_loose_list(loose), lids=lids)
-
-
-def _still_list(loose: Loose) -> Splats:
-    """Splats that only change colour: they must fit where they go, not where they are."""
-    fixed = torch.zeros(len(loose.binding))
-    return replace(_loose_list(loose), free=fixed, fade=fixed)
-
-
-def _line_list(loose: Loose) -> Splats:
-    """Splats that stay as they are: open eyes would bleach the line that closed ones need."""
-    return replace(_still_list(loose), paint=torch.zeros(len(loose.binding)))
-
-
-COLUMNS = ("colors", "opacities", "free", "fade", "paint", "lids", "cells")
-
-
-def join(parts: Sequence[Splats]) -> Splats:
-    """Concatenate."""
-
-    def column(name: str, of: str) -> Tensor:
-        return torch.cat([getattr(getattr(p, of), name) if of else getattr(p, name) for p in parts])
-
-    return Splats(
-        Binding(column("vertex_ids", "binding"), column("bary", "binding")),
-        LocalSplats(*(column(f.name, "local") for f in fields(LocalSplats))),
-        *(column(name, "") for name in COLUMNS),
-    )
-
-
-def select(splats: Splats, keep: Tensor) -> Splats:
+def select(splats: DraftSplats, keep: Tensor) -> DraftSplats:
     """Those where `keep` [G] is true."""
-    rest = {n: getattr(splats, n)[keep] for n in COLUMNS}
-    binding = Binding(splats.binding.vertex_ids[keep], splats.binding.bary[keep])
-    local = LocalSplats(*(getattr(splats.local, f.name)[keep] for f in fields(LocalSplats)))
-    return replace(splats, binding=binding, local=local, **rest)
+    return _each_column(lambda columns: columns[0][keep], [splats])
+
+
+def _each_column(combine: Callable[[list[Tensor]], Tensor], parts: Sequence[Any]) -> Any:
+    """The same tensors of all parts combined, in whatever dataclasses they are."""
+    if isinstance(parts[0], Tensor):
+        return combine(list(parts))
+    names = [f.name for f in fields(parts[0])]
+    columns = (_each_column(combine, [getattr(p, name) for p in parts]) for name in names)
+    return type(parts[0])(*columns)

@@ -1,7 +1,7 @@
-"""Differentiable fitting: change parameters until the rendered head matches its photos.
+"""Fitting by gradients: parameters are changed until what they draw matches its target pictures.
 
 What is optimised is the caller's choice: `decode` turns named parameters into the Gaussians of one
-view. `create` fits splats this way, and a learned model refines its own codes or maps with it.
+view. The last step of creation does so with Gaussians, with a code, or with a network's parameters.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from flexavatar.create.image_metrics import ssim_map
 from flexavatar.progress import StageProgress, no_stage_progress
 from flexavatar.render.rasterize import rasterize
 from flexavatar.types import Camera, Gaussians
@@ -79,7 +80,7 @@ def fit(
             loss = loss + regularise(values)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        _step(optimiser, values, parameters)
+        _adam_step(optimiser, values, parameters)
         schedule.step()
         progress((step + 1) / config.steps)
     return {name: value.detach() for name, value in values.items()}
@@ -102,27 +103,8 @@ def view_loss(
     return loss
 
 
-def ssim_map(a: Tensor, b: Tensor, stride: int = 1, window: int = 7) -> Tensor:
-    """Structural similarity of every `stride`-th pixel: [H, W, C] -> [H / stride, W / stride, C].
-
-    Wang et al. 2004 with a uniform window: box filters, one axis at a time, are far cheaper than
-    Gaussians and rank pictures alike.
-    """
-    x, y = a.permute(2, 0, 1)[None], b.permute(2, 0, 1)[None]
-    pooled = torch.cat((x, y, x * x, y * y, x * y), 1)
-    for axis in ((window, 1), (1, window)):
-        step = tuple(stride if n > 1 else 1 for n in axis)
-        pad = tuple(n // 2 for n in axis)
-        pooled = torch.nn.functional.avg_pool2d(pooled, axis, step, pad, count_include_pad=False)
-    mx, my, xx, yy, xy = pooled.chunk(5, 1)
-    vx, vy, cov = xx - mx * mx, yy - my * my, xy - mx * my
-    c1, c2 = 0.01**2, 0.03**2
-    value = ((2 * mx * my + c1) * (2 * cov + c2)) / ((mx * mx + my * my + c1) * (vx + vy + c2))
-    return value[0].permute(1, 2, 0)
-
-
 @torch.no_grad()
-def _step(
+def _adam_step(
     optimiser: torch.optim.Optimizer,
     values: Mapping[str, Tensor],
     parameters: Mapping[str, Parameter],

@@ -1,19 +1,18 @@
-"""Fits an avatar's Gaussians to its photos: which of their numbers move, and how far."""
+"""The fit of an avatar's Gaussians to its photos: which of their numbers move, and how far."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
 
 from flexavatar.avatar.maps import NeutralSplats, apply_change
-from flexavatar.create.evidence import View
-from flexavatar.create.first_guess import Splats
-from flexavatar.create.fit import FitConfig, Parameter, Target, fit
+from flexavatar.create.first_guess import AvatarDraft, DraftSplats
+from flexavatar.create.fit import FitConfig, Parameter, fit
+from flexavatar.create.fit_targets import photo_targets, visible_gaussians
+from flexavatar.create.posed_views import PosedView
 from flexavatar.head.binding import (
     STRETCH_LIMITS,
     LocalSplats,
@@ -23,13 +22,10 @@ from flexavatar.head.binding import (
 )
 from flexavatar.head.eyelids import eyelid_visibility
 from flexavatar.progress import StageProgress, no_stage_progress
-from flexavatar.render.rasterize import rasterize
-from flexavatar.types import SH_C0, Camera, Gaussians
+from flexavatar.types import SH_C0, Gaussians
 
 RATES = {"colors": 0.01, "opacities": 0.04, "scales": 0.015, "offsets": 1e-4, "quats": 0.01}
 """Adam's learning rates; offsets in metres."""
-SHOWN_PIXELS = 0.25
-"""A Gaussian is shown, and fitted, if it makes up at least this much of one photo."""
 GROW, SHRINK = 0.6, 1.6
 """How far the logarithm of a size may move: a splat that grows more is a blur from the side."""
 DRIFT = 3e-3
@@ -37,7 +33,7 @@ DRIFT = 3e-3
 
 
 @dataclass(frozen=True)
-class Carried:
+class SplatMotion:
     """How one photo's expression moves each Gaussian; constant while fitting."""
 
     points: Tensor  # [G, 3]
@@ -45,59 +41,56 @@ class Carried:
     quats: Tensor  # [G, 4]
     stretch: Tensor  # [G, 3]
     present: Tensor  # [G] share of the opacity that is left, with the lids as in this photo
-    change: Tensor | None  # [G, 14] what a learned model adds with this expression
+    change: Tensor | None  # [G, 14] what a network adds with this expression
 
 
-def refine(
-    splats: Splats,
-    views: Sequence[View],
-    config: FitConfig,
-    progress: StageProgress = no_stage_progress,
-    changes: Sequence[Tensor] | None = None,
-) -> Splats:
-    """The same Gaussians after fitting colour, opacity, size, place and turn to all photos.
-
-    `changes` [G, 14] are what a learned model adds to them in each photo; they stay as they are.
-    """
-    added = changes or [None] * len(views)
-    carried = [
-        carry(splats, view, views[0].openings, change)
-        for view, change in zip(views, added, strict=True)
-    ]
-    values = values_of(splats.local, splats.opacities, splats.colors)
-    shown = _shown(values, views, carried)
-    free, paint = (splats.free * shown)[:, None], (splats.paint * shown)[:, None]
-    masks = (paint, splats.fade * shown, free, free, free)
-    parameters = {
-        name: Parameter(values[name], RATES[name], mask)
-        for name, mask in zip(values, masks, strict=True)
-    }
-
-    start = dict(values)
+def fit_splats(
+    draft: AvatarDraft, config: FitConfig, progress: StageProgress = no_stage_progress
+) -> AvatarDraft:
+    """The same Gaussians after fitting colour, opacity, size, place and turn to all photos."""
+    splats, views, motions = draft.splats, draft.posed.views, splat_motions(draft)
+    start = raw_values(splats.local, splats.opacities, splats.colors)
 
     def decode(values: Mapping[str, Tensor], view: int) -> Gaussians:
-        return posed(_bounded(values, start), carried[view])
+        return pose_splats(_clamp_near(values, start), motions[view])
 
     def regularise(now: Mapping[str, Tensor]) -> Tensor:
-        moved = (now["offsets"] - values["offsets"]) / 2e-3
-        grown = now["scales"] - values["scales"]
-        faded = now["colors"] - values["colors"]
+        moved = (now["offsets"] - start["offsets"]) / 2e-3
+        grown = now["scales"] - start["scales"]
+        faded = now["colors"] - start["colors"]
         held = (moved * moved).mean() + (grown * grown).mean()
         return 1e-3 * held + 1e-1 * (faded * faded).mean()
 
-    targets = [target_of(view, view.sits_with(views[0])) for view in views]
-    fitted = fit(decode, parameters, targets, config, regularise, progress)
-    fitted = _bounded(fitted, start)
-    local = LocalSplats(fitted["offsets"], fitted["quats"], fitted["scales"].exp())
+    posed = (pose_splats(start, motion) for motion in motions)
+    visible = visible_gaussians(posed, views).float()
+    parameters = _parameters(start, splats, visible)
+    fitted = fit(decode, parameters, photo_targets(views), config, regularise, progress)
+    fitted = _clamp_near(fitted, start)
     return replace(
-        splats,
-        local=local,
-        colors=fitted["colors"],
-        opacities=torch.sigmoid(fitted["opacities"]),
+        draft,
+        splats=replace(
+            splats,
+            local=LocalSplats(fitted["offsets"], fitted["quats"], fitted["scales"].exp()),
+            colors=fitted["colors"],
+            opacities=torch.sigmoid(fitted["opacities"]),
+        ),
     )
 
 
-def values_of(local: LocalSplats, opacities: Tensor, colors: Tensor) -> dict[str, Tensor]:
+def _parameters(
+    start: Mapping[str, Tensor], splats: DraftSplats, visible: Tensor
+) -> dict[str, Parameter]:
+    """What is optimised of each Gaussian, as freely as it may be and if a photo shows it [G]."""
+    shape = (splats.shape_freedom * visible)[:, None]
+    color = (splats.color_freedom * visible)[:, None]
+    shares = {"colors": color, "opacities": splats.opacity_freedom * visible}
+    return {
+        name: Parameter(value, RATES[name], shares.get(name, shape))
+        for name, value in start.items()
+    }
+
+
+def raw_values(local: LocalSplats, opacities: Tensor, colors: Tensor) -> dict[str, Tensor]:
     """What is fitted, as it is fitted: logits of opacities and logarithms of sizes."""
     return {
         "colors": colors,
@@ -108,58 +101,23 @@ def values_of(local: LocalSplats, opacities: Tensor, colors: Tensor) -> dict[str
     }
 
 
-def _shown(
-    values: Mapping[str, Tensor], views: Sequence[View], carried: Sequence[Carried]
-) -> Tensor:
-    """1 for Gaussians that a photo really shows: [G]."""
-    drawn = (posed(values, own) for own in carried)
-    return shown(drawn, [view.camera for view in views]).float()
+def splat_motions(draft: AvatarDraft) -> list[SplatMotion]:
+    """Of each view; lids are worn as open as in the first."""
+    usual = draft.posed.views[0].openings
+    return [
+        splat_motion(draft.splats, view, usual, change)
+        for view, change in zip(draft.posed.views, draft.changes, strict=True)
+    ]
 
 
-def shown(drawn: Iterable[Gaussians], cameras: Sequence[Camera]) -> Tensor:
-    """Which of the same Gaussians a camera really shows, posed anew for each: [G] bool.
-
-    The gradient of the summed picture with respect to a colour is how much of it is seen. What is
-    hidden gets gradients near zero, and Adam would turn their noise into rainbows.
-    """
-    shares: list[Tensor] = []
-    for gaussians, camera in zip(drawn, cameras, strict=True):
-        sh = gaussians.sh.detach().clone().requires_grad_()
-        picture = rasterize(replace(gaussians, sh=sh), camera).rgba
-        (share,) = torch.autograd.grad(picture[..., 0].sum(), sh)
-        shares.append(share[:, 0, 0] / SH_C0)
-    return torch.stack(shares).amax(0) > SHOWN_PIXELS
-
-
-def target_of(view: View, whole: bool) -> Target:
-    """What a photo asks for: everywhere, or on the face alone."""
-    weight = torch.from_numpy(view.portrait.inside.astype(np.float32))
-    if not whole:
-        weight = weight * _head_weight(view)
-    return Target(
-        view.camera,
-        torch.from_numpy(view.portrait.colors),
-        torch.from_numpy(view.portrait.matte),
-        weight,
-    )
-
-
-def _head_weight(view: View) -> Tensor:
-    """1 around the face, falling to 0.1: hair and clothes differ from photo to photo."""
-    mask = view.portrait.face_hull.astype(np.float32)
-    side = len(mask)
-    return (
-        torch.from_numpy(np.asarray(cv2.GaussianBlur(mask, (0, 0), side / 24), np.float32)) * 0.9
-        + 0.1
-    )
-
-
-def carry(splats: Splats, view: View, usual: Tensor, change: Tensor | None) -> Carried:
+def splat_motion(
+    splats: DraftSplats, view: PosedView, usual: Tensor, change: Tensor | None
+) -> SplatMotion:
     """How a photo's expression moves them; `usual` [2] are the openings that lids are worn at."""
     motion, ids, bary = view.motion, splats.binding.vertex_ids, splats.binding.bary
     gradients = (motion.gradients[ids] * bary[..., None, None]).sum(1)
     local = torch.nn.functional.normalize(splats.local.quats, dim=-1)
-    return Carried(
+    return SplatMotion(
         (motion.vertices[ids] * bary[..., None]).sum(1),
         gradients,
         blend_quats(motion.quats[ids], bary),
@@ -169,23 +127,23 @@ def carry(splats: Splats, view: View, usual: Tensor, change: Tensor | None) -> C
     )
 
 
-def posed(values: Mapping[str, Tensor], carried: Carried) -> Gaussians:
-    """Values as `values_of` gives them, in one photo's expression; differentiable."""
+def pose_splats(values: Mapping[str, Tensor], motion: SplatMotion) -> Gaussians:
+    """Values as `raw_values` gives them, in one photo's expression; differentiable."""
     quats = torch.nn.functional.normalize(values["quats"], dim=-1)
     local = LocalSplats(values["offsets"], quats, values["scales"].exp())
     own = NeutralSplats(local, torch.sigmoid(values["opacities"]), values["colors"])
-    if carried.change is not None:
-        own = apply_change(own, carried.change)
+    if motion.change is not None:
+        own = apply_change(own, motion.change)
     return Gaussians(
-        carried.points + (carried.gradients @ own.local.offsets[..., None]).squeeze(-1),
-        quat_multiply(carried.quats, own.local.quats),
-        own.local.scales * carried.stretch,
-        own.opacities * carried.present,
+        motion.points + (motion.gradients @ own.local.offsets[..., None]).squeeze(-1),
+        quat_multiply(motion.quats, own.local.quats),
+        own.local.scales * motion.stretch,
+        own.opacities * motion.present,
         ((own.colors - 0.5) / SH_C0)[:, None],
     )
 
 
-def _bounded(values: Mapping[str, Tensor], start: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _clamp_near(values: Mapping[str, Tensor], start: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Colours in 0..1, sizes and places near where they started."""
     grown = (values["scales"] - start["scales"]).clamp(-SHRINK, GROW)
     moved = (values["offsets"] - start["offsets"]).clamp(-DRIFT, DRIFT)

@@ -14,14 +14,21 @@ import math
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from flexavatar.capture import topology
 from flexavatar.capture.inpaint import nearest_fill
 from flexavatar.capture.portrait import Portrait
-from flexavatar.create.evidence import View, lid_folds
-from flexavatar.create.off_mesh import Loose, bind_to_faces, grid_points, surface_splats, to_neutral
+from flexavatar.create.photo_splats import BoundSplats, bind_to_faces, surface_splats, unpose
+from flexavatar.create.pixels import (
+    LASH_SHARE,
+    Mask,
+    eye_rim_pixels,
+    hexagonal_grid,
+    lid_folds,
+    teeth_pixels,
+)
+from flexavatar.create.posed_views import PosedView
 from flexavatar.head.binding import matrix_to_quat
 from flexavatar.head.flame import FlameHead
 from flexavatar.render.camera import camera_position, unproject
@@ -35,21 +42,15 @@ LASH_PITCH = 0.25
 """Radians that the lashes of an open eye point up; they turn with their lid and then hang down."""
 LASH_DARK = 0.3
 """Of the skin's colour: a lash line is never lighter."""
-LASH_SHARE, RIM_SHARE = 0.06, 0.03
-"""Of the eye's width."""
-TOOTH_LIGHT = 0.45
-"""Luminance over that of the skin's brightest tenth, above which a pixel may be a tooth."""
-TOOTH_CHROMA = 0.42
-"""Saturation above which it is a lip, tongue or gum."""
 
 
-def lash_splats(view: View, head: FlameHead) -> Loose:
+def lash_splats(view: PosedView, head: FlameHead) -> BoundSplats:
     """Lashes, liner and lid rims of both eyes.
 
     They hang on the rim alone: bound to the skin of the lid, which unfolds as it closes, they would
     spread over it.
     """
-    return _on_faces(view, _rim_faces(head), _eye_band(view), LASH_LIFT)
+    return _splats_on_faces(view, _rim_faces(head), eye_rim_pixels(view.portrait), LASH_LIFT)
 
 
 def _rim_faces(head: FlameHead) -> Tensor:
@@ -60,7 +61,7 @@ def _rim_faces(head: FlameHead) -> Tensor:
     return head.faces[on_margin[head.faces].all(1)]
 
 
-def lash_lines(view: View, head: FlameHead) -> Loose:
+def lash_lines(view: PosedView, head: FlameHead) -> BoundSplats:
     """A dark line along both upper lids: all that is left of a pair of eyes when they close."""
     parts = [_lash_line(view, head, side) for side in ("left", "right")]
     points, scales, colors = (torch.cat(x) for x in zip(*parts, strict=True))
@@ -68,11 +69,11 @@ def lash_lines(view: View, head: FlameHead) -> Loose:
     binding = bind_to_faces(points, view.motion.vertices, faces)
     up = 0.5 * LASH_PITCH
     turn = torch.tensor([math.cos(up), -math.sin(up), 0, 0]).expand(len(points), 4)
-    splats = to_neutral(points, turn, scales, binding, view.motion)
-    return Loose(binding, splats, colors, torch.full((len(points),), LASH_OPACITY))
+    splats = unpose(points, turn, scales, binding, view.motion)
+    return BoundSplats(binding, splats, colors, torch.full((len(points),), LASH_OPACITY))
 
 
-def _lash_line(view: View, head: FlameHead, side: str) -> tuple[Tensor, Tensor, Tensor]:
+def _lash_line(view: PosedView, head: FlameHead, side: str) -> tuple[Tensor, Tensor, Tensor]:
     """One eye's places, sizes and colours: [N, 3] each. Thinner to the nose."""
     rim = view.motion.vertices[head.rings[f"{side}_upper_lid_outer"]]
     at = torch.linspace(0, len(rim) - 1.001, LASH_COUNT)
@@ -102,77 +103,34 @@ def lash_color(portrait: Portrait, side: str) -> Tensor:
     return torch.from_numpy(np.minimum(dark, LASH_DARK * skin).astype(np.float32))
 
 
-def fold_splats(view: View, seen: MeshView, head: FlameHead) -> tuple[Loose, ...]:
+def fold_splats(view: PosedView, mesh: MeshView, head: FlameHead) -> tuple[BoundSplats, ...]:
     """What an open eye shows above it, of the left and of the right; nothing of a shut one."""
     on_eye = head.masks["eyes"][head.faces].amax(1) > 0.5
-    skin = (seen.face_ids >= 0) & ~on_eye[seen.face_ids.clamp_min(0)]
+    skin = (mesh.face_ids >= 0) & ~on_eye[mesh.face_ids.clamp_min(0)]
     return tuple(
-        surface_splats(view, seen, head, region & skin.numpy(), SPACING_PX)
+        surface_splats(view, mesh, head, region & skin.numpy(), SPACING_PX)
         for region in lid_folds(view.portrait)
     )
 
 
-def teeth_splats(view: View, head: FlameHead) -> tuple[Loose, Loose]:
+def teeth_splats(view: PosedView, head: FlameHead) -> tuple[BoundSplats, BoundSplats]:
     """Teeth that the photo shows: on the upper jaw, on the lower."""
-    upper, lower = _tooth_pixels(view)
+    upper, lower = teeth_pixels(view.portrait)
     teeth = head.masks["teeth"] > 0.5
     moving = head.lbs_weights[:, 2] > 0.5
     on_upper, on_lower = (
         head.faces[part[head.faces].all(1)] for part in (teeth & ~moving, teeth & moving)
     )
     return (
-        _on_faces(view, on_upper, upper, TEETH_LIFT),
-        _on_faces(view, on_lower, lower, TEETH_LIFT),
+        _splats_on_faces(view, on_upper, upper, TEETH_LIFT),
+        _splats_on_faces(view, on_lower, lower, TEETH_LIFT),
     )
 
 
-def _eye_band(view: View) -> NDArray[np.bool_]:
-    """Pixels around the lid rims, a lash's length outwards and a rim's width inwards: [S, S].
-
-    Further in lies the iris, which must not stay behind when the eye turns.
-    """
-    side = view.portrait.matte.shape[0]
-    band = np.zeros((side, side), bool)
-    points = view.portrait.face.points[:, :2]
-    for outline in (topology.LEFT_EYE, topology.RIGHT_EYE):
-        ring = points[list(outline)]
-        width = float(np.ptp(ring[:, 0]))
-        opening = cv2.fillPoly(
-            np.zeros((side, side), np.uint8), [np.round(ring * 8).astype(np.int32)], 1, shift=3
-        )
-        outer = cv2.dilate(opening, _disc(LASH_SHARE * width))
-        band |= (outer > 0) & (cv2.erode(opening, _disc(RIM_SHARE * width)) == 0)
-    return band
-
-
-def _disc(radius: float) -> NDArray[np.uint8]:
-    size = 2 * max(1, round(radius)) + 1
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
-
-
-def _tooth_pixels(view: View) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Bright, colourless pixels between the lips, of the upper and of the lower row: [S, S]."""
-    portrait = view.portrait
-    points = portrait.face.points[:, :2]
-    side = portrait.matte.shape[0]
-    ring = points[list(topology.MOUTH_OPENING)]
-    opening = cv2.fillPoly(np.zeros((side, side), np.uint8), [np.round(ring).astype(np.int32)], 1)
-    light = portrait.colors.max(-1)
-    chroma = (light - portrait.colors.min(-1)) / np.maximum(light, 1e-3)
-    bright = TOOTH_LIGHT * float(np.quantile(light[portrait.face_hull], 0.9))
-    tooth = (opening > 0) & (light > bright) & (chroma < TOOTH_CHROMA)
-    height = float(np.linalg.norm(points[13] - points[14]))
-    width = float(np.linalg.norm(points[78] - points[308]))
-    rows = np.arange(side)[:, None]
-    low = rows > points[13, 1] + 0.55 * height
-    is_lower = tooth & low & (height > 0.3 * width)
-    return tooth & ~is_lower, is_lower
-
-
-def _on_faces(view: View, faces: Tensor, pixels: NDArray[np.bool_], lift: float) -> Loose:
+def _splats_on_faces(view: PosedView, faces: Tensor, pixels: Mask, lift: float) -> BoundSplats:
     """Splats at these pixels, at the depth of these faces, bound to the nearest of them."""
     vertices, camera = view.motion.vertices, view.camera
-    x, y = grid_points(pixels & (view.portrait.matte > 0.5), SPACING_PX).T
+    x, y = hexagonal_grid(pixels & (view.portrait.matte > 0.5), SPACING_PX).T
     drawn = render_mesh(vertices, faces, camera).depth.numpy()
     depth = nearest_fill(drawn, np.isfinite(drawn))
     z = torch.from_numpy(depth[y, x]) - lift
@@ -182,6 +140,6 @@ def _on_faces(view: View, faces: Tensor, pixels: NDArray[np.bool_], lift: float)
     scales = torch.stack((footprint, footprint, 0.5 * footprint), -1) * 0.6
     turn = matrix_to_quat(camera.viewmat[:3, :3].T).expand(len(points), 4)
     binding = bind_to_faces(points, vertices, faces)
-    splats = to_neutral(points, turn, scales, binding, view.motion)
+    splats = unpose(points, turn, scales, binding, view.motion)
     colors = torch.from_numpy(view.portrait.colors[y, x])
-    return Loose(binding, splats, colors, torch.full((len(points),), 0.85))
+    return BoundSplats(binding, splats, colors, torch.full((len(points),), 0.85))

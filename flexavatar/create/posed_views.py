@@ -1,4 +1,4 @@
-"""Where every photo shows the head: the tracked person's own neutral head, seen by each camera."""
+"""The person's head at rest, and how each photo shows it: what every later step looks through."""
 
 from __future__ import annotations
 
@@ -11,42 +11,54 @@ from torch import Tensor
 from flexavatar.avatar.poser import rig_with_own_lids
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.track import Track, photo_codes
-from flexavatar.create.evidence import View
-from flexavatar.create.hair import hair_volume
-from flexavatar.head.binding import surface_motion
+from flexavatar.create.hair_volume import hair_volume
+from flexavatar.head.binding import SurfaceMotion, surface_motion
 from flexavatar.head.eyelids import eyelid_openings
 from flexavatar.head.flame import FlameHead
-from flexavatar.types import FlameCodes
+from flexavatar.types import Camera, FlameCodes
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A person's head and how each photo shows it."""
+class PosedView:
+    """One photo, and the head as it is posed in it."""
 
-    neutral: Tensor  # [V, 3] hair included, metres
-    views: tuple[View, ...]
-    codes: tuple[FlameCodes, ...]
+    portrait: Portrait
+    camera: Camera
+    motion: SurfaceMotion  # neutral to this photo's expression
+    openings: Tensor  # [2] metres that the left and the right eye are open
+
+    def sits_with(self, other: PosedView) -> bool:
+        """Taken in one go, as frames of a video are: hair and clothes are the same."""
+        lens = self.portrait.lens
+        return self is other or (lens is not None and lens == other.portrait.lens)
 
 
-def place(portraits: Sequence[Portrait], tracked: Track, head: FlameHead) -> Placed:
-    """The person's neutral head with hair, and every photo's view of it."""
+@dataclass(frozen=True)
+class PosedViews:
+    """A person's head and every photo of it, the best first."""
+
+    head: FlameHead
+    neutral: Tensor  # [V, 3] at rest, hair included, metres
+    views: tuple[PosedView, ...]
+    codes: tuple[FlameCodes, ...]  # a view each
+
+    @property
+    def portraits(self) -> tuple[Portrait, ...]:
+        """The photos, in the views' order."""
+        return tuple(view.portrait for view in self.views)
+
+
+def pose_views(portraits: Sequence[Portrait], tracked: Track, head: FlameHead) -> PosedViews:
+    """The tracked person's neutral head on this rig, with hair, and every photo's view of it."""
     codes = tuple(photo_codes(pose, head) for pose in tracked.photos)
+    cameras = [pose.camera for pose in tracked.photos]
     bald = head.neutral(torch.from_numpy(tracked.betas).float())
     own = rig_with_own_lids(bald, head)
-    neutral = hair_volume(_views(portraits, tracked, own, bald, codes), own, bald)
-    return Placed(neutral, _views(portraits, tracked, own, neutral, codes), codes)
-
-
-def _views(
-    portraits: Sequence[Portrait],
-    tracked: Track,
-    head: FlameHead,
-    neutral: Tensor,
-    codes: Sequence[FlameCodes],
-) -> tuple[View, ...]:
-    views: list[View] = []
-    for portrait, pose, c in zip(portraits, tracked.photos, codes, strict=True):
-        posed = head.pose(neutral, c).vertices
-        motion = surface_motion(neutral, posed, head.faces)
-        views.append(View(portrait, pose.camera, motion, eyelid_openings(head, posed)))
-    return tuple(views)
+    posed = [own.pose(bald, c).vertices for c in codes]
+    neutral = hair_volume(portraits, cameras, posed, own, bald)
+    motions = [surface_motion(neutral, own.pose(neutral, c).vertices, own.faces) for c in codes]
+    views = (
+        PosedView(portrait, camera, motion, eyelid_openings(own, motion.vertices))
+        for portrait, camera, motion in zip(portraits, cameras, motions, strict=True)
+    )
+    return PosedViews(head, neutral, tuple(views), codes)

@@ -107,7 +107,7 @@ def write_sheet(path: Path, folder: Path, photo: Path) -> float:
     from flexavatar.avatar.avatar import load_avatar
     from flexavatar.capture.photo import read_photo
     from flexavatar.capture.portrait import make_portrait
-    from flexavatar.create.likeness import input_psnr_db
+    from flexavatar.create.image_metrics import input_psnr_db
     from flexavatar.evaluation.contact_sheet import contact_sheet
     from flexavatar.formats.picture import to_uint8, write_picture
 

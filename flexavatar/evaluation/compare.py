@@ -14,8 +14,7 @@ from flexavatar.capture.cropped_frame import FACE_LANDMARKS, CroppedFrame
 from flexavatar.capture.identity import face_descriptor
 from flexavatar.capture.landmarks import FaceLandmarks, find_face
 from flexavatar.capture.portrait import Portrait
-from flexavatar.create.fit import ssim_map
-from flexavatar.create.likeness import psnr_db
+from flexavatar.create.image_metrics import psnr_db, ssim_map
 from flexavatar.evaluation.perceptual import haarpsi_distance
 from flexavatar.evaluation.report import Picture
 from flexavatar.evaluation.tracked_avatar import (

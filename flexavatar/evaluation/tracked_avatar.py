@@ -14,8 +14,8 @@ from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.read_portraits import PhotoOrVideo, read_portraits
 from flexavatar.capture.track import PhotoPose, photo_codes, track
-from flexavatar.create.align import align, drawn_by
-from flexavatar.create.create import READING_SHARE, CreateConfig, avatar_of
+from flexavatar.create.align import align, pose_renderer
+from flexavatar.create.create import READING_SHARE, CreateConfig, create_avatar_from_portraits
 from flexavatar.progress import Progress
 from flexavatar.render.composite import RgbImage, rasterize_over_grey
 from flexavatar.types import Camera, FlameCodes
@@ -52,14 +52,14 @@ def create_from_portraits(
 ) -> TrackedAvatar:
     """The same from portraits that are read already."""
     best_first = sorted(portraits, key=lambda portrait: portrait.quality_penalty)
-    avatar = avatar_of(best_first, config, progress)
+    avatar = create_avatar_from_portraits(best_first, config, progress)
     return TrackedAvatar(animator_of(avatar), track(best_first, load_landmark_rig()).betas)
 
 
 def align_to(portrait: Portrait, avatar: TrackedAvatar) -> DrivingPose:
     """The pose in which the avatar looks like `portrait`: by landmarks, then by the picture."""
     tracked = track_pose(portrait, avatar.betas)
-    seen = drawn_by(avatar.animator)
+    seen = pose_renderer(avatar.animator)
     aligned = align(portrait, tracked, load_landmark_rig(), avatar.betas, seen)
     return replace(driving_pose(aligned, avatar), tracked=tracked)
 

@@ -17,7 +17,7 @@ from flexavatar.capture.cropped_frame import crop_frames
 from flexavatar.capture.landmark_rig import load_landmark_rig
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.track import PhotoPose, Track, photo_codes, track
-from flexavatar.create.posed_views import place
+from flexavatar.create.posed_views import pose_views
 from flexavatar.drive.tracked import looks_of
 from flexavatar.errors import FaceError, InputError
 from flexavatar.formats.video_reader import count_frames, evenly_spaced
@@ -135,7 +135,7 @@ def _make_sample(
     rest = [i for i in range(len(seen)) if i not in best]
     photos, poses = zip(*(seen[i] for i in best), strict=True)
     head = load_open_head()
-    placed = place(photos, Track(betas, poses, (0.0,) * len(poses)), head)
+    placed = pose_views(photos, Track(betas, poses, (0.0,) * len(poses)), head)
     frames = [seen[rest[i]] for i in evenly_spaced(0, len(rest) - 1, FRAMES)]
     own = rig_with_own_lids(placed.neutral, head)
     rows: list[dict[str, Tensor]] = []

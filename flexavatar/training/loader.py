@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from flexavatar.avatar.maps import UvLayout, texels_to_map
-from flexavatar.create.chart_evidence import DECIMETRE
+from flexavatar.create.encoder_inputs import DECIMETRE
 from flexavatar.errors import InputError
 from flexavatar.head.arkit import arkit_vector_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from flexavatar.avatar.maps import REACH, NeutralSplats
-from flexavatar.create.fit import ssim_map
+from flexavatar.create.image_metrics import ssim_map
 from flexavatar.head.binding import Binding, SurfaceMotion, deform
 from flexavatar.models.channels import CHANNELS, COLOR
 from flexavatar.render.rasterize import rasterize

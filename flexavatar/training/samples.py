@@ -26,10 +26,9 @@ from flexavatar.capture.landmarks import detect_face
 from flexavatar.capture.photo import photo_from_array
 from flexavatar.capture.portrait import Portrait, crop_portrait
 from flexavatar.capture.track import track
-from flexavatar.create.chart_evidence import chart_evidence
-from flexavatar.create.evidence import gather
-from flexavatar.create.network_images import network_images
-from flexavatar.create.posed_views import Placed, place
+from flexavatar.create.encoder_inputs import chart_evidence, network_images
+from flexavatar.create.evidence import observe_surface
+from flexavatar.create.posed_views import PosedViews, pose_views
 from flexavatar.errors import InputError
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.head.open_head import load_open_head
@@ -103,7 +102,7 @@ def make_sample(seed: int, config: ChartSizes = QUERY_LRM_TINY) -> Sample:
     head = load_open_head()
     figure = SyntheticPerson(sample_traits(seed), uv_layout(head, config).size)
     portraits = [_photograph_portrait(figure, rng) for _ in range(int(rng.choice(PHOTO_COUNTS)))]
-    placed = place(portraits, track(portraits, load_landmark_rig()), head)
+    placed = pose_views(portraits, track(portraits, load_landmark_rig()), head)
     alignment = fit_similarity(
         placed.neutral.double().numpy(),
         figure.neutral.double().numpy(),
@@ -118,12 +117,11 @@ def make_sample(seed: int, config: ChartSizes = QUERY_LRM_TINY) -> Sample:
 
 
 def network_inputs(
-    portraits: Sequence[Portrait], placed: Placed, config: ChartSizes
+    portraits: Sequence[Portrait], placed: PosedViews, config: ChartSizes
 ) -> dict[str, Tensor]:
     """What the network is told of photos, by field of `Sample`."""
-    head = load_open_head()
-    layout = uv_layout(head, config)
-    seen = chart_evidence(gather(placed.views, layout.texels, head.faces), placed.neutral, layout)
+    layout = uv_layout(placed.head, config)
+    seen = chart_evidence(observe_surface(placed, layout.texels), config)
     cameras = [resize_camera(v.camera, config.image_side, config.image_side) for v in placed.views]
     return {
         "images": to_byte_tensor(network_images(portraits, config.image_side)),
@@ -161,7 +159,7 @@ def degrade_photo(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[n
 
 def _render_frames(
     figure: SyntheticPerson,
-    placed: Placed,
+    placed: PosedViews,
     alignment: Similarity,
     config: ChartSizes,
     rng: np.random.Generator,

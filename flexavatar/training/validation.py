@@ -14,7 +14,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from flexavatar.avatar.maps import NeutralSplats, activate, map_at_texels
-from flexavatar.create.likeness import psnr_db
+from flexavatar.create.image_metrics import psnr_db
 from flexavatar.formats.picture import to_uint8, write_picture
 from flexavatar.head.binding import surface_motion
 from flexavatar.models.channels import COLOR, MAP_CHANNELS

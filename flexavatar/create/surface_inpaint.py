@@ -1,4 +1,4 @@
-"""Colours for what no photo shows: from the mirrored side, then grown over the surface."""
+"""Inpainting over a head's surface: unseen texels, from the mirrored side and from around them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 NEIGHBOURS = 8
+BORROWED = 0.2
+"""Weight of a texel's own evidence from which it takes nothing of the mirrored one."""
 
 
 def surface_graph(points: Tensor, normals: Tensor, groups: Tensor) -> coo_matrix:
@@ -69,12 +71,16 @@ def nearest_known(points: Tensor, colors: Tensor, weight: Tensor, groups: Tensor
     return result
 
 
-def mirrored_detail(
+def borrow_mirrored(
     colors: Tensor, weight: Tensor, base: Tensor, index: NDArray[np.int64]
 ) -> tuple[Tensor, Tensor]:
-    """What the other side knows, carried over as detail on this side's own smooth base.
+    """Colours [T, 3] with what the mirrored texels `index` [T] show, where they are seen better.
 
-    Light differs from left to right: only the ratio of colour to its smooth base crosses over.
+    It comes as detail on this side's own smooth `base` [T, 3]: light differs from left to right, so
+    only the ratio of colour to smooth base crosses over. Also how much each borrowed: [T] 0..1.
     """
     ratio = (colors / base.clamp_min(0.02))[index].clamp(0.4, 2.5)
-    return (base * ratio).clamp(0, 1), weight[index]
+    mirrored, other = (base * ratio).clamp(0, 1), weight[index]
+    borrowed = ((other - 0.1) * (1 - weight / BORROWED).clamp(0, 1)).clamp(0, 1)
+    own = weight / (weight + borrowed).clamp_min(1e-9)
+    return torch.lerp(mirrored, colors, own[:, None]), borrowed
