@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from flexavatar.cli.evaluate_live import EvaluateLive, EvaluateVideo
-from flexavatar.cli.evaluate_options import CreationOptions
+from flexavatar.cli.evaluate_options import CreationOptions, ReportOptions
 from flexavatar.cli.evaluate_voice import EvaluateVoice
 from flexavatar.errors import AssetError, InputError
-from flexavatar.progress import progress_bar
+from flexavatar.progress import part_progress, progress_bar
 
 if TYPE_CHECKING:
     from flexavatar.evaluation.report import Item
@@ -114,6 +114,35 @@ class EvaluateExpressions(CreationOptions):
 
 
 @dataclass(frozen=True)
+class EvaluateMatte(ReportOptions):
+    """Mattes of people whose alpha is known, over photographs of other things."""
+
+    folders: tyro.conf.Positional[tuple[Path, ...]]
+    """One a person, with yaw+000_pitch+00.png, yaw+030_pitch+00.png and yaw-030_pitch+00.png in
+    straight RGBA."""
+    backgrounds: Path
+    """Folder of photographs that show nobody's face."""
+    each: int = 2
+    """Backgrounds for each picture."""
+    seed: int = 0
+    """Of the choice of backgrounds."""
+
+    def run(self) -> None:
+        """Score every person."""
+        from flexavatar.evaluation.matte import ABOUT, evaluate_matte, read_backgrounds
+
+        if self.each < 1:
+            raise InputError(f"each: expected at least 1, got {self.each}")
+        backgrounds = read_backgrounds(self.backgrounds)
+        items: list[Item] = []
+        with progress_bar("matting") as report:
+            for i, folder in enumerate(self.folders):
+                part = part_progress(report, folder.name, i, len(self.folders))
+                items.append(evaluate_matte(folder, backgrounds, self.each, self.seed, part))
+        self.publish("matte", ABOUT, items)
+
+
+@dataclass(frozen=True)
 class EvaluatePeople(CreationOptions):
     """Avatars of synthetic people, from all around and with held-out expressions.
 
@@ -182,6 +211,7 @@ class Evaluate:
         | Annotated[EvaluateCross, tyro.conf.subcommand("cross", prefix_name=False)]
         | Annotated[EvaluateViews, tyro.conf.subcommand("views", prefix_name=False)]
         | Annotated[EvaluateExpressions, tyro.conf.subcommand("expressions", prefix_name=False)]
+        | Annotated[EvaluateMatte, tyro.conf.subcommand("matte", prefix_name=False)]
         | Annotated[EvaluatePeople, tyro.conf.subcommand("people", prefix_name=False)]
         | Annotated[EvaluateLive, tyro.conf.subcommand("live", prefix_name=False)]
         | Annotated[EvaluateVoice, tyro.conf.subcommand("voice", prefix_name=False)]

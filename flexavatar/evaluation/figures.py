@@ -94,6 +94,10 @@ FIGURES: Mapping[str, Figure] = {
     "vowel_height": Figure("−1..1", "higher", "gap in the middle of vowels, shown and asked"),
     "still": Figure("share", "higher", "frames with the lips shut where nobody speaks"),
     "cpu": Figure("of a core", "lower", "from sound to weights"),
+    "alpha_error_band": Figure("0..1", "lower", "mean error of alpha within 12 px of the outline"),
+    "background_taken": Figure("share", "lower", "of the picture: taken for person beyond that"),
+    "person_lost": Figure("share", "lower", "of the person: taken for background beyond that"),
+    "color_error_band": Figure("0..1", "lower", "mean error of the person's colours within it"),
     "face_mm": Figure("mm", "lower", "distance of the faces' surfaces at rest, sizes aligned"),
 }
 """By name. What is not listed is shown without a unit."""
