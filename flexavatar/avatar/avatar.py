@@ -116,7 +116,7 @@ class Animator(Poser):
         return self.carry_with_change(vertices, change)
 
     def carry_with_change(self, vertices: Tensor, change: Tensor | None) -> Gaussians:
-        """As `carry`, with an Expressor's result [R, 14] if the avatar has one."""
+        """As `carry`, with an ExpressionNetwork's result [R, 14] if the avatar has one."""
         avatar = self.avatar
         if isinstance(self._deformer, ExpressionDeformer) and change is not None:
             moved = self._deformer.deform_with_change(vertices, change)

@@ -104,7 +104,7 @@ def can_compile(unet: DynamicUNet) -> bool:
 
 
 class CompiledUNet:
-    """A network after `texel_wise`, for one person. Any number of threads may use it."""
+    """A network after `fold_texel_major`, for one person. Any number of threads may use it."""
 
     def __init__(self, unet: DynamicUNet, person: Tensor, less: Tensor) -> None:
         """`person` [H + 2, W + 2, w] and `less` [H + 2, W + 2, C], which is added, on the CPU.

@@ -38,7 +38,7 @@ class Dynamics:
     splats: Tensor  # [D] int64, rising: which of the avatar's Gaussians change
     cells: Tensor  # [D] int64: row * U + col of each in the static chart of side U
     preset: str
-    """Key of `models.config.PRESETS`."""
+    """Key of `models.config.QUERY_LRM_PRESETS`."""
     weights: str
     """Fingerprint (SHA-256 in hex) of the weights that `identity` belongs to."""
     amounts: Tensor | None = None  # [D] 0..1 how much of its change each takes; None: all of it
@@ -78,13 +78,13 @@ def _all_within(ids: Tensor, count: int) -> bool:
 class Taps:
     """Where each changing Gaussian reads dG: bilinearly, under M_dyn."""
 
-    rows: Tensor  # [D, 4] int64 into an Expressor's result
+    rows: Tensor  # [D, 4] int64 into an ExpressionNetwork's result
     shares: Tensor  # [D, 4]
     count: int
     """Rows of the result."""
 
     def interpolate(self, change: Tensor) -> Tensor:
-        """An Expressor's result [R, 14] at the Gaussians: [D, 14]."""
+        """An ExpressionNetwork's result [R, 14] at the Gaussians: [D, 14]."""
         return torch.einsum("dkc,dk->dc", change[self.rows], self.shares)
 
 

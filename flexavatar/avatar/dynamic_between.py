@@ -13,7 +13,7 @@ NODES = 9
 
 
 class MorphNetwork:
-    """An Expressor of two people of the same weights and of everybody between. For one thread."""
+    """An ExpressionNetwork of two people of the same weights and of all between. For one thread."""
 
     def __init__(self, a: Dynamics, b: Dynamics) -> None:
         """Raises AssetError where the weights are missing or are not those of the two."""
@@ -24,14 +24,14 @@ class MorphNetwork:
 
     @torch.inference_mode()
     def _rest_offset(self, share: float) -> Tensor:
-        """What must be added for somebody's face at rest not to change, as `Expressor.less`."""
+        """`ExpressionNetwork.rest_offset` of who is `share` of the second: bordered [.., .., C]."""
         lerp(self._a, self._b, share, self._own.person)
         self._own.rest_offset.zero_()
         return -self._own.change(None).view_as(self._own.rest_offset)
 
     @torch.inference_mode()
     def change(self, moves: Tensor | None, share: float) -> Tensor:
-        """dG of who is `share` of the second, as `Expressor.change` has it: [V, 3] -> [R, 14]."""
+        """`ExpressionNetwork.change` of who is `share` of the second: [V, 3] -> [R, 14]."""
         if share != self._share:
             lerp(self._a, self._b, share, self._own.person)
             at = share * (NODES - 1)

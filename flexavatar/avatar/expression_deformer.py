@@ -26,7 +26,7 @@ class ExpressionChange:
     taps: Taps  # D
 
     def apply(self, splats: LocalSplats, change: Tensor) -> tuple[LocalSplats, Tensor, Tensor]:
-        """By an Expressor's result [R, 14]: splats, opacities [N] and sh [N, 1, 3].
+        """By an ExpressionNetwork's result [R, 14]: splats, opacities [N] and sh [N, 1, 3].
 
         Colours outside 0..1 change as if they were at the border. The reference, on any device.
         """
@@ -44,7 +44,7 @@ class ExpressionChange:
 
 
 class ExpressionDeformer(Deformer):
-    """Changes splats, then moves them: `Changing.apply`, then head.binding.deform, in one pass."""
+    """`ExpressionChange.apply`, then `head.binding.deform`, in one pass."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class ExpressionDeformer(Deformer):
         return self._local.buffers
 
     def deform_with_change(self, vertices: Tensor, change: Tensor) -> Gaussians:
-        """Posed vertices [V, 3] and an Expressor's result [R, 14] to Gaussians.
+        """Posed vertices [V, 3] and an ExpressionNetwork's result [R, 14] to Gaussians.
 
         No gradients. The results are this thread's buffers: its next call overwrites them.
         """

@@ -70,7 +70,7 @@ def drive_base(
 
 
 def activate(raw: Tensor, start: BaseSplats) -> Gaussians:
-    """Maps read at texels [T, 14] (`maps.at_texels`) -> Gaussians in the head frame."""
+    """Maps read at texels [T, 14] (`maps.map_at_texels`) -> Gaussians in the head frame."""
     position, opacity, scale, color, rotation = raw.split(list(CHANNELS.values()), -1)
     quats = functional.normalize(rotation + rotation.new_tensor([1.0, 0, 0, 0]), dim=-1)
     if start.discs is None:

@@ -1,0 +1,1 @@
+"""Networks only: they know tensors, no photos and no avatars."""

@@ -260,8 +260,8 @@ class BiasSink(Network):
     def drive(self, person: PersonFeatures, signals: Tensor, sink: Sink = "3d") -> Tensor:
         """Signals [E, Z] (`models.signals`) -> maps before activation [E, 14, U, U].
 
-        Channels as `charts.CHANNELS`. Avatars are driven with the sink `3d`: it has been seen from
-        all around. Raises ShapeError for another signal's numbers.
+        Channels as `channels.CHANNELS`. Avatars are driven with the sink `3d`, which has been seen
+        from all around. Raises ShapeError for another signal's numbers.
         """
         check_shape("signals", signals, None, SIGNAL_SIZES[self.config.signal])
         return self.decoder(person, signals, sink)

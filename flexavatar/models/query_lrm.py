@@ -106,7 +106,7 @@ class DynamicUNet(nn.Module):
         return self.person(functional.pixel_unshuffle(identity, self.fold))
 
     def change(self, person: Tensor, drive: Tensor) -> Tensor:
-        """`of_person`'s share and driving maps [B, 3, W, W], or numbers: dG [B, 14, W, W]."""
+        """`person_features` and driving maps [B, 3, W, W], or numbers: dG [B, 14, W, W]."""
         return self(person, drive) - self.at_rest(person)
 
     def at_rest(self, person: Tensor) -> Tensor:
