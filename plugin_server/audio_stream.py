@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Callable
 
 from grpc.aio import ServicerContext
 
+from flexavatar.drive.signal import AUDIO
 from flexavatar.errors import ConflictError, DriveError, InputError
 from plugin_server.drive_stream import only_stream, until_end
-from plugin_server.live import AUDIO
 from plugin_server.messages.audio import audio_format, audio_message, check_chunk, voice_style
 from plugin_server.pb import flexavatar_pb2 as pb
-from plugin_server.session import Driven, Session
+from plugin_server.session import FaceMixer, Session
 from plugin_server.speech import Speech
 
 NewSpeech = Callable[[pb.AudioHeader], Speech]
@@ -87,7 +87,7 @@ async def drive_audio_once(
     return audio_message(speech)
 
 
-def _speech_of(live: Driven, request: pb.DriveAudioOnceRequest, new_speech: NewSpeech) -> Speech:
+def _speech_of(live: FaceMixer, request: pb.DriveAudioOnceRequest, new_speech: NewSpeech) -> Speech:
     """The sound that a chunk continues, or begins. Raises DriveError, InputError, ConflictError."""
     if request.position == 0:
         _check_silent(live)
@@ -117,14 +117,14 @@ def interrupt_audio(session: Session) -> pb.DriveAudioResponse:
     return audio_message(speech)
 
 
-def _live_face(session: Session) -> Driven:
+def _live_face(session: Session) -> FaceMixer:
     """The live face of a session that may speak. Raises DriveError."""
     if session.live is None:
         raise DriveError(f"expected a session with {AUDIO!r} among its sources, got one without")
     return session.live
 
 
-def _check_silent(live: Driven) -> None:
+def _check_silent(live: FaceMixer) -> None:
     """Raise ConflictError while another sound is playing."""
     if live.speech is not None and not live.speech.idle:
         raise ConflictError(

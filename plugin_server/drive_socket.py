@@ -14,9 +14,9 @@ import zmq.asyncio
 from flexavatar.errors import FlexAvatarError, InputError
 from plugin_server.background import Watch
 from plugin_server.config import ServerConfig
-from plugin_server.drive_stream import accept
 from plugin_server.gateways.hub import GatewayStatus, Hub, Sender
-from plugin_server.messages.drive_packet import DrivePacket, drive_request, unpack_drive
+from plugin_server.messages.drive_packet import DrivePacket, unpack_drive
+from plugin_server.messages.signals import packet_signal
 from plugin_server.publisher import Publisher
 from plugin_server.sessions import Sessions
 from plugin_server.wire import WireError
@@ -106,7 +106,7 @@ class DriveSocket:
         counted = self._counted.get(packet.session)
         if counted is not None and not counted.is_new(packet.seq, now_s):
             return
-        accept(session, drive_request(packet))
+        session.drive(packet_signal(packet, session))
         if counted is None:
             running = {s.session_id for s in self._sessions.running()}
             self._counted = {k: v for k, v in self._counted.items() if k in running}

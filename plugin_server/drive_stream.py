@@ -10,10 +10,8 @@ from typing import Any
 from google.protobuf.message import Message
 from grpc.aio import ServicerContext
 
-from flexavatar.errors import ConflictError, DriveError, SessionNotFoundError
-from plugin_server.live import DRIVE
-from plugin_server.messages.sessions import camera_from, drive_codes, morph_share
-from plugin_server.messages.sources import tracked_face
+from flexavatar.errors import ConflictError, SessionNotFoundError
+from plugin_server.messages.signals import request_signal
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.session import Session
 
@@ -22,35 +20,15 @@ LAST_REPORT_S = 1.0
 """A client that reads gets its last report in this time; one that does not is left."""
 
 
-def accept(session: Session, request: pb.DriveRequest) -> None:
-    """Check one signal and leave it for the render thread.
-
-    Raises DriveError, InputError, SessionNotFoundError.
-    """
-    camera = camera_from(request.camera, session.puppet.camera, session.plan)
-    share = morph_share(request, session.puppet)
-    if session.live is None:
-        if request.source or request.mouth_hidden:
-            raise DriveError("source, mouth_hidden: expected a session that has sources")
-        codes = drive_codes(request, session.puppet, session.accepted.codes)
-        session.accept(codes, camera, share, request.pts_ns)
-        return
-    face = tracked_face(request)
-    if face is not None:
-        session.live.drive(face, request.source or DRIVE)
-    if face is None or camera is not None or share is not None:
-        session.accept(None, camera, share, request.pts_ns)
-
-
 def report(session: Session) -> pb.DriveResponse:
     """What was drawn last."""
-    drawn = session.drawn
+    last = session.last_frame
     return pb.DriveResponse(
-        pts_ns=drawn.pts_ns,
-        seq=drawn.seq,
+        pts_ns=last.pts_ns,
+        seq=last.seq,
         received=session.mailbox.received,
         replaced=session.mailbox.replaced,
-        frame_ms=drawn.frame_ms,
+        frame_ms=last.frame_ms,
     )
 
 
@@ -72,12 +50,15 @@ async def drive_until_end(
     requests: AsyncIterator[pb.DriveRequest],
     context: ServicerContext,
 ) -> None:
-    """Take signals until the client stops or the session ends. Raises what `accept` raises."""
+    """Take signals until the client stops or the session ends.
+
+    Raises what `request_signal` and `Session.drive` raise.
+    """
     seq = -1
 
     def news() -> pb.DriveResponse | None:
         nonlocal seq
-        before, seq = seq, session.drawn.seq
+        before, seq = seq, session.last_frame.seq
         return report(session) if seq != before else None
 
     await until_end(session, _take(session, first, requests), news, context)
@@ -117,9 +98,9 @@ async def until_end(
 async def _take(
     session: Session, first: pb.DriveRequest, requests: AsyncIterator[pb.DriveRequest]
 ) -> None:
-    accept(session, first)
+    session.drive(request_signal(first, session))
     async for request in requests:
-        accept(session, request)
+        session.drive(request_signal(request, session))
 
 
 async def _report_until(

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from flexavatar.drive.signal import Signal
 from flexavatar.progress import Progress
 from flexavatar.types import Camera, FlameCodes, Gaussians
 
@@ -45,12 +46,8 @@ class Puppet(Protocol):
         """Its codes before anybody drives it."""
         ...
 
-    def from_arkit(self, weights: Mapping[str, float]) -> FlameCodes:
-        """ARKit's 52 by name. Raises DriveError. Any thread may call it."""
-        ...
-
-    def animate(self, codes: FlameCodes, share: float = 0.0) -> Gaussians:
-        """One instant; valid until the next call. `share` is the second avatar's, 0..1."""
+    def animate(self, signal: Signal) -> Gaussians:
+        """One instant; valid until the next call. What the signal says nothing of is at rest."""
         ...
 
 

@@ -7,11 +7,9 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import torch
-
-from flexavatar.drive.head_angles import Angles
-from flexavatar.drive.mixer import VOICE, MixedFace, Mixer, MixerConfig, Source
-from flexavatar.drive.tracked import TrackedFace
+from flexavatar.drive.head_angles import HeadAngles
+from flexavatar.drive.mixer import Mixer, MixerConfig, Source
+from flexavatar.drive.signal import AUDIO, DRIVE, WEBCAM, Signal
 from flexavatar.errors import DriveError, SessionNotFoundError
 from plugin_server.background import start
 from plugin_server.gateways.hub import Hub, Sender
@@ -20,8 +18,6 @@ from plugin_server.speech import Speech
 
 logger = logging.getLogger(__name__)
 
-DRIVE, WEBCAM, AUDIO = "drive", "webcam", VOICE
-"""Sources that come over gRPC: what Drive is when it does not say, what it may say, DriveAudio."""
 IDLE_FPS = 30.0
 HOLD_S = 1.0
 """Of several senders the first is followed, until it is silent for this long."""
@@ -48,9 +44,11 @@ class Slot:
 
 
 class LiveFace:
-    """What drives one session. For the event loop."""
+    """What mixes the face of one session. For the event loop."""
 
-    def __init__(self, session: Session, sources: Sequence[Source], gain: Angles, hub: Hub) -> None:
+    def __init__(
+        self, session: Session, sources: Sequence[Source], gain: HeadAngles, hub: Hub
+    ) -> None:
         """Raises DriveError if two sources have one name."""
         seed = int(session.session_id, 16)
         self._mixer = Mixer(MixerConfig(tuple(sources), head_gain=gain, seed=seed))
@@ -58,22 +56,23 @@ class LiveFace:
         self._slots = [Slot(source.name) for source in sources]
         self._shown_at_s = float("-inf")
         self._speech: tuple[Speech, asyncio.Task[None]] | None = None
-        self._stop_listening = hub.subscribe(self._hear)
+        self._unsubscribe = hub.subscribe(self._receive)
 
-    def _hear(self, sender: Sender, face: TrackedFace, now_s: float) -> None:
+    def _receive(self, sender: Sender, signal: Signal, now_s: float) -> None:
         for slot in self._slots:
             before = slot.sender
             if slot.takes(sender, now_s):
                 if slot.sender != before:
                     logger.info("session %s follows %s", self._session.session_id, sender)
-                self._feed(slot.name, face, now_s)
+                self._feed(replace(signal, source=slot.name), now_s)
 
-    def drive(self, face: TrackedFace, source: str) -> None:
+    def drive(self, signal: Signal) -> None:
         """Take what Drive says. Raises DriveError if the session does not listen to it."""
-        if source not in (DRIVE, WEBCAM):
-            raise DriveError(f"source: expected {DRIVE!r} or {WEBCAM!r}, got {source!r:.40}")
-        self._check_source(source)
-        self._feed(source, face, self._clock())
+        if signal.source not in (DRIVE, WEBCAM):
+            expected = f"{DRIVE!r} or {WEBCAM!r}"
+            raise DriveError(f"source: expected {expected}, got {signal.source!r:.40}")
+        self._check_source(signal.source)
+        self._feed(signal, self._clock())
 
     def _check_source(self, name: str) -> None:
         if name not in (slot.name for slot in self._slots):
@@ -82,34 +81,32 @@ class LiveFace:
 
     @property
     def speech(self) -> Speech | None:
-        """What is said, None if nothing is."""
+        """The speech that is playing, or None."""
         return None if self._speech is None or self._speech[1].done() else self._speech[0]
 
     def speak(self, speech: Speech) -> asyncio.Task[None]:
-        """Show a sound; done when it is over. Raises DriveError if the session does not listen."""
+        """Play a speech; done when it is over. Raises DriveError if the session takes none."""
         self._check_source(AUDIO)
-        self._hush()
-        playing = speech.play(lambda face: self._feed(AUDIO, face, self._clock()))
+        self._stop_speech()
+        playing = speech.play(lambda signal: self._feed(signal, self._clock()))
         self._speech = speech, start(f"the voice of session {self._session.session_id}", playing)
         return self._speech[1]
 
-    def _hush(self) -> None:
+    def _stop_speech(self) -> None:
         if self._speech is not None:
             self._speech[1].cancel()
 
-    def _feed(self, name: str, face: TrackedFace, now_s: float) -> None:
-        self._mixer.feed(name, face, now_s)
-        self._show(now_s, heard=True)
+    def _feed(self, signal: Signal, now_s: float) -> None:
+        self._mixer.feed(signal, now_s)
+        face = self._mixer.face(now_s)
+        self._show(replace(face, camera=signal.camera, morph=signal.morph), now_s, driven=True)
 
-    def _show(self, now_s: float, heard: bool) -> None:
+    def _show(self, face: Signal, now_s: float, driven: bool) -> None:
         """Leave the face of now for the render thread."""
         self._shown_at_s = now_s
-        mixed = self._mixer.face(now_s)
         try:
-            codes = self._session.puppet.from_arkit(mixed.weights)
-            codes = replace(codes, **_pose(mixed))
-            take = self._session.accept if heard else self._session.show
-            take(codes, None, None, mixed.pts_ns)
+            take = self._session.accept if driven else self._session.show
+            take(face)
         except SessionNotFoundError:
             self._stop()
 
@@ -119,22 +116,22 @@ class LiveFace:
             while self._session.end_reason is None:
                 now_s = self._clock()
                 if now_s - self._shown_at_s >= 1 / IDLE_FPS:
-                    self._show(now_s, heard=lasting)
+                    self._show(self._mixer.face(now_s), now_s, driven=lasting)
                 await asyncio.sleep(max(0.0, self._shown_at_s + 1 / IDLE_FPS - now_s))
         finally:
             self._stop()
 
     def _stop(self) -> None:
         """Listen no more; once more does no harm."""
-        self._hush()
-        self._stop_listening()
-        self._stop_listening = _nothing
+        self._stop_speech()
+        self._unsubscribe()
+        self._unsubscribe = _nothing
 
 
 class Lives:
     """The sessions that have sources. For the event loop."""
 
-    def __init__(self, hub: Hub, gain: Angles, end: Callable[[Session, str], None]) -> None:
+    def __init__(self, hub: Hub, gain: HeadAngles, end: Callable[[Session, str], None]) -> None:
         """`end` ends a session and says why."""
         self._hub, self._gain, self._end = hub, gain, end
         self._tasks: set[asyncio.Task[None]] = set()
@@ -168,7 +165,3 @@ class Lives:
 
 
 _nothing: Callable[[], None] = lambda: None  # noqa: E731
-
-
-def _pose(mixed: MixedFace) -> dict[str, torch.Tensor]:
-    return {"neck_pose": torch.tensor(mixed.neck_pose), "transl": torch.tensor(mixed.transl)}

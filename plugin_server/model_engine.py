@@ -23,13 +23,13 @@ from flexavatar.create.create import (
     create_avatar_from_portraits,
 )
 from flexavatar.create.image_metrics import input_psnr_db
+from flexavatar.drive.signal import Signal, flame_codes
 from flexavatar.errors import InputError
-from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.open_head import load_open_head
 from flexavatar.progress import Progress
 from flexavatar.render.rasterize import rasterize, rasterize_rgba8
-from flexavatar.types import Camera, FlameCodes, Gaussians, to_device
+from flexavatar.types import Camera, Gaussians, to_device
 from plugin_server.engine import Recipe
 
 
@@ -50,16 +50,12 @@ class ModelPuppet:
         self.camera = avatar.camera
         self.rest = avatar.codes
 
-    def from_arkit(self, weights: Mapping[str, float]) -> FlameCodes:
-        """ARKit's 52 by name. Raises DriveError."""
-        return arkit_to_flame(weights, self._basis)
-
     @torch.inference_mode()
-    def animate(self, codes: FlameCodes, share: float = 0.0) -> Gaussians:
+    def animate(self, signal: Signal) -> Gaussians:
         """One instant; valid until the next call."""
-        codes = to_device(codes, self._device)
+        codes = to_device(flame_codes(signal, self._basis, self.rest), self._device)
         if isinstance(self._head, Morpher | BiasSinkMorpher):
-            return self._head.animate(codes, share)
+            return self._head.animate(codes, signal.morph or 0.0)
         return self._head.animate(codes)
 
 

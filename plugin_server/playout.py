@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flexavatar.drive.voice.driver import VoiceFrame
@@ -17,8 +17,6 @@ PATIENCE_S = 0.2
 """Less sound than that is shown too when nothing more comes for this long."""
 CLOSE_S = 0.15
 """In which a mouth closes when there is nothing to say."""
-
-Weights = Mapping[str, float]
 
 
 @dataclass
@@ -39,7 +37,7 @@ class Playout:
         self._known = 0
         self._added_s = float("-inf")
         self._anchor: tuple[float, float] | None = None  # (seconds, samples) while it runs
-        self._shown: Weights = {}
+        self._shown: VoiceFrame | None = None
         self._stopped_s: float | None = None  # since when it waits, having begun
         self._starved = False
         self.position = 0.0
@@ -82,7 +80,7 @@ class Playout:
             self._anchor, self._stopped_s = None, now_s
         return dropped
 
-    def weights_at(self, now_s: float) -> Weights | None:
+    def face_at(self, now_s: float) -> VoiceFrame | None:
         """The face to show now, or None."""
         if self._anchor is None and self._may_run(now_s):
             self._run(now_s)
@@ -116,7 +114,7 @@ class Playout:
             self.skipped += round(newest - self.position)
             self.position, self._anchor = newest, (now_s, newest)
 
-    def _face(self) -> Weights:
+    def _face(self) -> VoiceFrame | None:
         """Between the frames before and after."""
         while len(self._frames) > 1 and self._frames[1].sample <= self.position:
             self._frames.popleft()
@@ -125,10 +123,9 @@ class Playout:
         before, after = self._frames[0], self._frames[min(1, len(self._frames) - 1)]
         span = max(after.sample - before.sample, 1)
         share = min(max((self.position - before.sample) / span, 0.0), 1.0)
-        return {n: w + share * (after.weights[n] - w) for n, w in before.weights.items()}
+        return before.interpolate(after, share)
 
-    def _closing(self, now_s: float) -> Weights | None:
-        if self._stopped_s is None or self.mouth_closed(now_s):
+    def _closing(self, now_s: float) -> VoiceFrame | None:
+        if self._shown is None or self._stopped_s is None or self.mouth_closed(now_s):
             return None
-        left = 1 - float(minimum_jerk((now_s - self._stopped_s) / CLOSE_S))
-        return {name: left * weight for name, weight in self._shown.items()}
+        return self._shown.scale(1 - float(minimum_jerk((now_s - self._stopped_s) / CLOSE_S)))

@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from grpc.aio import ServicerContext
 
+from flexavatar.drive.head_angles import HeadAngles
+from flexavatar.drive.signal import DRIVE
 from flexavatar.errors import InputError
 from flexavatar.render.camera import resize_camera
 from plugin_server import wire
@@ -17,11 +19,11 @@ from plugin_server.audio_stream import drive_audio, drive_audio_once, interrupt_
 from plugin_server.background import Watch, to_its_end
 from plugin_server.config import ServerConfig
 from plugin_server.creation import Creation, Creations
-from plugin_server.drive_stream import accept, drive_until_end, only_stream, report
+from plugin_server.drive_stream import drive_until_end, only_stream, report
 from plugin_server.engine import Engine, Puppet
 from plugin_server.errors import reports_errors
 from plugin_server.gateways.hub import GatewayStatus, Hub
-from plugin_server.live import DRIVE, Lives
+from plugin_server.live import Lives
 from plugin_server.messages.audio import audio_format, voice_style
 from plugin_server.messages.avatars import (
     avatar_message,
@@ -38,6 +40,7 @@ from plugin_server.messages.sessions import (
     plan_kinds,
     stream_plan,
 )
+from plugin_server.messages.signals import request_signal
 from plugin_server.messages.sources import gateway_message, sources_from
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarServicer
@@ -68,7 +71,10 @@ class FlexAvatarService(FlexAvatarServicer):
         self._config, self._engine, self._store = config, engine, store
         self._creations, self._sessions, self._publisher = creations, sessions, publisher
         self._drive_socket, self._watch = drive, watch
-        self._hub, self._lives = hub, Lives(hub, config.gateways.head_gain, sessions.end)
+        self._hub, self._lives = (
+            hub,
+            Lives(hub, HeadAngles(*config.gateways.head_gain), sessions.end),
+        )
 
     async def close(self) -> None:
         """Let go of the faces that live by themselves."""
@@ -190,7 +196,7 @@ class FlexAvatarService(FlexAvatarServicer):
             width=plan.width,
             height=plan.height,
             kinds=plan_kinds(plan),
-            camera=camera_message(session.accepted.camera),
+            camera=camera_message(session.camera),
             gaussians=owned.gaussians,
             curve=self._curve(owned.frame_keys),
             drive_address=self._drive_socket.address,
@@ -226,7 +232,7 @@ class FlexAvatarService(FlexAvatarServicer):
         self, request: pb.DriveRequest, context: ServicerContext
     ) -> pb.DriveResponse:
         session = self._sessions.claim(request.session_id, request.owner_token)
-        accept(session, request)
+        session.drive(request_signal(request, session))
         return report(session)
 
     @reports_errors
@@ -265,7 +271,7 @@ class FlexAvatarService(FlexAvatarServicer):
     ) -> pb.EndSessionResponse:
         session = self._sessions.claim(request.session_id, request.owner_token)
         self._sessions.end(session, "its owner ended it")
-        return pb.EndSessionResponse(frames=session.drawn.seq)
+        return pb.EndSessionResponse(frames=session.last_frame.seq)
 
     @reports_errors
     async def GetSession(  # noqa: N802

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from flexavatar.drive.tracked import TrackedFace
+from flexavatar.drive.signal import AUDIO, Signal
 from flexavatar.drive.voice.driver import SAMPLE_BYTES, VoiceConfig, VoiceDriver, VoiceFrame
 from flexavatar.errors import BusyError
 from flexavatar.types import NS_PER_S
@@ -184,12 +184,12 @@ class Speech:
         """Time of what is shown now."""
         return self.format.pts_ns + round(self._playout.position * NS_PER_S / self.format.rate)
 
-    async def play(self, show: Callable[[TrackedFace], None]) -> None:
+    async def play(self, show: Callable[[Signal], None]) -> None:
         """Show every face at its time, until all is over."""
         while not self._over(now_s := self._clock()):
-            if (weights := self._playout.weights_at(now_s)) is not None:
+            if (face := self._playout.face_at(now_s)) is not None:
                 self._active_s = now_s
-                show(TrackedFace(weights, time_ns=self.pts_ns))
+                show(Signal(face.weights, face.sent, source=AUDIO, pts_ns=self.pts_ns))
             if self._runs_dry(now_s):
                 await self.flush()
             await asyncio.sleep(TICK_S)

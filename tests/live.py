@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from flexavatar.head.arkit import ARKIT_INDEX, arkit_vector
-from flexavatar.types import Camera, FlameCodes, Gaussians
+from flexavatar.drive.signal import Signal
+from flexavatar.types import Camera, Gaussians
 from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.frame_reader import FrameReader, Received
 from plugin_server.config import ServerConfig
@@ -35,16 +35,11 @@ LARGEST_YAW = 1.5
 
 
 class TellingPuppet(TinyPuppet):
-    """Hands all 52 weights on as its expression."""
+    """Keeps what it was told."""
 
-    def from_arkit(self, weights: Mapping[str, float]) -> FlameCodes:
-        expression = self.rest.expression.clone()
-        expression[:52] = arkit_vector(weights)
-        return replace(self.rest, expression=expression)
-
-    def animate(self, codes: FlameCodes, share: float = 0.0) -> Gaussians:
-        self.told = codes
-        return super().animate(codes, share)
+    def animate(self, signal: Signal) -> Gaussians:
+        self.told = signal
+        return super().animate(signal)
 
 
 class TellingEngine(TinyEngine):
@@ -55,9 +50,9 @@ class TellingEngine(TinyEngine):
         return self.latest
 
     def draw_rgba8(self, gaussians: Gaussians, camera: Camera, out: np.ndarray) -> None:
-        codes = self.latest.told
-        told = [float(codes.expression[ARKIT_INDEX[name]]) for name in TOLD]
-        told.append(0.5 + float(codes.neck_pose[1]) / (2 * LARGEST_YAW))
+        signal = self.latest.told
+        told = [signal.weight(name) for name in TOLD]
+        told.append(0.5 + signal.neck_pose.y / (2 * LARGEST_YAW))
         out[:] = np.round(255 * np.array(told))
 
 

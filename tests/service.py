@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from flexavatar.drive.signal import Signal, flame_codes
 from flexavatar.errors import AssetError, ImageError, SessionNotFoundError
-from flexavatar.head.arkit import ARKIT_INDEX, arkit_vector
+from flexavatar.head.arkit import analytic_basis
 from flexavatar.progress import Progress
 from flexavatar.types import Camera, FlameCodes, Gaussians
 from plugin_server.client.client import ClientSession, FlexAvatarClient
@@ -27,6 +28,7 @@ from plugin_server.server import ServerAddresses, running_server
 PATIENCE_S = 20.0
 """No wait of a test is longer; they end as soon as their condition holds."""
 CORRECTIVES = 4
+BASIS = analytic_basis(jaw_pitch=1.0)
 PHOTO = b"a photo of nobody"
 
 
@@ -81,13 +83,10 @@ class TinyPuppet:
         self.morphs = other is not None
         self.count = len(self.gaussians)
 
-    def from_arkit(self, weights: Mapping[str, float]) -> FlameCodes:
-        jaw = arkit_vector(weights)[ARKIT_INDEX["jawOpen"]]
-        return replace(self.rest, jaw_pose=torch.stack((jaw, jaw, jaw)))
-
-    def animate(self, codes: FlameCodes, share: float = 0.0) -> Gaussians:
+    def animate(self, signal: Signal) -> Gaussians:
+        codes = flame_codes(signal, BASIS, self.rest)
         means = self.gaussians.means + codes.transl
-        means[:, 0] += share
+        means[:, 0] += signal.morph or 0.0
         means[: len(means) // 2, 1] += codes.jaw_pose[0]
         return replace(self.gaussians, means=means)
 

@@ -14,7 +14,6 @@ from PIL import Image
 from flexavatar.demo.__main__ import DemoConfig, make_run_report, run, write_video
 from flexavatar.drive.performance import (
     SHIPPED_PERFORMANCE,
-    PerformanceFrame,
     read_performance,
     write_performance,
 )
@@ -24,6 +23,7 @@ from plugin_server.client.live_performance import Arrival, perform_live
 from plugin_server.client.server_process import ServerStartError, server_process
 from plugin_server.pb import flexavatar_pb2 as pb
 from tests.service import PHOTO, TinyEngine, local_config, server_and_client
+from tests.signals import frame_of
 
 
 def duration_s(video: Path) -> float:
@@ -33,9 +33,7 @@ def duration_s(video: Path) -> float:
 
 
 def test_a_performance_is_sent_at_its_own_pace_and_comes_back(tmp_path: Path) -> None:
-    frames = [
-        PerformanceFrame(i * NS_PER_S // 30, {"jawOpen": i / 30}, (0, 0, 0)) for i in range(30)
-    ]
+    frames = [frame_of(i * NS_PER_S // 30, {"jawOpen": i / 30}, (0, 0, 0)) for i in range(30)]
     with server_and_client(local_config(tmp_path), TinyEngine()) as (client, _):
         made = client.create_avatar([PHOTO], "tiny")
         with client.start_session("tiny", 64, 48) as session:

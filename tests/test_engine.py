@@ -26,6 +26,7 @@ from plugin_server.server import running_server
 from plugin_server.store import AvatarRecord, Store
 from plugin_server.wire import Kind
 from tests.service import PATIENCE_S, local_config
+from tests.signals import signal_of
 
 COUNT = 4000
 
@@ -105,7 +106,7 @@ def test_splats_on_the_wire_are_what_is_drawn(client: FlexAvatarClient) -> None:
                 assert received is not None
                 if received.header.pts_ns >= number:
                     break
-            expected = puppet.animate(puppet.from_arkit({"jawOpen": jaw}))
+            expected = puppet.animate(signal_of({"jawOpen": jaw}))
             assert received.gaussians is not None
             # a step of float16 below 0.25 m is 2^-13 m, and rounding errs by half of it
             torch.testing.assert_close(
@@ -144,8 +145,7 @@ def test_a_gpu_draws_the_same(client: FlexAvatarClient) -> None:
         engine = ModelEngine(device)
         puppet = engine.puppet(avatar)
         picture = np.empty((512, 512, 4), np.uint8)
-        codes = puppet.from_arkit({"jawOpen": 0.5})
-        engine.draw_rgba8(puppet.animate(codes), puppet.camera, picture)
+        engine.draw_rgba8(puppet.animate(signal_of({"jawOpen": 0.5})), puppet.camera, picture)
         pictures.append(picture.astype(int))
     assert np.abs(pictures[0] - pictures[1]).mean() < 0.5  # grey levels
 

@@ -13,10 +13,8 @@ import pytest
 from flexavatar.cli import run
 from flexavatar.drive.performance import (
     SHIPPED_PERFORMANCE,
-    PerformanceFrame,
     read_performance,
 )
-from flexavatar.drive.tracked import TrackedFace
 from flexavatar.evaluation import live
 from flexavatar.evaluation.live import LiveConfig, evaluate_live
 from flexavatar.evaluation.report import Item
@@ -26,6 +24,7 @@ from plugin_server.client.live_performance import Arrival, NoFramesError
 from plugin_server.client.phones import SentFrame, find_sent
 from tests.live import SIZE, TOLD, TellingEngine, clip, live_server
 from tests.service import PHOTO
+from tests.signals import frame_of, signal_of
 
 
 def told(rgb: np.ndarray) -> dict[str, float]:
@@ -64,9 +63,7 @@ def open_address(folder: Path) -> Iterator[str]:
 
 
 def sent(times_ms: list[int], began_ns: int) -> list[SentFrame]:
-    return [
-        SentFrame(TrackedFace({}, time_ns=ms * 10**6), began_ns + ms * 10**6) for ms in times_ms
-    ]
+    return [SentFrame(signal_of({}, pts_ns=ms * 10**6), began_ns + ms * 10**6) for ms in times_ms]
 
 
 def test_frames_find_their_packets() -> None:
@@ -85,7 +82,7 @@ def test_no_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     empty = Arrival(np.zeros((4, 4, 4), np.uint8), 10**18, 10**18)
     monkeypatch.setattr(live, "_send_to_server", lambda *_: (sent([0, 17], NS_PER_S), [empty], 0))
     with pytest.raises(NoFramesError, match="vmc"):
-        evaluate_live(tmp_path, "ada", "vmc", [PerformanceFrame(0, {}, (0, 0, 0))], LiveConfig())
+        evaluate_live(tmp_path, "ada", "vmc", [frame_of(0, {}, (0, 0, 0))], LiveConfig())
 
 
 def test_evaluate_command(

@@ -17,11 +17,10 @@ import pytest
 
 from flexavatar.drive.performance import (
     SHIPPED_PERFORMANCE,
-    PerformanceFrame,
     read_performance,
 )
 from flexavatar.drive.protocols import live_link_face, vmc
-from flexavatar.drive.tracked import TrackedFace
+from flexavatar.drive.signal import Signal
 from flexavatar.errors import (
     AvatarNotFoundError,
     InputError,
@@ -43,6 +42,7 @@ from plugin_server.server import running_server
 from tests import packets
 from tests.live import TOLD, Seen, TellingEngine, clip, live_server, seen_of, sending_udp, watching
 from tests.service import PATIENCE_S, eventually, local_config, must_receive
+from tests.signals import frame_of, signal_of
 from tests.test_protocol_fuzz import READERS, mutated
 
 SECONDS = 3.4
@@ -51,7 +51,7 @@ JOINED_NS = round(0.7 * NS_PER_S)
 
 
 @pytest.fixture(scope="module")
-def performance() -> list[PerformanceFrame]:
+def performance() -> list[Signal]:
     """Four seconds with speech, smiles and blinks."""
     return clip(read_performance(SHIPPED_PERFORMANCE), 0.0, SECONDS)
 
@@ -73,7 +73,7 @@ def watch_while(reader: FrameReader, act: Callable[[], Any]) -> tuple[Any, list[
 
 @pytest.mark.parametrize("protocol", [name for name in PORT_OPTIONS if name != "ifacialmocap-v1"])
 def test_the_face_follows_the_phone(
-    tmp_path: Path, performance: list[PerformanceFrame], protocol: ProtocolName
+    tmp_path: Path, performance: list[Signal], protocol: ProtocolName
 ) -> None:
     """60 packets a second, 2% lost, some swapped: frames show what was sent at their time."""
     port: dict[str, Any] = {PORT_OPTIONS[protocol].strip("-").replace("-", "_"): 0}
@@ -88,13 +88,13 @@ def test_the_face_follows_the_phone(
     assert gateway.frames > 0.85 * len(performance)  # VMC needs two datagrams a frame
     assert gateway.refused == 0
     assert gateway.subject == ("Ann" if protocol == "live-link-face" else "")
-    pairs = [(seen, one.face) for seen in found if (one := find_sent(sent, seen.pts_ns))]
-    pairs = [(seen, face) for seen, face in pairs if (face.time_ns or 0) > JOINED_NS]
+    pairs = [(seen, one.signal) for seen in found if (one := find_sent(sent, seen.pts_ns))]
+    pairs = [(seen, signal) for seen, signal in pairs if signal.pts_ns > JOINED_NS]
     assert len(pairs) > 60
     for i, name in enumerate(TOLD):
-        asked, shown = zip(*((f.weights[name], seen.told[i]) for seen, f in pairs), strict=True)
+        asked, shown = zip(*((f.weight(name), seen.told[i]) for seen, f in pairs), strict=True)
         assert np.corrcoef(asked, shown)[0, 1] >= 0.95, name
-    yaws = [(face.head[1], seen.yaw) for seen, face in pairs if face.head is not None]
+    yaws = [(signal.neck_pose.y, seen.yaw) for seen, signal in pairs]
     asked, shown = zip(*yaws, strict=True)
     assert np.corrcoef(asked, shown)[0, 1] >= 0.95
 
@@ -104,12 +104,8 @@ def lives(idle: list[Seen]) -> bool:
     return max(seen.told[1] for seen in idle) > 0.8 and np.ptp([seen.yaw for seen in idle]) > 0
 
 
-def test_a_phone_that_dies_leaves_a_living_face(
-    tmp_path: Path, performance: list[PerformanceFrame]
-) -> None:
-    frozen = [
-        PerformanceFrame(i * NS_PER_S // 60, {"jawOpen": 0.9}, (0.8, 0, 0)) for i in range(40)
-    ]
+def test_a_phone_that_dies_leaves_a_living_face(tmp_path: Path, performance: list[Signal]) -> None:
+    frozen = [frame_of(i * NS_PER_S // 60, {"jawOpen": 0.9}, (0.8, 0, 0)) for i in range(40)]
     with live_server(tmp_path, vmc=0) as (client, addresses), watching(client) as reader:
         _, found = watch_while(reader, lambda: send_performance(frozen, "vmc", addresses["vmc"]))
         assert found[-1].told[0] == pytest.approx(0.9, abs=0.02)
@@ -131,7 +127,7 @@ def test_a_phone_that_dies_leaves_a_living_face(
 
 def test_late_packets_are_not_shown(tmp_path: Path) -> None:
     def packet(jaw: float, time_s: float) -> bytes:
-        return live_link_face.write(TrackedFace({"jawOpen": jaw}, time_ns=round(time_s * NS_PER_S)))
+        return live_link_face.write(signal_of({"jawOpen": jaw}, pts_ns=round(time_s * NS_PER_S)))
 
     with live_server(tmp_path, live_link_face=0) as (client, addresses), watching(client):
         with sending_udp(addresses["live-link-face"]) as send:
@@ -175,7 +171,7 @@ def test_damaged_packets_stop_nothing(tmp_path: Path, caplog: pytest.LogCaptureF
                     send(mutated(chance, seeds)[:1400])
         with sending_udp(addresses["vmc"]) as send:
             before = client.info().gateways[2].frames
-            face = vmc.write(TrackedFace({"jawOpen": 0.5}, time_ns=NS_PER_S))
+            face = vmc.write(signal_of({"jawOpen": 0.5}, pts_ns=NS_PER_S))
 
             def heard_again() -> bool:
                 for packet in face:
@@ -222,7 +218,7 @@ def test_two_people_on_one_gateway(tmp_path: Path) -> None:
             while seen_of(must_receive(reader)).told[0] < 0.69:
                 assert time.monotonic() < until
                 for name, jaw in (("Ann", 0.2), ("Bob", 0.7)):
-                    send(live_link_face.write(TrackedFace({"jawOpen": jaw}, subject=name)))
+                    send(live_link_face.write(signal_of({"jawOpen": jaw}, subject=name)))
                 time.sleep(0.01)
 
 
@@ -230,7 +226,7 @@ def test_hub_forgets_old_senders() -> None:
     hub = Hub()
     status = hub.add_gateway("vmc")
     for i in range(1000):
-        hub.deliver(status, f"sender {i}", TrackedFace({}))
+        hub.deliver(status, f"sender {i}", signal_of({}))
     assert len(hub._orders) <= 64
     assert status.frames == 1000
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -26,6 +27,7 @@ from tests.service import (
     local_config,
     wait_for_pts,
 )
+from tests.signals import signal_of
 
 SPLATS = pb.STREAM_KIND_SPLATS
 
@@ -123,7 +125,7 @@ def test_one_becomes_the_other_smoothly(real: FlexAvatarClient) -> None:
     bob, picture = engine.puppet(person(2)), np.empty((128, 128, 4), np.uint8)
     camera = engine.puppet(person(1)).camera
     small = type(camera)(camera.viewmat, camera.K * torch.tensor([[0.5], [0.5], [1]]), 128, 128)
-    engine.draw_rgba8(bob.animate(bob.from_arkit({"jawOpen": 0.3})), small, picture)
+    engine.draw_rgba8(bob.animate(signal_of({"jawOpen": 0.3})), small, picture)
     assert np.abs(frames[-1] - picture).max() <= 1  # splats are sorted in another order
 
 
@@ -159,7 +161,7 @@ def test_a_gpu_morphs_the_same() -> None:
         engine = ModelEngine(device)
         puppet = engine.puppet(person(1), person(2))
         picture = np.empty((256, 256, 4), np.uint8)
-        codes = puppet.from_arkit({"jawOpen": 0.5})
-        engine.draw_rgba8(puppet.animate(codes, 0.4), puppet.camera, picture)
+        signal = replace(signal_of({"jawOpen": 0.5}), morph=0.4)
+        engine.draw_rgba8(puppet.animate(signal), puppet.camera, picture)
         pictures.append(picture.astype(int))
     assert np.abs(pictures[0] - pictures[1]).mean() < 0.5  # grey levels

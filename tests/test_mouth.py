@@ -10,8 +10,8 @@ import pytest
 
 from flexavatar.drive.mixer import Source
 from flexavatar.drive.mouth import CROSS_S
-from flexavatar.drive.tracked import TrackedFace
 from flexavatar.types import NS_PER_S
+from tests.signals import signal_of
 from tests.test_mixer import FRAME_S, Stage
 
 CAMERA = {"eyeBlinkLeft": 0.2, "browInnerUp": 0.6, "mouthSmileLeft": 0.5}
@@ -35,9 +35,9 @@ class Talk(Stage):
         for _ in range(round(seconds / FRAME_S)):
             speech = said(self.now_s)
             seen = CAMERA | ({"jawOpen": jaw} if jaw is not None else speech) | camera
-            face = TrackedFace(seen, (0, 0.3, 0), mouth_hidden=hidden)
-            mixed = self.run(FRAME_S, webcam=face, audio=TrackedFace(speech))
-            shown.append(mixed.weights["jawOpen"])
+            face = signal_of(seen, (0, 0.3, 0), mouth_hidden=hidden)
+            mixed = self.run(FRAME_S, webcam=face, audio=signal_of(speech))
+            shown.append(mixed.weight("jawOpen"))
         return max(shown[-30:]) - min(shown[-30:])
 
 
@@ -48,8 +48,8 @@ def test_the_camera_wins_while_it_sees_the_mouth() -> None:
     one.now_s = 100.0
     for i in range(120):
         seen = CAMERA | said(100.0 + i * FRAME_S)
-        one.run(FRAME_S, webcam=TrackedFace(seen, (0, 0.3, 0)))
-    assert stage.seen[-1].weights == pytest.approx(one.seen[-1].weights)
+        one.run(FRAME_S, webcam=signal_of(seen, (0, 0.3, 0)))
+    assert stage.seen[-1].named() == pytest.approx(one.seen[-1].named())
 
 
 def test_a_mouth_that_rests_while_the_voice_speaks_is_the_voices() -> None:
@@ -57,11 +57,11 @@ def test_a_mouth_that_rests_while_the_voice_speaks_is_the_voices() -> None:
     stage = Talk()
     assert stage.talk(3.0, jaw=0.1) > 0.5
     face = stage.seen[-1]
-    assert face.weights["eyeBlinkLeft"] == pytest.approx(0.2)
-    assert face.weights["browInnerUp"] == pytest.approx(0.6)
+    assert face.weight("eyeBlinkLeft") == pytest.approx(0.2)
+    assert face.weight("browInnerUp") == pytest.approx(0.6)
     assert face.neck_pose == pytest.approx((0, 0.3, 0))
     stage.talk(2.0)  # the camera's mouth moves again, and has it
-    assert stage.seen[-1].weights["mouthSmileLeft"] == pytest.approx(0.5)
+    assert stage.seen[-1].weight("mouthSmileLeft") == pytest.approx(0.5)
 
 
 def test_a_hidden_mouth_is_the_voices_at_once_but_without_a_jump() -> None:
@@ -69,35 +69,35 @@ def test_a_hidden_mouth_is_the_voices_at_once_but_without_a_jump() -> None:
     stage.talk(2.0, jaw=0.9)
     stage.seen = stage.seen[-1:]
     assert stage.talk(1.0, jaw=0.9, hidden=1.0) > 0.5
-    jaws = [face.weights["jawOpen"] for face in stage.seen]
+    jaws = [face.weight("jawOpen") for face in stage.seen]
     said_fastest = 0.3 * 8 * math.pi * FRAME_S
     assert np.abs(np.diff(jaws)).max() < 0.9 * FRAME_S / CROSS_S + said_fastest
-    assert stage.seen[-1].weights["jawOpen"] == pytest.approx(
+    assert stage.seen[-1].weight("jawOpen") == pytest.approx(
         said(stage.now_s - FRAME_S)["jawOpen"], abs=0.02
     )
 
 
 def test_without_a_voice_a_hidden_mouth_is_the_cameras() -> None:
     stage = Talk()
-    face = stage.run(2.0, webcam=TrackedFace({"jawOpen": 0.4}, mouth_hidden=1.0))
-    assert face.weights["jawOpen"] == pytest.approx(0.4)
+    face = stage.run(2.0, webcam=signal_of({"jawOpen": 0.4}, mouth_hidden=1.0))
+    assert face.weight("jawOpen") == pytest.approx(0.4)
 
 
 def test_a_silent_voice_gives_the_mouth_back() -> None:
     stage = Talk()
     stage.talk(3.0, jaw=0.1)
-    face = stage.run(2.0, webcam=TrackedFace(CAMERA | {"jawOpen": 0.1}))
-    assert face.weights["jawOpen"] == pytest.approx(0.1)
-    assert face.weights["mouthSmileLeft"] == pytest.approx(0.5)
+    face = stage.run(2.0, webcam=signal_of(CAMERA | {"jawOpen": 0.1}))
+    assert face.weight("jawOpen") == pytest.approx(0.1)
+    assert face.weight("mouthSmileLeft") == pytest.approx(0.5)
 
 
 def test_a_voice_on_top_keeps_the_mouth() -> None:
     stage = Talk("audio", "webcam")
     stage.talk(2.0, jaw=0.9)
-    assert stage.seen[-1].weights["jawOpen"] == pytest.approx(
+    assert stage.seen[-1].weight("jawOpen") == pytest.approx(
         said(stage.now_s - FRAME_S)["jawOpen"], abs=0.02
     )
-    assert stage.seen[-1].weights["eyeBlinkLeft"] == pytest.approx(0.2)
+    assert stage.seen[-1].weight("eyeBlinkLeft") == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("dies", ["webcam", "audio"])
@@ -105,28 +105,28 @@ def test_killing_one_leaves_the_other(dies: str) -> None:
     stage = Talk()
     stage.talk(2.0)
     faces = {
-        "webcam": TrackedFace(CAMERA | {"jawOpen": 0.1}),
-        "audio": TrackedFace({"jawOpen": 0.7}),
+        "webcam": signal_of(CAMERA | {"jawOpen": 0.1}),
+        "audio": signal_of({"jawOpen": 0.7}),
     }
     faces.pop(dies)
     face = stage.run(1.0, **faces)
-    assert face.weights["jawOpen"] == pytest.approx(0.7 if dies == "webcam" else 0.1, abs=1e-4)
+    assert face.weight("jawOpen") == pytest.approx(0.7 if dies == "webcam" else 0.1, abs=1e-4)
 
 
 def test_while_a_voice_speaks_its_clock_is_the_faces() -> None:
     stage = Talk()
-    camera = TrackedFace(CAMERA, time_ns=7 * NS_PER_S)
+    camera = signal_of(CAMERA, pts_ns=7 * NS_PER_S)
     assert stage.run(FRAME_S, webcam=camera).pts_ns == 7 * NS_PER_S
-    voice = TrackedFace({"jawOpen": 0.2}, time_ns=3 * NS_PER_S)
+    voice = signal_of({"jawOpen": 0.2}, pts_ns=3 * NS_PER_S)
     assert stage.run(FRAME_S, webcam=camera, audio=voice).pts_ns == 3 * NS_PER_S
-    stage.run(1.0, webcam=replace(camera, time_ns=8 * NS_PER_S))
+    stage.run(1.0, webcam=replace(camera, pts_ns=8 * NS_PER_S))
     assert stage.seen[-1].pts_ns == 8 * NS_PER_S
 
 
 def test_a_voice_is_not_smoothed_and_comes_soon() -> None:
     stage = Stage(Source("audio"))
     stage.run(0.5)
-    stage.run(0.1, audio=TrackedFace({"jawOpen": 0.8}))
-    assert stage.seen[-1].weights["jawOpen"] == pytest.approx(0.8, abs=0.01)
-    closed = stage.run(2 * FRAME_S, audio=TrackedFace({"jawOpen": 0.0}))
-    assert closed.weights["jawOpen"] < 0.02  # lips that shut do so
+    stage.run(0.1, audio=signal_of({"jawOpen": 0.8}))
+    assert stage.seen[-1].weight("jawOpen") == pytest.approx(0.8, abs=0.01)
+    closed = stage.run(2 * FRAME_S, audio=signal_of({"jawOpen": 0.0}))
+    assert closed.weight("jawOpen") < 0.02  # lips that shut do so

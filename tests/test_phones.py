@@ -14,18 +14,17 @@ import pytest
 from flexavatar.cli import USER_ERROR, run
 from flexavatar.drive.performance import (
     SHIPPED_PERFORMANCE,
-    PerformanceFrame,
     read_performance,
     write_performance,
 )
 from flexavatar.drive.protocols import ifacialmocap, vtube_studio
-from flexavatar.drive.tracked import TrackedFace
 from flexavatar.types import NS_PER_S
 from plugin_server.client.phones import Network, repeat
 from plugin_server.gateways.udp import tcp_port_is_open
 from tests import packets
 from tests.live import live_server
 from tests.service import PATIENCE_S, eventually
+from tests.signals import frame_of, signal_of
 
 # ---- phones that want to be asked
 
@@ -51,9 +50,7 @@ def test_vtube_studio_is_asked_again_and_again(tmp_path: Path) -> None:
             asked, receiver = line.recvfrom(1024)
             (port,) = json.loads(asked)["ports"]
             assert addresses["vtube-studio"] == f"127.0.0.1:{port}"
-            line.sendto(
-                vtube_studio.write(TrackedFace({"jawOpen": 0.5}, time_ns=NS_PER_S)), receiver
-            )
+            line.sendto(vtube_studio.write(signal_of({"jawOpen": 0.5}, pts_ns=NS_PER_S)), receiver)
         eventually(lambda: client.info().gateways[0].frames == 2)
 
 
@@ -68,7 +65,7 @@ def test_ifacialmocap_is_asked_while_it_is_silent(tmp_path: Path, version: int) 
     ):
         asked, receiver = line.recvfrom(1024)
         assert asked == ifacialmocap.request(version, tcp=False)
-        line.sendto(ifacialmocap.write(TrackedFace({"jawOpen": 0.5}), version), receiver)
+        line.sendto(ifacialmocap.write(signal_of({"jawOpen": 0.5}), version), receiver)
         eventually(lambda: client.info().gateways[0].frames == 1)
 
 
@@ -154,7 +151,7 @@ def test_metahuman_mode_is_looked_for() -> None:
 
 def test_send_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     take = tmp_path / "take.csv"
-    write_performance(take, [PerformanceFrame(i * NS_PER_S // 60, {}, (0, 0, 0)) for i in range(6)])
+    write_performance(take, [frame_of(i * NS_PER_S // 60, {}, (0, 0, 0)) for i in range(6)])
     with live_server(tmp_path, live_link_face=0) as (client, addresses):
         command = ["send", "--protocol", "live-link-face", "--from", str(take), "--repeat", "2"]
         assert run([*command, "--to", addresses["live-link-face"], "--subject", "Bob"]) == 0

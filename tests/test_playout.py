@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from flexavatar.drive.voice.driver import VoiceFrame
+from flexavatar.drive.signal import weights_of
+from flexavatar.drive.voice.config import VoiceConfig
+from flexavatar.drive.voice.driver import VoiceDriver, VoiceFrame
+from flexavatar.head.arkit import ARKIT_INDEX, JAW_OPEN
 from plugin_server.playout import CLOSE_S, LATEST_S, LIVE_START_S, PATIENCE_S, START_S, Playout
 
 RATE = 16_000
@@ -14,7 +17,7 @@ TICK_S = 1 / 60
 def frames(start_s: float, end_s: float, jaw: float = 0.5) -> list[VoiceFrame]:
     """Fifty a second."""
     return [
-        VoiceFrame(i * RATE // 50, {"jawOpen": jaw})
+        VoiceFrame(i * RATE // 50, *weights_of({"jawOpen": jaw}))
         for i in range(round(50 * start_s), round(50 * end_s) + 1)
     ]
 
@@ -34,8 +37,8 @@ class Clock:
         seen = []
         for _ in range(round(seconds / TICK_S)):
             self.now_s += TICK_S
-            face = self.playout.weights_at(self.now_s)
-            seen.append(None if face is None else face["jawOpen"])
+            face = self.playout.face_at(self.now_s)
+            seen.append(None if face is None else float(face.weights[JAW_OPEN]))
         return seen
 
 
@@ -52,11 +55,28 @@ def test_it_runs_at_the_pace_of_the_sound_however_fast_it_comes() -> None:
 
 def test_between_frames_faces_are_between() -> None:
     playout = Playout(RATE)
-    playout.add([VoiceFrame(0, {"a": 0.0}), VoiceFrame(3200, {"a": 1.0})], 3200, 0.0)
-    assert playout.weights_at(1.0) == {"a": 0.0}
-    between = playout.weights_at(1.1)
+    ends = [VoiceFrame(at, *weights_of({"jawOpen": jaw})) for at, jaw in ((0, 0.0), (3200, 1.0))]
+    playout.add(ends, 3200, 0.0)
+    first, between = playout.face_at(1.0), playout.face_at(1.1)
+    assert first is not None
     assert between is not None
-    assert between["a"] == pytest.approx(0.5)
+    assert first.weights[JAW_OPEN] == 0
+    assert between.weights[JAW_OPEN] == pytest.approx(0.5)
+
+
+def test_a_feeling_goes_as_it_came() -> None:
+    """The style may change in the middle of a sound: the cheeks must not stay where they were."""
+    driver, pcm = VoiceDriver(RATE, 1, VoiceConfig(emotion="happy")), bytes(2 * RATE)
+    frames = driver.push(pcm)
+    driver.config = VoiceConfig()
+    frames += driver.push(pcm)
+    playout, cheek = Playout(RATE), ARKIT_INDEX["cheekSquintLeft"]
+    playout.add(frames, frames[-1].sample, 0.0)
+    shown = [playout.face_at(10 + i * TICK_S) for i in range(round(1.5 / TICK_S))]
+    seen = [face for face in shown if face is not None]
+    assert all(face.sent[cheek] for face in seen)
+    assert seen[0].weights[cheek] > 0.2
+    assert seen[-1].weights[cheek] == 0
 
 
 def test_it_waits_for_a_little_more_than_it_shows() -> None:

@@ -17,15 +17,15 @@ import pytest
 from flexavatar.drive.protocols import fmv3, ifacialmocap, live_link_face, vmc, vtube_studio
 from flexavatar.drive.protocols.fmv3 import Fmv3Reader
 from flexavatar.drive.protocols.vmc import VmcReader
-from flexavatar.drive.tracked import TrackedFace
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
 from tests import packets
+from tests.signals import signal_of
 
 PACKETS = int(os.environ.get("FLEXAVATAR_FUZZ", "20000"))
 GROWTH = 1 << 16
 """Bytes that Python's own caches may grow by; a kept packet a thousand would be more."""
-FACE = TrackedFace(dict.fromkeys(ARKIT_NAMES, 0.5), (0.1, 0.2, 0.3), "Ann", 10**10)
+FACE = signal_of(dict.fromkeys(ARKIT_NAMES, 0.5), (0.1, 0.2, 0.3), 10**10, subject="Ann")
 
 Read = Callable[[bytes], object]
 
@@ -121,7 +121,7 @@ def test_damaged_packets(name: str) -> None:
     print(name, dict(outcomes), f"{after - before} bytes more")
     assert after - before < GROWTH
     assert outcomes["refused"] > PACKETS / 10
-    assert outcomes["TrackedFace"] > PACKETS / 50  # and some still make sense
+    assert outcomes["Signal"] > PACKETS / 50  # and some still make sense
 
 
 @pytest.mark.parametrize("name", [*READERS])

@@ -6,35 +6,37 @@ import json
 import math
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from flexavatar.drive.head_angles import Angles, from_angles, from_unity, to_angles, to_unity
+from flexavatar.drive.head_angles import HeadAngles, from_unity, to_unity
 from flexavatar.drive.names import arkit_name, pascal_case, snake_side
 from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
 from flexavatar.drive.protocols import fmv3, ifacialmocap, live_link_face, vmc, vtube_studio
 from flexavatar.drive.protocols.fmv3 import Fmv3Reader
 from flexavatar.drive.protocols.vmc import VmcReader
-from flexavatar.drive.tracked import TrackedFace
+from flexavatar.drive.signal import NO_PTS, Signal
 from flexavatar.errors import DriveError
-from flexavatar.head.arkit import ARKIT_NAMES, GAZE_PITCH
+from flexavatar.head.arkit import ARKIT_NAMES, GAZE_PITCH, JAW_OPEN
 from tests import packets
+from tests.signals import assert_same, rounded
 
 PERCENT = 0.0051
 """Whole percent on the wire, rounded."""
 FLOAT32 = 1e-6
 
 
-def angles(face: TrackedFace | None) -> Angles:
+def angles(face: Signal | None) -> HeadAngles:
     assert face is not None
     assert face.head is not None
-    return to_angles(face.head)
+    return face.neck_pose.head_angles()
 
 
-def degrees(face: TrackedFace | None) -> list[float]:
+def degrees(face: Signal | None) -> list[float]:
     return [math.degrees(angle) for angle in angles(face)]
 
 
@@ -45,10 +47,10 @@ def test_live_link_face_packet() -> None:
     face = live_link_face.read(packets.LIVE_LINK_FACE)
     assert face is not None
     assert len(packets.LIVE_LINK_FACE) == 306 + 10
-    assert (face.subject, face.time_ns) == ("Ann’s 12", 1_504_166_667)  # 90.25 / 60 s
-    shown = {name: weight for name, weight in face.weights.items() if weight}
+    assert (face.subject, face.pts_ns) == ("Ann’s 12", 1_504_166_667)  # 90.25 / 60 s
+    shown = {name: weight for name, weight in face.named().items() if weight}
     assert shown == {"eyeBlinkLeft": 1.0, "jawOpen": 0.5, "mouthSmileLeft": 0.25}
-    assert [*face.weights] == [*ARKIT_NAMES]
+    assert [*face.named()] == [*ARKIT_NAMES]
     assert angles(face) == pytest.approx((0.25, -0.1, 0.05), abs=FLOAT32)
 
 
@@ -60,7 +62,7 @@ def test_live_link_face_without_a_face() -> None:
 def test_live_link_face_lengths_are_read() -> None:
     """An id whose length is not 36, which is no `$`."""
     long = packets.LIVE_LINK_FACE.replace(b"\x24" + packets.DEVICE, b"\x03abc")
-    assert live_link_face.read(long) == live_link_face.read(packets.LIVE_LINK_FACE)
+    assert_same(live_link_face.read(long), live_link_face.read(packets.LIVE_LINK_FACE))
 
 
 @pytest.mark.parametrize("order", ["big", "little"])
@@ -77,26 +79,26 @@ def test_metahuman_mode_is_explained(order: str) -> None:
 
 def test_ifacialmocap_v1() -> None:
     face = ifacialmocap.read(packets.IFACIALMOCAP_V1)
-    assert face.weights["jawOpen"] == 0.12
-    assert face.weights["eyeLookDownLeft"] == 0.17
-    assert face.weights["mouthLeft"] == 0.01
-    assert len(face.weights) == 16
+    assert face.weights[JAW_OPEN] == np.float32(0.12)
+    assert face.weight("eyeLookDownLeft") == np.float32(0.17)
+    assert face.weight("mouthLeft") == np.float32(0.01)
+    assert face.sent.sum() == 16
     assert degrees(face) == pytest.approx((-6.038993, 21.488958, -6.6019735), abs=1e-9)
-    assert face.time_ns is None
-    assert ifacialmocap.read(packets.IFACIALMOCAP_V1 + b"___iFacialMocap") == face
+    assert face.pts_ns == NO_PTS
+    assert_same(ifacialmocap.read(packets.IFACIALMOCAP_V1 + b"___iFacialMocap"), face)
 
 
 def test_ifacialmocap_v2_is_signed_and_has_shapes_of_its_own() -> None:
     face = ifacialmocap.read(packets.IFACIALMOCAP_V2)
-    assert face.weights == {
+    assert face.named() == rounded({
         "eyeLookOutLeft": 0.03, "mouthPressRight": 0.14, "jawForward": 0.08, "jawOpen": -0.04,
         "eyeBlinkLeft": 0.29,
-    }  # fmt: skip
+    })  # fmt: skip
 
 
 def test_angles_of_the_eyes_stand_in_for_looks() -> None:
     face = ifacialmocap.read(b"jawOpen-1|rightEye#5,10,0|leftEye#5,10,0|")  # down and to the left
-    looks = {name: weight for name, weight in face.weights.items() if "Look" in name and weight}
+    looks = {name: weight for name, weight in face.named().items() if "Look" in name and weight}
     assert {*looks} == {"eyeLookOutLeft", "eyeLookInRight", "eyeLookDownLeft", "eyeLookDownRight"}
     assert looks["eyeLookDownLeft"] == pytest.approx(math.radians(5) / GAZE_PITCH)
 
@@ -111,7 +113,7 @@ def test_ifacialmocap_requests() -> None:
 # ---- iFacialMocap v3
 
 
-def shown(reader: Fmv3Reader, *sent: bytes) -> TrackedFace:
+def shown(reader: Fmv3Reader, *sent: bytes) -> Signal:
     faces = [reader.read(packet) for packet in sent]
     assert faces[-1] is not None
     return faces[-1]
@@ -126,9 +128,9 @@ def test_fmv3_schema_and_frame(kind: int, revision: int, ack: int) -> None:
     assert answer == packets.FMV3_ACK[:4] + bytes([ack]) + packets.FMV3_ACK[5:]
     assert reader.answer() is None  # once
     face = shown(reader, packets.FMV3_FRAME)
-    weights = {name: w for name, w in face.weights.items() if "Look" not in name}
-    assert weights == {"eyeBlinkLeft": 0.12, "eyeBlinkRight": 0.08, "jawOpen": 0.45}
-    assert face.weights["eyeLookDownLeft"] == pytest.approx(math.radians(6) / GAZE_PITCH)
+    weights = {name: w for name, w in face.named().items() if "Look" not in name}
+    assert weights == rounded({"eyeBlinkLeft": 0.12, "eyeBlinkRight": 0.08, "jawOpen": 0.45})
+    assert face.weight("eyeLookDownLeft") == pytest.approx(math.radians(6) / GAZE_PITCH)
     assert degrees(face) == pytest.approx((20, 10, 5), abs=1e-5)
     assert reader.ping() == packets.fmv3(6, b"", schema=0, sequence=1)
 
@@ -193,8 +195,8 @@ def test_fmv3_says_why_the_phone_refuses() -> None:
 def test_vtube_studio_frame() -> None:
     face = vtube_studio.read(packets.VTUBE_STUDIO)
     assert face is not None
-    assert face.weights == {"jawOpen": 0.5, "eyeBlinkLeft": 1.0, "eyeLookOutLeft": 0.25}
-    assert face.time_ns == pytest.approx(1_700_000_000_123_000_000, abs=300, rel=0)  # float64
+    assert face.named() == {"jawOpen": 0.5, "eyeBlinkLeft": 1.0, "eyeLookOutLeft": 0.25}
+    assert face.pts_ns == pytest.approx(1_700_000_000_123_000_000, abs=300, rel=0)  # float64
     assert degrees(face) == pytest.approx((10, 5, 2.5))
 
 
@@ -272,30 +274,25 @@ def test_broken_packets_are_refused(read: Callable[[bytes], object], packet: byt
 # ---- there and back
 
 
-def performed() -> list[TrackedFace]:
+def performed() -> list[Signal]:
     """Every tenth frame of the performance that ships."""
-    return [
-        TrackedFace(frame.weights, frame.neck_pose, "Ann", frame.pts_ns)
-        for frame in read_performance(SHIPPED_PERFORMANCE)[::10]
-    ]
+    return [replace(frame, subject="Ann") for frame in read_performance(SHIPPED_PERFORMANCE)[::10]]
 
 
-def through_vmc(
-    face: TrackedFace, spelling: Callable[[str], str] = pascal_case
-) -> TrackedFace | None:
+def through_vmc(face: Signal, spelling: Callable[[str], str] = pascal_case) -> Signal | None:
     first, second = vmc.write(face, spelling)
     reader = VmcReader()
     assert reader.read(first) is None
     return reader.read(second)
 
 
-def through_fmv3(face: TrackedFace) -> TrackedFace | None:
+def through_fmv3(face: Signal) -> Signal | None:
     reader = Fmv3Reader()
     packets = (*fmv3.write_schema(7, 1), *fmv3.write_frame(face, 7, 1, 1))
     return [reader.read(packet) for packet in packets][-1]
 
 
-ROUND_TRIPS: list[tuple[Callable[[TrackedFace], TrackedFace | None], float, float | None]] = [
+ROUND_TRIPS: list[tuple[Callable[[Signal], Signal | None], float, float | None]] = [
     (lambda face: live_link_face.read(live_link_face.write(face)), FLOAT32, 1000),
     (lambda face: ifacialmocap.read(ifacialmocap.write(face, 1)), PERCENT, None),
     (lambda face: ifacialmocap.read(ifacialmocap.write(face, 2)), PERCENT, None),
@@ -308,16 +305,16 @@ ROUND_TRIPS: list[tuple[Callable[[TrackedFace], TrackedFace | None], float, floa
 
 @pytest.mark.parametrize(("through", "tolerance", "time_ns"), ROUND_TRIPS)
 def test_what_is_written_is_read(
-    through: Callable[[TrackedFace], TrackedFace | None], tolerance: float, time_ns: float | None
+    through: Callable[[Signal], Signal | None], tolerance: float, time_ns: float | None
 ) -> None:
     for face in performed():
         read = through(face)
         assert read is not None
-        assert read.weights == pytest.approx(face.weights, abs=tolerance)
+        assert read.named() == pytest.approx(face.named(), abs=tolerance)
         # angles of text are rounded to 1e-6 degrees, others to float32
-        assert read.head == pytest.approx(face.head, abs=1e-6)
+        assert read.neck_pose == pytest.approx(face.neck_pose, abs=1e-6)
         if time_ns is not None:
-            assert read.time_ns == pytest.approx(face.time_ns, abs=time_ns, rel=1e-7)
+            assert read.pts_ns == pytest.approx(face.pts_ns, abs=time_ns, rel=1e-7)
 
 
 # ---- names and turns
@@ -348,5 +345,6 @@ def test_unity_turns_are_mirrored() -> None:
 def test_angles_there_and_back() -> None:
     for seed in range(20):
         yaw, pitch, roll = np.random.default_rng(seed).uniform(-1.4, 1.4, 3)
-        assert to_angles(from_angles(yaw, pitch, roll)) == pytest.approx((yaw, pitch, roll))
+        there = HeadAngles(yaw, pitch, roll).axis_angle()
+        assert there.head_angles() == pytest.approx((yaw, pitch, roll))
     assert struct.calcsize("<4sBBHQIIIIHHI") == 40

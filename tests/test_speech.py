@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from flexavatar.drive.voice.articulation import ARTICULATORS, arkit_of
+from flexavatar.drive.voice.articulation import ARTICULATORS, arkit_weights
 from flexavatar.drive.voice.features import BEFORE, RATE, STEP, Ear
 from flexavatar.drive.voice.network import Listener
 from flexavatar.drive.voice.torch_network import DELAY, VoiceNet, VoiceNetConfig
 from flexavatar.errors import AssetError, InputError
 from flexavatar.evaluation.voice import SHUT_MM, lip_gaps
-from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.arkit_report import aperture_report, pose_template
 from flexavatar.head.open_head import load_open_head
@@ -74,7 +73,7 @@ def test_lips_shut_for_the_whole_of_a_closure_and_open_between() -> None:
     mouth = articulate(PAPA, times)
     assert mouth.min() >= 0
     assert mouth.max() <= 1
-    gaps = lip_gaps([arkit_of(row) for row in mouth])
+    gaps = lip_gaps(np.array([arkit_weights(row) for row in mouth]))
     for phone in PAPA:
         inside = (times > phone.start) & (times < phone.end - 0.01)
         if phone.kind == "p":
@@ -88,8 +87,7 @@ def test_lips_alone_are_as_far_apart_as_the_whole_heads() -> None:
     rows = torch.rand(6, 52, generator=torch.Generator().manual_seed(0)) * 0.4
     posed = pose_template(head, load_arkit_basis(head), rows).double().numpy()
     whole = [max(aperture_report(head, one, "", "{}_lip").gap_mm, 0.0) for one in posed]
-    faces = [dict(zip(ARKIT_NAMES, row, strict=True)) for row in rows.tolist()]
-    np.testing.assert_allclose(lip_gaps(faces), whole, atol=1e-3)  # mm, of single floats
+    np.testing.assert_allclose(lip_gaps(rows.numpy()), whole, atol=1e-3)  # mm, of single floats
 
 
 def test_rounding_comes_before_its_vowel() -> None:
@@ -102,14 +100,14 @@ def test_rounding_comes_before_its_vowel() -> None:
 @pytest.mark.parametrize("kind", [k for k in KINDS if k not in ("sil", "p")])
 def test_every_other_phone_opens_the_lips(kind: str) -> None:
     row = articulate([Phone(kind, 0, 1)], np.array([0.5]))[0]
-    assert lip_gaps([arkit_of(row)])[0] > SHUT_MM
+    assert lip_gaps(arkit_weights(row)[None])[0] > SHUT_MM
 
 
 @pytest.mark.parametrize("intensity", [0.0, 1.0, 2.0])
 def test_lips_that_shut_do_so_at_any_intensity(intensity: float) -> None:
     row = np.zeros(len(ARTICULATORS))
     row[[JAW, SHUT, ROUND]] = 0.6, 0.9, 0.5
-    assert lip_gaps([arkit_of(row, intensity)])[0] <= SHUT_MM
+    assert lip_gaps(arkit_weights(row, intensity)[None])[0] <= SHUT_MM
 
 
 def test_features_are_what_an_ear_hears() -> None:

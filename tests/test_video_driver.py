@@ -18,13 +18,13 @@ from flexavatar.capture.photo import read_photo
 from flexavatar.demo import SHIPPED_PORTRAIT
 from flexavatar.drive import face_reader, video
 from flexavatar.drive.face_reader import features, load_face_reader, rest_of, see, turn_since
-from flexavatar.drive.head_angles import from_angles
-from flexavatar.drive.tracked import TrackedFace
-from flexavatar.drive.video import VideoConfig, VideoDriver
-from flexavatar.drive.video_performance import follow
+from flexavatar.drive.head_angles import HeadAngles
+from flexavatar.drive.signal import WEBCAM, Signal
+from flexavatar.drive.video import VideoConfig, VideoDriver, video_performance
 from flexavatar.errors import AssetError
 from flexavatar.head.arkit import ARKIT_INDEX, ARKIT_NAMES
 from flexavatar.types import NS_PER_S
+from tests.signals import signal_of
 
 PICTURE = np.zeros((480, 640, 3), np.uint8)
 AT_REST = dict.fromkeys(ARKIT_NAMES, 0.02)
@@ -70,7 +70,7 @@ def test_turns_are_since_rest_also_from_below(tilt: float) -> None:
     upright = load_face_reader().upright
     camera = Rotation.from_rotvec((-tilt, 0, 0))
     rest = rest_of([see(face(turn=camera), upright)], upright)
-    turned = from_angles(0.4, 0.1, -0.2)
+    turned = HeadAngles(0.4, 0.1, -0.2).axis_angle()
     seen = see(face(turn=camera * Rotation.from_rotvec(turned)), rest.points)
     assert turn_since(seen, rest) == pytest.approx(turned, abs=2e-3)
     assert turn_since(see(face(turn=camera), rest.points), rest) == pytest.approx(
@@ -143,7 +143,7 @@ class Scene:
         self.driver = VideoDriver()
         self.now_ns = 0
 
-    def show(self, *faces: FaceLandmarks, seconds: float = 0.04) -> TrackedFace | None:
+    def show(self, *faces: FaceLandmarks, seconds: float = 0.04) -> Signal | None:
         """These for so long."""
         self.faces = sorted(faces, key=lambda one: -one.width)
         tracked = None
@@ -171,13 +171,13 @@ def test_two_seconds_calibrate(scene: Scene) -> None:
     tracked = scene.show(face(turn=tilted), seconds=0.2)
     assert scene.driver.calibrated
     assert tracked is not None
-    assert tracked.head == pytest.approx((0, 0, 0), abs=2e-3)
-    assert max(tracked.weights.values()) < 0.01
-    assert tracked.time_ns == scene.now_ns - FRAME_NS
+    assert tracked.neck_pose == pytest.approx((0, 0, 0), abs=2e-3)
+    assert tracked.weights.max() < 0.01
+    assert tracked.pts_ns == scene.now_ns - FRAME_NS
     scene.show(face({"browInnerUp": 1.0}), seconds=5.0)
     tracked = scene.show(face())  # what comes later is not taken for rest
     assert tracked is not None
-    assert tracked.weights["browInnerUp"] < 0.1
+    assert tracked.weight("browInnerUp") < 0.1
 
 
 def test_who_talks_and_blinks_meanwhile_is_calibrated_too(scene: Scene) -> None:
@@ -187,7 +187,7 @@ def test_who_talks_and_blinks_meanwhile_is_calibrated_too(scene: Scene) -> None:
         scene.show((face(), talks, face(), blinks, talks)[i % 5])
     tracked = scene.show(face())
     assert tracked is not None
-    assert max(tracked.weights.values()) < 0.05
+    assert tracked.weights.max() < 0.05
 
 
 def test_calibrating_anew(scene: Scene) -> None:
@@ -195,11 +195,11 @@ def test_calibrating_anew(scene: Scene) -> None:
     smiles = face({"mouthSmileLeft": 1.0, "mouthSmileRight": 1.0})
     tracked = scene.show(smiles)
     assert tracked is not None
-    assert tracked.weights["mouthSmileLeft"] > 0.3
+    assert tracked.weight("mouthSmileLeft") > 0.3
     scene.driver.recalibrate()
     tracked = scene.show(smiles, seconds=2.2)
     assert tracked is not None
-    assert tracked.weights["mouthSmileLeft"] < 0.01
+    assert tracked.weight("mouthSmileLeft") < 0.01
 
 
 def test_calibrating_anew_from_another_thread(scene: Scene) -> None:
@@ -231,10 +231,10 @@ def test_a_recording_may_begin_with_a_grin(scene: Scene) -> None:
     assert scene.driver.calibrated
     tracked = scene.show(face(grin, scores))
     assert tracked is not None
-    assert tracked.weights["mouthSmileLeft"] > 0.3
+    assert tracked.weight("mouthSmileLeft") > 0.3
     tracked = scene.show(face())
     assert tracked is not None
-    assert max(tracked.weights.values()) < 0.05
+    assert tracked.weights.max() < 0.05
 
 
 def test_nobody_is_none_and_the_same_person_goes_on(scene: Scene) -> None:
@@ -271,7 +271,7 @@ def test_a_real_portrait_is_found_small_and_large() -> None:
     for time_ns in range(3):
         tracked = driver.push(rgb, time_ns)
         assert tracked is not None
-        assert max(tracked.weights.values()) < 0.2
+        assert tracked.weights.max() < 0.2
     assert driver.face is not None
     wide = np.zeros((1080, 1920, 3), np.uint8)
     wide[300:812, 1000:1512] = rgb
@@ -286,11 +286,11 @@ def test_a_real_portrait_is_found_small_and_large() -> None:
 
 
 def test_a_recording_is_followed_smoothly_and_idles_where_nobody_is() -> None:
-    smiling = TrackedFace({"mouthSmileLeft": 0.8}, (0, 0.3, 0))
+    smiling = signal_of({"mouthSmileLeft": 0.8}, (0, 0.3, 0), source=WEBCAM)
     faces = [(i * FRAME_NS, smiling if i < 50 else None) for i in range(100)]
-    frames = follow(faces)
+    frames = video_performance(faces)
     assert [frame.pts_ns for frame in frames] == [pts for pts, _ in faces]
-    assert frames[45].weights["mouthSmileLeft"] == pytest.approx(0.8, abs=0.01)
-    assert frames[45].head[0] == pytest.approx(0.3, abs=0.01)
-    assert frames[80].weights["mouthSmileLeft"] == 0
-    assert abs(frames[80].head[0]) < 0.1
+    assert frames[45].weight("mouthSmileLeft") == pytest.approx(0.8, abs=0.01)
+    assert frames[45].neck_pose.head_angles().yaw == pytest.approx(0.3, abs=0.01)
+    assert frames[80].weight("mouthSmileLeft") == 0
+    assert abs(frames[80].neck_pose.head_angles().yaw) < 0.1

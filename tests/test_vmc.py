@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 
-from flexavatar.drive.head_angles import to_angles
 from flexavatar.drive.protocols.osc import Message, read_messages, write_message
 from flexavatar.drive.protocols.vmc import VmcReader
 from flexavatar.errors import DriveError
@@ -22,10 +21,10 @@ FLOAT32 = 1e-6
 def test_vmc_bundle() -> None:
     face = VmcReader().read(packets.VMC)
     assert face is not None
-    assert face.weights == {"jawOpen": 0.5, "eyeBlinkLeft": 1.0}
-    assert face.time_ns == 12_500_000_000
+    assert face.named() == {"jawOpen": 0.5, "eyeBlinkLeft": 1.0}
+    assert face.pts_ns == 12_500_000_000
     assert face.head is not None
-    turn = np.degrees(to_angles(face.head))
+    turn = np.degrees(face.neck_pose.head_angles())
     assert turn == pytest.approx((45, 0, 0), abs=1e-4)  # Unity's -y is to the left
 
 
@@ -35,7 +34,7 @@ def test_vmc_shows_nothing_before_apply() -> None:
     assert reader.read(packets.bundle(packets.VMC_CAMEL)) is None
     face = reader.read(packets.VMC_APPLY)
     assert face is not None
-    assert face.weights == {"jawOpen": 0.5, "eyeBlinkLeft": 1.0}
+    assert face.named() == {"jawOpen": 0.5, "eyeBlinkLeft": 1.0}
 
 
 def test_vmc_presets_stand_in_for_shapes() -> None:
@@ -43,13 +42,13 @@ def test_vmc_presets_stand_in_for_shapes() -> None:
     reader.read(packets.bundle(packets.VMC_PRESET, write_message("/VMC/Ext/Blend/Val", "aa", 1.0)))
     face = reader.read(packets.VMC_APPLY)
     assert face is not None
-    assert face.weights["eyeBlinkLeft"] == 0.5
-    assert "eyeBlinkRight" not in face.weights
-    assert face.weights["jawOpen"] > 0.3
+    assert face.weight("eyeBlinkLeft") == 0.5
+    assert "eyeBlinkRight" not in face.named()
+    assert face.weight("jawOpen") > 0.3
     reader.read(packets.VMC_VALUE)  # from here on the sender has ARKit's shapes
     face = reader.read(packets.VMC_APPLY)
     assert face is not None
-    assert face.weights == {"jawOpen": 0.5}
+    assert face.named() == {"jawOpen": 0.5}
 
 
 def test_vmc_tells_that_the_face_is_lost() -> None:
@@ -67,7 +66,7 @@ def test_vmc_neck_and_head_add_up() -> None:
     ]
     face = VmcReader().read(packets.bundle(*bones, packets.VMC_VALUE, packets.VMC_APPLY))
     assert face is not None
-    assert face.head == pytest.approx((np.pi / 2, 0, 0), abs=FLOAT32)  # a nod down
+    assert face.neck_pose == pytest.approx((np.pi / 2, 0, 0), abs=FLOAT32)  # a nod down
 
 
 def test_vmc_refused_packets_change_nothing() -> None:
@@ -78,7 +77,7 @@ def test_vmc_refused_packets_change_nothing() -> None:
         reader.read(packets.bundle(packets.VMC_CAMEL, broken))
     face = reader.read(packets.VMC_APPLY)
     assert face is not None
-    assert face.weights == {"jawOpen": 0.5}
+    assert face.named() == {"jawOpen": 0.5}
 
 
 # ---- OSC

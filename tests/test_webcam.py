@@ -18,7 +18,7 @@ from flexavatar.capture.photo import read_photo
 from flexavatar.cli import USER_ERROR, run
 from flexavatar.demo import SHIPPED_PORTRAIT
 from flexavatar.drive import video
-from flexavatar.drive.tracked import TrackedFace
+from flexavatar.drive.signal import WEBCAM, Signal
 from flexavatar.drive.video import VideoDriver
 from flexavatar.errors import InputError
 from flexavatar.evaluation.live import score_lines
@@ -27,9 +27,10 @@ from flexavatar.formats import frame_sources
 from flexavatar.formats.frame_sources import TimedFrame, VideoFile
 from flexavatar.formats.video_writer import VideoWriter
 from plugin_server.client.client import FlexAvatarClient
-from plugin_server.client.video_follower import WEBCAM, follow_video
+from plugin_server.client.video_follower import follow_video
 from tests.live import live_server, seen_of, watching
 from tests.service import must_receive
+from tests.signals import signal_of
 from tests.test_engine import plain_avatar
 
 FPS = 10
@@ -117,10 +118,10 @@ class Puppeteer(VideoDriver):
     def calibrated(self) -> bool:
         return True
 
-    def push(self, rgb: np.ndarray, pts_ns: int) -> TrackedFace | None:
+    def push(self, rgb: np.ndarray, pts_ns: int) -> Signal | None:
         if not rgb.any():
             return None
-        return TrackedFace({"jawOpen": 0.8}, (0.0, 0.4, 0.0), time_ns=pts_ns)
+        return signal_of({"jawOpen": 0.8}, (0.0, 0.4, 0.0), pts_ns, WEBCAM)
 
     def recalibrate(self) -> None:
         """Nothing to learn."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from flexavatar.drive.signal import weights_of
 from flexavatar.drive.voice.driver import VoiceConfig, VoiceDriver, VoiceFrame
 from plugin_server import speech
 
@@ -39,7 +40,9 @@ class PlainVoice(VoiceDriver):
             sample = self._told * step
             jaw = min(1.0, self.config.intensity * float(self._sound[sample]))
             happy = float(self.config.emotion == "happy")
-            frames.append(VoiceFrame(sample, {"jawOpen": jaw, "mouthSmileLeft": happy}))
+            frames.append(
+                VoiceFrame(sample, *weights_of({"jawOpen": jaw, "mouthSmileLeft": happy}))
+            )
             self._told += 1
         return frames
 

@@ -67,10 +67,7 @@ def driven_stages(
     pixels = np.empty((SIDE, SIDE, 4), np.uint8)
 
     def animate() -> Gaussians:
-        signal = next(signals)
-        codes = puppet.from_arkit(signal.weights)
-        turned = replace(codes, neck_pose=torch.tensor(signal.neck_pose))
-        return puppet.animate(turned, next(shares))
+        return puppet.animate(replace(next(signals), morph=next(shares)))
 
     actions = {
         "drive_to_gaussians": animate,

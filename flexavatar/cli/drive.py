@@ -21,7 +21,7 @@ from flexavatar.progress import Progress, progress_bar
 if TYPE_CHECKING:
     import numpy as np
 
-    from flexavatar.drive.performance import PerformanceFrame
+    from flexavatar.drive.signal import Signal
     from flexavatar.formats.frame_sources import TimedFrame, VideoFile
     from flexavatar.formats.sound import Recording
 
@@ -113,7 +113,7 @@ class Drive:
 
     def _film(
         self,
-        frames: list[PerformanceFrame],
+        frames: list[Signal],
         fps: float,
         sound: Recording | None = None,
         beside: Callable[[int], np.ndarray] | None = None,
@@ -138,9 +138,10 @@ def drive_from_webcam(
     check_background(background)
     import cv2  # noqa: F401  # before PyAV, whose libraries would keep its windows from opening
 
+    from flexavatar.drive.signal import WEBCAM
     from flexavatar.drive.video import VideoDriver
     from flexavatar.formats.frame_sources import open_webcam
-    from plugin_server.client.video_follower import WEBCAM, follow_video
+    from plugin_server.client.video_follower import follow_video
 
     name = f"{avatar}-webcam"
     width, height = size
@@ -160,10 +161,9 @@ def drive_from_webcam(
                 show_frames(reader, f"FlexAvatar: {avatar}", background, keys, follower.over.is_set)
 
 
-def track_performance(film: VideoFile, name: str, progress: Progress) -> list[PerformanceFrame]:
+def track_performance(film: VideoFile, name: str, progress: Progress) -> list[Signal]:
     """What the person in a film does. Raises FaceError if there is none."""
-    from flexavatar.drive.video import VideoDriver
-    from flexavatar.drive.video_performance import follow
+    from flexavatar.drive.video import VideoDriver, video_performance
 
     driver, apart = VideoDriver(), max(1, film.frame_count // CALIBRATION_FRAMES)
     driver.calibrate_on(moment.rgb for moment in islice(film.moments(), 0, None, apart))
@@ -173,7 +173,7 @@ def track_performance(film: VideoFile, name: str, progress: Progress) -> list[Pe
         progress(f"picture {i} of {film.frame_count}", min(i / film.frame_count, 1.0))
     if all(face is None for _, face in faces):
         raise FaceError(f"expected a face in {name}, found none in {len(faces)} pictures")
-    return follow(faces)
+    return video_performance(faces)
 
 
 class _SideVideo:

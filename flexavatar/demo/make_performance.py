@@ -26,15 +26,16 @@ from flexavatar.demo.performance_script import (
     PHONES,
     VISEMES,
 )
-from flexavatar.drive.motion import BLINK_PULLS, Array, lids_down, saccade_s
+from flexavatar.drive.head_angles import HeadAngles
+from flexavatar.drive.idle import SHUT_EYES, Array, lids_down, saccade_s
 from flexavatar.drive.performance import (
     FRAME_RATE,
     SHIPPED_PERFORMANCE,
-    PerformanceFrame,
     write_performance,
 )
+from flexavatar.drive.signal import ALL_SENT, HeadPose, Signal
 from flexavatar.easing import minimum_jerk
-from flexavatar.head.arkit import ARKIT_NAMES, SIDES
+from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.types import NS_PER_S
 
 COARTICULATION_S = 0.038
@@ -127,11 +128,10 @@ def gaze_weights(eyes: Array) -> Array:
 
 def blink_weights(closed: Array) -> Array:
     """A blink pulls brows and cheeks along a little: [T] -> [T, 52]."""
-    sides = {f"{name}{side}": w for name, w in BLINK_PULLS.items() for side in SIDES}
-    return closed[:, None] * arkit_vector(sides)
+    return closed[:, None] * SHUT_EYES
 
 
-def make_performance() -> list[PerformanceFrame]:
+def make_performance() -> list[Signal]:
     """The whole performance, ten seconds at 60 frames a second."""
     times = np.arange(round(DURATION_S * FRAME_RATE)) / FRAME_RATE
     turns, closed = head_angles(times), blink_closure(times)
@@ -144,10 +144,11 @@ def make_performance() -> list[PerformanceFrame]:
     weights[:, wide] *= 1 - closed[:, None]
     weights = np.clip(weights, 0, 1)
     return [
-        PerformanceFrame(
-            round(t * NS_PER_S),
-            {name: float(w) for name, w in zip(ARKIT_NAMES, row, strict=True)},
-            (float(turn[0]), float(turn[1]), float(turn[2])),
+        Signal(
+            row.astype(np.float32),
+            ALL_SENT,
+            head=HeadPose(HeadAngles(*turn.tolist()).axis_angle()),
+            pts_ns=round(t * NS_PER_S),
         )
         for t, row, turn in zip(times, weights, np.radians(turns), strict=True)
     ]

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 
 from flexavatar.capture import topology
 from flexavatar.capture.landmarks import FaceLandmarks
-from flexavatar.drive.head_angles import Vector
+from flexavatar.drive.head_angles import AxisAngle
 from flexavatar.errors import AssetError
 from flexavatar.head.arkit import ARKIT_NAMES, SIDES
 
@@ -92,12 +92,12 @@ def features(seen: Seen, rest: Rest) -> Array:
     return SCALES * np.concatenate(parts)
 
 
-def turn_since(seen: Seen, rest: Rest) -> Vector:
+def turn_since(seen: Seen, rest: Rest) -> AxisAngle:
     """The head's turn since rest as axis-angle in the head frame, whatever the camera's height."""
     import cv2
 
     x, y, z = cv2.Rodrigues(rest.turn.T @ seen.turn)[0][:, 0]
-    return float(x), float(y), float(z)
+    return AxisAngle(float(x), float(y), float(z))
 
 
 def _turned(upright: Array, points: Array) -> tuple[Array, float]:

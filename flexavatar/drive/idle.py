@@ -11,13 +11,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
-from flexavatar.drive.head_angles import Vector, from_angles
-from flexavatar.drive.motion import BLINK_PULLS, lids_down, saccade_s
-from flexavatar.drive.tracked import looks_of
+from flexavatar.drive.gaze import gaze_weights
+from flexavatar.drive.head_angles import AxisAngle, HeadAngles
 from flexavatar.easing import minimum_jerk
-from flexavatar.head.arkit import SIDES
+from flexavatar.head.arkit import ARKIT_INDEX, ARKIT_NAMES, SIDES
 
+Array = NDArray[np.float64]
+
+LID_CLOSING_S, LID_CLOSED_S, LID_OPENING_S = 0.055, 0.02, 0.115
+BLINK_PULLS = {"eyeBlink": 1.0, "eyeSquint": 0.2, "browDown": 0.06, "cheekSquint": 0.08}
+"""A blink pulls brows and cheeks along a little; both sides."""
+_PULLS = {f"{name}{side}": pull for name, pull in BLINK_PULLS.items() for side in SIDES}
+SHUT_EYES = np.array([_PULLS.get(name, 0.0) for name in ARKIT_NAMES])  # [52]
 BLINK_SLOT_S, BLINK_SPREAD_S = 4.0, 3.4
 TWICE, TWICE_AFTER_S = 0.15, 0.32
 """Share of blinks that come as a pair, and how far apart they are."""
@@ -33,14 +40,12 @@ BREATH_NOD_DEG, BREATH_RISE_M = 0.35, 0.0012
 BLINK, GAZE, SWAY = range(3)
 
 
-@dataclass(frozen=True)
-class Living:
+@dataclass(frozen=True, eq=False)
+class IdleFace:
     """One instant."""
 
-    weights: dict[str, float]
-    """By ARKit's name; what is missing is 0."""
-    head: Vector
-    """Axis-angle in the head frame, radians."""
+    weights: Array  # [52] in the order of ARKIT_NAMES, 0..1
+    neck_pose: AxisAngle
     rise_m: float
     """How far the breath has lifted head and shoulders."""
 
@@ -52,18 +57,17 @@ class Idle:
         self._seed = seed
         self._phases = _chance(seed, SWAY, 0).uniform(0, 2 * math.pi, (3, 2))
 
-    def at(self, time_s: float) -> Living:
+    def at(self, time_s: float) -> IdleFace:
         """The face at an instant, 0 or later."""
         breath = math.sin(2 * math.pi * BREATH_HZ * time_s)
         yaw, pitch, roll = self._sway_deg(time_s)
         look_yaw, look_pitch = self._gaze_deg(time_s)
         look = (math.radians(look_yaw - yaw), math.radians(look_pitch - pitch))
-        head = np.radians((yaw, pitch + BREATH_NOD_DEG * breath, roll))
-        return Living(
-            looks_of(look, look) | self._blink(time_s),  # the eyes hold their target
-            from_angles(*map(float, head)),
-            BREATH_RISE_M * breath,
-        )
+        weights = self._blink(time_s)
+        for name, weight in gaze_weights(look, look).items():  # the eyes hold their target
+            weights[ARKIT_INDEX[name]] = weight
+        head = HeadAngles(*map(math.radians, (yaw, pitch + BREATH_NOD_DEG * breath, roll)))
+        return IdleFace(weights, head.axis_angle(), BREATH_RISE_M * breath)
 
     def _sway_deg(self, time_s: float) -> list[float]:
         """Yaw, pitch, roll."""
@@ -79,11 +83,24 @@ class Idle:
         yaw, pitch = (a + share * (b - a) for a, b in zip(before[1:], after[1:], strict=True))
         return yaw, pitch
 
-    def _blink(self, time_s: float) -> dict[str, float]:
+    def _blink(self, time_s: float) -> Array:
+        """What a blink does to the whole face: [52]."""
         slot = int(time_s // BLINK_SLOT_S)
         instants = [at for s in (slot - 1, slot, slot + 1) for at in _blinks(self._seed, s)]
         closed = float(np.max(lids_down(time_s - np.array(instants))))
-        return {f"{name}{side}": closed * w for name, w in BLINK_PULLS.items() for side in SIDES}
+        return closed * SHUT_EYES
+
+
+def lids_down(since_s: Array | float) -> Array:
+    """How far one blink has closed the lids, by the time since they met: 0..1."""
+    down = minimum_jerk(1 + np.asarray(since_s) / LID_CLOSING_S)
+    up = minimum_jerk(1 - (np.asarray(since_s) - LID_CLOSED_S) / LID_OPENING_S)
+    return np.where(np.asarray(since_s) < 0, down, up)
+
+
+def saccade_s(size_deg: float) -> float:
+    """How long a saccade lasts: Bahill, Clark and Stark, "The main sequence", 1975."""
+    return 0.021 + 0.0022 * size_deg
 
 
 def _chance(seed: int, what: int, slot: int) -> np.random.Generator:

@@ -18,19 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from flexavatar.drive.head_angles import Angles, Vector
+from flexavatar.drive.head_angles import AxisAngle, HeadAngles
 from flexavatar.drive.idle import Idle
 from flexavatar.drive.mouth import Mouth
 from flexavatar.drive.one_euro import AS_IT_IS, HEAD, WEIGHTS, Smoothing, TurnFilter, WeightFilter
-from flexavatar.drive.tracked import TrackedFace
+from flexavatar.drive.signal import ALL_SENT, AUDIO, NO_PTS, HeadPose, Signal
 from flexavatar.easing import minimum_jerk
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_INDEX, ARKIT_NAMES
 from flexavatar.types import NS_PER_S
 
-VOICE = "audio"
-"""The source that is a voice: it is not smoothed, and while it is heard its clock is the face's."""
-VOICE_JOIN_S = 0.06
+AUDIO_JOIN_S = 0.06
 """The first syllable must not be lost."""
 MOUTH, EYES, HEAD_TURN = "mouth", "eyes", "head"
 REGIONS = (MOUTH, EYES, HEAD_TURN)
@@ -38,6 +36,7 @@ UPPER = ("eye", "brow", "cheekSquint")
 IS_EYES = np.array([name.startswith(UPPER) for name in ARKIT_NAMES])  # [52]
 LONGEST_STEP_S, SHORTEST_STEP_S = 1.0, 1e-3
 LARGEST_GAIN = 4.0
+WHOLE_TURN = HeadAngles(1.0, 1.0, 1.0)
 
 Weights = NDArray[np.float64]
 
@@ -70,8 +69,8 @@ class MixerConfig:
 
     sources: tuple[Source, ...]
     """The first is on top."""
-    head_gain: Angles = (1.0, 1.0, 1.0)
-    """How much of the head's yaw, pitch and roll is followed; below 0 turns the other way."""
+    head_gain: HeadAngles = WHOLE_TURN
+    """How much of each of the head's angles is followed; below 0 turns the other way."""
     timeout_s: float = 0.25
     leave_s: float = 0.6
     join_s: float = 0.3
@@ -81,23 +80,8 @@ class MixerConfig:
     """Of the idling."""
 
 
-@dataclass(frozen=True)
-class MixedFace:
-    """One instant of the face that is to be shown."""
-
-    weights: Mapping[str, float]
-    """All 52 by ARKit's name, 0..1."""
-    neck_pose: Vector
-    """Axis-angle in the head frame, radians."""
-    transl: Vector
-    """Metres: it breathes."""
-    pts_ns: int
-    """On the clock of the voice, else of the topmost source that is there; it runs on where there
-    is none."""
-
-
 class _Layer:
-    """One source: its smoothed signal, and when it was heard last."""
+    """One source: its smoothed signal, and when its last one came."""
 
     def __init__(self, source: Source, config: MixerConfig) -> None:
         self._config = config
@@ -105,54 +89,52 @@ class _Layer:
         region = [source.shares.get(EYES if e else MOUTH, 1.0) for e in IS_EYES]
         self._shares = np.array(region)
         self.head_share = source.shares.get(HEAD_TURN, 1.0)
-        self._smoothing = config.weights if source.name != VOICE else AS_IT_IS
+        self._smoothing = config.weights if source.name != AUDIO else AS_IT_IS
         self.mouth = Mouth()
-        self.heard_at_s = -np.inf
+        self.fed_at_s = -np.inf
         self.pts_ns = 0
         self._forget()
 
     def _forget(self) -> None:
         self._raw, self._sent = np.zeros(52), np.zeros(52, bool)
-        self._time_ns: int | None = None
+        self._pts_ns = NO_PTS
         self._smooth = WeightFilter(self._smoothing)
         self._turns = TurnFilter(self._config.head)
         self.weights, self.turn = self._raw, None
         self.mouth.forget()
 
-    def feed(self, face: TrackedFace, now_s: float) -> bool:
+    def feed(self, signal: Signal, now_s: float) -> bool:
         """Take a signal; whether something has joined that was not there before."""
-        joined = now_s - self.heard_at_s > self._config.timeout_s
+        joined = now_s - self.fed_at_s > self._config.timeout_s
         if joined:
             self._forget()
-        step_s = self._step_s(face.time_ns, now_s)
-        sent = [ARKIT_INDEX[name] for name in face.weights]
-        joined = joined or not self._sent[sent].all()
-        raw = self._raw.copy()
-        raw[sent] = np.clip(self._gains[sent] * np.array([*face.weights.values()]), 0, 1)
-        self._raw, self._sent[sent] = raw, True
+        step_s = self._step_s(signal.pts_ns, now_s)
+        joined = joined or not self._sent[signal.sent].all()
+        raw = np.where(signal.sent, np.clip(self._gains * signal.weights, 0, 1), self._raw)
+        self._raw, self._sent = raw, self._sent | signal.sent
         self.weights = self._smooth.step(raw, step_s)
-        self.mouth.see(raw, face.mouth_hidden, now_s)
-        if face.head is not None:
+        self.mouth.see(raw, signal.mouth_hidden, now_s)
+        if signal.head is not None:
             joined = joined or self.turn is None
             yaw, pitch, roll = self._config.head_gain
-            turn = Rotation.from_rotvec(np.array(face.head) * (pitch, yaw, roll))
+            turn = Rotation.from_rotvec(np.array(signal.head.neck_pose) * (pitch, yaw, roll))
             self.turn = self._turns.step(turn, step_s)
-        self.heard_at_s, self._time_ns = now_s, face.time_ns
-        self.pts_ns = round(now_s * NS_PER_S) if face.time_ns is None else face.time_ns
+        self.fed_at_s, self._pts_ns = now_s, signal.pts_ns
+        self.pts_ns = round(now_s * NS_PER_S) if signal.pts_ns == NO_PTS else signal.pts_ns
         return joined
 
-    def _step_s(self, time_ns: int | None, now_s: float) -> float:
+    def _step_s(self, pts_ns: int, now_s: float) -> float:
         """Since the signal before: by the sender's clock, unless that was set anew."""
         step_s = -1.0
-        if time_ns is not None and self._time_ns is not None:
-            step_s = (time_ns - self._time_ns) / NS_PER_S
+        if NO_PTS not in (pts_ns, self._pts_ns):
+            step_s = (pts_ns - self._pts_ns) / NS_PER_S
         if not 0 < step_s <= LONGEST_STEP_S:
-            step_s = now_s - self.heard_at_s
+            step_s = now_s - self.fed_at_s
         return float(np.clip(step_s, SHORTEST_STEP_S, LONGEST_STEP_S))
 
     def presence(self, now_s: float) -> float:
-        """1 while it is heard, and then ever less."""
-        silent_s = now_s - self.heard_at_s - self._config.timeout_s
+        """1 while its signals come, and then ever less."""
+        silent_s = now_s - self.fed_at_s - self._config.timeout_s
         return float(minimum_jerk(1 - silent_s / self._config.leave_s))
 
     def cover(self, below: Weights, presence: float) -> Weights:
@@ -177,21 +159,24 @@ class Mixer:
         self._shown: tuple[Weights, Rotation] | None = None
         self._left_over = np.zeros(52), np.zeros(3)  # what is taken away bit by bit after a join
 
-    def feed(self, name: str, face: TrackedFace, now_s: float) -> None:
-        """Take a source's newest signal. The receiver's clock is in seconds and never runs back."""
-        if self._layers[name].feed(face, now_s):
-            join_s = VOICE_JOIN_S if name == VOICE else self._config.join_s
+    def feed(self, signal: Signal, now_s: float) -> None:
+        """Take its source's newest signal. The receiver's clock is in seconds, never runs back."""
+        if self._layers[signal.source].feed(signal, now_s):
+            join_s = AUDIO_JOIN_S if signal.source == AUDIO else self._config.join_s
             self._joining_s = max(self._joining_s, join_s)
 
     def silent_s(self, now_s: float) -> float:
-        """How long nothing was heard of any source."""
-        return now_s - max((layer.heard_at_s for layer in self._layers.values()), default=-np.inf)
+        """Time since the last signal of any source."""
+        return now_s - max((layer.fed_at_s for layer in self._layers.values()), default=-np.inf)
 
-    def face(self, now_s: float) -> MixedFace:
-        """The face to show now."""
-        living = self._idle.at(now_s)
-        weights = np.array([living.weights.get(name, 0.0) for name in ARKIT_NAMES])
-        turn = Rotation.from_rotvec(living.head)
+    def face(self, now_s: float) -> Signal:
+        """The face to show now: all weights, 0..1, how the head is held, a breath, and the time.
+
+        The time is on the clock of the voice, else of the topmost source that is there; it runs on
+        where there is none.
+        """
+        idle = self._idle.at(now_s)
+        weights, turn = idle.weights.astype(np.float64), Rotation.from_rotvec(idle.neck_pose)
         self._give_the_mouth(now_s)
         for layer in reversed(self._layers.values()):
             presence = layer.presence(now_s)
@@ -201,18 +186,17 @@ class Mixer:
                 turn = Rotation.from_rotvec(presence * layer.head_share * way) * turn
         weights, turn = self._without_jump(weights, turn, now_s)
         self._shown = weights, turn
-        x, y, z = (float(v) for v in turn.as_rotvec())
-        named = dict(zip(ARKIT_NAMES, weights.tolist(), strict=True))
-        return MixedFace(named, (x, y, z), (0.0, living.rise_m, 0.0), self._pts_ns(now_s))
+        head = HeadPose(AxisAngle.of_rotation(turn), transl=(0.0, idle.rise_m, 0.0))
+        return Signal(weights.astype(np.float32), ALL_SENT, head=head, pts_ns=self._pts_ns(now_s))
 
     def _give_the_mouth(self, now_s: float) -> None:
         """To the voice, from those above it that do not see one."""
-        voice = self._layers.get(VOICE)
-        heard = voice is not None and voice.presence(now_s) > 0
+        voice = self._layers.get(AUDIO)
+        speaks = voice is not None and voice.presence(now_s) > 0
         for layer in self._layers.values():
             if layer is voice:
                 break
-            layer.mouth.give(voice.mouth if voice and heard else None, now_s)
+            layer.mouth.give(voice.mouth if voice and speaks else None, now_s)
 
     def _without_jump(
         self, weights: Weights, turn: Rotation, now_s: float
@@ -230,11 +214,11 @@ class Mixer:
         return np.clip(weights + left * more, 0, 1), Rotation.from_rotvec(left * way) * turn
 
     def _pts_ns(self, now_s: float) -> int:
-        layers = sorted(self._layers.items(), key=lambda item: item[0] != VOICE)
+        layers = sorted(self._layers.items(), key=lambda item: item[0] != AUDIO)
         there = (layer for _, layer in layers if layer.presence(now_s) > 0)
-        heard = [layer for _, layer in layers if np.isfinite(layer.heard_at_s)]
-        layer = next(there, max(heard, key=lambda one: one.heard_at_s, default=None))
+        fed = [layer for _, layer in layers if np.isfinite(layer.fed_at_s)]
+        layer = next(there, max(fed, key=lambda one: one.fed_at_s, default=None))
         if layer is None:
             return round(now_s * NS_PER_S)
-        silent_s = now_s - layer.heard_at_s
+        silent_s = now_s - layer.fed_at_s
         return layer.pts_ns + round(silent_s * NS_PER_S if silent_s > self._config.timeout_s else 0)

@@ -4,7 +4,7 @@ One row a frame: `Timecode,BlendShapeCount`, 52 ARKit weights in PascalCase, the
 roll of the head and of both eyes in radians. Columns are found by name, never by place: the order
 differs between versions. The eyes' angles are not read, since the eyeLook weights say the same.
 
-The app does not document the signs of the head's angles; `turns.py` says how they are read.
+The app does not document the signs of the head's angles; `head_angles.py` says how they are read.
 
 A file is read leniently where a live signal is not: recorders overshoot, most of all calibrated
 ones, and nobody can ask them to send a frame again, so weights a little out of 0..1 are clamped
@@ -17,14 +17,15 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
-from flexavatar.drive.head_angles import Angles, Vector, from_angles
+from flexavatar.drive.head_angles import HeadAngles
 from flexavatar.drive.names import pascal_case
+from flexavatar.drive.signal import HeadPose, Signal, weights_of
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.types import NS_PER_S
@@ -44,22 +45,10 @@ SHIPPED_PERFORMANCE = Path(str(resources.files("flexavatar") / "assets/performan
 """The ten seconds that come with the package."""
 
 
-@dataclass(frozen=True)
-class PerformanceFrame:
-    """One instant of a performance."""
+def read_performance(path: Path) -> list[Signal]:
+    """Read a Live Link Face recording: weights clamped to 0..1, `pts_ns` since the first frame.
 
-    pts_ns: int  # since the first frame
-    weights: Mapping[str, float]  # ARKit name -> 0..1
-    head: Angles  # yaw, pitch, roll in radians; signs as in turns.py
-
-    @property
-    def neck_pose(self) -> Vector:
-        """The head's turn as axis-angle in the head frame (y up, face to +z)."""
-        return from_angles(*self.head)
-
-
-def read_performance(path: Path) -> list[PerformanceFrame]:
-    """Read a Live Link Face recording: weights clamped to 0..1, times strictly increasing.
+    Times are strictly increasing.
 
     Rows without a face, and rows no later than the one before them that was kept, are left out.
 
@@ -82,7 +71,7 @@ def read_performance(path: Path) -> list[PerformanceFrame]:
     if not lines:
         raise DriveError(f"{path.name}: expected at least one row with a face, got none")
     times = _times_ns([_parse_timecode(where, row["Timecode"]) for where, row in lines])
-    frames: list[PerformanceFrame] = []
+    frames: list[Signal] = []
     for (where, row), pts_ns in zip(lines, times, strict=True):
         frame = _parse_row(where, row, columns, pts_ns)
         if not frames or pts_ns > frames[-1].pts_ns:
@@ -90,7 +79,7 @@ def read_performance(path: Path) -> list[PerformanceFrame]:
     return frames
 
 
-def write_performance(path: Path, frames: Iterable[PerformanceFrame]) -> None:
+def write_performance(path: Path, frames: Iterable[Signal]) -> None:
     """Write a Live Link Face recording. The eyes' angles are left at zero."""
     shapes = [pascal_case(name) for name in ARKIT_NAMES]
     header = ["Timecode", "BlendShapeCount", *shapes, *HEAD_COLUMNS, *EYE_COLUMNS]
@@ -98,18 +87,18 @@ def write_performance(path: Path, frames: Iterable[PerformanceFrame]) -> None:
         writer = csv.writer(file)
         writer.writerow(header)
         for frame in frames:
-            values = [frame.weights.get(name, 0.0) for name in ARKIT_NAMES]
-            values += [*frame.head, *(0.0 for _ in EYE_COLUMNS)]
+            head = frame.neck_pose.head_angles()
+            values = [*frame.weights.tolist(), *head, *(0.0 for _ in EYE_COLUMNS)]
             writer.writerow([_timecode(frame.pts_ns), len(values), *(_short(v) for v in values)])
 
 
-def at_rate(frames: Sequence[PerformanceFrame], fps: float) -> Iterator[PerformanceFrame]:
+def at_rate(frames: Sequence[Signal], fps: float) -> Iterator[Signal]:
     """The performance at a steady rate: at each instant the newest frame that is there."""
     times = np.array([frame.pts_ns for frame in frames])
     for i in range(math.floor(times[-1] / NS_PER_S * fps) + 1):
         pts_ns = round(i * NS_PER_S / fps)
         newest = frames[int(np.searchsorted(times, pts_ns, side="right")) - 1]
-        yield PerformanceFrame(pts_ns, newest.weights, newest.head)
+        yield replace(newest, pts_ns=pts_ns)
 
 
 def _check_columns(name: str, columns: list[str]) -> dict[str, str]:
@@ -159,7 +148,7 @@ def _times_ns(timecodes: Sequence[tuple[int, float]]) -> list[int]:
 
 def _parse_row(
     where: str, row: Mapping[str, str], columns: Mapping[str, str], pts_ns: int
-) -> PerformanceFrame:
+) -> Signal:
     low, high = TOLERATED
     weights = {}
     for column, shape in columns.items():
@@ -167,8 +156,9 @@ def _parse_row(
         if not low <= value <= high:
             raise DriveError(f"{where}: {column}: expected 0..1, got {value:g}")
         weights[shape] = min(max(value, 0.0), 1.0)
-    yaw, pitch, roll = (_number(where, c, row.get(c, "0")) for c in HEAD_COLUMNS)
-    return PerformanceFrame(pts_ns, weights, (yaw, pitch, roll))
+    head = HeadAngles(*(_number(where, column, row.get(column, "0")) for column in HEAD_COLUMNS))
+    pose = HeadPose(head.axis_angle())
+    return Signal(*weights_of(weights), head=pose, pts_ns=pts_ns)
 
 
 def _number(where: str, column: str, text: str | None) -> float:

@@ -1,4 +1,4 @@
-"""A person before a camera -> tracked faces, frame by frame, on one core.
+"""A person before a camera -> signals, frame by frame, on one core.
 
 The first two seconds calibrate: the median of the quiet half of them is this person at rest, and
 what is sent afterwards is what differs from it. So a resting face is 0 whatever its brows are like,
@@ -9,7 +9,7 @@ begin with a grin.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from flexavatar.capture import topology
 from flexavatar.capture.landmarks import FaceLandmarks, detect_faces
 from flexavatar.drive.face_reader import Rest, Seen, load_face_reader, rest_of, see, turn_since
-from flexavatar.drive.tracked import TrackedFace
+from flexavatar.drive.mixer import Mixer, MixerConfig, Source
+from flexavatar.drive.signal import WEBCAM, HeadPose, Signal, weights_of
 from flexavatar.head.arkit import ARKIT_INDEX
 from flexavatar.types import NS_PER_S
 
@@ -49,6 +50,7 @@ HARDLY = 3.0
 """Logit of a score of 0.05, below which a mouth is shut and an eye open."""
 NARROW = 24.0
 """Pixels; a smaller face says nothing."""
+WEBCAM_ALONE = MixerConfig((Source(WEBCAM),))
 
 
 class VideoDriver:
@@ -89,7 +91,7 @@ class VideoDriver:
         """What was seen last, in pixels of its picture."""
         return self._face
 
-    def push(self, rgb: Picture, pts_ns: int) -> TrackedFace | None:
+    def push(self, rgb: Picture, pts_ns: int) -> Signal | None:
         """The face in the next picture [H, W, 3], None if none is seen. Times rise."""
         self._face = self._find(rgb)
         if self._face is None:
@@ -101,7 +103,13 @@ class VideoDriver:
         if not _inside(self._face, rgb):
             hidden = 1.0
         weights = self._reader.weights(seen, rest)
-        return TrackedFace(weights, turn, time_ns=pts_ns, mouth_hidden=hidden)
+        return Signal(
+            *weights_of(weights),
+            head=HeadPose(turn),
+            source=WEBCAM,
+            pts_ns=pts_ns,
+            mouth_hidden=hidden,
+        )
 
     def _find(self, rgb: Picture) -> FaceLandmarks | None:
         """The face where it was, or anywhere: the widest."""
@@ -184,3 +192,19 @@ def _inside(face: FaceLandmarks, rgb: Picture) -> bool:
     """Whether the mouth is in the picture."""
     lips = face.points[[*topology.LIPS], :2]
     return bool((lips >= 0).all() and (lips < rgb.shape[1::-1]).all())
+
+
+def video_performance(
+    faces: Iterable[tuple[int, Signal | None]], config: MixerConfig = WEBCAM_ALONE
+) -> list[Signal]:
+    """The faces of a recording's pictures -> a performance, as a live session would have shown it.
+
+    Smoothed, and idling where no face was seen; times in ns since the recording's beginning.
+    `config` has the source WEBCAM.
+    """
+    mixer, frames = Mixer(config), []
+    for pts_ns, face in faces:
+        if face is not None:
+            mixer.feed(face, pts_ns / NS_PER_S)
+        frames.append(replace(mixer.face(pts_ns / NS_PER_S), pts_ns=pts_ns))
+    return frames

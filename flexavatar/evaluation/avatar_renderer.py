@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from flexavatar.avatar.avatar import AnyAnimator, AnyAvatar, animator_of
-from flexavatar.drive.performance import PerformanceFrame, at_rate
+from flexavatar.drive.performance import at_rate
+from flexavatar.drive.signal import Signal, flame_codes
 from flexavatar.formats.sound import Recording
 from flexavatar.formats.video_writer import VideoWriter
 from flexavatar.head.arkit import ArkitBasis, arkit_to_flame
@@ -50,9 +51,14 @@ class AvatarRenderer:
             transl=photo.transl,
         )
 
-    def frame_codes(self, frame: PerformanceFrame) -> FlameCodes:
-        """Weights and head rotation of a performance's frame. Raises DriveError."""
-        return replace(self.codes(frame.weights), neck_pose=torch.tensor(frame.neck_pose))
+    def signal_codes(self, signal: Signal) -> FlameCodes:
+        """A signal's face, its head turned from where the photo has it."""
+        photo = self.avatar.codes
+        return replace(
+            flame_codes(signal, self.basis, photo),
+            global_orient=photo.global_orient,
+            transl=photo.transl,
+        )
 
     def render(self, codes: FlameCodes, camera: Camera) -> Rgb8:
         """A picture over `BACKGROUND`, [H, W, 3]."""
@@ -62,7 +68,7 @@ class AvatarRenderer:
 @torch.no_grad()
 def write_performance_video(
     avatar: AnyAvatar,
-    performance: Sequence[PerformanceFrame],
+    performance: Sequence[Signal],
     path: Path,
     size: tuple[int, int],
     fps: float,
@@ -81,7 +87,7 @@ def write_performance_video(
     more = 0 if beside is None else beside(0).shape[1]
     with VideoWriter(path, camera.width + more, camera.height, sound_format) as video:
         for i, frame in enumerate(frames, 1):
-            picture = renderer.render(renderer.frame_codes(frame), camera)
+            picture = renderer.render(renderer.signal_codes(frame), camera)
             if beside is not None:
                 picture = np.concatenate((beside(frame.pts_ns), picture), 1)
             video.write_rgb(picture, frame.pts_ns)

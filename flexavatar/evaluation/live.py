@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from flexavatar.avatar.avatar import AnyAvatar
 from flexavatar.capture.landmarks import find_face
-from flexavatar.drive.performance import PerformanceFrame
+from flexavatar.drive.signal import Signal
 from flexavatar.evaluation.avatar_renderer import AvatarRenderer
 from flexavatar.evaluation.charts import blank_chart, draw_lines
 from flexavatar.evaluation.report import Item, Picture
@@ -86,7 +86,7 @@ def evaluate_live(
     store: Path,
     avatar: str,
     protocol: ProtocolName,
-    performance: Sequence[PerformanceFrame],
+    performance: Sequence[Signal],
     config: LiveConfig,
     progress: Progress = no_progress,
 ) -> Item:
@@ -100,7 +100,7 @@ def evaluate_live(
     for i, packet in enumerate(packets):
         progress("seeing", i / len(packets))
         seen.append(face_scores(over_background(packet.arrival.rgba)))
-    lines = score_lines([packet.sent.face.weights for packet in packets], seen)
+    lines = score_lines([packet.sent.signal.named() for packet in packets], seen)
     figures = shape_correlations(lines)
     p50, p99 = np.percentile([packet.latency_ms for packet in packets], (50, 99))
     figures |= {
@@ -116,7 +116,7 @@ def evaluate_live(
 
 def evaluate_directly(
     avatar: AnyAvatar,
-    performance: Sequence[PerformanceFrame],
+    performance: Sequence[Signal],
     progress: Progress = no_progress,
 ) -> Item:
     """Figures without server and network: the most that any protocol can reach."""
@@ -124,9 +124,9 @@ def evaluate_directly(
     seen: list[Scores | None] = []
     for i, frame in enumerate(frames):
         progress("drawing", i / len(frames))
-        picture = renderer.render(renderer.frame_codes(frame), avatar.camera)
+        picture = renderer.render(renderer.signal_codes(frame), avatar.camera)
         seen.append(face_scores(picture))
-    lines = score_lines([frame.weights for frame in frames], seen)
+    lines = score_lines([frame.named() for frame in frames], seen)
     chart = Picture("asked (grey) and seen (blue)", draw_score_lines(lines))
     return Item("drawn directly", shape_correlations(lines), [chart])
 
@@ -135,7 +135,7 @@ def _send_to_server(
     store: Path,
     avatar: str,
     protocol: ProtocolName,
-    performance: Sequence[PerformanceFrame],
+    performance: Sequence[Signal],
     config: LiveConfig,
 ) -> tuple[list[SentFrame], list[Arrival], int]:
     """The packets sent, the frames that came back, and how many packets the server refused."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from flexavatar.drive.signal import WEBCAM
 from flexavatar.drive.video import VideoDriver
 from flexavatar.evaluation.live import (
     ScoreLines,
@@ -32,7 +33,7 @@ from flexavatar.types import NS_PER_S
 from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.live_performance import Arrival, NoFramesError, recording
 from plugin_server.client.server_process import server_process
-from plugin_server.client.video_follower import WEBCAM, VideoFollower, follow_video
+from plugin_server.client.video_follower import VideoFollower, follow_video
 
 ABOUT = """Videos play at their own pace in place of a webcam; the person in them drives an avatar
 of somebody else through a server, while that draws. Every frame that comes back is shown to

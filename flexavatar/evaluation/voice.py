@@ -7,7 +7,7 @@ say them, and for recordings an aligner finds them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -17,13 +17,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flexavatar.drive.voice.articulation import arkit_of
+from flexavatar.drive.voice.articulation import arkit_weights
 from flexavatar.drive.voice.driver import VoiceDriver
 from flexavatar.drive.voice.features import RATE, STEP, Sound
 from flexavatar.drive.voice.network import Listener, LoudListener
 from flexavatar.evaluation.charts import blank_chart, draw_lines
 from flexavatar.evaluation.report import Item, Picture
-from flexavatar.head.arkit import ARKIT_NAMES, ArkitBasis, arkit_vector_to_flame
+from flexavatar.head.arkit import JAW_OPEN, ArkitBasis, arkit_vector_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.arkit_report import aperture_report
 from flexavatar.head.flame import FlameHead, joint_transforms, skin
@@ -77,8 +77,8 @@ def drive_mouth(sound: Sound, listener: ListenerFactory = Listener) -> MouthMoti
     frames += driver.finish()
     spent = time.process_time() - began
     times = np.array([frame.sample / RATE for frame in frames])
-    jaws = np.array([frame.weights["jawOpen"] for frame in frames])
-    return MouthMotion(times, lip_gaps([frame.weights for frame in frames]), jaws, spent)
+    weights = np.array([frame.weights for frame in frames])
+    return MouthMotion(times, lip_gaps(weights), weights[:, JAW_OPEN].astype(np.float64), spent)
 
 
 def evaluate_voice(name: str, utterances: Sequence[Utterance]) -> Item:
@@ -159,16 +159,16 @@ def _score_utterance(utterance: Utterance, shown: MouthMotion) -> _UtteranceScor
 
 def _target_motion(phones: Sequence[Phone], times: Array) -> Array:
     """The gap in mm and jawOpen that the phones ask for: [T, 2]."""
-    faces = [arkit_of(row) for row in articulate(phones, times)]
-    return np.stack((lip_gaps(faces), [face["jawOpen"] for face in faces]), 1)
+    weights = np.array([arkit_weights(row) for row in articulate(phones, times)])
+    return np.stack((lip_gaps(weights), weights[:, JAW_OPEN].astype(np.float64)), 1)
 
 
 def _vowel_gaps(kinds: Sequence[str]) -> list[float]:
     """Lip gap of each kind of vowel held for long, mm."""
     named = sorted({*kinds})
     rows = [articulate([Phone(kind, 0.0, 1.0)], np.array([0.5]))[0] for kind in named]
-    gaps = dict(zip(named, lip_gaps([arkit_of(row) for row in rows]).tolist(), strict=True))
-    return [gaps[kind] for kind in kinds]
+    gaps = lip_gaps(np.array([arkit_weights(row) for row in rows])).tolist()
+    return [gaps[named.index(kind)] for kind in kinds]
 
 
 def _voice_figures(found: Sequence[_UtteranceScores]) -> dict[str, float]:
@@ -203,12 +203,11 @@ def _chart(utterance: Utterance, shown: MouthMotion) -> NDArray[np.uint8]:
 
 
 @torch.no_grad()
-def lip_gaps(faces: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
-    """ARKit weights of each frame -> the widest opening between the lips in mm, 0 at least: [T]."""
+def lip_gaps(weights: NDArray[np.float32]) -> NDArray[np.float64]:
+    """ARKit weights [T, 52] -> the widest opening between the lips in mm, 0 at least: [T]."""
     lips, joints, basis = _lips_of_open_head()
-    rows = torch.tensor([[face.get(name, 0.0) for name in ARKIT_NAMES] for face in faces])
-    codes = arkit_vector_to_flame(rows, basis)
-    turned = joint_transforms(joints.expand(len(rows), -1, -1), codes)
+    codes = arkit_vector_to_flame(torch.from_numpy(weights), basis)
+    turned = joint_transforms(joints.expand(len(weights), -1, -1), codes)
     posed = skin(lips.template + lips.offsets(codes), lips.lbs_weights, turned).double().numpy()
     return np.array([max(aperture_report(lips, one, "", "{}_lip").gap_mm, 0.0) for one in posed])
 

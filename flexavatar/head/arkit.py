@@ -7,11 +7,12 @@ cannot reach and for pairs of shapes that do not simply add.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from flexavatar.errors import DriveError
@@ -95,14 +96,23 @@ def shape_weights() -> Tensor:
     return weights
 
 
-def arkit_vector(weights: Mapping[str, float]) -> Tensor:
-    """Named weights as a vector in Apple's order: [52]. DriveError for a bad name or value."""
+def arkit_vector(weights: Mapping[str, float]) -> NDArray[np.float32]:
+    """Named weights in Apple's order: [52], 0..1. Raises DriveError on a bad name or value."""
     if unknown := weights.keys() - ARKIT_INDEX.keys():
         raise DriveError(f"not ARKit names: {sorted(unknown)}")
-    for name, value in weights.items():
-        if not math.isfinite(value) or not -WEIGHT_TOLERANCE <= value <= 1 + WEIGHT_TOLERANCE:
-            raise DriveError(f"{name}: expected a weight in 0..1, got {value}")
-    return torch.tensor([weights.get(name, 0.0) for name in ARKIT_NAMES]).clamp_(0, 1)
+    return clamped_weights(np.array([weights.get(name, 0.0) for name in ARKIT_NAMES]))
+
+
+def clamped_weights(weights: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Weights in Apple's order [52] without what rounding has put beyond 0..1.
+
+    Raises DriveError for one that is further out, or not finite.
+    """
+    clamped = weights.clip(0, 1)
+    if not (fine := np.abs(weights - clamped) <= WEIGHT_TOLERANCE).all():  # NaN is not fine
+        bad = int(np.argmin(fine))
+        raise DriveError(f"{ARKIT_NAMES[bad]}: expected a weight in 0..1, got {weights[bad]:g}")
+    return clamped.astype(np.float32)
 
 
 def arkit_to_flame(weights: Mapping[str, float], basis: ArkitBasis) -> FlameCodes:
@@ -112,7 +122,7 @@ def arkit_to_flame(weights: Mapping[str, float], basis: ArkitBasis) -> FlameCode
     the caller sets them. Raises DriveError for names that are not ARKit's, for values that are not
     finite or outside 0..1.
     """
-    return arkit_vector_to_flame(arkit_vector(weights), basis)
+    return arkit_vector_to_flame(torch.from_numpy(arkit_vector(weights)), basis)
 
 
 def arkit_vector_to_flame(weights: Tensor, basis: ArkitBasis) -> FlameCodes:

@@ -18,7 +18,7 @@ from flexavatar.capture.landmark_rig import load_landmark_rig
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.track import PhotoPose, Track, photo_codes, track
 from flexavatar.create.posed_views import pose_views
-from flexavatar.drive.tracked import looks_of
+from flexavatar.drive.gaze import gaze_weights
 from flexavatar.errors import FaceError, InputError
 from flexavatar.formats.video_reader import count_frames, evenly_spaced
 from flexavatar.head.arkit import ARKIT_INDEX
@@ -159,7 +159,7 @@ def _weights(pose: PhotoPose) -> Tensor:
     """ARKit's weights, gaze among them: [52]."""
     weights = torch.from_numpy(pose.weights).float()
     (left_pitch, left_yaw), (right_pitch, right_yaw) = pose.gaze.tolist()
-    for name, value in looks_of((left_yaw, -left_pitch), (right_yaw, -right_pitch)).items():
+    for name, value in gaze_weights((left_yaw, -left_pitch), (right_yaw, -right_pitch)).items():
         weights[ARKIT_INDEX[name]] = value
     return weights
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from flexavatar.drive.performance import PerformanceFrame
+from flexavatar.drive.signal import Signal
 from flexavatar.errors import FlexAvatarError, SessionNotFoundError
 from flexavatar.types import NS_PER_S
 from plugin_server.client.client import ClientSession
@@ -78,7 +78,7 @@ def recording(reader: FrameReader) -> Iterator[FrameRecorder]:
 
 
 def perform_live(
-    session: ClientSession, performance: Sequence[PerformanceFrame]
+    session: ClientSession, performance: Sequence[Signal]
 ) -> tuple[list[Arrival], int]:
     """Send a performance at its own pace; the frames that came back, and when it started.
 
@@ -96,13 +96,11 @@ def perform_live(
     return arrivals, start_ns
 
 
-def _send(
-    session: ClientSession, frames: Sequence[PerformanceFrame], pace_s: float | None = None
-) -> None:
+def _send(session: ClientSession, frames: Sequence[Signal], pace_s: float | None = None) -> None:
     """Send frames at their own times, or `pace_s` apart."""
     start_ns = time.monotonic_ns()
     for i, frame in enumerate(frames):
         due_ns = frame.pts_ns if pace_s is None else round(i * pace_s * NS_PER_S)
         time.sleep(max(0, start_ns + due_ns - time.monotonic_ns()) / NS_PER_S)
         head = pb.HeadPose(neck_pose=frame.neck_pose)
-        session.drive(frame.weights, time.monotonic_ns(), head)
+        session.drive(frame.named(), time.monotonic_ns(), head)

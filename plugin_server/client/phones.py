@@ -11,9 +11,9 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from flexavatar.drive.performance import PerformanceFrame, at_rate
+from flexavatar.drive.performance import at_rate
 from flexavatar.drive.protocols import fmv3, ifacialmocap, live_link_face, vmc, vtube_studio
-from flexavatar.drive.tracked import TrackedFace
+from flexavatar.drive.signal import Signal
 from flexavatar.errors import InputError
 from flexavatar.types import NS_PER_S
 from plugin_server.gateways.config import ProtocolName
@@ -31,7 +31,7 @@ AFTER_NS = 100_000_000
 class Phone(Protocol):
     """One capture app."""
 
-    def packets(self, face: TrackedFace) -> Sequence[bytes]:
+    def packets(self, signal: Signal) -> Sequence[bytes]:
         """The packets of one frame."""
         ...
 
@@ -43,12 +43,12 @@ class Phone(Protocol):
 class OneWayPhone:
     """An app that sends and takes no answers."""
 
-    def __init__(self, write: Callable[[TrackedFace], Sequence[bytes]]) -> None:
+    def __init__(self, write: Callable[[Signal], Sequence[bytes]]) -> None:
         self._write = write
 
-    def packets(self, face: TrackedFace) -> Sequence[bytes]:
+    def packets(self, signal: Signal) -> Sequence[bytes]:
         """The packets of one frame."""
-        return self._write(face)
+        return self._write(signal)
 
     def receive(self, answer: bytes) -> None:
         """Ignore it."""
@@ -62,11 +62,11 @@ class Fmv3Phone:
         self._sequence = 0
         self._acknowledged = False
 
-    def packets(self, face: TrackedFace) -> Sequence[bytes]:
+    def packets(self, signal: Signal) -> Sequence[bytes]:
         """A frame once the schema is acknowledged, before that the schema now and then."""
         self._sequence += 1
         if self._acknowledged:
-            return fmv3.write_frame(face, *self._ids, self._sequence)
+            return fmv3.write_frame(signal, *self._ids, self._sequence)
         again = self._sequence % SCHEMA_FRAMES == 1
         return fmv3.write_schema(*self._ids) if again else ()
 
@@ -76,13 +76,13 @@ class Fmv3Phone:
 
 
 PHONES: dict[ProtocolName, Callable[[], Phone]] = {
-    "live-link-face": lambda: OneWayPhone(lambda face: [live_link_face.write(face)]),
-    "ifacialmocap": lambda: OneWayPhone(lambda face: [ifacialmocap.write(face, 2)]),
-    "ifacialmocap-v1": lambda: OneWayPhone(lambda face: [ifacialmocap.write(face, 1)]),
+    "live-link-face": lambda: OneWayPhone(lambda signal: [live_link_face.write(signal)]),
+    "ifacialmocap": lambda: OneWayPhone(lambda signal: [ifacialmocap.write(signal, 2)]),
+    "ifacialmocap-v1": lambda: OneWayPhone(lambda signal: [ifacialmocap.write(signal, 1)]),
     "ifacialmocap-v3": Fmv3Phone,
-    "ifacialmocap-tcp": lambda: OneWayPhone(lambda face: [ifacialmocap.write(face, 2)]),
+    "ifacialmocap-tcp": lambda: OneWayPhone(lambda signal: [ifacialmocap.write(signal, 2)]),
     "vmc": lambda: OneWayPhone(vmc.write),
-    "vtube-studio": lambda: OneWayPhone(lambda face: [vtube_studio.write(face)]),
+    "vtube-studio": lambda: OneWayPhone(lambda signal: [vtube_studio.write(signal)]),
 }
 
 
@@ -116,7 +116,7 @@ class Network:
 class SentFrame:
     """One frame that was sent, whether or not it arrived."""
 
-    face: TrackedFace
+    signal: Signal
     sent_ns: int
     """Monotonic clock."""
 
@@ -126,7 +126,7 @@ def find_sent(sent: Sequence[SentFrame], pts_ns: int) -> SentFrame | None:
 
     Times are the sender's, or for protocols without a clock when the packet came in.
     """
-    clocks = [one.face.time_ns or 0 for one in sent]
+    clocks = [one.signal.pts_ns for one in sent]
     if 0 <= pts_ns <= clocks[-1] + NEAR_NS:
         nearest = min(bisect(clocks, pts_ns + NEAR_NS), len(sent)) - 1
         return sent[nearest] if abs(clocks[nearest] - pts_ns) <= NEAR_NS else None
@@ -135,7 +135,7 @@ def find_sent(sent: Sequence[SentFrame], pts_ns: int) -> SentFrame | None:
 
 
 def send_performance(
-    frames: Sequence[PerformanceFrame],
+    frames: Sequence[Signal],
     protocol: ProtocolName,
     to: str,
     fps: float = 60.0,
@@ -155,9 +155,9 @@ def send_performance(
                 time.sleep(max(0, start_ns + frame.pts_ns - time.monotonic_ns()) / NS_PER_S)
                 for answer in _answers(line):
                     phone.receive(answer)
-                face = TrackedFace(frame.weights, frame.neck_pose, subject, frame.pts_ns)
-                sent.append(SentFrame(face, time.monotonic_ns()))
-                yield from phone.packets(face)
+                signal = replace(frame, subject=subject)
+                sent.append(SentFrame(signal, time.monotonic_ns()))
+                yield from phone.packets(signal)
 
         if line.type is socket.SOCK_STREAM:
             for packet in packets():
@@ -199,7 +199,7 @@ def _answers(line: socket.socket) -> Iterator[bytes]:
             return
 
 
-def repeat(frames: Sequence[PerformanceFrame], times: int) -> list[PerformanceFrame]:
+def repeat(frames: Sequence[Signal], times: int) -> list[Signal]:
     """A performance played several times, one frame apart."""
     period_ns = frames[-1].pts_ns + NS_PER_S // 60
     return [replace(f, pts_ns=f.pts_ns + i * period_ns) for i in range(times) for f in frames]

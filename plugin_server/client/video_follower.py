@@ -11,9 +11,6 @@ from flexavatar.formats.frame_sources import TimedFrame
 from plugin_server.client.client import ClientSession
 from plugin_server.pb import flexavatar_pb2 as pb
 
-WEBCAM = "webcam"
-"""The session's source."""
-
 
 class VideoFollower:
     """A thread that tracks the face in every picture and drives a session by it."""
@@ -50,10 +47,10 @@ class VideoFollower:
             return  # the session eases to an idle face
         self.faces += 1
         self._session.drive(
-            face.weights,
+            face.named(),
             moment.pts_ns,
-            pb.HeadPose(neck_pose=face.head),
-            source=WEBCAM,
+            pb.HeadPose(neck_pose=face.neck_pose),
+            source=face.source,
             mouth_hidden=face.mouth_hidden,
         )
 

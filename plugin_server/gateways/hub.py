@@ -1,4 +1,4 @@
-"""Between gateways and sessions: faces of every sender, in order, to all who subscribe."""
+"""Between gateways and sessions: signals of every sender, in order, to all who subscribe."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from flexavatar.drive.packet_order import Order
-from flexavatar.drive.tracked import TrackedFace
+from flexavatar.drive.packet_order import PacketOrder
+from flexavatar.drive.signal import Signal
 
 logger = logging.getLogger(__name__)
 
@@ -52,21 +52,21 @@ class GatewayStatus:
     logged_at_s: float = field(default=float("-inf"), repr=False)
 
 
-Subscriber = Callable[[Sender, TrackedFace, float], None]
-"""Called with every face, its sender and when it came in, on the hub's clock."""
+Subscriber = Callable[[Sender, Signal, float], None]
+"""Called with every signal, its sender and when it came in, on the hub's clock."""
 
 
 class Hub:
-    """Numbers the senders' faces and hands them on. For the event loop."""
+    """Numbers the senders' signals and hands them on. For the event loop."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self.statuses: list[GatewayStatus] = []
         self._subscribers: list[Subscriber] = []
-        self._orders: OrderedDict[Sender, Order] = OrderedDict()
+        self._orders: OrderedDict[Sender, PacketOrder] = OrderedDict()
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Call this with every face from now on; returns how to stop it."""
+        """Call this with every signal from now on; returns how to stop it."""
         self._subscribers.append(subscriber)
         return lambda: self._subscribers.remove(subscriber)
 
@@ -76,15 +76,15 @@ class Hub:
         self.statuses.append(status)
         return status
 
-    def deliver(self, status: GatewayStatus, address: str, face: TrackedFace) -> None:
-        """Hand on a face from an address, unless it comes too late."""
-        now_s, sender = self.clock(), Sender(status.source, address, face.subject)
-        if not self._order_of(sender).is_new(face.time_ns, now_s):
+    def deliver(self, status: GatewayStatus, address: str, signal: Signal) -> None:
+        """Hand on a signal from an address, unless it comes too late."""
+        now_s, sender = self.clock(), Sender(status.source, address, signal.subject)
+        if not self._order_of(sender).is_new(signal.pts_ns, now_s):
             return
         status.sender, status.received_at_s, status.problem = sender, now_s, ""
         status.frames += 1
         for subscriber in [*self._subscribers]:
-            subscriber(sender, face, now_s)
+            subscriber(sender, signal, now_s)
 
     def refuse(self, status: GatewayStatus, address: str, reason: str) -> None:
         """Count a packet that could not be read; log it now and then."""
@@ -100,9 +100,9 @@ class Hub:
             logger.warning("%s: %s", status.source, problem)
         status.problem = problem
 
-    def _order_of(self, sender: Sender) -> Order:
+    def _order_of(self, sender: Sender) -> PacketOrder:
         if (order := self._orders.pop(sender, None)) is None:
-            order = Order()
+            order = PacketOrder()
             logger.info("%s", sender)
         self._orders[sender] = order
         if len(self._orders) > MAX_SENDERS:

@@ -24,7 +24,7 @@ class TcpGateway:
         self._guard, self._hub, self._version = guard, hub, version
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
-        self.status = hub.add_gateway("ifacialmocap")
+        self.status = hub.add_gateway(ifacialmocap.SOURCE)
 
     async def open(self, port: int) -> None:
         """Listen. Raises InputError."""
@@ -87,11 +87,11 @@ class TcpGateway:
         reader = IFacialMocapReader()
         while True:
             packet = await asyncio.wait_for(_message(incoming), QUIET_S)
-            face = reader.read(packet)
+            signal = reader.read(packet)
             if (answer := reader.v3.answer()) is not None:
                 outgoing.write(answer)
-            if face is not None:
-                self._hub.deliver(self.status, sender, face)
+            if signal is not None:
+                self._hub.deliver(self.status, sender, signal)
 
 
 async def _message(incoming: asyncio.StreamReader) -> bytes:

@@ -8,10 +8,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from flexavatar.drive.protocols import Reader, fmv3, ifacialmocap, live_link_face, vtube_studio
+from flexavatar.drive.protocols import Reader, fmv3, ifacialmocap, live_link_face, vmc, vtube_studio
 from flexavatar.drive.protocols.fmv3 import Fmv3Reader
 from flexavatar.drive.protocols.vmc import VmcReader
-from flexavatar.drive.tracked import TrackedFace
+from flexavatar.drive.signal import Signal
 from flexavatar.errors import DriveError, InputError
 from plugin_server.gateways.config import Guard
 from plugin_server.gateways.hub import Hub
@@ -26,7 +26,7 @@ METAHUMAN_PORT = 14785
 METAHUMAN_EVERY_S = 10.0
 CONNECT_S = 2.0
 
-Read = Callable[[bytes], TrackedFace | None]
+Read = Callable[[bytes], Signal | None]
 
 
 class StatelessReader:
@@ -35,8 +35,8 @@ class StatelessReader:
     def __init__(self, read: Read) -> None:
         self._read = read
 
-    def read(self, packet: bytes) -> TrackedFace | None:
-        """The face in a packet. Raises DriveError."""
+    def read(self, packet: bytes) -> Signal | None:
+        """The signal of a packet. Raises DriveError."""
         return self._read(packet)
 
 
@@ -78,13 +78,13 @@ class UdpGateway(asyncio.DatagramProtocol):
             return
         reader = self._reader_of(sender)
         try:
-            face = reader.read(data)
+            signal = reader.read(data)
         except DriveError as error:
             self._hub.refuse(self.status, sender, str(error))
             return
         self.answer(reader, addr)
-        if face is not None:
-            self._hub.deliver(self.status, sender, face)
+        if signal is not None:
+            self._hub.deliver(self.status, sender, signal)
 
     def error_received(self, exc: Exception) -> None:
         """The phone is not there, or no network: say so; it is asked again."""
@@ -131,7 +131,8 @@ class LiveLinkFaceGateway(UdpGateway):
     """
 
     def __init__(self, guard: Guard, hub: Hub) -> None:
-        super().__init__("live-link-face", lambda: StatelessReader(live_link_face.read), guard, hub)
+        read = live_link_face.read
+        super().__init__(live_link_face.SOURCE, lambda: StatelessReader(read), guard, hub)
 
     async def keep_asking(self) -> None:
         """Look now and then whether a silent phone is in MetaHuman mode, and say so."""
@@ -157,7 +158,7 @@ class VmcGateway(UdpGateway):
     """Senders send to the address that is entered in them."""
 
     def __init__(self, guard: Guard, hub: Hub) -> None:
-        super().__init__("vmc", VmcReader, guard, hub)
+        super().__init__(vmc.SOURCE, VmcReader, guard, hub)
 
 
 class VtubeStudioGateway(UdpGateway):
@@ -166,7 +167,8 @@ class VtubeStudioGateway(UdpGateway):
     phone_port = vtube_studio.PHONE_PORT
 
     def __init__(self, guard: Guard, hub: Hub) -> None:
-        super().__init__("vtube-studio", lambda: StatelessReader(vtube_studio.read), guard, hub)
+        read = vtube_studio.read
+        super().__init__(vtube_studio.SOURCE, lambda: StatelessReader(read), guard, hub)
 
     def requests(self, silent_s: float) -> Iterable[bytes]:
         """The same request every time."""
@@ -179,7 +181,7 @@ class IFacialMocapReader:
     def __init__(self, nonces: Iterable[int] = ()) -> None:
         self.v3 = Fmv3Reader([*nonces])
 
-    def read(self, packet: bytes) -> TrackedFace | None:
+    def read(self, packet: bytes) -> Signal | None:
         """One packet of either. Raises DriveError."""
         return self.v3.read(packet) if packet.startswith(fmv3.MAGIC) else ifacialmocap.read(packet)
 
@@ -193,7 +195,7 @@ class IFacialMocapGateway(UdpGateway):
         self._nonces = {rev: secrets.randbits(63) | 1 for rev in fmv3.SCHEMA_KINDS}
         self._version, self._tcp, self._asked = version, tcp, 0
         new_reader = lambda: IFacialMocapReader(self._nonces.values())  # noqa: E731
-        super().__init__("ifacialmocap", new_reader, guard, hub)
+        super().__init__(ifacialmocap.SOURCE, new_reader, guard, hub)
 
     def answer(self, reader: Reader, addr: tuple[Any, ...]) -> None:
         """Acknowledge the schemas of v3."""

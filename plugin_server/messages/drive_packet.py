@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntFlag
 
 from flexavatar.head.arkit import ARKIT_NAMES
-from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.wire import Buffer, WireError
 
 MAGIC = b"FLXD"
@@ -81,27 +80,3 @@ def arkit_weights(weights: Mapping[str, float]) -> tuple[float, ...]:
     if unknown := weights.keys() - set(ARKIT_NAMES):
         raise WireError(f"not ARKit names: {sorted(unknown)}")
     return tuple(weights.get(name, 0.0) for name in ARKIT_NAMES)
-
-
-def drive_request(packet: DrivePacket) -> pb.DriveRequest:
-    """The same signal as gRPC has it."""
-    request = pb.DriveRequest(
-        session_id=packet.session, owner_token=packet.token, pts_ns=packet.pts_ns
-    )
-    if Parts.ARKIT in packet.parts:
-        request.arkit.weights.update(zip(ARKIT_NAMES, packet.weights, strict=True))
-    if Parts.HEAD in packet.parts:
-        neck, orient, transl = _threes(packet.pose)
-        request.head.CopyFrom(pb.HeadPose(neck_pose=neck, global_orient=orient, transl=transl))
-    if Parts.ORBIT in packet.parts:
-        yaw, pitch = packet.orbit
-        request.camera.orbit.CopyFrom(pb.Orbit(yaw_deg=yaw, pitch_deg=pitch))
-    if Parts.MORPH in packet.parts:
-        request.morph.share = packet.morph
-        request.morph.SetInParent()  # a share of 0 counts as well
-    return request
-
-
-def _threes(pose: Sequence[float]) -> tuple[Sequence[float], ...]:
-    """Neck, whole head, shift; zeros are left out, which is what they mean."""
-    return tuple(part if any(part) else () for part in (pose[:3], pose[3:6], pose[6:]))

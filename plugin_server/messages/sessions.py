@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from flexavatar.drive.voice.config import EMOTIONS
-from flexavatar.errors import DriveError, InputError
+from flexavatar.errors import InputError
 from flexavatar.formats.video_reader import MAX_SECONDS
 from flexavatar.render.camera import orbit, resize_camera
-from flexavatar.types import EXPRESSION_SIZE, Camera, FlameCodes
+from flexavatar.types import Camera
 from plugin_server.config import SMALLEST_SIDE, ServerConfig
-from plugin_server.engine import Puppet
 from plugin_server.frames import StreamPlan
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.wire import Kind
@@ -26,9 +23,7 @@ DEFAULT_QUALITY = 90
 DEFAULT_KEYFRAME_MS = 1000
 
 LONGEST_TURN = 2 * math.pi  # radians: no joint needs more, whatever way it is written
-FARTHEST = 10.0  # metres
 LONGEST_FOCAL = 50  # times the picture's longer side: a degree across
-LARGEST_CODE = 100.0  # expression and correctives: far beyond any face, still finite when drawn
 
 KINDS = {
     pb.STREAM_KIND_RGBA8: Kind.RGBA8,
@@ -65,17 +60,22 @@ def camera_from(message: pb.Camera, own: Camera, plan: StreamPlan) -> Camera | N
     if view is None:
         return None
     if view == "orbit":
-        yaw, pitch = message.orbit.yaw_deg, message.orbit.pitch_deg
-        check_range("yaw_deg", yaw, -360, 360)
-        check_range("pitch_deg", pitch, -90, 90)
-        return orbit(resize_camera(own, plan.width, plan.height), yaw, pitch)
+        return orbit_camera(message.orbit.yaw_deg, message.orbit.pitch_deg, own, plan)
     return _pinhole(message.pinhole, plan)
 
 
+def orbit_camera(yaw_deg: float, pitch_deg: float, own: Camera, plan: StreamPlan) -> Camera:
+    """The avatar's own camera, turned around the head. Raises InputError."""
+    check_range("yaw_deg", yaw_deg, -360, 360)
+    check_range("pitch_deg", pitch_deg, -90, 90)
+    return orbit(resize_camera(own, plan.width, plan.height), yaw_deg, pitch_deg)
+
+
 def _pinhole(message: pb.PinholeCamera, plan: StreamPlan) -> Camera:
-    """A camera given by its matrices. Raises InputError for what is no camera."""
-    viewmat = _numbers("viewmat", message.viewmat, 16, 1e4).reshape(4, 4)
-    K = _numbers("K", message.K, 9, 1e6).reshape(3, 3)
+    """A camera of numbers. Raises InputError unless it is one that can be built."""
+    check_numbers("viewmat", message.viewmat, 16, 1e4)
+    check_numbers("K", message.K, 9, 1e6)
+    viewmat, K = torch.tensor([*message.viewmat]).view(4, 4), torch.tensor([*message.K]).view(3, 3)
     rotation, bottom = viewmat[:3, :3], torch.tensor([0.0, 0.0, 0.0, 1.0])
     rigid = torch.allclose(rotation @ rotation.T, torch.eye(3), atol=1e-3)
     if not (rigid and torch.linalg.det(rotation) > 0 and torch.equal(viewmat[3], bottom)):
@@ -97,88 +97,16 @@ def camera_message(camera: Camera) -> pb.PinholeCamera:
     )
 
 
-def drive_codes(request: pb.DriveRequest, puppet: Puppet, before: FlameCodes) -> FlameCodes | None:
-    """The codes of a signal, or None if it has neither face nor head. Raises DriveError."""
-    signal = request.WhichOneof("signal")
-    has_head = request.HasField("head")
-    if signal is None and not has_head:
-        return None
-    if signal == "arkit":
-        codes = puppet.from_arkit(request.arkit.weights)
-    elif signal == "flame":
-        codes = _flame_codes(request.flame, before)
-    else:
-        codes = before
-    pose = request.head
-    return replace(
-        codes,
-        neck_pose=axis_angle_from("neck_pose", pose.neck_pose),
-        global_orient=axis_angle_from("global_orient", pose.global_orient),
-        transl=_codes("transl", pose.transl, 3, FARTHEST),
-    )
-
-
-def morph_share(request: pb.DriveRequest, puppet: Puppet) -> float | None:
-    """The share of the second avatar in a signal, or None. Raises DriveError."""
-    if not request.HasField("morph"):
-        return None
-    if not puppet.morphs:
-        raise DriveError("morph: expected a session that was started with morph_to")
-    share = request.morph.share
-    try:
-        check_range("morph", share, 0, 1)
-    except InputError as error:
-        raise DriveError(str(error)) from error
-    return share
-
-
-def _flame_codes(message: pb.FlameCodes, before: FlameCodes) -> FlameCodes:
-    """A rig's own codes; `before` tells how many correctives there are."""
-    correctives = before.correctives.shape[0]
-    expression = _codes("expression", message.expression, EXPRESSION_SIZE, LARGEST_CODE, True)
-    return FlameCodes(
-        expression=expression,
-        jaw_pose=axis_angle_from("jaw_pose", message.jaw_pose),
-        leye_pose=axis_angle_from("leye_pose", message.leye_pose),
-        reye_pose=axis_angle_from("reye_pose", message.reye_pose),
-        neck_pose=before.neck_pose,
-        global_orient=before.global_orient,
-        transl=before.transl,
-        eyelids=_codes("eyelids", message.eyelids, 2, 1.5),
-        correctives=_codes("correctives", message.correctives, correctives, LARGEST_CODE),
-    )
-
-
-def axis_angle_from(name: str, values: Sequence[float]) -> Tensor:
-    """Axis-angle [3]."""
-    return _codes(name, values, 3, LONGEST_TURN)
-
-
-def _codes(
-    name: str, values: Sequence[float], size: int, largest: float, fewer: bool = False
-) -> Tensor:
-    """Numbers of a face [size]; none of them is all zeros, and with `fewer` the rest are zeros."""
-    if not values:
-        return torch.zeros(size)
-    try:
-        given = _numbers(name, values, None if fewer else size, largest)
-    except InputError as error:
-        raise DriveError(str(error)) from error
-    if len(given) > size:
-        raise DriveError(f"{name}: expected {size} numbers at most, got {len(given)}")
-    return torch.nn.functional.pad(given, (0, size - len(given)))
-
-
-def _numbers(name: str, values: Sequence[float], size: int | None, largest: float) -> Tensor:
-    """Finite numbers of a sane size: [size]. Raises InputError."""
-    if size is not None and len(values) != size:
+def check_numbers(name: str, values: Sequence[float], size: int, largest: float) -> None:
+    """Raise InputError unless these are `size` finite numbers, none larger than `largest`."""
+    if len(values) != size:
         raise InputError(f"{name}: expected {size} numbers, got {len(values)}")
     for value in values:
         check_range(name, value, -largest, largest)
-    return torch.tensor(list(values), dtype=torch.float32)
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Raise InputError for what is outside."""
     if not low <= value <= high:  # also false for NaN
         raise InputError(f"{name}: expected {low:g} to {high:g}, got {value:g}")
 

@@ -5,33 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flexavatar.drive.mixer import Source
-from flexavatar.drive.tracked import TrackedFace
-from flexavatar.errors import DriveError, InputError
-from flexavatar.head.arkit import ARKIT_NAMES, arkit_vector
+from flexavatar.drive.signal import AUDIO, DRIVE, WEBCAM
+from flexavatar.errors import InputError
 from plugin_server.gateways.config import GatewayConfig
 from plugin_server.gateways.hub import GatewayStatus, Hub
-from plugin_server.live import AUDIO, DRIVE, WEBCAM
-from plugin_server.messages.sessions import KINDS, axis_angle_from, check_range
+from plugin_server.messages.sessions import KINDS
 from plugin_server.pb import flexavatar_pb2 as pb
-
-
-def tracked_face(request: pb.DriveRequest) -> TrackedFace | None:
-    """What a signal says to a session that has sources, None if nothing.
-
-    Raises DriveError, InputError.
-    """
-    signal, pose = request.WhichOneof("signal"), request.head
-    if signal == "flame" or pose.global_orient or pose.transl:
-        raise DriveError("a session with sources takes ARKit weights and neck_pose alone")
-    if signal is None and not request.HasField("head"):
-        return None
-    weights = {}
-    if signal == "arkit":
-        weights = dict(zip(ARKIT_NAMES, arkit_vector(request.arkit.weights).tolist(), strict=True))
-    x, y, z = axis_angle_from("neck_pose", pose.neck_pose).tolist()
-    head = (x, y, z) if request.HasField("head") else None
-    check_range("mouth_hidden", request.mouth_hidden, 0, 1)
-    return TrackedFace(weights, head, time_ns=request.pts_ns, mouth_hidden=request.mouth_hidden)
 
 
 def sources_from(messages: Sequence[pb.Source], gateways: Sequence[str]) -> list[Source]:

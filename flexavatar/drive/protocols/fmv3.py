@@ -19,9 +19,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from flexavatar.drive.head_angles import from_angles, to_angles
+from flexavatar.drive.gaze import add_gaze, gaze_angles
+from flexavatar.drive.head_angles import HeadAngles
 from flexavatar.drive.names import arkit_name
-from flexavatar.drive.tracked import TrackedFace, checked, finite, gaze_of, with_gaze
+from flexavatar.drive.protocols.checks import finite, finite_weights
+from flexavatar.drive.protocols.ifacialmocap import SOURCE
+from flexavatar.drive.signal import HeadPose, Signal, weights_of
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
 
@@ -157,7 +160,7 @@ class Fmv3Reader:
         header = Header(Kind.PING, 0, self._session, 0, 1, 0)
         return header.pack() if self._session else None
 
-    def read(self, packet: bytes) -> TrackedFace | None:
+    def read(self, packet: bytes) -> Signal | None:
         """The face of a frame that is newer than all before, else None. Raises DriveError."""
         header, content = split(packet)
         if header.kind in SCHEMA_KINDS.values():
@@ -181,7 +184,7 @@ class Fmv3Reader:
         ack = Header(ACK_KINDS[schema.revision], 0, self._session, self._schema_id, 0, 0)
         self._answer = ack.pack()
 
-    def _read_frame(self, header: Header, content: bytes) -> TrackedFace | None:
+    def _read_frame(self, header: Header, content: bytes) -> Signal | None:
         schema = self._schema
         if schema is None or (header.session, header.schema) != (self._session, self._schema_id):
             if self._session:
@@ -229,18 +232,19 @@ def _fields(fields: Any) -> tuple[list[str], str]:
     return names, encoding
 
 
-def _face(content: bytes, schema: Schema) -> TrackedFace:
+def _face(content: bytes, schema: Schema) -> Signal:
     expected = schema.values.size + POSE.size
     if len(content) != expected:
         raise DriveError(f"FMV3: expected a frame of {expected} bytes, got {len(content)}")
     named = zip(map(arkit_name, schema.names), schema.values.unpack_from(content), strict=True)
-    weights = checked((name, value / 100) for name, value in named if name is not None)
+    weights = finite_weights((name, value / 100) for name, value in named if name is not None)
     pose = [
         math.radians(finite("FMV3: angle", value, LARGEST_ANGLE))
         for value in POSE.unpack_from(content, schema.values.size)
     ]
-    head, right, left = ((y, -x, z) for x, y, z in (pose[0:3], pose[6:9], pose[9:12]))
-    return TrackedFace(with_gaze(weights, (left[:2], right[:2])), from_angles(*head))
+    head, right, left = (HeadAngles(y, -x, z) for x, y, z in (pose[0:3], pose[6:9], pose[9:12]))
+    named = add_gaze(weights, (left[:2], right[:2]))
+    return Signal(*weights_of(named), head=HeadPose(head.axis_angle()), source=SOURCE)
 
 
 def write_hello(nonce: int, revision: int) -> bytes:
@@ -262,11 +266,12 @@ def write_schema(session: int, schema: int, revision: int = 5, nonce: int = 0) -
     return list(_parts(SCHEMA_KINDS[revision], 0, (session, schema, 0), content, SCHEMA_PART))
 
 
-def write_frame(face: TrackedFace, session: int, schema: int, sequence: int) -> list[bytes]:
+def write_frame(signal: Signal, session: int, schema: int, sequence: int) -> list[bytes]:
     """One frame in the order of `write_schema`; what is missing is 0."""
-    percent = [round(100 * face.weights.get(name, 0.0)) for name in ARKIT_NAMES]
-    left, right = ((*angles, 0.0) for angles in gaze_of(face.weights))
-    turns = (to_angles(face.head or (0.0, 0.0, 0.0)), (0.0, 0.0, 0.0), right, left)
+    percent = [round(100 * weight) for weight in signal.weights.tolist()]
+    left, right = ((*angles, 0.0) for angles in gaze_angles(signal.named()))
+    head = signal.neck_pose.head_angles()
+    turns = (head, (0.0, 0.0, 0.0), right, left)
     pose = [math.degrees(v) for yaw, pitch, roll in turns for v in (-pitch, yaw, roll)]
     content = struct.pack(f"<{len(percent)}h", *percent) + POSE.pack(*pose)
     return list(_parts(Kind.FRAME, TRACKING, (session, schema, sequence), content, FRAME_PART))

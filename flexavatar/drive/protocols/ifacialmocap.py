@@ -15,12 +15,15 @@ from __future__ import annotations
 
 import math
 
-from flexavatar.drive.head_angles import Angles, from_angles, to_angles
+from flexavatar.drive.gaze import add_gaze, gaze_angles
+from flexavatar.drive.head_angles import HeadAngles
 from flexavatar.drive.names import arkit_name, snake_side
-from flexavatar.drive.tracked import TrackedFace, checked, finite, gaze_of, with_gaze
+from flexavatar.drive.protocols.checks import finite, finite_weights
+from flexavatar.drive.signal import HeadPose, Signal, weights_of
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
 
+SOURCE = "ifacialmocap"
 PORT = 49983
 END = b"___iFacialMocap"
 LARGEST = 16384
@@ -38,7 +41,7 @@ def request(version: int, tcp: bool) -> bytes:
     return f"iFacialMocap_{transport}{_KEY}{'|sendDataVersion=v2' * (version == 2)}".encode()
 
 
-def read(packet: bytes) -> TrackedFace:
+def read(packet: bytes) -> Signal:
     """One frame, with or without the end that TCP has. Raises DriveError."""
     if len(packet) > LARGEST:
         raise DriveError(f"iFacialMocap: expected {LARGEST} bytes at most, got {len(packet)}")
@@ -49,12 +52,13 @@ def read(packet: bytes) -> TrackedFace:
     fields = [field for field in text.split("|") if field]
     turns = dict(_turn(field) for field in fields if "#" in field)
     named = [_weight(field) for field in fields if "#" not in field]
-    weights = checked((name, value) for name, value in named if name is not None)
+    weights = finite_weights((name, value) for name, value in named if name is not None)
     if not weights:
         raise DriveError(f"iFacialMocap: expected weights such as jawOpen-12, got {text!r:.60}")
     head, left, right = (turns.get(name) for name in TURNS)
     gaze = (left[:2], right[:2]) if left and right else None
-    return TrackedFace(with_gaze(weights, gaze), from_angles(*head) if head else None)
+    pose = HeadPose(head.axis_angle()) if head else None
+    return Signal(*weights_of(add_gaze(weights, gaze)), head=pose, source=SOURCE)
 
 
 def _weight(field: str) -> tuple[str | None, float]:
@@ -63,14 +67,14 @@ def _weight(field: str) -> tuple[str | None, float]:
     return arkit_name(name), _number(name, number) / 100
 
 
-def _turn(field: str) -> tuple[str, Angles]:
+def _turn(field: str) -> tuple[str, HeadAngles]:
     """`leftEye#x,y,z` -> name, and yaw, pitch, roll in radians; what follows is not read."""
     name, _, numbers = field.partition("#")
     degrees = [_number(name, number) for number in numbers.split(",")[:3]]
     if len(degrees) != 3:
         raise DriveError(f"iFacialMocap: {name}: expected three angles, got {numbers!r:.40}")
     x, y, z = map(math.radians, degrees)
-    return name.removeprefix("="), (y, -x, z)
+    return name.removeprefix("="), HeadAngles(y, -x, z)
 
 
 def _number(name: str, text: str) -> float:
@@ -81,17 +85,17 @@ def _number(name: str, text: str) -> float:
     return finite(f"iFacialMocap: {name:.40}", number, LARGEST_NUMBER)
 
 
-def write(face: TrackedFace, version: int = 2) -> bytes:
+def write(signal: Signal, version: int = 2) -> bytes:
     """One frame as the app sends it; what is missing is 0, v1 has nothing below 0."""
     between = "&" if version == 2 else "-"
-    weights = {name: round(100 * face.weights.get(name, 0.0)) for name in ARKIT_NAMES}
+    weights = {name: round(100 * signal.weight(name)) for name in ARKIT_NAMES}
     shapes = [f"{snake_side(name)}{between}{weight}" for name, weight in weights.items()]
-    left, right = ((*angles, 0.0) for angles in gaze_of(face.weights))
-    head = _degrees(to_angles(face.head or (0.0, 0.0, 0.0)))
+    left, right = (HeadAngles(*angles, 0.0) for angles in gaze_angles(signal.named()))
+    head = _degrees(signal.neck_pose.head_angles())
     turns = [f"=head#{head},0,0,0", f"rightEye#{_degrees(right)}", f"leftEye#{_degrees(left)}"]
     return ("|".join([*shapes, *turns]) + "|").encode()
 
 
-def _degrees(angles: Angles) -> str:
+def _degrees(angles: HeadAngles) -> str:
     yaw, pitch, roll = map(math.degrees, angles)
     return f"{-pitch:.6f},{yaw:.6f},{roll:.6f}"

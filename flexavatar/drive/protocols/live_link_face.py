@@ -6,33 +6,30 @@
     of the left and of the right eye, in radians
 
 A packet that ends at most 16 bytes after the subject says that no face is seen. The eyes' angles
-are not read: the eyeLook weights say the same. For the signs of the head's see `turns.py`.
+are not read: the eyeLook weights say the same. For the signs of the head's see `head_angles.py`.
 """
 
 from __future__ import annotations
 
 import struct
 
-from flexavatar.drive.head_angles import from_angles, to_angles
+import numpy as np
+
+from flexavatar.drive.gaze import gaze_angles
+from flexavatar.drive.head_angles import HeadAngles
 from flexavatar.drive.performance import FRAME_RATE
-from flexavatar.drive.tracked import (
-    TrackedFace,
-    checked,
-    checked_subject,
-    finite,
-    gaze_of,
-    nanoseconds,
-)
+from flexavatar.drive.protocols.checks import finite, nanoseconds, printable, sane_weights
+from flexavatar.drive.signal import ALL_SENT, HeadPose, Signal
 from flexavatar.errors import DriveError
-from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.types import NS_PER_S
 
+SOURCE = "live-link-face"
 PORT = 11111
 VERSION = 6
 COUNT = 61
 LENGTH = struct.Struct(">i")
 TIME = struct.Struct(">ifii")
-VALUES = struct.Struct(f">{COUNT}f")
+VALUES = np.dtype(">f4")
 NO_FACE = 16
 """Bytes after the subject, at most, of a packet without a face."""
 RATES = (1.0, 1000.0)
@@ -44,7 +41,7 @@ METAHUMAN = (
 )
 
 
-def read(packet: bytes) -> TrackedFace | None:
+def read(packet: bytes) -> Signal | None:
     """One frame, None if no face is seen. Raises DriveError."""
     try:
         return _read(packet)
@@ -54,21 +51,27 @@ def read(packet: bytes) -> TrackedFace | None:
         raise
 
 
-def _read(packet: bytes) -> TrackedFace | None:
+def _read(packet: bytes) -> Signal | None:
     if packet[:1] != bytes([VERSION]):
         raise DriveError(f"Live Link Face: expected version {VERSION}, got {packet[:1].hex()}")
     _, start = _text(packet, 1, "device id")
     subject, start = _text(packet, start, "subject")
     if len(packet) <= start + NO_FACE:
         return None
-    if len(packet) != start + TIME.size + 1 + VALUES.size or packet[start + TIME.size] != COUNT:
+    values_at = start + TIME.size + 1
+    if len(packet) != values_at + COUNT * VALUES.itemsize or packet[values_at - 1] != COUNT:
         raise DriveError(f"Live Link Face: expected {COUNT} values, got {len(packet)} bytes")
-    time_ns = _time_ns(*TIME.unpack_from(packet, start))
-    values = VALUES.unpack_from(packet, start + TIME.size + 1)
-    weights = checked(zip(ARKIT_NAMES, values[:52], strict=True))
-    yaw, pitch, roll = (finite("head", value, LONGEST_TURN) for value in values[52:55])
-    head = from_angles(yaw, pitch, roll)
-    return TrackedFace(weights, head, checked_subject(subject), time_ns)
+    pts_ns = _pts_ns(*TIME.unpack_from(packet, start))
+    values = np.frombuffer(packet, VALUES, COUNT, values_at)
+    head = HeadAngles(*(finite("head", value, LONGEST_TURN) for value in values[52:55].tolist()))
+    return Signal(
+        sane_weights(values[:52].astype(np.float32)),
+        ALL_SENT,
+        head=HeadPose(head.axis_angle()),
+        source=SOURCE,
+        pts_ns=pts_ns,
+        subject=printable(subject),
+    )
 
 
 def _text(packet: bytes, start: int, what: str) -> tuple[str, int]:
@@ -82,7 +85,7 @@ def _text(packet: bytes, start: int, what: str) -> tuple[str, int]:
     return packet[start : start + length].decode("utf-8", "replace"), start + length
 
 
-def _time_ns(frame: int, subframe: float, numerator: int, denominator: int) -> int:
+def _pts_ns(frame: int, subframe: float, numerator: int, denominator: int) -> int:
     """Timecode -> nanoseconds."""
     rate = numerator / denominator if denominator > 0 else 0.0
     if not (RATES[0] <= rate <= RATES[1] and 0 <= subframe <= 1):  # also false for NaN
@@ -104,13 +107,13 @@ def _is_metahuman(packet: bytes) -> bool:
     return False
 
 
-def write(face: TrackedFace, device: str = "", rate: int = FRAME_RATE) -> bytes:
+def write(signal: Signal, device: str = "", rate: int = FRAME_RATE) -> bytes:
     """One frame's packet; what is missing is 0. The eyes' angles follow from the weights."""
-    names = (device.encode(), face.subject.encode())
-    frames, part = divmod((face.time_ns or 0) * rate, NS_PER_S)
-    turns = to_angles(face.head or (0.0, 0.0, 0.0))
-    eyes = [angle for yaw, pitch in gaze_of(face.weights) for angle in (yaw, pitch, 0.0)]
-    weights = (face.weights.get(name, 0.0) for name in ARKIT_NAMES)
+    names = (device.encode(), signal.subject.encode())
+    frames, part = divmod(max(signal.pts_ns, 0) * rate, NS_PER_S)
+    turns = signal.neck_pose.head_angles()
+    eyes = [angle for yaw, pitch in gaze_angles(signal.named()) for angle in (yaw, pitch, 0.0)]
+    values = (*signal.weights.tolist(), *turns, *eyes)
     texts = b"".join(LENGTH.pack(len(name)) + name for name in names)
     time = TIME.pack(frames, part / NS_PER_S, rate, 1)
-    return bytes([VERSION]) + texts + time + bytes([COUNT]) + VALUES.pack(*weights, *turns, *eyes)
+    return bytes([VERSION]) + texts + time + bytes([COUNT]) + np.array(values, VALUES).tobytes()

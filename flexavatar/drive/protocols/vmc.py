@@ -16,8 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flexavatar.drive.head_angles import from_angles, from_unity, to_angles, to_unity
+from flexavatar.drive.gaze import Gaze, add_gaze, gaze_angles
+from flexavatar.drive.head_angles import HeadAngles, Quaternion, from_unity, to_unity
 from flexavatar.drive.names import arkit_name, from_presets, pascal_case, preset_name
+from flexavatar.drive.protocols.checks import SANE, finite, nanoseconds
 from flexavatar.drive.protocols.osc import (
     Argument,
     Message,
@@ -25,27 +27,18 @@ from flexavatar.drive.protocols.osc import (
     write_bundle,
     write_message,
 )
-from flexavatar.drive.tracked import (
-    SANE,
-    Gaze,
-    TrackedFace,
-    finite,
-    gaze_of,
-    nanoseconds,
-    with_gaze,
-)
+from flexavatar.drive.signal import NO_PTS, HeadPose, Signal, weights_of
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.types import NS_PER_S
 
+SOURCE = "vmc"
 PORT = 39539
 NECK, HEAD, LEFT_EYE, RIGHT_EYE = "Neck", "Head", "LeftEye", "RightEye"
 BONES = (NECK, HEAD, LEFT_EYE, RIGHT_EYE)
 AT_REST = (0.0, 0.0, 0.0, 1.0)
 SMALLEST_QUATERNION = 1e-3
 WEIGHTS_A_DATAGRAM = 26
-
-Quaternion = tuple[float, float, float, float]
 
 
 class VmcReader:
@@ -55,10 +48,10 @@ class VmcReader:
         self._weights: dict[str, float] = {}
         self._presets: dict[str, float] = {}
         self._bones: dict[str, Quaternion] = {}
-        self._time_ns: int | None = None
+        self._pts_ns = NO_PTS
         self._tracking = True
 
-    def read(self, packet: bytes) -> TrackedFace | None:
+    def read(self, packet: bytes) -> Signal | None:
         """The face that the packet's last Apply shows, None without one. Raises DriveError.
 
         A packet that is refused changes nothing.
@@ -68,7 +61,7 @@ class VmcReader:
         faces = [step() for step in steps]
         return next((face for face in reversed(faces) if face is not None), None)
 
-    def _step(self, message: Message) -> Callable[[], TrackedFace | None]:
+    def _step(self, message: Message) -> Callable[[], Signal | None]:
         """What a message does, checked before anything is done."""
         arguments = message.arguments
         match message.address.removeprefix("/VMC/Ext/"):
@@ -77,8 +70,8 @@ class VmcReader:
             case "Bone/Pos":
                 return self._bone(arguments)
             case "T":
-                time_ns = nanoseconds(_number("T", arguments, 0, 1e10))
-                return lambda: setattr(self, "_time_ns", time_ns)
+                pts_ns = nanoseconds(_number("T", arguments, 0, 1e10))
+                return lambda: setattr(self, "_pts_ns", pts_ns)
             case "OK":
                 tracking = len(arguments) < 4 or arguments[3] != 0
                 return lambda: setattr(self, "_tracking", tracking)
@@ -103,20 +96,21 @@ class VmcReader:
             raise DriveError(f"VMC: {name}: expected a quaternion, got zeros")
         return lambda: self._bones.update({name: (x, y, z, w)})
 
-    def _face(self) -> TrackedFace | None:
+    def _face(self) -> Signal | None:
         """What was sent so far."""
         weights = dict(self._weights) or from_presets(self._presets)
         if not (weights and self._tracking):
             return None
         neck, head = self._bones.get(NECK), self._bones.get(HEAD)
-        turn = from_unity(neck or AT_REST, head or AT_REST) if neck or head else None
-        return TrackedFace(with_gaze(weights, self._gaze()), turn, time_ns=self._time_ns)
+        pose = HeadPose(from_unity(neck or AT_REST, head or AT_REST)) if neck or head else None
+        named = add_gaze(weights, self._gaze())
+        return Signal(*weights_of(named), head=pose, source=SOURCE, pts_ns=self._pts_ns)
 
     def _gaze(self) -> tuple[Gaze, Gaze] | None:
         left, right = self._bones.get(LEFT_EYE), self._bones.get(RIGHT_EYE)
         if left is None or right is None:
             return None
-        return to_angles(from_unity(left))[:2], to_angles(from_unity(right))[:2]
+        return from_unity(left).head_angles()[:2], from_unity(right).head_angles()[:2]
 
 
 def _name(arguments: tuple[Argument, ...]) -> str:
@@ -131,13 +125,16 @@ def _number(what: str, arguments: tuple[Argument, ...], place: int, largest: flo
     return finite(f"VMC: {what}", arguments[place], largest)
 
 
-def write(face: TrackedFace, spelling: Callable[[str], str] = pascal_case) -> list[bytes]:
+def write(signal: Signal, spelling: Callable[[str], str] = pascal_case) -> list[bytes]:
     """One frame's datagrams, the last with Apply; what is missing is 0."""
-    clock = [] if face.time_ns is None else [write_message("/VMC/Ext/T", face.time_ns / NS_PER_S)]
-    rows = [("/VMC/Ext/Blend/Val", spelling(n), face.weights.get(n, 0.0)) for n in ARKIT_NAMES]
+    clock = []
+    if signal.pts_ns != NO_PTS:
+        clock = [write_message("/VMC/Ext/T", signal.pts_ns / NS_PER_S)]
+    rows = [("/VMC/Ext/Blend/Val", spelling(n), signal.weight(n)) for n in ARKIT_NAMES]
     values = [write_message(*row) for row in rows]
-    left, right = (from_angles(*angles, 0.0) for angles in gaze_of(face.weights))
-    turns = {HEAD: face.head or (0.0, 0.0, 0.0), LEFT_EYE: left, RIGHT_EYE: right}
+    head = signal.neck_pose
+    left, right = (HeadAngles(*g, 0.0).axis_angle() for g in gaze_angles(signal.named()))
+    turns = {HEAD: head, LEFT_EYE: left, RIGHT_EYE: right}
     bones = [_bone_message(name, to_unity(turn)) for name, turn in turns.items()]
     first, rest = values[:WEIGHTS_A_DATAGRAM], values[WEIGHTS_A_DATAGRAM:]
     apply = write_message("/VMC/Ext/Blend/Apply")

@@ -16,12 +16,15 @@ import json
 import math
 from typing import Any, NoReturn
 
-from flexavatar.drive.head_angles import Angles, from_angles, to_angles
+from flexavatar.drive.gaze import add_gaze, gaze_angles
+from flexavatar.drive.head_angles import HeadAngles
 from flexavatar.drive.names import arkit_name, pascal_case
-from flexavatar.drive.tracked import TrackedFace, checked, finite, gaze_of, nanoseconds, with_gaze
+from flexavatar.drive.protocols.checks import finite, finite_weights, nanoseconds
+from flexavatar.drive.signal import NO_PTS, HeadPose, Signal, weights_of
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
 
+SOURCE = "vtube-studio"
 PHONE_PORT = 21412
 SEND_FOR_S = 5.0
 LARGEST = 65536
@@ -35,7 +38,7 @@ def request(port: int, seconds: float = SEND_FOR_S) -> bytes:
     return json.dumps({**fields, "ports": [port]}).encode()
 
 
-def read(packet: bytes) -> TrackedFace | None:
+def read(packet: bytes) -> Signal | None:
     """One frame, None if no face is seen. Raises DriveError."""
     frame = _object(packet)
     if frame.get("FaceFound") is not True:
@@ -44,16 +47,17 @@ def read(packet: bytes) -> TrackedFace | None:
     if not isinstance(shapes, list):
         raise DriveError(f"VTube Studio: BlendShapes: expected a list, got {type(shapes)}")
     named = [_shape(shape) for shape in shapes]
-    weights = checked((name, value) for name, value in named if name is not None)
+    weights = finite_weights((name, value) for name, value in named if name is not None)
     head, left, right = (_turn(frame, key) for key in ("Rotation", "EyeLeft", "EyeRight"))
     if not weights:
         raise DriveError("VTube Studio: BlendShapes: expected some of ARKit's, got none")
     gaze = (left[:2], right[:2]) if left and right else None
-    time_ns = None
+    pts_ns = NO_PTS
     if "Timestamp" in frame:
-        time_ns = nanoseconds(finite("VTube Studio: Timestamp", frame["Timestamp"], 1e15) / 1000)
-    turn = from_angles(*head) if head else None
-    return TrackedFace(with_gaze(weights, gaze), turn, time_ns=time_ns)
+        pts_ns = nanoseconds(finite("VTube Studio: Timestamp", frame["Timestamp"], 1e15) / 1000)
+    pose = HeadPose(head.axis_angle()) if head else None
+    named = add_gaze(weights, gaze)
+    return Signal(*weights_of(named), head=pose, source=SOURCE, pts_ns=pts_ns)
 
 
 def _object(packet: bytes) -> dict[str, Any]:
@@ -79,7 +83,7 @@ def _shape(shape: Any) -> tuple[str | None, Any]:
     return arkit_name(shape["k"]), shape["v"]
 
 
-def _turn(frame: dict[str, Any], key: str) -> Angles | None:
+def _turn(frame: dict[str, Any], key: str) -> HeadAngles | None:
     """Yaw, pitch, roll in radians, None if they were not sent."""
     turn = frame.get(key)
     if turn is None:
@@ -88,22 +92,22 @@ def _turn(frame: dict[str, Any], key: str) -> Angles | None:
         raise DriveError(f"VTube Studio: {key}: expected x, y and z, got {type(turn)}")
     values = (finite(f"VTube Studio: {key}", turn.get(axis), LARGEST_ANGLE) for axis in "xyz")
     yaw, down, roll = map(math.radians, values)
-    return yaw, -down, roll
+    return HeadAngles(yaw, -down, roll)
 
 
-def write(face: TrackedFace) -> bytes:
+def write(signal: Signal) -> bytes:
     """One frame as the app sends it; what is missing is 0."""
-    left, right = ((*angles, 0.0) for angles in gaze_of(face.weights))
-    shapes = [{"k": pascal_case(n), "v": face.weights.get(n, 0.0)} for n in ARKIT_NAMES]
-    frame = {"Timestamp": (face.time_ns or 0) // MS, "Hotkey": -1, "FaceFound": True}
-    turns = {"Rotation": to_angles(face.head or (0.0, 0.0, 0.0))}
+    left, right = (HeadAngles(*angles, 0.0) for angles in gaze_angles(signal.named()))
+    shapes = [{"k": pascal_case(n), "v": signal.weight(n)} for n in ARKIT_NAMES]
+    frame = {"Timestamp": max(signal.pts_ns, 0) // MS, "Hotkey": -1, "FaceFound": True}
+    turns = {"Rotation": signal.neck_pose.head_angles()}
     turns |= {"EyeLeft": left, "EyeRight": right}
     frame |= {key: _degrees(angles) for key, angles in turns.items()}
     return json.dumps(
-        frame | {"Position": _degrees((0.0, 0.0, 0.0)), "BlendShapes": shapes}
+        frame | {"Position": _degrees(HeadAngles(0.0, 0.0, 0.0)), "BlendShapes": shapes}
     ).encode()
 
 
-def _degrees(angles: Angles) -> dict[str, float]:
+def _degrees(angles: HeadAngles) -> dict[str, float]:
     yaw, pitch, roll = map(math.degrees, angles)
     return {"x": yaw, "y": -pitch, "z": roll}

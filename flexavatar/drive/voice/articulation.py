@@ -7,8 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from flexavatar.drive.signal import Weights
 from flexavatar.easing import minimum_jerk
-from flexavatar.head.arkit import SIDES
+from flexavatar.head.arkit import ARKIT_NAMES, JAW_OPEN, MOUTH_CLOSE, SIDES
+
+Array = NDArray[np.float64]
 
 ARTICULATORS = ("jaw", "shut", "tuck", "round", "funnel", "spread", "upper", "lower", "tongue")
 """Jaw down; lips shut (p, b, m); lower lip under the teeth (f, v); lips round (w, u) and like a
@@ -46,25 +49,30 @@ FEELINGS: Mapping[str, Mapping[str, float]] = {
     "surprised": _both("browOuterUp", 0.6) | {"browInnerUp": 0.7},
 }
 """Added at full strength."""
-_MOVED = (*SHAPES.values(), PRESSED, {"mouthClose": 1.0})
-SPOKEN = tuple(dict.fromkeys(name for shapes in _MOVED for name in shapes))
-"""ARKit's names that speech alone says."""
 
 
-def arkit_of(
-    articulators: NDArray[np.floating], intensity: float = 1.0, feeling: Mapping[str, float] = {}
-) -> dict[str, float]:
-    """Articulators [9], 0..1, and shapes that are there anyway -> ARKit's weights, 0..1.
+def _vector(weights: Mapping[str, float]) -> Array:
+    """Weights by ARKit's name -> [52]."""
+    return np.array([weights.get(name, 0.0) for name in ARKIT_NAMES])
+
+
+_SHAPES = np.array([_vector(SHAPES.get(name, {})) for name in ARTICULATORS])  # [9, 52]
+_PRESSED, _KEPT_SHUT = _vector(PRESSED), _vector(KEPT_SHUT)  # [52]
+FEELING_WEIGHTS = {name: _vector(weights) for name, weights in FEELINGS.items()}  # [52] each
+SPOKEN = (_SHAPES.sum(0) + _PRESSED + _vector({"mouthClose": 1.0})) > 0  # [52] what speech moves
+
+
+def arkit_weights(
+    articulators: NDArray[np.floating], intensity: float = 1.0, feeling: Array | None = None
+) -> Weights:
+    """Articulators [9], 0..1, and weights [52] that are there anyway -> ARKit's weights [52].
 
     Lips that are shut stay so whatever the intensity and the feeling.
     """
     shut = float(minimum_jerk((articulators[SHUT] - SHUT_FROM) / (SHUT_AT - SHUT_FROM)))
-    weights = dict.fromkeys(SPOKEN, 0.0) | dict(feeling)
-    for name, value in zip(ARTICULATORS, articulators.tolist(), strict=True):
-        for shape, weight in SHAPES.get(name, {}).items():
-            kept = 1 - shut * (1 - KEPT_SHUT.get(shape, 0.0))
-            weights[shape] += intensity * kept * weight * value
-    for shape, weight in PRESSED.items():
-        weights[shape] += shut * weight
-    weights["mouthClose"] = shut * min(weights["jawOpen"], 1.0)
-    return {name: min(max(value, 0.0), 1.0) for name, value in weights.items()}
+    kept = 1 - shut * (1 - _KEPT_SHUT)
+    weights = intensity * kept * (articulators @ _SHAPES) + shut * _PRESSED
+    if feeling is not None:
+        weights += feeling
+    weights[MOUTH_CLOSE] = shut * min(weights[JAW_OPEN], 1.0)
+    return weights.clip(0, 1).astype(np.float32)

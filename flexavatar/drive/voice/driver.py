@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flexavatar.drive.voice.articulation import FEELINGS, arkit_of
+from flexavatar.drive.signal import Mask, Weights
+from flexavatar.drive.voice.articulation import FEELING_WEIGHTS, SPOKEN, arkit_weights
 from flexavatar.drive.voice.config import USUAL, VoiceConfig
 from flexavatar.drive.voice.features import BEFORE, RATE, STEP, Ear, Resampler, Sound, sound_of
 from flexavatar.drive.voice.network import Articulators, Listener, LoudListener
@@ -23,14 +24,26 @@ CLOSING = 8
 """Steps in which the mouth closes after the end."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class VoiceFrame:
     """The mouth at one instant."""
 
     sample: int
     """Samples of each channel that came before this instant."""
-    weights: dict[str, float]
-    """By ARKit's name, 0..1: what speech says, and what the emotion adds."""
+    weights: Weights  # [52] 0..1
+    """What speech does, and what the emotion adds."""
+    sent: Mask  # [52] which of them
+    """What speech moves, and every emotion since the beginning: it must go as it came."""
+
+    def interpolate(self, other: VoiceFrame, share: float) -> VoiceFrame:
+        """Between two instants: 0 is this one, 1 the other's weights."""
+        weights = self.weights + share * (other.weights - self.weights)
+        return VoiceFrame(self.sample, weights.astype(np.float32), self.sent | other.sent)
+
+    def scale(self, share: float) -> VoiceFrame:
+        """The same instant with a share of its weights."""
+        weights = (share * self.weights).astype(np.float32)
+        return VoiceFrame(self.sample, weights, self.sent)
 
 
 class VoiceDriver:
@@ -63,6 +76,7 @@ class VoiceDriver:
         self._resampler, self._ear = Resampler(self.rate), Ear()
         self._listener = self._new_listener()
         self._heard = self._steps = 0
+        self._sent = SPOKEN
 
     def push(self, pcm: bytes) -> list[VoiceFrame]:
         """Interleaved s16le; odd bytes at the end wait for the next piece.
@@ -85,12 +99,8 @@ class VoiceDriver:
         ahead = np.zeros(round(self.rate * (LOOK_AHEAD_MS / 1000 + CLOSING * STEP / RATE)), "f4")
         frames = self._frames(ahead)
         since = [(frame.sample - heard) * RATE / (self.rate * STEP * CLOSING) for frame in frames]
-        closed = [
-            VoiceFrame(f.sample, {n: w * min(max(1 - s, 0.0), 1.0) for n, w in f.weights.items()})
-            for f, s in zip(frames, since, strict=True)
-        ]
-        last = self._instant(self._steps)
-        closed.append(VoiceFrame(last, dict.fromkeys(closed[-1].weights, 0.0)))
+        closed = [f.scale(min(max(1 - s, 0.0), 1.0)) for f, s in zip(frames, since, strict=True)]
+        closed.append(replace(closed[-1].scale(0.0), sample=self._instant(self._steps)))
         self.interrupt()
         return closed
 
@@ -99,14 +109,15 @@ class VoiceDriver:
         for features in self._ear.push(self._resampler.push(sound)):
             moved = self._listener.step(features)
             if moved is not None:
-                frames.append(VoiceFrame(self._instant(self._steps), self._weights(moved)))
+                frames.append(self._frame(moved))
                 self._steps += 1
         return frames
 
-    def _weights(self, moved: Articulators) -> dict[str, float]:
-        strength = self.config.emotion_strength
-        feeling = {n: strength * w for n, w in FEELINGS[self.config.emotion].items()}
-        return arkit_of(moved, self.config.intensity, feeling)
+    def _frame(self, moved: Articulators) -> VoiceFrame:
+        feeling = self.config.emotion_strength * FEELING_WEIGHTS[self.config.emotion]
+        weights = arkit_weights(moved, self.config.intensity, feeling)
+        self._sent = self._sent | (FEELING_WEIGHTS[self.config.emotion] > 0)
+        return VoiceFrame(self._instant(self._steps), weights, self._sent)
 
     def _instant(self, step: int) -> int:
         return round(step * STEP * self.rate / RATE)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from flexavatar.drive.head_angles import to_angles
 from flexavatar.drive.idle import Idle
-from flexavatar.drive.performance import PerformanceFrame
+from flexavatar.drive.signal import ALL_SENT, AUDIO, HeadPose, Signal
 from flexavatar.drive.voice.config import VoiceConfig
 from flexavatar.drive.voice.driver import SAMPLE_BYTES, VoiceDriver
+from flexavatar.head.arkit import JAW_OPEN
 from flexavatar.types import NS_PER_S
 
 PIECE_S = 1.0
@@ -20,7 +20,7 @@ NOD = 0.05
 
 def spoken_performance(
     pcm: bytes, rate: int, channels: int, config: VoiceConfig, seed: int = 0
-) -> list[PerformanceFrame]:
+) -> list[Signal]:
     """Interleaved s16le -> fifty frames a second; eyes and head follow from the seed.
 
     Raises DriveError for what no voice can be, AssetError if the network's weights are missing.
@@ -31,14 +31,17 @@ def spoken_performance(
     frames = [frame for piece in pieces for frame in driver.push(piece)] + driver.finish()
     performance, nod = [], 0.0
     for before, frame in zip((frames[0], *frames), frames, strict=False):
-        living = idle.at(frame.sample / rate)
+        face = idle.at(frame.sample / rate)
         step_s = (frame.sample - before.sample) / rate
-        nod += (1 - np.exp(-step_s / NOD_S)) * (NOD * frame.weights["jawOpen"] - nod)
-        yaw, pitch, roll = to_angles(living.head)
-        weights = living.weights | {
-            name: max(weight, living.weights.get(name, 0.0))
-            for name, weight in frame.weights.items()
-        }
-        head = (yaw, pitch - float(nod), roll)
-        performance.append(PerformanceFrame(round(frame.sample * NS_PER_S / rate), weights, head))
+        nod += (1 - np.exp(-step_s / NOD_S)) * (NOD * float(frame.weights[JAW_OPEN]) - nod)
+        head = face.neck_pose.head_angles()
+        head = head._replace(pitch=head.pitch - float(nod))
+        signal = Signal(
+            np.maximum(face.weights, frame.weights).astype(np.float32),
+            ALL_SENT,
+            head=HeadPose(head.axis_angle()),
+            source=AUDIO,
+            pts_ns=round(frame.sample * NS_PER_S / rate),
+        )
+        performance.append(signal)
     return performance

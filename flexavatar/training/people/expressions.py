@@ -111,4 +111,4 @@ def _plausible(weights: dict[str, float]) -> dict[str, float]:
 
 @lru_cache(maxsize=1)
 def _recorded_weights() -> tuple[Weights, ...]:
-    return tuple(frame.weights for frame in read_performance(SHIPPED_PERFORMANCE))
+    return tuple(frame.named() for frame in read_performance(SHIPPED_PERFORMANCE))
