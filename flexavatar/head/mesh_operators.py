@@ -1,4 +1,4 @@
-"""Small operations on triangle meshes in numpy."""
+"""Triangle meshes in numpy: edges, neighbours, mirror images, smoothing and filling of fields."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import torch
 from scipy.sparse import coo_matrix, csc_matrix, csr_matrix, diags_array
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import SuperLU, splu
+from scipy.spatial import cKDTree
 
 from flexavatar.head import binding
 
@@ -38,12 +39,24 @@ def components(faces: np.ndarray, count: int) -> np.ndarray:
     return connected_components(adjacency(faces, count), directed=False)[1]
 
 
-def neighbour_mean(field: np.ndarray, faces: np.ndarray, steps: int) -> np.ndarray:
-    """Average each vertex with its neighbours, half and half, `steps` times: [V] or [V, D]."""
-    links = adjacency(faces, len(field))
+def mirror_map(points: np.ndarray, tolerance: float) -> np.ndarray:
+    """For every vertex the one at its mirror image about x = 0: [V]; empty if one has none."""
+    distance, index = cKDTree(points).query(points * (-1, 1, 1))
+    mutual = (index[index] == np.arange(len(points))).all()
+    return index if mutual and distance.max() < tolerance else np.zeros(0, dtype=np.int64)
+
+
+def smoothing_step(faces: np.ndarray, count: int) -> csr_matrix:
+    """Averages each vertex with its neighbours, half and half: [V, V], rows sum to 1."""
+    links = adjacency(faces, count)
     degree = np.asarray(links.sum(1)).ravel()
-    step = 0.5 * (diags_array(1 / np.maximum(degree, 1)) @ links)
-    step = (step + diags_array(np.where(degree > 0, 0.5, 1.0))).tocsr()
+    step = diags_array(0.5 / np.maximum(degree, 1)) @ links
+    return (step + diags_array(np.where(degree > 0, 0.5, 1.0))).tocsr()
+
+
+def neighbour_mean(field: np.ndarray, faces: np.ndarray, steps: int) -> np.ndarray:
+    """Smooth a field [V] or [V, D] by so many smoothing steps."""
+    step = smoothing_step(faces, len(field))
     for _ in range(steps):
         field = step @ field
     return field

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from flexavatar.errors import AssetError
 from flexavatar.head.flame import FlameHead
+from flexavatar.head.mesh_operators import mirror_map
 from flexavatar.rigs.chart import Chart
 from flexavatar.types import EXPRESSION_SIZE
 
@@ -54,18 +54,11 @@ def bare_head(rig: ForeignRig) -> FlameHead:
         uv_faces=_integers(rig.chart.faces),
         masks={},
         rings={},
-        mirror=_integers(mirror_map(rig.template)),
+        mirror=_integers(mirror_map(rig.template, MIRROR_TOLERANCE)),
         corrective_factors=(),
         arkit_offsets=torch.zeros(0, count, 3),
         jaw_pitch=rig.jaw_pitch,
     )
-
-
-def mirror_map(points: np.ndarray) -> np.ndarray:
-    """For every vertex the one at its mirror image about x = 0: [V]; empty if there is none."""
-    distance, index = cKDTree(points).query(points * (-1, 1, 1))
-    mutual = (index[index] == np.arange(len(points))).all()
-    return index if mutual and distance.max() < MIRROR_TOLERANCE else np.zeros(0, dtype=np.int64)
 
 
 def check_array(name: str, array: np.ndarray, *shape: int | None) -> None:

@@ -16,10 +16,10 @@ from flexavatar.head.bake.rig import (
     jaw_weights,
     skinning,
     skull_weights,
-    smoother,
 )
 from flexavatar.head.bake.source import Source
 from flexavatar.head.eyelids import eye_rings, push_outside_sphere
+from flexavatar.head.mesh_operators import smoothing_step
 
 EAR = "mpfb2/targets/ears/l-ear-scale-incr.target.gz"
 EYEBALL = 0.015
@@ -170,7 +170,7 @@ def arm_turns(source: Source, mesh: HeadMesh) -> np.ndarray:
     """How far each vertex turns about +z when the arms are lowered: [V] radians."""
     bones = [w for bone, w in source.bone_weights.items() if bone.startswith(ARM_BONES)]
     share = mesh.sampler @ np.sum(bones, axis=0)
-    step = smoother(mesh)
+    step = smoothing_step(mesh.faces, len(mesh.mirror))
     for _ in range(30):
         share = step @ share
     side = np.sign(mesh.sample(source.base.vertices)[:, 0])

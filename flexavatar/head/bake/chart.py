@@ -18,6 +18,7 @@ from flexavatar.easing import smoothstep
 from flexavatar.head.bake.body import Body
 from flexavatar.head.bake.mesh import PARTS
 from flexavatar.head.bake.slim import Disc, flatten, reference_frames
+from flexavatar.head.mesh_operators import open_edges, vertex_normals
 
 TEXELS = 256
 """Resolution that sizes below are given for."""
@@ -124,8 +125,9 @@ def _skin(body: Body, masks: dict[str, np.ndarray], chosen: np.ndarray):
 def _opening(body: Body, faces: np.ndarray, loop: str) -> np.ndarray:
     """Directed border edges along the rings of this name: [E, 2]."""
     rings = [ring for name, ring in body.mesh.rings.items() if name.endswith(loop)]
-    inside = np.isin(border_edges(faces), np.concatenate(rings)).all(1)
-    return border_edges(faces)[inside]
+    border = open_edges(faces)
+    border = border[np.lexsort(border.T[::-1])]
+    return border[np.isin(border, np.concatenate(rings)).all(1)]
 
 
 def front_of_face(points: np.ndarray) -> np.ndarray:
@@ -189,15 +191,9 @@ def flatten_part(
     return placed
 
 
-def border_edges(faces: np.ndarray) -> np.ndarray:
-    """Open edges along the direction of their faces: [E, 2]."""
-    sides = {(int(f[i]), int(f[(i + 1) % 3])) for f in faces for i in range(3)}
-    return np.array(sorted((a, b) for a, b in sides if (b, a) not in sides))
-
-
 def border_loops(faces: np.ndarray) -> list[np.ndarray]:
     """Closed borders of a mesh, along the direction of their faces."""
-    after = dict(border_edges(faces).tolist())
+    after = dict(open_edges(faces).tolist())
     loops = []
     while after:
         start = min(after)
@@ -239,13 +235,9 @@ def _teeth(body: Body, chosen: np.ndarray, box: Box):
 
 def _outward(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """How far each vertex normal points out of the arch of teeth: [V]."""
-    edges = points[faces[:, 1:]] - points[faces[:, :1]]
-    normals = np.zeros_like(points)
-    for corner in range(3):
-        np.add.at(normals, faces[:, corner], np.cross(edges[:, 0], edges[:, 1]))
     arms = (points - points[np.unique(faces)].min(0)) * (1, 0, 1)
-    size = np.linalg.norm(normals, axis=1) * np.linalg.norm(arms, axis=1)
-    return (normals * arms).sum(1) / np.maximum(size, 1e-20)
+    along = (vertex_normals(points, faces) * arms).sum(1)
+    return along / np.maximum(np.linalg.norm(arms, axis=1), 1e-20)
 
 
 def _pouch(body: Body, chosen: np.ndarray, box: Box):

@@ -7,8 +7,8 @@ import numpy as np
 from flexavatar.easing import smoothstep
 from flexavatar.head.bake.body import Body
 from flexavatar.head.bake.mesh import HeadMesh
-from flexavatar.head.bake.rig import smoother
 from flexavatar.head.bake.source import Source
+from flexavatar.head.mesh_operators import smoothing_step
 
 EAR_SHIFT = "mpfb2/targets/ears/l-ear-trans-backward.target.gz"
 JAW_LINE = ((-0.03, 0.0, 0.11), (0.058, 0.052, 0.112))
@@ -57,7 +57,7 @@ def _features(body: Body) -> dict[str, np.ndarray]:
     lids = [ring for name, ring in mesh.rings.items() if "lid" in name]
     lip_distance = _distance(points, np.concatenate(lips))
     lid_distance = _distance(points, np.concatenate(lids))
-    step = smoother(mesh)
+    step = smoothing_step(mesh.faces, len(mesh.mirror))
     features = {
         "lips": smoothstep(lip_distance, 0.011, 0.005) * skin,
         "mouth": smoothstep(lip_distance, 0.034, 0.018) * skin,

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_matrix, diags_array
-from scipy.spatial import cKDTree
 
 from flexavatar.head.bake.quads import QuadMesh, subdivide
 from flexavatar.head.bake.source import BaseMesh
+from flexavatar.head.mesh_operators import mirror_map
 
 PARTS = ("skin", "cavity", "leye", "reye", "upper_teeth", "lower_teeth", "tongue")
 GROUPS = {
@@ -49,6 +49,8 @@ EYE_BACK = 0.3
 """Share of an eyeball's depth that nothing ever shows."""
 LID_CORNERS = (6, 21)
 """Places in a lid loop: the corner at the nose and the outer one."""
+MIRROR_TOLERANCE = 1e-6
+"""Metres between a vertex and the mirror image of its partner."""
 LIP_CORNER = 12
 """Place of the left mouth corner in a lip loop, which starts at the middle of the upper lip."""
 
@@ -78,7 +80,7 @@ class HeadMesh:
 
 def build_mesh(base: BaseMesh) -> HeadMesh:
     """Crop the base mesh to a bust, split its coarse quads and triangulate it symmetrically."""
-    other = mirror_map(base.vertices)
+    other = _mirror_map(base.vertices)
     quads, parts = _parts(base, other)
     mesh = QuadMesh(quads)
     fine = subdivide(mesh, len(base.vertices), _coarse(base.vertices, quads, parts))
@@ -87,7 +89,7 @@ def build_mesh(base: BaseMesh) -> HeadMesh:
     index[used] = np.arange(len(used))
     sampler = smooth_rim([tuple(index[list(q)]) for q in fine.quads]) @ fine.operator[used]
     points = sampler @ base.vertices
-    mirror = mirror_map(points)
+    mirror = _mirror_map(points)
     polygons = [tuple(int(index[v]) for v in q) for q in fine.quads]
     faces, parents = triangulate(polygons, points, mirror)
     face_parts = parts[np.array(fine.parents)[parents]]
@@ -111,12 +113,10 @@ def smooth_rim(polygons: list[tuple[int, ...]], steps: int = 40) -> csr_matrix:
     return total
 
 
-def mirror_map(points: np.ndarray) -> np.ndarray:
-    """For every point, the index of its mirror image about x = 0: [V]."""
-    distance, index = cKDTree(points).query(points * (-1, 1, 1))
-    assert distance.max() < 1e-6, "the base mesh is symmetric"
-    coincident = np.flatnonzero(index[index] != np.arange(len(points)))
-    assert not len(coincident), "no two vertices coincide"
+def _mirror_map(points: np.ndarray) -> np.ndarray:
+    """For every point, the index of its mirror image: [V]. The base mesh is symmetric."""
+    index = mirror_map(points, MIRROR_TOLERANCE)
+    assert len(index)
     return index
 
 

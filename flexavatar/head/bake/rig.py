@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_matrix, diags_array
 
 from flexavatar.head.bake.mesh import HeadMesh
 from flexavatar.head.bake.source import Source
+from flexavatar.head.mesh_operators import smoothing_step
 
 NECK_SHARES = {"neck03": 0.72, "neck02": 0.4, "neck01": 0.12}
 """How far a vertex of each neck bone follows the skull."""
@@ -46,17 +46,6 @@ def fit_hinge(points: np.ndarray, moves: np.ndarray) -> JawHinge:
     return JawHinge(np.array([0.0, *pivot]), angle)
 
 
-def smoother(mesh: HeadMesh) -> csr_matrix:
-    """One step of averaging every vertex with its neighbours: [V, V], rows sum to 1."""
-    a, b = mesh.faces.ravel(), np.roll(mesh.faces, -1, axis=1).ravel()
-    count = len(mesh.mirror)
-    ones = np.ones(2 * len(a))
-    links = csr_matrix((ones, (np.r_[a, b], np.r_[b, a])), shape=(count, count))
-    links.data[:] = 1
-    share = diags_array(0.5 / np.asarray(links.sum(1)).ravel())
-    return (share @ links + diags_array(np.full(count, 0.5))).tocsr()
-
-
 def skull_weights(source: Source, mesh: HeadMesh) -> np.ndarray:
     """How far each vertex follows the skull rather than the shoulders, 0..1: [V]."""
     follow = np.zeros(len(source.base.vertices))
@@ -67,7 +56,7 @@ def skull_weights(source: Source, mesh: HeadMesh) -> np.ndarray:
             follow += weight
     inside = ~mesh.part("skin")
     weights = mesh.sampler @ follow
-    step = smoother(mesh)
+    step = smoothing_step(mesh.faces, len(mesh.mirror))
     for _ in range(60):
         weights = step @ weights
         weights[inside] = 1
@@ -81,7 +70,7 @@ def jaw_weights(
     full = hinge.displacement(points)
     share = (move * full).sum(1) / np.maximum((full * full).sum(1), 1e-9)
     weights = np.clip(share, 0, 1)
-    step = smoother(mesh)
+    step = smoothing_step(mesh.faces, len(mesh.mirror))
     for _ in range(3):
         weights = step @ weights
     weights[mesh.part("lower_teeth")] = 1

@@ -13,6 +13,8 @@ import numpy as np
 from scipy.sparse import csr_matrix, diags_array, hstack
 from scipy.sparse.linalg import spsolve
 
+from flexavatar.head.mesh_operators import adjacency
+
 STEPS = 60
 
 
@@ -56,10 +58,7 @@ def flatten(disc: Disc) -> np.ndarray:
 def tutte(disc: Disc) -> np.ndarray:
     """Every inner vertex at the mean of its neighbours, the border along the rectangle."""
     fixed, place = _border(disc)
-    a, b = disc.faces.ravel(), np.roll(disc.faces, -1, axis=1).ravel()
-    ones = np.ones(2 * len(a))
-    links = csr_matrix((ones, (np.r_[a, b], np.r_[b, a])), shape=(disc.count, disc.count))
-    links.data[:] = 1
+    links = adjacency(disc.faces, disc.count)
     laplacian = (diags_array(np.asarray(links.sum(1)).ravel()) - links).tocsr()
     inner = np.setdiff1d(np.arange(disc.count), fixed)
     uv = np.zeros((disc.count, 2))
@@ -126,7 +125,7 @@ def _solve(
         for row in range(2):
             u = d.multiply(metric[:, row, 0][:, None])
             v = d.multiply(metric[:, row, 1][:, None])
-            block = _beside(u, v)
+            block = hstack((u, v)).tocsr()
             normal = block.T @ block if normal is None else normal + block.T @ block
             side += block.T @ wanted[:, row, axis]
     assert normal is not None
@@ -136,10 +135,6 @@ def _solve(
     held = np.where(free, 0, result)
     result[free] = spsolve(system[free][:, free].tocsc(), (side - system @ held)[free])
     return result.reshape(2, -1).T
-
-
-def _beside(u: csr_matrix, v: csr_matrix) -> csr_matrix:
-    return hstack((u, v)).tocsr()
 
 
 def _search(disc: Disc, uv: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, float]:
