@@ -27,7 +27,7 @@ def write_film(path: Path, frames: int = 20, fps: float = 25.0) -> Path:
 
 def test_a_film_has_its_pictures_at_their_times(tmp_path: Path) -> None:
     film = VideoFile(write_film(tmp_path / "a.mp4"))
-    moments = [*film.moments()]
+    moments = [*film.frames()]
     assert film.frame_count == len(moments) == 20
     assert film.fps == pytest.approx(25, rel=0.06)  # the file's own mean: it has no last interval
     assert [m.pts_ns for m in moments] == pytest.approx(
@@ -86,7 +86,7 @@ def test_a_camera_gives_its_newest_picture_and_says_when_it_is_gone(
     monkeypatch.setattr(frame_sources, "SILENT_S", 0.5)
     camera = Webcam(av.open(str(path)))
     time.sleep(0.3)
-    moments = camera.moments()
+    moments = camera.frames()
     first = next(moments)
     assert first.rgb.mean() == pytest.approx(190, abs=4)
     assert abs(first.pts_ns - time.monotonic_ns()) < 5 * NS_PER_S

@@ -92,7 +92,7 @@ def test_files_without_sound_are_refused(tmp_path: Path) -> None:
 def test_a_piece_of_a_recording(tmp_path: Path) -> None:
     write(tmp_path / "a.wav", 16_000, 2, "pcm_s16le")
     recording = read_recording(tmp_path / "a.wav")
-    pieces = [recording.until(i / 30, (i + 1) / 30) for i in range(20)]
+    pieces = [recording.samples_between(i / 30, (i + 1) / 30) for i in range(20)]
     assert b"".join(pieces) == recording.pcm
 
 

@@ -120,7 +120,9 @@ def speech(shared_data: Path) -> Path:
 def said(path: Path, rate: int, channels: int = 1) -> NDArray[np.float64]:
     """Jaw and lips over four seconds of a recording: [T, 2]."""
     recording = read_recording(path, rate)
-    mono = np.frombuffer(recording.until(0, 4), "<i2").reshape(-1, recording.channels)[:, :1]
+    mono = np.frombuffer(recording.samples_between(0, 4), "<i2").reshape(-1, recording.channels)[
+        :, :1
+    ]
     frames = heard(np.repeat(mono, channels, 1).tobytes(), rate, channels)
     return np.array([f.weights[[JAW_OPEN, ARKIT_INDEX["mouthStretchLeft"]]] for f in frames], float)
 
@@ -137,7 +139,7 @@ def test_a_voice_moves_the_mouth_alike_at_any_rate(speech: Path, rate: int) -> N
 def test_the_shipped_network_hears_a_reader(speech: Path) -> None:
     """Silence, then "As I approached the city, I heard bells": b shuts the lips."""
     recording = read_recording(speech)
-    frames = heard(recording.until(0, 3.1), recording.rate)
+    frames = heard(recording.samples_between(0, 3.1), recording.rate)
     times = np.array([frame.sample / recording.rate for frame in frames])
     gaps = lip_gaps(np.array([frame.weights for frame in frames]))
     assert gaps[times < 0.35].max() <= SHUT_MM

@@ -178,7 +178,7 @@ def test_the_command_drives_until_the_camera_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Eye:
-        def moments(self) -> Iterator[TimedFrame]:
+        def frames(self) -> Iterator[TimedFrame]:
             yield from pictures(20)
             raise InputError("webcam: it has sent nothing for 5 s")
 

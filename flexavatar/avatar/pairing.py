@@ -17,7 +17,7 @@ from flexavatar.avatar.avatar import AnyAvatar, Avatar
 from flexavatar.avatar.poser import check_rig
 from flexavatar.errors import InputError
 from flexavatar.head.binding import Binding, LocalSplats, deform, surface_motion
-from flexavatar.head.off_mesh_binding import distance_weighted
+from flexavatar.head.off_mesh_binding import distance_weighted_mean
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.texels import chart_texels, interpolate_barycentric
 
@@ -153,7 +153,9 @@ def _transfer(avatar: Avatar, own: SplatColumns, neutral: Tensor) -> SplatColumn
     )
     far = splats.offsets.norm(dim=-1) > FAR
     before = interpolate_barycentric(avatar.neutral, binding)[far] + splats.offsets[far]
-    means[far] = before + distance_weighted(neutral - avatar.neutral, before, avatar.neutral, head)
+    means[far] = before + distance_weighted_mean(
+        neutral - avatar.neutral, before, avatar.neutral, head
+    )
     quats[far], scales[far] = splats.quats[far], splats.scales[far]
     offsets, unseen = (
         means - interpolate_barycentric(neutral, binding),

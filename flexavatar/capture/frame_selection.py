@@ -54,7 +54,7 @@ class SelectedFrame:
 
 @dataclass(frozen=True)
 class FrameCandidate:
-    """One look at a frame that shows one face."""
+    """A frame that shows one face, and how good it is."""
 
     number: int
     face: FaceLandmarks
@@ -64,7 +64,7 @@ class FrameCandidate:
 
     @property
     def traits(self) -> NDArray[np.float64]:
-        """[6] yaw, pitch, blink, jaw, smile, pucker; 1 is a difference worth a frame."""
+        """Yaw, pitch, blink, jaw, smile, pucker: [6]; a difference of 1 is worth a frame."""
         yaw, pitch = yaw_pitch_deg(self.face)
         s = self.face.scores
         smile = 0.5 * (s["mouthSmileLeft"] + s["mouthSmileRight"])
@@ -73,23 +73,23 @@ class FrameCandidate:
 
 
 @dataclass
-class _Run:
-    """Neighbouring sightings of one face that stays where it is."""
+class _FaceRun:
+    """Neighbouring frames of one face that stays where it is."""
 
     scene: int
     best: FrameCandidate
     picture: NDArray[np.uint8]  # [H, W, 3] of the best
-    sightings: list[FrameCandidate] = field(default_factory=list)
+    candidates: list[FrameCandidate] = field(default_factory=list)
 
     def continues_with(self, face: FaceLandmarks) -> bool:
         """Whether that face can be the next of this run."""
-        last = self.sightings[-1].face
+        last = self.candidates[-1].face
         apart = float(np.linalg.norm(face.centre - last.centre))
         return apart < 0.5 * last.width and 0.7 < face.width / last.width < 1.4
 
     def add(self, sighting: FrameCandidate, picture: NDArray[np.uint8]) -> None:
         """The next; it becomes the best if it looks ahead more."""
-        self.sightings.append(sighting)
+        self.candidates.append(sighting)
         if sighting.face.frontal_penalty < self.best.face.frontal_penalty:
             self.best, self.picture = sighting, picture
 
@@ -119,7 +119,7 @@ def _selected_frame(rgb: NDArray[np.uint8], sighting: FrameCandidate) -> Selecte
 
 
 def farthest_points(sightings: Sequence[FrameCandidate], count: int) -> list[FrameCandidate]:
-    """The best portrait, then what differs most from all that are chosen; fewer if none does."""
+    """Farthest-point sampling: the best portrait, then what differs most from all chosen so far."""
     sharp = float(np.percentile([s.sharpness for s in sightings], 75))
     clear = [s for s in sightings if s.sharpness >= BLURRED_SHARE * sharp]
     traits = np.stack([s.traits for s in clear])  # [N, 6]
@@ -144,10 +144,10 @@ def yaw_pitch_deg(face: FaceLandmarks) -> tuple[float, float]:
     return float(np.degrees(yaw)), float(np.degrees(pitch))
 
 
-def _face_runs(footage: DecodableVideo, progress: StageProgress) -> list[_Run]:
+def _face_runs(footage: DecodableVideo, progress: StageProgress) -> list[_FaceRun]:
     """Every face that has a frame to itself, in order of time. FaceError if there is none."""
     numbers = footage.evenly_spaced(CANDIDATES)
-    runs: list[_Run] = []
+    runs: list[_FaceRun] = []
     faults: Counter[str] = Counter()
     run, scene, before = None, 0, None
     for i, (number, rgb) in enumerate(decode_frames(footage, numbers, ANALYSIS_SIDE), 1):
@@ -164,7 +164,7 @@ def _face_runs(footage: DecodableVideo, progress: StageProgress) -> list[_Run]:
             continue
         sighting = FrameCandidate(number, face, _sharpness(rgb, face), max(rgb.shape))
         if run is None or run.scene != scene or not run.continues_with(face):
-            run = _Run(scene, sighting, rgb)
+            run = _FaceRun(scene, sighting, rgb)
             runs.append(run)
         run.add(sighting, rgb)
     if not runs:
@@ -173,12 +173,12 @@ def _face_runs(footage: DecodableVideo, progress: StageProgress) -> list[_Run]:
     return runs
 
 
-def _main_scene(runs: Sequence[_Run]) -> list[FrameCandidate]:
-    """Of whom the video shows most, in the scene that shows them most: one lens, one light."""
+def _main_scene(runs: Sequence[_FaceRun]) -> list[FrameCandidate]:
+    """Frames of the person whom the video shows most, in the scene that shows them most."""
     people = group_by_person([face_descriptor(run.picture, run.best.face) for run in runs])
     seen: Counter[int] = Counter()
     for person, run in zip(people, runs, strict=True):
-        seen[person] += len(run.sightings)
+        seen[person] += len(run.candidates)
     (person, most), *others = seen.most_common()
     if others and others[0][1] >= RIVAL_SHARE * most:
         raise FaceError(
@@ -188,9 +188,9 @@ def _main_scene(runs: Sequence[_Run]) -> list[FrameCandidate]:
     scenes: Counter[int] = Counter()
     theirs = [run for who, run in zip(people, runs, strict=True) if who == person]
     for run in theirs:
-        scenes[run.scene] += len(run.sightings)
+        scenes[run.scene] += len(run.candidates)
     scene = scenes.most_common(1)[0][0]
-    return [s for run in theirs if run.scene == scene for s in run.sightings]
+    return [s for run in theirs if run.scene == scene for s in run.candidates]
 
 
 def _sharpness(rgb: NDArray[np.uint8], face: FaceLandmarks) -> float:

@@ -1,4 +1,4 @@
-"""Is it a human face, and is it the same one? dlib's detector and descriptor (CC0) decide.
+"""Whether a face is human, and whether two are one person's, by dlib's networks (CC0).
 
 MediaPipe finds landmarks on monkeys and dolls as readily as on people; dlib's face detector
 scores people above 1.0 and a capuchin 0.08. The descriptor puts photos of one person 0.3-0.5 apart,
@@ -54,7 +54,7 @@ def _human_net() -> Any:
 
 
 def human_score(rgb: NDArray[np.uint8], face: FaceLandmarks, side: int = 220) -> float:
-    """How surely a found face is a person's; people score about 1."""
+    """Confidence of dlib's detector that a face is a person's; people score about 1."""
     crop_side = 2.2 * float(np.ptp(face.points[:, :2], axis=0).max())
     scale = side / crop_side
     left, top = face.centre - crop_side / 2
@@ -98,7 +98,7 @@ def check_same_person(descriptors: Sequence[NDArray[np.float64]], names: Sequenc
 
 
 def group_by_person(descriptors: Sequence[NDArray[np.float64]]) -> list[int]:
-    """Who is who: for each descriptor the index of the first that is linked to it."""
+    """Clusters of descriptors within SAME_PERSON: for each the index of its cluster's first."""
     if not descriptors:
         return []
     stacked = np.stack(descriptors)

@@ -35,9 +35,9 @@ class LandmarkRig:
     eye_identity: Array  # [2, 3, B]
 
     def landmarks(self, betas: Array, weights: Array, gaze: Array) -> Array:
-        """Of a person [B] with an expression [52] and a gaze [2, 2], in the head frame: [478, 3].
+        """Landmarks of a person [B] with an expression [52] and a gaze [2, 2]: [478, 3].
 
-        Metres; gaze is pitch and yaw of the left and the right eye, radians.
+        Head frame, metres; gaze is pitch and yaw of the left and the right eye, radians.
         """
         neutral = self.points + self.identity @ betas
         points = neutral + self.expression @ weights
@@ -63,7 +63,7 @@ def load_landmark_binding(path: Path = LANDMARKS_PATH) -> Binding:
 
 @lru_cache(maxsize=1)
 def load_landmark_rig() -> LandmarkRig:
-    """The open head's."""
+    """The landmark rig of the open head."""
     head, binding = load_open_head(), load_landmark_binding()
     eyes = head.joint_regressor[3:]  # [2, V]
     return LandmarkRig(

@@ -46,7 +46,7 @@ class FaceLandmarks:
 
     @property
     def frontal_penalty(self) -> float:
-        """How far from a face that looks ahead at rest: turned away, eyes shut, mouth open."""
+        """0 for a face that looks ahead at rest; turning, shut eyes and an open mouth add to it."""
         points, scores = self.points[:, :2], self.scores
         left, right = (np.linalg.norm(points[1] - points[side]) for side in (454, 234))
         turned = abs(float(np.log(max(left, 1.0) / max(right, 1.0))))
@@ -54,7 +54,7 @@ class FaceLandmarks:
 
     @property
     def blink(self) -> float:
-        """Of both eyes, 0 open to 1 shut."""
+        """Mean of both eyes, 0 open to 1 shut."""
         return 0.5 * (self.scores["eyeBlinkLeft"] + self.scores["eyeBlinkRight"])
 
 

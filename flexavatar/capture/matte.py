@@ -1,4 +1,4 @@
-"""Who is person and who is background: a matte, and colours free of the background's."""
+"""Matte of a person, and the person's colours without the background's."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def person_matte(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """
     height, width = rgb.shape[:2]
     flipped = np.ascontiguousarray(rgb[:, ::-1])
-    coarse = _refined_by_color(0.5 * (_segment(rgb) + _segment(flipped)[:, ::-1]), rgb)
+    coarse = _refine_by_color(0.5 * (_segment(rgb) + _segment(flipped)[:, ::-1]), rgb)
     matte = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 1)
     radius = max(2, round(max(height, width) / 85))
     guide = rgb.astype(np.float32) / 255
@@ -68,7 +68,7 @@ def person_matte(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.clip((filtered - 0.25) / 0.6, 0, 1).astype(np.float32)
 
 
-def _refined_by_color(coarse: NDArray[np.float32], rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _refine_by_color(coarse: NDArray[np.float32], rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The net's answer [N, N], with its doubtful pixels moved to the side whose colours they have.
 
     Long hair makes the net waver from frame to frame where any eye sees hair before a wall. Where
@@ -92,7 +92,7 @@ def _refined_by_color(coarse: NDArray[np.float32], rgb: NDArray[np.uint8]) -> ND
 
 
 def _log_density(samples: NDArray[np.float32], at: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Of a Gaussian mixture learnt from `samples` [S, 3], at [N, 3]: [N]."""
+    """Log density at [N, 3] of a Gaussian mixture learnt from `samples` [S, 3]: [N]."""
     mixture = cv2.ml.EM.create()
     mixture.setClustersNumber(MIXTURE)
     mixture.setTermCriteria((cv2.TERM_CRITERIA_COUNT, 12, 0))
@@ -112,8 +112,8 @@ def _square(size: int) -> NDArray[np.uint8]:
     return np.ones((size, size), np.uint8)
 
 
-def component_at(matte: NDArray[np.float32], seed: tuple[int, int]) -> NDArray[np.float32]:
-    """Keep the part of the matte that holds the pixel `seed` (x, y): others are other people."""
+def keep_component(matte: NDArray[np.float32], seed: tuple[int, int]) -> NDArray[np.float32]:
+    """Keep the connected part of the matte at the pixel `seed` (x, y): others are other people."""
     count, labels = cv2.connectedComponents((matte > 0.3).astype(np.uint8))
     x = int(np.clip(seed[0], 0, matte.shape[1] - 1))
     y = int(np.clip(seed[1], 0, matte.shape[0] - 1))
@@ -138,6 +138,6 @@ def foreground_colors(rgb: NDArray[np.float32], matte: NDArray[np.float32]) -> N
 
 
 def _blur(values: NDArray[np.float32], sure: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Without the streaks that nearest pixels leave: [H, W, 3]."""
+    """Blurred, against the streaks that nearest pixels leave: [H, W, 3]."""
     radius = len(values) / 170
     return np.asarray(cv2.GaussianBlur(values, (0, 0), radius), np.float32)

@@ -1,4 +1,4 @@
-"""Bytes of a photo -> pixels and what the file says about the lens."""
+"""Bytes of a photo -> upright pixels and the focal length that the file tells."""
 
 from __future__ import annotations
 

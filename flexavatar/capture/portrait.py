@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexavatar.capture.landmarks import FaceLandmarks, detect_face
-from flexavatar.capture.matte import component_at, foreground_colors, person_matte
+from flexavatar.capture.matte import foreground_colors, keep_component, person_matte
 from flexavatar.capture.photo import Photo
 
 MATTE_THRESHOLD = 0.5
@@ -42,7 +42,7 @@ class Portrait:
 
     @property
     def quality_penalty(self) -> float:
-        """How little the photo shows of a person: turned away, eyes shut, mouth open, small."""
+        """0 for the best photo of a person; `frontal_penalty` and a small face add to it."""
         blurred = max(0.0, float(np.log2(self.crop_scale)))
         return self.face.frontal_penalty + 0.25 * blurred
 
@@ -58,7 +58,7 @@ def crop_portrait(
     side: int = PORTRAIT_SIDE,
     cover: NDArray[np.uint8] | None = None,
 ) -> Portrait:
-    """Crop around a face that is known already; so may be the person's cover [H, W], 255 full."""
+    """Crop around a known face; the person's matte [H, W], 255 full, may be given as `cover`."""
     left, top, scale = _crop_square(face, side)
     warp = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]], np.float64)
     rgb = _warp(photo.rgb, warp, side, cv2.BORDER_REPLICATE)
@@ -70,7 +70,7 @@ def crop_portrait(
     known = None if cover is None else _warp(cover, warp, side, cv2.BORDER_CONSTANT)
     matte = person_matte(rgb) if known is None else np.asarray(known / 255, np.float32)
     matte = matte * inside
-    matte = component_at(matte, (int(points[1, 0]), int(points[1, 1])))
+    matte = keep_component(matte, (int(points[1, 0]), int(points[1, 1])))
     unit = np.asarray(rgb / 255, np.float32)
     focal = None if photo.focal_px is None else photo.focal_px * scale
     colors = foreground_colors(unit, matte)

@@ -1,4 +1,4 @@
-"""What a caller gives, photos and videos of one person, -> checked portraits of them."""
+"""Photos and videos of one person, as a caller gives them -> checked portraits."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _read_one(
 def _frames_with_faces(
     source: PhotoOrVideo, name: str, frames: int, report: StageProgress
 ) -> list[tuple[Photo, FaceLandmarks]]:
-    """The photo itself, or what is picked of a video, each with its face."""
+    """The photo itself, or the selected frames of a video, each with its face."""
     if _is_video(source):
         picked = select_frames(bytes(source), frames, report)
         return [(replace(photo_from_array(p.rgb), lens=name), p.face) for p in picked]

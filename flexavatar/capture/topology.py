@@ -1,4 +1,4 @@
-"""Which of MediaPipe's 478 landmarks lie on what. Left and right are the person's."""
+"""Sets of MediaPipe's 478 landmarks by the part they lie on. Left and right are the person's."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ LIPS = polygon(LIPS_OUTER_LOWER, LIPS_OUTER_UPPER)
 
 
 def tracking_weights() -> NDArray[np.float64]:
-    """How much each landmark counts in the fit, [478]: eyes, lips and iris say most."""
+    """Weight of each landmark in the fit, [478]: eyes, lips and iris count most."""
     weights = np.ones(COUNT)
     weights[list(LEFT_EYE + RIGHT_EYE)] = 2.5
     weights[list(LIPS + MOUTH_OPENING)] = 2.0

@@ -58,7 +58,7 @@ class TrackConfig:
 
 @dataclass(frozen=True)
 class PhotoPose:
-    """What differs from photo to photo."""
+    """Expression, gaze and camera of one photo."""
 
     weights: Array  # [52] ARKit weights 0..1
     gaze: Array  # [2, 2] left and right eye; pitch (down is positive), yaw (to +x), radians
@@ -79,14 +79,14 @@ class PhotoPose:
 
     @property
     def yaw_deg(self) -> float:
-        """How far the face is turned away from the camera, to either side."""
+        """Direction of the camera from the face, degrees, positive to the person's left."""
         facing = -self.rotation.T @ self.translation
         return float(np.degrees(np.arctan2(facing[0], facing[2])))
 
 
 @dataclass(frozen=True)
 class Track:
-    """The result for all photos."""
+    """The person's shape, and the pose of each photo."""
 
     betas: Array  # [B]
     photos: tuple[PhotoPose, ...]
@@ -153,7 +153,7 @@ def track(
 
 @dataclass(frozen=True)
 class _Lens:
-    """What one photo says about its focal length before the fit."""
+    """Expected focal length of one photo."""
 
     number: int  # equal for photos of one lens
     focal_px: float  # expected, in pixels of the crop
@@ -250,7 +250,7 @@ def landmark_normal_equations(
     betas: Array,
     config: TrackConfig | None = None,
 ) -> NormalEquations:
-    """What landmarks, scores and priors say of one photo by itself, around `pose`."""
+    """Normal equations of one photo by itself, linearised around `pose`."""
     config = config or TrackConfig()
     return _normal_equations(portrait, pose, _lenses([portrait], config)[0], rig, betas, config)
 

@@ -108,7 +108,7 @@ class Drive:
             sound = read_recording(path)
         with progress_bar(f"watching {path.name}") as report:
             frames = track_performance(film, path.name, report)
-        beside = _SideVideo(film.moments(), self.height).at if self.beside else None
+        beside = _SideVideo(film.frames(), self.height).at if self.beside else None
         self._film(frames, self.fps or film.fps, sound, beside)
 
     def _film(
@@ -148,7 +148,7 @@ def drive_from_webcam(
     driver = VideoDriver()
     with open_webcam(camera) as opened, connect_separate(where) as client:
         starting = client.start_session(avatar, width, height, name=name, sources=[WEBCAM])
-        with starting as session, follow_video(session, driver, opened.moments()) as follower:
+        with starting as session, follow_video(session, driver, opened.frames()) as follower:
             print(f"session {name} on {session.info.frame_address}: look quietly into the camera")
             if not has_screen():
                 print(f"there is no screen here: flexavatar view {name} shows it elsewhere")
@@ -166,9 +166,9 @@ def track_performance(film: VideoFile, name: str, progress: Progress) -> list[Si
     from flexavatar.drive.video import VideoDriver, video_performance
 
     driver, apart = VideoDriver(), max(1, film.frame_count // CALIBRATION_FRAMES)
-    driver.calibrate_on(moment.rgb for moment in islice(film.moments(), 0, None, apart))
+    driver.calibrate_on(moment.rgb for moment in islice(film.frames(), 0, None, apart))
     faces = []
-    for i, moment in enumerate(film.moments(), 1):
+    for i, moment in enumerate(film.frames(), 1):
         faces.append((moment.pts_ns, driver.push(moment.rgb, moment.pts_ns)))
         progress(f"picture {i} of {film.frame_count}", min(i / film.frame_count, 1.0))
     if all(face is None for _, face in faces):

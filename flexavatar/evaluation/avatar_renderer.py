@@ -91,6 +91,6 @@ def write_performance_video(
             if beside is not None:
                 picture = np.concatenate((beside(frame.pts_ns), picture), 1)
             video.write_rgb(picture, frame.pts_ns)
-            if sound is not None and (piece := sound.until((i - 1) / fps, i / fps)):
+            if sound is not None and (piece := sound.samples_between((i - 1) / fps, i / fps)):
                 video.write_sound(piece)
             progress(f"{i} of {len(frames)} frames", i / len(frames))

@@ -61,7 +61,7 @@ class PlayedVideo:
     """A video in place of a camera: pictures at their times, without those that nobody took."""
 
     def __init__(self, film: VideoFile) -> None:
-        self.moments: list[TimedFrame] = [*film.moments()]
+        self.moments: list[TimedFrame] = [*film.frames()]
         self.played: list[TimedFrame] = []
         """With the monotonic time at which each was handed out."""
 

@@ -1,4 +1,4 @@
-"""What a picture's EXIF says: how it was held, and of its lens.
+"""EXIF of a picture: its orientation and its lens.
 
 EXIF is advice from a stranger: a tag may hold any type, any number of values, or not be readable at
 all. What cannot be read is as good as absent.

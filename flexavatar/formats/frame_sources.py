@@ -1,4 +1,4 @@
-"""Pictures one after the other with their times: of a file, and of a camera."""
+"""Pictures with their times, one after the other: of a video file and of a webcam."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LONGEST_SIDE = 1_920
 
 @dataclass(frozen=True)
 class TimedFrame:
-    """One picture."""
+    """One picture and its time."""
 
     rgb: NDArray[np.uint8]  # [H, W, 3] upright
     pts_ns: int
@@ -52,8 +52,8 @@ class VideoFile:
         with open_container(self._data) as (_, stream):
             return float(stream.average_rate or 25)
 
-    def moments(self) -> Iterator[TimedFrame]:
-        """All of them, in order; one without a later time than the one before is left out."""
+    def frames(self) -> Iterator[TimedFrame]:
+        """All pictures in order; one without a later time than the one before is left out."""
         first, last = None, -1
         with open_container(self._data) as (container, stream):
             stream.thread_type = "AUTO"
@@ -67,7 +67,7 @@ class VideoFile:
 
 
 class Webcam:
-    """The newest picture of a camera, which a thread of its own keeps reading."""
+    """A camera, read by a thread of its own that keeps the newest picture."""
 
     def __init__(self, container: InputContainer) -> None:
         self._container = container
@@ -91,7 +91,7 @@ class Webcam:
         finally:
             self._closing = True
 
-    def moments(self) -> Iterator[TimedFrame]:
+    def frames(self) -> Iterator[TimedFrame]:
         """Pictures as they come; those that nobody took in time are left out.
 
         Raises InputError once the camera sends no more.
@@ -105,7 +105,7 @@ class Webcam:
             yield moment
 
     def close(self) -> None:
-        """Let go of it."""
+        """Stop reading and close the device."""
         self._closing = True
         self._thread.join(SILENT_S)
         if not self._thread.is_alive():

@@ -49,7 +49,7 @@ class ScaleRange(NamedTuple):
 
 
 class Extent(NamedTuple):
-    """What a reader wants to know before it unpacks anything."""
+    """Range of scales and bounds of a buffer of Gaussians, which travel with it."""
 
     scales: ScaleRange
     bounds: tuple[float, ...]  # min x y z, max x y z of the means, metres

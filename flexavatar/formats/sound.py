@@ -16,7 +16,7 @@ LONGEST_S = 3600
 
 @dataclass(frozen=True)
 class Recording:
-    """Sound in memory."""
+    """Decoded sound."""
 
     pcm: bytes
     """Interleaved s16le."""
@@ -26,11 +26,11 @@ class Recording:
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Duration."""
         return len(self.pcm) / (2 * self.channels * self.rate)
 
-    def until(self, start_s: float, end_s: float) -> bytes:
-        """The samples between two instants; nothing where it is over."""
+    def samples_between(self, start_s: float, end_s: float) -> bytes:
+        """The samples between two instants; nothing beyond its end."""
         first, last = (2 * self.channels * round(at * self.rate) for at in (start_s, end_s))
         return self.pcm[first:last]
 

@@ -52,7 +52,7 @@ PACKET_TS = 188
 
 
 def container_format(data: bytes | bytearray) -> str | None:
-    """FFmpeg's name for what a video file is, told by its content; None if it is no video."""
+    """FFmpeg's name of a video file's format, by its content; None if it is no video."""
     if data[4:8] in QUICKTIME:
         return None if data[4:8] == b"ftyp" and data[8:12] in STILLS else "mov"
     if data[:4] == b"RIFF" and data[8:12] == b"AVI ":
@@ -64,7 +64,7 @@ def container_format(data: bytes | bytearray) -> str | None:
 
 @dataclass(frozen=True)
 class DecodableVideo:
-    """Which frames of a video can be had at a bearable price."""
+    """A probed video file, and how many of its frames can be decoded at a bearable price."""
 
     data: bytes
     keyframes_only: bool

@@ -47,7 +47,7 @@ def fit_expression(head: FlameHead) -> Tensor:
     wanted = (head.arkit_offsets - own).flatten(1)  # [52, 3 V]
     gram = basis.T @ basis + RIDGE * torch.eye(basis.shape[1])
     codes = torch.linalg.solve(gram.double(), (basis.T @ wanted.T).double()).T.float()
-    return _symmetrized(codes, head, gram).clamp(-MAX_COEFFICIENT, MAX_COEFFICIENT)
+    return _symmetrize(codes, head, gram).clamp(-MAX_COEFFICIENT, MAX_COEFFICIENT)
 
 
 def _single_correctives(head: FlameHead) -> Tensor:
@@ -59,7 +59,7 @@ def _single_correctives(head: FlameHead) -> Tensor:
     return own
 
 
-def _symmetrized(codes: Tensor, head: FlameHead, gram: Tensor) -> Tensor:
+def _symmetrize(codes: Tensor, head: FlameHead, gram: Tensor) -> Tensor:
     """Make the codes of left and right shapes mirror images: [52, 100]."""
     if not len(head.mirror):
         return codes
@@ -78,7 +78,7 @@ def _analytic_codes(head: FlameHead) -> tuple[Tensor, FlameCodes]:
 
 
 def arkit_displacements(head: FlameHead) -> Tensor:
-    """What each shape does to the rig's template at weight 1, the target of the map: [52, V, 3].
+    """Displacement of the posed template by each shape at weight 1, the map's target: [52, V, 3].
 
     `mouthClose` is what it adds to `jawOpen`.
     """
@@ -92,9 +92,9 @@ def arkit_displacements(head: FlameHead) -> Tensor:
 
 
 def offsets_before_skinning(head: FlameHead, fields: Tensor) -> Tensor:
-    """What is left of the 52 ARKit fields beside jaw, gaze and lids: [52, V, 3] -> [52, V, 3].
+    """Offsets before skinning that give these displacements at weight 1: [52, V, 3] -> [52, V, 3].
 
-    Adding the offsets before skinning gives the fields at weight 1. `mouthClose` is taken with the
+    Jaw, gaze and lids do their part; the offsets are the rest. `mouthClose` is taken with the
     jaw open, where alone it is used. Eyeballs keep to their joints.
     """
     weights, codes = _analytic_codes(head)

@@ -55,7 +55,7 @@ class ApertureReport:
 
 
 def pose_template(head: FlameHead, basis: ArkitBasis, weights: Tensor) -> Tensor:
-    """Posed template: [S, 52] -> [S, V, 3]."""
+    """The template with these weights: [S, 52] -> [S, V, 3]."""
     codes = arkit_vector_to_flame(weights, basis)
     return head.pose(head.template.expand(len(weights), -1, -1), codes).vertices
 
@@ -100,7 +100,7 @@ def _mirror_error(head: FlameHead, moved: Tensor, index: int) -> float:
 
 
 def _largest_backward_step(head: FlameHead, basis: ArkitBasis, index: int) -> float:
-    """0 if every step of the weight moves the head on along the whole motion."""
+    """Largest step against the whole motion as the weight grows, over its length; 0 is right."""
     ramp = torch.linspace(0, 1, STEPS + 1)[:, None] * shape_weights()[index]
     path = pose_template(head, basis, ramp).flatten(1)
     whole = path[-1] - path[0]

@@ -20,7 +20,7 @@ STRETCH_LIMITS = (0.4, 3.0)
 
 @dataclass(frozen=True)
 class Binding:
-    """Where each Gaussian sits on the mesh."""
+    """Surface points of a mesh, one for each Gaussian: corners of a triangle, barycentrics."""
 
     vertex_ids: Tensor  # [N, 3] int64
     bary: Tensor  # [N, 3] sums to 1

@@ -36,7 +36,7 @@ FOLD_RANGE = (0.5, 0.9)
 
 @dataclass(frozen=True)
 class LidMotion:
-    """How one eye closes."""
+    """Motion of one eye's lids from open to closed."""
 
     closed: np.ndarray  # [V, 3] displacement at blink 1
     arc: np.ndarray  # [V, 3] half way: displacement less half of `closed`
@@ -75,9 +75,9 @@ def close_lids(
         front=(arms[:, 2] > 0) & ~eyeball,
     )
     bands = _skin_bands(eye, rings)
-    turn = np.sum([band.turn(eye) for band in bands], axis=0)
+    turn = np.sum([band.turn_angles(eye) for band in bands], axis=0)
     share = np.sum([band.share(eye) for band in bands], axis=0)
-    unfolded = np.sum([band.unfolded(eye) for band in bands], axis=0)
+    unfolded = np.sum([band.unfolding(eye) for band in bands], axis=0)
     hidden = np.zeros(len(points), dtype=bool)
     for name in MARGINS:
         upper, lower = _closing_angles(eye, rings[f"upper_lid_{name}"], rings[f"lower_lid_{name}"])
@@ -115,23 +115,24 @@ class SkinBand:
     beyond: np.ndarray  # [V] 0 at the margin, 1 where skin no longer follows
     chosen: np.ndarray  # [V] bool
 
-    def turn(self, eye: EyePolar) -> np.ndarray:
+    def turn_angles(self, eye: EyePolar) -> np.ndarray:
         """Exact at the margin, smoothed along the lid further out: [V] radians."""
         exact, soft = _turn_profiles(eye.x, eye.x[self.ring], self.ring_turn)
         near = smoothstep(self.beyond * 4)
-        return self.chosen * self.follow * (exact * (1 - near) + soft * near)
+        return self.chosen * self.falloff * (exact * (1 - near) + soft * near)
 
     @property
-    def follow(self) -> np.ndarray:
+    def falloff(self) -> np.ndarray:
+        """1 at the margin, 0 where skin no longer follows: [V]."""
         return (1 - self.beyond) ** 2 * (1 + self.beyond)
 
     def share(self, eye: EyePolar) -> np.ndarray:
         """How far skin follows the margin, less past the corners: [V]."""
         first, last = eye.x[self.ring[0]], eye.x[self.ring[-1]]
         aside = np.maximum(first - eye.x, eye.x - last)
-        return self.chosen * self.follow * (1 - smoothstep(aside / 0.006))
+        return self.chosen * self.falloff * (1 - smoothstep(aside / 0.006))
 
-    def unfolded(self, eye: EyePolar) -> np.ndarray:
+    def unfolding(self, eye: EyePolar) -> np.ndarray:
         """Change of `reach` that takes the crease out of a closed lid: [V] metres."""
         far = self.chosen & (self.beyond > 0.6)
         spread = np.exp(-0.5 * ((eye.x[:, None] - eye.x[far]) / 0.003) ** 2)
@@ -197,7 +198,7 @@ def eye_rings(rings: Mapping[str, np.ndarray], side: str) -> dict[str, np.ndarra
 def close_both_eyes(
     points: np.ndarray, rings: Mapping[str, np.ndarray], centres: np.ndarray, eyeballs: np.ndarray
 ) -> tuple[LidMotion, LidMotion]:
-    """Left and right: [V, 3], rings of the rig, [2, 3], [2, V] bool."""
+    """`close_lids` of the left and the right eye: [V, 3], rings of the rig, [2, 3], [2, V] bool."""
     flip = np.array([-1.0, 1, 1])
     left = close_lids(points, eye_rings(rings, "left"), centres[0], eyeballs[0])
     right = close_lids(points * flip, eye_rings(rings, "right"), centres[1] * flip, eyeballs[1])
@@ -205,7 +206,7 @@ def close_both_eyes(
 
 
 def eyelid_openings(head: FlameHead, vertices: Tensor) -> Tensor:
-    """How far the left and the right eye are open: [V, 3] -> [2] metres, in mid-lid."""
+    """Distance between the lids of the left and the right eye, mid-lid: [V, 3] -> [2] metres."""
     gaps = []
     for side in ("left", "right"):
         upper, lower = (head.rings[f"{side}_{half}_lid_middle"] for half in ("upper", "lower"))
@@ -217,7 +218,10 @@ def eyelid_openings(head: FlameHead, vertices: Tensor) -> Tensor:
 
 
 def eyelid_visibility(openings: Tensor, usual: Tensor) -> Tensor:
-    """How much is left of what an eye shows when it is as open as usual: [2], [2] -> [2] 0..1."""
+    """Visible share of crease and lashes, which fold away as an eye closes: [2], [2] -> [2] 0..1.
+
+    `openings` now, `usual` at rest, metres.
+    """
     return smoothstep(openings / usual.clamp_min(1e-4), *FOLD_RANGE)
 
 
@@ -242,10 +246,10 @@ def fit_eyelids(head: FlameHead, neutral: Tensor) -> FlameHead:
 
 
 def lid_arcs(head: FlameHead) -> Tensor:
-    """What keeps a half-closed lid as far from the eyeball's centre as its way suggests: [V, 3, 2].
+    """Bulge of half-closed lids, so that they slide over the eyeball: [V, 3, 2] metres.
 
-    On the straight way from open to closed a lid cuts through the ball; half way it is pushed out
-    to the mean of its distances at both ends.
+    On a straight way from open to closed a lid would cut through the ball; half way it is pushed
+    out to the mean of its distances at both ends.
     """
     centres = head.joints(head.template)[3:]  # [2, 3]
     arms = head.template[:, None] - centres  # [V, 2, 3]

@@ -66,18 +66,18 @@ class FlameHead:
 
     @cached_property
     def basis(self) -> Tensor:
-        """Everything that is added before skinning, columns as in `blend_weights`: [3 V, K]."""
+        """All blendshapes, columns in the order of `blend_weights`: [3 V, K]."""
         parts = (self.expression, self.eyelids, self.lid_arcs, self.correctives)
         return torch.cat((*parts, self.pose_correctives), dim=-1).flatten(0, 1)
 
     @cached_property
     def active_columns(self) -> Tensor:
-        """Columns of `basis` that are not zero throughout: [K'] int64."""
+        """Indices of the columns of `active_basis`: [K'] int64."""
         return self.basis.abs().amax(0).nonzero().squeeze(-1)
 
     @cached_property
     def active_basis(self) -> Tensor:
-        """The columns of `basis` that do anything: [3 V, K']."""
+        """The columns of `basis` that are not zero throughout: [3 V, K']."""
         return self.basis[:, self.active_columns].contiguous()
 
     def neutral(self, betas: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class FlameHead:
         return self.joint_regressor @ neutral
 
     def blend_weights(self, codes: FlameCodes) -> Tensor:
-        """What each column of `basis` is multiplied by: [..., K].
+        """Weight of each column of `basis`: [..., K].
 
         Raises ShapeError for codes of another rig.
         """
@@ -106,7 +106,7 @@ class FlameHead:
         return torch.cat((codes.expression, lids, arcs, codes.correctives, turns), dim=-1)
 
     def offsets(self, codes: FlameCodes) -> Tensor:
-        """What is added to the neutral head before it is skinned: [..., V, 3]."""
+        """Displacement by all blendshapes, before skinning: [..., V, 3]."""
         weights = self.blend_weights(codes)[..., self.active_columns]
         return (self.active_basis @ weights[..., None]).unflatten(-2, (-1, 3)).squeeze(-1)
 

@@ -18,7 +18,7 @@ _HAIRLINE_SOFT = 0.006
 
 
 def hair_and_clothes_mask(masks: Mapping[str, Tensor]) -> Tensor:
-    """Where hair and clothes lie: True per vertex or texel, as the masks are."""
+    """Scalp, ears, neck and shoulders: bool per vertex or texel, as the masks are."""
     return torch.stack([masks[name] for name in HAIR_AND_CLOTHES]).amax(0) > 0.5
 
 

@@ -28,7 +28,7 @@ def open_edges(faces: np.ndarray) -> np.ndarray:
 
 
 def adjacency(faces: np.ndarray, count: int) -> csr_matrix:
-    """1 where two vertices share an edge: [V, V]."""
+    """Adjacency matrix, 1 where two vertices share an edge: [V, V]."""
     a, b = edges_of(faces).T
     links = coo_matrix((np.ones(len(a)), (a, b)), shape=(count, count))
     return (links + links.T).tocsr()
@@ -74,7 +74,7 @@ def factorize(matrix: csc_matrix) -> SuperLU:
 
 
 class LaplacianFill:
-    """Makes a vertex field whole where it is not trusted: smooth there, as given elsewhere.
+    """Continues a vertex field smoothly where it is not trusted.
 
     Least squares of `trust` times the change against the field's differences along edges. A piece
     of the mesh that is nowhere trusted keeps what it has.

@@ -1,4 +1,4 @@
-"""How hair and clothes off the mesh move: with the head, with the shoulders, or smoothly between.
+"""Binding of hair and clothes off the mesh: to the head, to the shoulders, or smoothly between.
 
 The nearest face would do for one splat, but neighbours that find a jaw and a shoulder part when the
 head turns. Here all splats hang on the same three vertices, two of the skull and one of the trunk,
@@ -25,7 +25,7 @@ REACH = 2.5
 LEAST_SPAN = 0.05
 """Metres at least between those two."""
 SOFTENING = 0.006
-"""Metres: skin nearer than this is heard no louder."""
+"""Metres: skin nearer than this counts no more."""
 TRUNK_SHARE, HEAD_SHARE = 0.1, 0.95
 """Shares up to which a splat stays with the trunk, and from which it goes wholly with the head."""
 CHUNK = 2048
@@ -42,26 +42,28 @@ def off_mesh_binding(points: Tensor, vertices: Tensor, head: FlameHead) -> Bindi
 
 
 def head_share(points: Tensor, vertices: Tensor, head: FlameHead) -> Tensor:
-    """How much points [N, 3] go with the head rather than the trunk: [N] 0..1."""
-    told = distance_weighted(1 - head.lbs_weights[:, :1], points, vertices, head)[:, 0]
-    return ((told - TRUNK_SHARE) / (HEAD_SHARE - TRUNK_SHARE)).clamp(0, 1)
+    """Share of the head, against the trunk, in how points [N, 3] move: [N] 0..1."""
+    share = distance_weighted_mean(1 - head.lbs_weights[:, :1], points, vertices, head)[:, 0]
+    return ((share - TRUNK_SHARE) / (HEAD_SHARE - TRUNK_SHARE)).clamp(0, 1)
 
 
-def distance_weighted(field: Tensor, points: Tensor, vertices: Tensor, head: FlameHead) -> Tensor:
-    """What the skin of a head [V, 3] says of a field [V, C] to points [N, 3] around it: [N, C].
+def distance_weighted_mean(
+    field: Tensor, points: Tensor, vertices: Tensor, head: FlameHead
+) -> Tensor:
+    """Mean over the skin of a head [V, 3] of a field [V, C], for points [N, 3] around it: [N, C].
 
-    Its mean by area over the fourth power of the distance, which looks about as far around as the
+    Weighted by area over the fourth power of the distance, which looks about as far around as the
     skin is away.
     """
     skin = torch.stack([head.masks[n] for n in ("face", "scalp", "ears", "neck", "shoulders")])
     own = skin.amax(0) > 0.5
     areas = _vertex_areas(vertices, head.faces)[own, None]
-    said = torch.cat((areas * field[own], areas), -1)  # [M, C + 1]
+    weighted = torch.cat((areas * field[own], areas), -1)  # [M, C + 1]
     sums = [
-        (torch.cdist(chunk, vertices[own]) ** 2 + SOFTENING**2) ** -2 @ said
+        (torch.cdist(chunk, vertices[own]) ** 2 + SOFTENING**2) ** -2 @ weighted
         for chunk in points.split(CHUNK)
     ]
-    total = torch.cat(sums) if sums else points.new_zeros(0, said.shape[1])
+    total = torch.cat(sums) if sums else points.new_zeros(0, weighted.shape[1])
     return total[:, :-1] / total[:, -1:]
 
 
@@ -95,7 +97,7 @@ def _anchors(head: FlameHead) -> tuple[Tensor, float]:
 
 
 def _vertex_areas(vertices: Tensor, faces: Tensor) -> Tensor:
-    """Of the faces around each vertex: [V] square metres."""
+    """Area of the faces around each vertex: [V] square metres."""
     a, b, _ = face_edges(vertices, faces).unbind(-1)
     doubled = torch.linalg.cross(a, b).norm(dim=-1)
     return vertices.new_zeros(len(vertices)).index_add_(

@@ -24,7 +24,7 @@ CORNER_SHARE = 0.08
 
 @dataclass(frozen=True)
 class Seam:
-    """Vertices of one margin, what lies opposite each, and how a change spreads from the first."""
+    """Pairs of opposite vertices on two margins, and how a change of the first margin spreads."""
 
     upper: np.ndarray  # [P] vertex ids of the open head
     lower: np.ndarray  # [P]
@@ -32,7 +32,7 @@ class Seam:
     spread: np.ndarray  # [V, P] share of pair p's change that a vertex takes on
 
     def gaps(self, vertices: np.ndarray) -> np.ndarray:
-        """From the second margin to the first: [V, 3] -> [P, 3]."""
+        """Vectors from the second margin to the first: [V, 3] -> [P, 3]."""
         return vertices[self.upper] - vertices[self.lower]
 
     def closure(self, change: np.ndarray) -> np.ndarray:
@@ -43,7 +43,7 @@ class Seam:
 
 
 def lid_seam(head: FlameHead) -> Seam:
-    """From the rings of the open head; no pairs for a rig without them."""
+    """Upper lids over lower lids; no pairs for a rig without rings."""
     points = head.template.double().numpy()
     upper: list[int] = []
     lower: list[int] = []

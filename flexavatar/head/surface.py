@@ -1,4 +1,4 @@
-"""Similarity transforms, and places on a triangle mesh: the nearest one, and what lies there."""
+"""Similarity transforms of point sets, and closest points on triangle meshes."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Similarity:
     shift: np.ndarray  # [3]
 
     def apply(self, points: np.ndarray) -> np.ndarray:
-        """[..., 3] -> [..., 3]."""
+        """Points: [..., 3] -> [..., 3]."""
         return self.scale * points @ self.rotation.T + self.shift
 
-    def rotate(self, vectors: np.ndarray) -> np.ndarray:
+    def apply_to_vectors(self, vectors: np.ndarray) -> np.ndarray:
         """Displacements, which do not shift: [..., 3] -> [..., 3]."""
         return self.scale * vectors @ self.rotation.T
 
     @property
     def inverse(self) -> Similarity:
-        """The way back."""
+        """The inverse transform."""
         back = self.rotation.T / self.scale
         return Similarity(1 / self.scale, self.rotation.T, -back @ self.shift)
 
@@ -55,7 +55,7 @@ def fit_similarity(
 
 
 def camera_in_source_space(place: Similarity, camera: Camera) -> Camera:
-    """The same view for a space that `place` lays into the camera's: sizes cancel out."""
+    """The same view of the space that `place` maps into the camera's, whatever its unit."""
     view = camera.viewmat.double().numpy()
     moved = np.eye(4)
     moved[:3, :3] = view[:3, :3] @ place.rotation
@@ -65,14 +65,14 @@ def camera_in_source_space(place: Similarity, camera: Camera) -> Camera:
 
 @dataclass(frozen=True)
 class SurfacePoints:
-    """Places on a triangle mesh, and how far above it a point was."""
+    """Points on a triangle mesh, and the height above it of what they are the closest point to."""
 
     face_ids: np.ndarray  # [N] int64
     bary: np.ndarray  # [N, 3] sums to 1
     offsets: np.ndarray  # [N] metres along the interpolated normal, positive outside
 
     def matrix(self, faces: np.ndarray, count: int) -> csr_matrix:
-        """What averages a vertex field at these places: [N, V]."""
+        """Sparse matrix that interpolates a vertex field at these points: [N, V]."""
         rows = np.repeat(np.arange(len(self.face_ids)), 3)
         columns = faces[self.face_ids].ravel()
         return csr_matrix((self.bary.ravel(), (rows, columns)), shape=(len(self.face_ids), count))
@@ -80,7 +80,7 @@ class SurfacePoints:
 
 @dataclass(frozen=True)
 class ClosestPointQuery:
-    """A mesh that can be asked for the nearest place, among some of its faces only.
+    """Closest points on some faces of a mesh.
 
     `features` [V, D] are further coordinates in metres: a normal times a length, or a side of the
     mouth. They count in what is near, so that a lip does not find the other lip.
@@ -92,7 +92,7 @@ class ClosestPointQuery:
     allowed: np.ndarray  # [A] faces that may be found
 
     def nearest(self, points: np.ndarray, features: np.ndarray) -> SurfacePoints:
-        """[N, 3], [N, D] -> places."""
+        """Closest points to [N, 3] that have features [N, D]."""
         corners = self.vertices[self.faces[self.allowed]]
         own = self.features[self.faces[self.allowed]].mean(1)
         tree = cKDTree(np.concatenate((corners.mean(1), own), axis=1))
@@ -106,9 +106,11 @@ class ClosestPointQuery:
         best = cost.argmin(1)
         rows = np.arange(len(points))
         face_ids = self.allowed[found[rows, best]]
-        return self._places(points, face_ids, bary[rows, best])
+        return self._surface_points(points, face_ids, bary[rows, best])
 
-    def _places(self, points: np.ndarray, face_ids: np.ndarray, bary: np.ndarray) -> SurfacePoints:
+    def _surface_points(
+        self, points: np.ndarray, face_ids: np.ndarray, bary: np.ndarray
+    ) -> SurfacePoints:
         normals = vertex_normals(self.vertices, self.faces)
         ids = self.faces[face_ids]
         foot = (self.vertices[ids] * bary[..., None]).sum(1)

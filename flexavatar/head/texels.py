@@ -1,4 +1,4 @@
-"""The texels of a rig's UV chart: which is which surface point, and which part of the head.
+"""The texels of a rig's UV chart: their surface points, and the parts of the head they show.
 
 Texel (row, col) of a size-U chart has its centre at u = (col + 0.5) / U, v = 1 - (row + 0.5) / U:
 row 0 is the top, and the open head looks out of its chart the right way up.
@@ -47,7 +47,7 @@ class ChartTexels:
 
 @dataclass(frozen=True)
 class TexelFrames:
-    """How texels lie on a head."""
+    """Orientation and spacing of texels on a head."""
 
     quats: Tensor  # [T, 4] wxyz: x along rising u, z along the outward normal
     spacing: Tensor  # [T, 2] metres from one texel to the next, along u and along v
@@ -159,7 +159,7 @@ def _corner_derivatives(head: FlameHead, vertices: Tensor) -> Tensor:
 
 
 class Zone(IntEnum):
-    """What a pixel shows or a texel belongs to."""
+    """Parts of the head that are modelled apart."""
 
     SKIN = 0
     LEFT_EYE = 1
@@ -170,7 +170,7 @@ class Zone(IntEnum):
 
 @dataclass(frozen=True)
 class Texels:
-    """One Gaussian each: where it sits and what it is."""
+    """Texels that carry a Gaussian each, with their parts of the head."""
 
     chart: ChartTexels  # T texels
     zones: Tensor  # [T] uint8, values of Zone
@@ -178,16 +178,16 @@ class Texels:
 
     @property
     def binding(self) -> Binding:
-        """Where they sit on the mesh."""
+        """Surface points under the texels."""
         return self.chart.binding
 
     @property
     def cells(self) -> Tensor:
-        """Row by row, where each is in the chart: [T] int64."""
+        """Index of each in the chart, counted row by row: [T] int64."""
         return self.chart.rows * self.chart.valid.shape[0] + self.chart.cols
 
     def texels_at(self, cells: Tensor) -> Tensor:
-        """Which texels these cells of the chart are: [N] -> [N] int64, -1 where there is none."""
+        """Indices of the texels in these cells of the chart, -1 for none: [N] -> [N] int64."""
         rows = torch.full((self.chart.valid.numel(),), -1)
         return rows.index_copy(0, self.cells, torch.arange(len(self)))[cells]
 

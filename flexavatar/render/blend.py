@@ -1,4 +1,4 @@
-"""What lies between two instants of the same Gaussians, compiled on the CPU."""
+"""Interpolation between two instants of the same Gaussians, compiled on the CPU."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def lerp(a: Tensor, b: Tensor, share: float, out: Tensor) -> None:
 
 
 def blend_field(name: str, a: Tensor, b: Tensor, share: float, out: Tensor) -> None:
-    """What splats have by this name, between `a` and `b` [N, ...], into `out`.
+    """One field of Gaussians, interpolated between `a` and `b` [N, ...], into `out`.
 
     Sizes are blended by their logarithms, turns on the shorter way, all else as it is.
     """
@@ -57,7 +57,7 @@ def blend_field(name: str, a: Tensor, b: Tensor, share: float, out: Tensor) -> N
 
 
 def nlerp(a: Tensor, b: Tensor, share: float) -> Tensor:
-    """Quaternions [..., 4] between; of b and -b, which are one turn, the nearer is meant."""
+    """Normalised linear interpolation of quaternions [..., 4]; of b and -b the nearer is meant."""
     a, b = normalize(a, dim=-1), normalize(b, dim=-1)
     near = torch.where((a * b).sum(-1, keepdim=True) < 0, -b, b)
     return normalize(torch.lerp(a, near, share), dim=-1)

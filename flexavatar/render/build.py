@@ -40,7 +40,7 @@ class BuildError(RuntimeError):
 
 
 def processor() -> str:
-    """What the compiler's -march=native would look at."""
+    """Features of the processor, as -march=native sees them."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

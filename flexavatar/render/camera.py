@@ -31,7 +31,7 @@ def resize_camera(camera: Camera, width: int, height: int) -> Camera:
 def orbit(
     camera: Camera, yaw_deg: float, pitch_deg: float = 0.0, pivot: Tensor | None = None
 ) -> Camera:
-    """Walk around `pivot` [3] (head frame, default the origin), which stays where it is seen.
+    """Orbit around `pivot` [3] (head frame, default the origin), which stays where it is seen.
 
     Yaw turns the camera to the person's left (+x), pitch lifts it; both in degrees.
     """
@@ -61,7 +61,7 @@ def unproject(camera: Camera, pixels: Tensor, depth: Tensor) -> Tensor:
 
 
 def camera_position(camera: Camera) -> Tensor:
-    """Where the camera stands in the head frame: [3] metres."""
+    """Position of the camera in the head frame: [3] metres."""
     return -camera.viewmat[:3, :3].T @ camera.viewmat[:3, 3]
 
 

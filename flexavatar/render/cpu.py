@@ -16,7 +16,7 @@ from flexavatar.render.reference import rasterize_tiled, to_rgba8
 from flexavatar.types import Camera, Frame, Gaussians
 
 
-class Context:
+class RasterContext:
     """The library's working memory for one drawing and its gradient.
 
     Its grown buffers go to the next one when it is dropped. One thread may use it at a time.
@@ -61,7 +61,9 @@ def gaussian_arrays(tensors: list[Tensor]) -> native.GaussianArrays:
     return native.GaussianArrays(*(x.data_ptr() for x in tensors))
 
 
-def draw(context: Context, camera: Camera, tensors: list[Tensor], image: native.Image) -> None:
+def draw(
+    context: RasterContext, camera: Camera, tensors: list[Tensor], image: native.Image
+) -> None:
     """Fill the image. Raises MemoryError."""
     image.width, image.height = camera.width, camera.height
     failed = context.library.flex_draw(
@@ -76,7 +78,7 @@ def draw(context: Context, camera: Camera, tensors: list[Tensor], image: native.
 
 
 def draw_backward(
-    context: Context, picture: native.PictureGradient, tensors: list[Tensor]
+    context: RasterContext, picture: native.PictureGradient, tensors: list[Tensor]
 ) -> list[Tensor]:
     """Gradients of means, quats, scales, opacities and sh. Raises MemoryError."""
     grads = [torch.empty_like(x) for x in tensors]
@@ -101,7 +103,7 @@ class Rasterize(torch.autograd.Function):
         tensors = [contiguous_float32(x) for x in inputs]
         rgba = torch.empty(camera.height, camera.width, 4)
         depth = torch.empty(camera.height, camera.width)
-        context = Context(library)
+        context = RasterContext(library)
         draw(context, camera, tensors, native.Image(rgba.data_ptr(), depth.data_ptr()))
         if any(ctx.needs_input_grad):
             ctx.context = context
@@ -152,4 +154,9 @@ def rasterize_rgba8(
         return
     behind = (ctypes.c_float * 4)(*((0.0,) * 4 if background is None else (*background, 1.0)))
     image = native.Image(rgba8=out.ctypes.data, background=behind)
-    draw(Context(library), camera, [contiguous_float32(x) for x in vars(gaussians).values()], image)
+    draw(
+        RasterContext(library),
+        camera,
+        [contiguous_float32(x) for x in vars(gaussians).values()],
+        image,
+    )

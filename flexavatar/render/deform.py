@@ -88,7 +88,7 @@ class Deformer:
         self._plan = native.DeformPlan(vertices, len(faces), count, *pointers)
 
     def _prepare(self) -> dict[str, Tensor]:
-        """What stays the same from frame to frame, as native/deform.h wants it."""
+        """Arrays that stay the same from frame to frame, as native/deform.h wants them."""
         faces = self.faces.long().cpu()
         edges = face_edges(self.template.detach().double().cpu(), faces)
         areas = 0.5 * torch.linalg.cross(edges[..., 0], edges[..., 1]).norm(dim=-1)
@@ -202,7 +202,7 @@ class Skinner:
 
 
 class SurfaceSampler:
-    """Reads [V, 3] at bound points and writes each to a row of its own of a table [R, 3]."""
+    """Interpolates a vertex field [V, 3] at bound points, each into a row of a table [R, 3]."""
 
     def __init__(
         self,
@@ -212,7 +212,7 @@ class SurfaceSampler:
         count: int,
         gain: float,
     ) -> None:
-        """The table has `count` rows, zero but for `rows`; what is read is multiplied by `gain`.
+        """The table has `count` rows, zero but for `rows`; values are multiplied by `gain`.
 
         It works where the binding is. Raises InputError if shapes or indices do not fit.
         """

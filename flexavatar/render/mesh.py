@@ -1,6 +1,6 @@
 """A z-buffer for triangle meshes: which face covers each pixel, and where in it.
 
-Used to see what a camera sees of the rig (visibility, unprojection, landmark embedding); splats
+Used to see what a camera sees of the rig (visibility, unprojection, tracing of landmarks); splats
 are drawn by `rasterize`.
 """
 
@@ -27,7 +27,7 @@ ON_EDGE = -1e-9
 
 @dataclass(frozen=True)
 class MeshView:
-    """What one camera sees of a mesh."""
+    """Faces of a mesh at the pixels of one camera."""
 
     face_ids: Tensor  # [H, W] int64, -1 where empty
     bary: Tensor  # [H, W, 3] perspective-correct

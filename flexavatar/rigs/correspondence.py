@@ -1,4 +1,4 @@
-"""Which place on one rig is which place on another; found once and kept."""
+"""Dense correspondence of two rigs: fitted once and kept."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Correspondence:
 def fit_correspondence(
     a: FlameHead, b: FlameHead, marks: LandmarkPairs | None = None, config: FitConfig | None = None
 ) -> Correspondence:
-    """Fit `a` onto `b` and read off the nearest compatible places.
+    """Fit `a` onto `b` and find the closest compatible points.
 
     Without `marks` both rigs are shown to MediaPipe; AssetError if it sees no face.
     """
@@ -130,7 +130,7 @@ def _features(vertices: np.ndarray, rig: RigParts, side: np.ndarray) -> np.ndarr
 
 
 def _nearest(onto: _Mesh, of: _Mesh, onto_rig: RigParts, of_rig: RigParts) -> SurfacePoints:
-    """For every vertex of one mesh the nearest place of the same part on the other."""
+    """For every vertex of one mesh the closest point of the same part on the other."""
     count = len(of.vertices)
     found = SurfacePoints(
         np.zeros(count, np.int64), np.tile((1.0, 0, 0), (count, 1)), np.zeros(count)
@@ -176,7 +176,7 @@ def correspondence_of(a: FlameHead, b: FlameHead) -> Correspondence:
 
 
 def _fitted_arrays(head: FlameHead) -> list[np.ndarray]:
-    """What the fit looks at; `complete_rig` changes none of it."""
+    """The arrays of a rig that the fit depends on; `complete_rig` changes none of them."""
     tensors = (head.template, head.faces, head.joint_regressor, head.pose_correctives)
     return [x.numpy() for x in (*tensors, head.lbs_weights[:, JAW:])]
 
@@ -193,7 +193,7 @@ def _to_arrays(found: Correspondence) -> dict[str, np.ndarray]:
 def _from_arrays(
     arrays: Mapping[str, np.ndarray], a: FlameHead, b: FlameHead
 ) -> Correspondence | None:
-    """What was kept of these rigs; None if something is missing."""
+    """The correspondence of these rigs; None if an array is missing."""
     try:
         return Correspondence(
             on_a=SurfacePoints(*(arrays[f"on_a.{f.name}"] for f in fields(SurfacePoints))),

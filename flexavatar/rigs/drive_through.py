@@ -1,4 +1,4 @@
-"""Moves the open head as another rig moves, over their correspondence."""
+"""Motion transfer: the open head moves as another rig moves, over their correspondence."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STILL = 1e-4
 
 
 class DriveThrough:
-    """One person on each rig: the other rig's [Vb, 3] and the open head's [Va, 3], metres.
+    """Transfers poses of another rig to the open head, for one person on each: [Vb, 3], [Va, 3].
 
     What turns (head, jaw, eyes) is measured on the posed vertices and turned about the open head's
     own places; what is left is carried over as displacement. Lids close as far as the other rig's
@@ -77,7 +77,9 @@ class DriveThrough:
     def _open_pairs(self) -> np.ndarray:
         """Pairs of lid places that can tell how far the other rig's eye has closed: [P] bool."""
         width = np.linalg.norm(self.gaps, axis=1)
-        rest = (self.rig_gaps * self.size.rotate(self.gaps)).sum(1) / (self.size.scale * width)
+        rest = (self.rig_gaps * self.size.apply_to_vectors(self.gaps)).sum(1) / (
+            self.size.scale * width
+        )
         return rest > LEAST_OPEN * self.size.scale * width
 
     def _joint_motions(self, posed: np.ndarray) -> list[Similarity]:
@@ -97,7 +99,9 @@ class DriveThrough:
             if not len(centre) or len(support) <= 3:
                 continue
             there = self.rig[support].mean(0)
-            drift = self.size.inverse.rotate(turns[joint].apply(there) - turns[1].apply(there))
+            drift = self.size.inverse.apply_to_vectors(
+                turns[joint].apply(there) - turns[1].apply(there)
+            )
             middle = centre.mean(0)
             goal = carried[1].apply(middle) + drift
             rotation = carried[joint].rotation
@@ -108,7 +112,9 @@ class DriveThrough:
         """Displacement beyond the turns, before them and in the open head's size: [Va, 3]."""
         rotation, shift = _blend_rigid(self.rig_weights, turns)
         left = self.matrix @ posed - shift - (rotation @ self.rig_places[..., None])[..., 0]
-        return self.size.inverse.rotate(np.linalg.solve(rotation, left[..., None])[..., 0])
+        return self.size.inverse.apply_to_vectors(
+            np.linalg.solve(rotation, left[..., None])[..., 0]
+        )
 
     def _close_lids(self, moved: np.ndarray, rotation: np.ndarray, posed: np.ndarray) -> np.ndarray:
         """Make the eyes as open, in share of their own opening, as the other rig's: [Va, 3]."""

@@ -1,4 +1,4 @@
-"""What rigs from outside share on their way in: checks, and a head without our own additions."""
+"""Rigs of other people on their way in: checks, and a head without our own additions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a registration needs to know of a rig, found without vertex numbers or masks."""
+"""Parts and visible vertices of a rig, found without vertex numbers or masks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ VISIBLE_DEPTH = 0.0015
 
 @dataclass(frozen=True)
 class RigParts:
-    """The template of a rig, taken apart. numpy, float64."""
+    """The template of a rig with its parts. numpy, float64."""
 
     vertices: np.ndarray  # [V, 3]
     faces: np.ndarray  # [F, 3]

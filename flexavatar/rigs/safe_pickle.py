@@ -34,7 +34,7 @@ _MAX_SIDE = 1 << 24
 
 
 class Record:
-    """What a global of the allow-list was called with; it does nothing."""
+    """Arguments and state of a global of the allow-list; it does nothing."""
 
     module = ""
     name = ""

@@ -22,7 +22,7 @@ def transfer_fields(found: Correspondence, displacements: np.ndarray) -> np.ndar
     """
     matrix = found.matrix_a()
     fill = LaplacianFill(found.faces_b, found.trust_a)
-    return np.stack([fill(found.align.rotate(matrix @ field)) for field in displacements])
+    return np.stack([fill(found.align.apply_to_vectors(matrix @ field)) for field in displacements])
 
 
 def transfer_mask(found: Correspondence, mask: np.ndarray) -> np.ndarray:
@@ -43,7 +43,7 @@ def transfer_lids(found: Correspondence, a: FlameHead, b: FlameHead) -> np.ndarr
 
 
 def complete_rig(a: FlameHead, b: FlameHead, found: Correspondence) -> FlameHead:
-    """Give b what it lacks of the open head a: masks, rings, lids, correctives and ARKit shapes."""
+    """b with the masks, rings, lids and shapes of the open head a that it has none of."""
     masks = {n: _floats(transfer_mask(found, m.double().numpy())) for n, m in a.masks.items()}
     masks |= _own_masks(b)
     rings, weights = _nearest_rings(a, b, found), _with_neck(a, b, found)
