@@ -159,10 +159,10 @@ def test_every_document_can_be_reached_from_the_readme() -> None:
 
 def test_the_picture_at_the_top(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It is small, and what draws it still does."""
-    shown = ROOT / make_picture.Config.out
+    shown = ROOT / make_picture.PictureConfig.out
     assert shown.stat().st_size < 150_000
     monkeypatch.setattr(make_picture, "create_avatar", lambda photos, progress: plain_avatar())
-    make_picture.main(make_picture.Config(tmp_path / "avatar.webp"))
+    make_picture.main(make_picture.PictureConfig(tmp_path / "avatar.webp"))
     with Image.open(shown) as there, Image.open(tmp_path / "avatar.webp") as drawn:
         assert there.size == drawn.size == (make_picture.WIDTH, 540)
         assert np.asarray(drawn)[310:].std() > 20  # grey levels: somebody is there

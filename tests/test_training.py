@@ -125,8 +125,8 @@ def test_orders_go_on_where_they_stopped() -> None:
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not(people: Path, tmp_path: Path) -> None:
-    trainer, watch = QueryLrmTrainer(people, SHORT), Validation(people, tmp_path / "whole")
-    whole = train(trainer, tmp_path / "whole", watch=watch)
+    trainer, validation = QueryLrmTrainer(people, SHORT), Validation(people, tmp_path / "whole")
+    whole = train(trainer, tmp_path / "whole", validate=validation)
     _stop_half_way(people, tmp_path / "parts")
     parts = train(QueryLrmTrainer(people, SHORT), tmp_path / "parts")
     for name, p in trainable(whole.model).items():

@@ -145,7 +145,7 @@ def test_ablations_take_a_step(people: Path, change: dict[str, object]) -> None:
     before = {name: p.detach().clone() for name, p in trainable(trainer.model).items()}
     trainer.step(ready, SampleChoice(0, (0, 1)), 0)
     assert any(not torch.equal(p, before[name]) for name, p in trainable(trainer.model).items())
-    assert trainer.predict_person(ready).shown.keys() == (
+    assert trainer.predict_person(ready).gaussians.keys() == (
         {"shown"} if "sinks" in change else {"shown", "2d"}
     )
 

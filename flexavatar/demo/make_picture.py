@@ -47,7 +47,7 @@ ABOVE_DEG = 5.0
 
 
 @dataclass(frozen=True)
-class Config:
+class PictureConfig:
     """What is drawn, and where it goes."""
 
     out: Path = Path("docs/images/avatar.webp")
@@ -94,7 +94,7 @@ def side_row(renderer: AvatarRenderer) -> list[np.ndarray]:
     return [draw(renderer, rest, orbit(camera, yaw_deg, ABOVE_DEG)) for yaw_deg in SIDES_DEG]
 
 
-def joined(rows: Sequence[Sequence[np.ndarray]]) -> Image.Image:
+def stack_rows(rows: Sequence[Sequence[np.ndarray]]) -> Image.Image:
     """Rows of square tiles, each row as wide as the picture."""
     sides = [WIDTH // len(row) for row in rows]
     picture = Image.new("RGB", (WIDTH, sum(sides)), BACKGROUND)
@@ -105,16 +105,16 @@ def joined(rows: Sequence[Sequence[np.ndarray]]) -> Image.Image:
     return picture
 
 
-def main(config: Config) -> None:
+def main(config: PictureConfig) -> None:
     """Make the avatar, draw, write."""
     data = config.photo.read_bytes()
     with progress_bar(f"creating from {config.photo.name}") as report:
         renderer = AvatarRenderer.of(create_avatar([data], progress=report))
-    picture = joined([expression_row(renderer, cropped_photo(data)), side_row(renderer)])
+    picture = stack_rows([expression_row(renderer, cropped_photo(data)), side_row(renderer)])
     config.out.parent.mkdir(parents=True, exist_ok=True)
     picture.save(config.out, quality=QUALITY, method=6)
     print(config.out)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(PictureConfig))

@@ -1,1 +1,1 @@
-"""Training of the network: synthetic people, data sets, losses, loops."""
+"""Training of the networks: synthetic people and voices, samples, losses, loops."""

@@ -1,4 +1,4 @@
-"""Real videos as training needs them: somebody tracked, and nothing known but the pictures."""
+"""Samples of real videos: a tracked person, of whom nothing is known but the pictures."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def fill_clips(
     progress: Progress = no_progress,
     config: ChartSizes = QUERY_LRM_TINY,
 ) -> list[Path]:
-    """Samples of every video in a folder, each of one person; what is there already stays.
+    """Write samples of every video in a folder, each of one person; those that exist are kept.
 
     Raises InputError if there are no videos, FaceError with the name of one that shows too little.
     """
@@ -117,7 +117,7 @@ def _pick_evenly(portraits: Sequence[Portrait], count: int) -> list[Portrait]:
 def _track_frames(
     portraits: Sequence[Portrait], betas: NDArray[np.float64], progress: StageProgress
 ) -> list[TrackedPortrait]:
-    """All frames whose landmarks the tracker can explain."""
+    """The frames that the tracker fits within LARGEST_RMS_PX."""
     seen: list[TrackedPortrait] = []
     for n, portrait in enumerate(portraits):
         found = track([portrait], load_landmark_rig(), betas=betas)
@@ -130,7 +130,7 @@ def _track_frames(
 def _make_sample(
     seen: Sequence[TrackedPortrait], betas: NDArray[np.float64], config: ChartSizes
 ) -> Sample:
-    """The best portraits are the photos, evenly spaced others the frames."""
+    """One sample: the most frontal portraits are the photos, evenly spaced others the frames."""
     best = sorted(range(len(seen)), key=lambda i: seen[i][0].quality_penalty)[:PHOTOS]
     rest = [i for i in range(len(seen)) if i not in best]
     photos, poses = zip(*(seen[i] for i in best), strict=True)
@@ -156,7 +156,7 @@ def _make_sample(
 
 
 def _weights(pose: PhotoPose) -> Tensor:
-    """ARKit's weights, gaze among them: [52]."""
+    """ARKit weights of a tracked pose, gaze among them: [52]."""
     weights = torch.from_numpy(pose.weights).float()
     (left_pitch, left_yaw), (right_pitch, right_yaw) = pose.gaze.tolist()
     for name, value in gaze_weights((left_yaw, -left_pitch), (right_yaw, -right_pitch)).items():
@@ -165,7 +165,7 @@ def _weights(pose: PhotoPose) -> Tensor:
 
 
 def _premultiplied_picture(portrait: Portrait, side: int) -> dict[str, Tensor]:
-    """The person, premultiplied, and the matte, as large as the network's input."""
+    """Fields `rgb` and `cover`: the person, premultiplied, at the size of the network's input."""
     cover = np.asarray(portrait.matte * portrait.inside, np.float32)
     colors = np.asarray(portrait.colors * cover[..., None], np.float32)
     return {"rgb": _shrink(colors, side), "cover": _shrink(cover, side)}

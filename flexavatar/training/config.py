@@ -1,4 +1,4 @@
-"""How models are trained: numbers to choose, nothing that computes."""
+"""Settings of training: numbers to choose, nothing that computes."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ class BiasSinkLosses(LossConfig):
 
 
 class Schedule(Protocol):
-    """What the learning rate follows from."""
+    """Settings that the learning rate follows from."""
 
     @property
     def learning_rate(self) -> float:
-        """The highest."""
+        """The highest rate."""
         ...
 
     @property
@@ -80,7 +80,7 @@ class Schedule(Protocol):
 
     @property
     def steps(self) -> int:
-        """All of them."""
+        """Steps of the whole training."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Learns what landmarks say of ARKit's shapes: `python -m flexavatar.training.face_reader OUT`.
+"""Fits the map from landmarks to ARKit weights: `python -m flexavatar.training.face_reader OUT`.
 
 Synthetic people are photographed at rest and with known weights, MediaPipe looks at them, and ridge
 regression goes from what differs from rest to the weights. A shape that comes out badly for people
@@ -50,7 +50,7 @@ BOTH_SIDES_CHANCE = 0.6
 
 @dataclass(frozen=True)
 class PersonLandmarks:
-    """One person's pictures as MediaPipe sees them."""
+    """Landmarks of one person's pictures, and the weights that were asked."""
 
     rest: Sequence[FaceLandmarks]
     faces: Sequence[FaceLandmarks]
@@ -58,7 +58,7 @@ class PersonLandmarks:
 
 
 def sample_expressions(rng: np.random.Generator) -> list[Mapping[str, float]]:
-    """What one person shows."""
+    """ARKit weights that one person shows: single shapes, natural faces, mixtures, anchors."""
     single = [_sample_single(rng) for _ in range(6)]
     natural = [natural_weights(rng) for _ in range(5)]
     mixed = [random_weights(rng) for _ in range(5)]
@@ -77,16 +77,16 @@ def _sample_single(rng: np.random.Generator) -> Mapping[str, float]:
 
 
 def photograph_person(seed: int, rng: np.random.Generator) -> PersonLandmarks | None:
-    """The person of a seed, None if MediaPipe does not see them at rest."""
+    """Landmarks of the person of a seed, None if MediaPipe does not find the face at rest."""
     figure = SyntheticPerson(sample_traits(seed), CHART_PX)
 
-    def look(weights: Mapping[str, float]) -> FaceLandmarks | None:
+    def detect(weights: Mapping[str, float]) -> FaceLandmarks | None:
         shot = photograph(figure.face(weights), photo_camera(rng, SIDE))
         picture = (shot.before_wall().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
         return next(iter(detect_faces(degrade_photo(picture, rng))), None)
 
-    rest = [look({}) for _ in range(REST_PICTURES)]
-    shown = [(weights, look(weights)) for weights in sample_expressions(rng)]
+    rest = [detect({}) for _ in range(REST_PICTURES)]
+    shown = [(weights, detect(weights)) for weights in sample_expressions(rng)]
     found = [(weights, face) for weights, face in shown if face is not None]
     if None in rest or not found:
         return None
@@ -103,7 +103,7 @@ def upright_landmarks() -> Array:
 
 
 def training_rows(person: PersonLandmarks, upright: Array) -> tuple[Array, Array]:
-    """Features [N, FEATURES] and weights [N, 52], at rest too."""
+    """One person's features [N, FEATURES] and weights [N, 52], those at rest included."""
     rest = rest_of([see(face, upright) for face in person.rest], upright)
     faces = [*person.rest, *person.faces]
     rows = np.stack([features(see(face, rest.points), rest) for face in faces])
@@ -111,7 +111,7 @@ def training_rows(person: PersonLandmarks, upright: Array) -> tuple[Array, Array
 
 
 def fit_face_reader(people: Sequence[PersonLandmarks]) -> tuple[dict[str, Array], dict[str, float]]:
-    """Tensors of the map, and each shape's correlation for people left out."""
+    """Fit the map: its tensors, and each shape's correlation for people left out."""
     upright = upright_landmarks()
     rows = [training_rows(person, upright) for person in people]
     guessed = [np.zeros((0, 52))] * len(rows)
@@ -130,7 +130,7 @@ def fit_face_reader(people: Sequence[PersonLandmarks]) -> tuple[dict[str, Array]
 
 
 def readable_shapes(found: Mapping[str, float]) -> list[str]:
-    """The shapes that are worth sending."""
+    """The shapes that the map reads well enough to be sent."""
     return [n for n in ARKIT_NAMES if found[n] >= LEAST_CORRELATION and n not in NEVER_SENT]
 
 
@@ -144,9 +144,9 @@ def _correlations(guess: Array, truth: Array) -> list[float]:
 
 
 def _gain(guess: Array, truth: Array, correlation: float) -> float:
-    """Ridge regression says too little: what brings strong faces to their strength.
+    """Factor that brings strong faces, which ridge regression underestimates, to their strength.
 
-    What is seen badly stays shy: its gain would be that of what is mistaken for it, too.
+    1 for shapes of low correlation: it would also enlarge what is mistaken for them.
     """
     strong = truth >= STRONG_WEIGHT
     reached = float(np.median(guess[strong] / truth[strong])) if strong.any() else 1.0
@@ -161,7 +161,7 @@ def _gain(guess: Array, truth: Array, correlation: float) -> float:
 
 
 def save_face_reader(path: Path, tensors: Mapping[str, Array], found: Mapping[str, float]) -> None:
-    """Half precision, with the names of what is seen."""
+    """Write the map in half precision, with the names of its shapes."""
     names = readable_shapes(found)
     matrix = np.ascontiguousarray(tensors["matrix"], np.float16)
     upright = np.ascontiguousarray(tensors["upright"], np.float32)

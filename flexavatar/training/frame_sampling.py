@@ -1,4 +1,4 @@
-"""Which frames are learned from: as people move, or with rare expressions brought forward.
+"""How often each frame is drawn: as people move, or with rare expressions brought forward.
 
 Data distribution adjustment, Peng et al. (CVPR 2026): for each of 20 expressive anchors, frames of
 all identities that resemble it by the cosine of their coefficients, and random ones beside them.

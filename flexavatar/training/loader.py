@@ -1,4 +1,4 @@
-"""Samples from disk, made ready for a step while the step before is computed."""
+"""Samples from disk, prepared for a step while the step before is computed."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ PREFETCHED = 3
 
 @dataclass(frozen=True)
 class PreparedSample:
-    """One person, as a step wants them."""
+    """One person's sample with all that a step computes from it without the network."""
 
     sample: Sample
     images: Tensor  # [N, 3, S, S]
     evidence: ChartEvidence
     discs: LocalSplats  # T
-    drive: Tensor  # [F, ...] what the network is told of each frame's expression
+    drive: Tensor  # [F, ...] the network's input for each frame's expression
 
 
 @dataclass(frozen=True)
 class SampleChoice:
-    """Which person, which of the frames."""
+    """The person of one step, and which of their frames."""
 
     person: int
     frames: tuple[int, ...]
@@ -74,7 +74,7 @@ class SampleLoader:
         drive: Callable[[Sample, FlameCodes], Tensor],
         device: str = "cpu",
     ) -> None:
-        """`drive` says what the network is told of a sample's expressions: [F, ...]."""
+        """`drive` gives the network's input for a sample's expressions: [F, ...]."""
         self.paths, self.head, self.layout, self.device = paths, head, layout, device
         self.drive = drive
 
@@ -99,7 +99,7 @@ class SampleLoader:
         return to_device(ready, self.device)
 
     def run(self, wanted: Iterator[SampleChoice]) -> Iterator[tuple[PreparedSample, SampleChoice]]:
-        """Endless."""
+        """Prepared samples in the order of `wanted`; endless as that is."""
         # one thread beside those of the step: together they would stand in each other's way
         with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as executor:
             waiting = [
@@ -107,9 +107,9 @@ class SampleLoader:
                 for o in (next(wanted) for _ in range(PREFETCHED))
             ]
             while True:
-                job, order = waiting.pop(0)
+                job, choice = waiting.pop(0)
                 ready = job.result()
                 following = next(wanted)
                 path = self.paths[following.person]
                 waiting.append((executor.submit(self.prepare, path), following))
-                yield ready, order
+                yield ready, choice

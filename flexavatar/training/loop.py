@@ -41,11 +41,12 @@ C = TypeVar("C", bound=TrainConfig)
 
 @dataclass(frozen=True)
 class PersonPrediction:
-    """One person as a model shows them."""
+    """All frames of one person as a model predicts them."""
 
-    shown: Mapping[str, Sequence[Gaussians]]  # ways of showing, the usual one first; F Gaussians
-    said: Tensor  # [F, 3, W, W] by how much each expression changes the colours of skin
-    true: Tensor  # [F, 3, W, W] the same as it should be
+    gaussians: Mapping[str, Sequence[Gaussians]]
+    """Of F frames, by way of showing; the usual way first."""
+    color_changes: Tensor  # [F, 3, W, W] by how much each expression changes the colours of skin
+    true_color_changes: Tensor  # [F, 3, W, W] the same as it should be
 
 
 class Trainer(ABC, Generic[M, C]):
@@ -89,17 +90,17 @@ class Trainer(ABC, Generic[M, C]):
 
     @abstractmethod
     def drive(self, sample: Sample, codes: FlameCodes) -> Tensor:
-        """What the network is told of each frame's expression: [F, ...]."""
+        """The network's input for each frame's expression: [F, ...]."""
 
     @abstractmethod
     def losses(
-        self, ready: PreparedSample, order: SampleChoice, generator: torch.Generator
+        self, ready: PreparedSample, choice: SampleChoice, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """Every term of one step, by its name in the config."""
 
     @abstractmethod
     def predict_person(self, ready: PreparedSample) -> PersonPrediction:
-        """All frames of one person, as far as the training has come."""
+        """All frames of one person, with the weights that the network has now."""
 
     def coarsen(self, charts: Tensor) -> Tensor:
         """Colours at the coarser size: [B, 3, U, U] -> [B, 3, W, W]."""
@@ -116,7 +117,7 @@ class Trainer(ABC, Generic[M, C]):
         return interpolate_barycentric(offsets, self.layout.texels.binding)
 
     def skin_mask(self) -> Tensor:
-        """Where such changes count: [1, W, W]."""
+        """Skin whose colours change with expressions, 0..1: [1, W, W]."""
         return self.valid_coarse * self.layout.motion_mask
 
     def frame_losses(
@@ -125,7 +126,7 @@ class Trainer(ABC, Generic[M, C]):
         sample: Sample,
         generator: torch.Generator,
     ) -> dict[str, Tensor]:
-        """Mean terms of frames, by number, before walls of any colour."""
+        """Mean picture terms of frames, by number, before walls of any colour."""
         losses: dict[str, Tensor] = {}
         for frame, gaussians in drawn.items():
             true: TargetPicture = target_picture(self.head, sample, frame)
@@ -138,12 +139,12 @@ class Trainer(ABC, Generic[M, C]):
         """How often each frame is drawn: [P, F, 52], [P, F], [P, F, 4, 4] -> [P, F]."""
         return frame_rates(weights, kinds, self.config.adjust)
 
-    def step(self, ready: PreparedSample, order: SampleChoice, number: int) -> dict[str, float]:
+    def step(self, ready: PreparedSample, choice: SampleChoice, number: int) -> dict[str, float]:
         """Learn from one person; the terms' values."""
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate_at(number, self.config)
         generator = torch.Generator().manual_seed(number)
-        losses = self.losses(ready, order, generator)
+        losses = self.losses(ready, choice, generator)
         self.optimiser.zero_grad(set_to_none=True)
         weighted_sum(losses, self.config.losses).backward()
         for p in self.model.parameters():
@@ -159,7 +160,7 @@ T = TypeVar("T", bound=Trainer)
 
 
 def check_device(device: str) -> str:
-    """The same name. Raises InputError where there is no such device."""
+    """Return the same name. Raises InputError where there is no such device."""
     if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
         raise InputError(f"device: expected cpu, or cuda where there is one, got {device!r}")
     return device
@@ -169,13 +170,13 @@ def train(
     trainer: T,
     out: Path,
     progress: Progress = no_progress,
-    watch: Callable[[T, int], Mapping[str, float]] = lambda trainer, step: {},
+    validate: Callable[[T, int], Mapping[str, float]] = lambda trainer, step: {},
 ) -> T:
     """Train until `steps`, going on from `out` if a run of this model is there.
 
-    It is the caller's to go on with the same people and settings.
+    The caller sees to it that people and settings are the same.
 
-    `watch` is called at every checkpoint; what it returns is logged with the losses' means.
+    `validate` is called at every checkpoint; what it returns is logged with the losses' means.
     Raises AssetError if `out` holds another model's run.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -185,10 +186,10 @@ def train(
         start = load_state(out / STATE, trainer.model, trainer.average, trainer.optimiser)
     wanted = sample_choices(_all_frame_rates(trainer), config.frames, config.seed, start)
     began, total = time.perf_counter(), dict[str, list[float]]()
-    for number, (ready, order) in enumerate(trainer.loader.run(wanted), start):
+    for number, (ready, choice) in enumerate(trainer.loader.run(wanted), start):
         if number >= config.steps:
             break
-        for name, value in trainer.step(ready, order, number).items():
+        for name, value in trainer.step(ready, choice, number).items():
             total.setdefault(name, []).append(value)
         progress("training", (number + 1) / config.steps)
         if (number + 1) % config.save_every == 0 or number + 1 == config.steps:
@@ -197,13 +198,13 @@ def train(
             spent = (time.perf_counter() - began) / (number + 1 - start)
             means = {name: sum(values) / len(values) for name, values in total.items()}
             line = {"step": float(number + 1), "seconds_a_step": spent, **means}
-            append_line(out / LOG, {**line, **watch(trainer, number + 1)})
+            append_line(out / LOG, {**line, **validate(trainer, number + 1)})
             total = {}
     return trainer
 
 
 def _all_frame_rates(trainer: Trainer[Any, Any]) -> Tensor:
-    """How often each frame of each person is drawn: [P, F]."""
+    """How often each frame of each person is drawn, read from all samples: [P, F]."""
     rows: list[tuple[Tensor, ...]] = []
     for path in trainer.paths:
         with safe_open(path, "pt") as file:

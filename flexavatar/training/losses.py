@@ -1,4 +1,4 @@
-"""What a predicted person is held against: the true charts, the true head, the true pictures."""
+"""Losses of a predicted person against the true charts, the true head and true pictures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CENTIMETRE = 0.01
 
 
 def chart_loss(shown: Tensor, true: Tensor, valid: Tensor, config: LossConfig) -> Tensor:
-    """Colours of texels and their edges: two [B, 3, U, U], valid [U, U]."""
+    """Difference of texels' colours and of their edges: two [B, 3, U, U], valid [U, U]."""
     share = valid / valid.mean()
     error = (shown - true) * share
     loss = error.abs().mean()
@@ -33,7 +33,7 @@ def chart_loss(shown: Tensor, true: Tensor, valid: Tensor, config: LossConfig) -
 
 
 def static_losses(raw: Tensor, off: Tensor) -> dict[str, Tensor]:
-    """On G_st: raw maps at texels [T, 14], true offsets [T, 3] metres."""
+    """Terms on G_st: raw maps at texels [T, 14], true offsets [T, 3] metres."""
     position, _, scale, _, _ = raw.split(list(CHANNELS.values()), -1)
     moved = REACH * torch.tanh(position)
     return {
@@ -43,19 +43,19 @@ def static_losses(raw: Tensor, off: Tensor) -> dict[str, Tensor]:
     }
 
 
-def color_change_loss(said: Tensor, true: Tensor) -> Tensor:
-    """By how much expressions change colours: two [E, 3, W, W]; a tenth missed counts as 1."""
-    return (10 * (said - true)).square().mean()
+def color_change_loss(predicted: Tensor, true: Tensor) -> Tensor:
+    """Error of the colours' change with expressions: two [E, 3, W, W]; a tenth counts as 1."""
+    return (10 * (predicted - true)).square().mean()
 
 
 def rest_loss(change: Tensor) -> Tensor:
-    """What dG [E, 14, W, W] does beside colouring."""
+    """Size of dG [E, 14, W, W] but for its colours."""
     other = torch.cat((change[:, : COLOR.start], change[:, COLOR.stop :]), 1)
     return other.square().mean()
 
 
 def picture_losses(gaussians: Gaussians, true: TargetPicture, wall: Tensor) -> dict[str, Tensor]:
-    """Gaussians drawn before a wall [3] and compared."""
+    """Terms of a picture: Gaussians drawn before a wall [3], against the true picture."""
     rgba = rasterize(gaussians, true.camera).rgba
     shown = rgba[..., :3] + (1 - rgba[..., 3:]) * wall
     wanted = true.rgb + (1 - true.cover[..., None]) * wall
@@ -72,7 +72,7 @@ def picture_losses(gaussians: Gaussians, true: TargetPicture, wall: Tensor) -> d
 
 
 def posed_gaussians(splats: NeutralSplats, binding: Binding, motion: SurfaceMotion) -> Gaussians:
-    """Texels carried by a posed mesh, ready to draw; differentiable."""
+    """Texels' splats moved with a posed mesh, ready to draw; differentiable."""
     means, quats, scales = deform(binding, splats.local, motion)
     quats = functional.normalize(quats, dim=-1)
     return Gaussians(
@@ -81,5 +81,5 @@ def posed_gaussians(splats: NeutralSplats, binding: Binding, motion: SurfaceMoti
 
 
 def weighted_sum(losses: Mapping[str, Tensor], config: LossConfig) -> Tensor:
-    """The sum that is minimised."""
+    """The sum of the terms, each times its weight in the config."""
     return torch.stack([getattr(config, name) * loss for name, loss in losses.items()]).sum()

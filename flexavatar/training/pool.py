@@ -21,7 +21,7 @@ HELD_OUT = 24
 
 
 def sample_path(folder: Path, seed: int) -> Path:
-    """Where the person of a seed is, or would be."""
+    """The file of the person of a seed."""
     return folder / f"person_{seed:07d}.safetensors"
 
 

@@ -1,8 +1,7 @@
-"""One person as training needs them: what the network is told, pictures, and the truth if it is
-known.
+"""Samples of one person: the network's inputs, pictures, and targets where they are known.
 
 Synthetic people are photographed and tracked as users' photos are, so that the tracker's own errors
-are in it: what the network is told is what `create` would tell it.
+are in it: the network's inputs are those that `create` would give it.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ BYTE = 255.0
 
 @dataclass(frozen=True)
 class SyntheticTargets:
-    """What is known of a synthetic person and of no other."""
+    """Targets that are known of a synthetic person and of no other."""
 
     off: Tensor  # [V, 3] float16 metres from the tracked head to the true one at rest
     chart: Tensor  # [3, U, U] uint8 the true colours at rest
@@ -62,7 +61,7 @@ class SyntheticTargets:
 
 @dataclass(frozen=True)
 class Sample:
-    """What the network is given of one person, and what it should make of it."""
+    """Inputs of the network for one person, and what it should make of them."""
 
     images: Tensor  # [N, 3, S, S] uint8
     photo_viewmats: Tensor  # [N, 4, 4] where the tracker puts each photo's camera
@@ -94,7 +93,7 @@ KIND_NAMES = ("neutral", "natural", "random", "anchor")
 
 
 def make_sample(seed: int, config: ChartSizes = QUERY_LRM_TINY) -> Sample:
-    """The person of this seed, at the sizes of a model; pictures are as large as its input's.
+    """Sample of the person of this seed, at the sizes of a model; pictures as large as its input.
 
     Raises FaceError when the photos show no face that can be used.
     """
@@ -119,7 +118,7 @@ def make_sample(seed: int, config: ChartSizes = QUERY_LRM_TINY) -> Sample:
 def network_inputs(
     portraits: Sequence[Portrait], placed: PosedViews, config: ChartSizes
 ) -> dict[str, Tensor]:
-    """What the network is told of photos, by field of `Sample`."""
+    """The network's inputs for photos, by field of `Sample`."""
     layout = uv_layout(placed.head, config)
     seen = chart_evidence(observe_surface(placed, layout.texels), config)
     cameras = [resize_camera(v.camera, config.image_side, config.image_side) for v in placed.views]
@@ -136,7 +135,7 @@ def network_inputs(
 
 
 def _photograph_portrait(figure: SyntheticPerson, rng: np.random.Generator) -> Portrait:
-    """An ordinary picture, with a lens's and a file's faults."""
+    """An ordinary photo, degraded as by a lens and a file."""
     shot = photograph(figure.face(natural_weights(rng)), photo_camera(rng, PHOTO_SIDE))
     rgb = to_byte_tensor(shot.rgb + (1 - shot.cover[..., None]) * shot.wall).numpy()
     cover = to_byte_tensor(shot.cover).numpy()
@@ -147,7 +146,7 @@ def _photograph_portrait(figure: SyntheticPerson, rng: np.random.Generator) -> P
 
 
 def degrade_photo(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Blur, noise and compression as photos have them."""
+    """Add blur, noise and compression as photos have them."""
     picture = cv2.GaussianBlur(rgb, (0, 0), float(rng.uniform(0.2, 1.2))).astype(np.float32)
     picture += rng.normal(0, rng.uniform(0, 5), picture.shape).astype(np.float32)
     whole = np.asarray(picture.clip(0, 255), np.uint8)
@@ -164,8 +163,8 @@ def _render_frames(
     config: ChartSizes,
     rng: np.random.Generator,
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """What the person looks like with other expressions and from elsewhere, by field; and the true
-    colours [F, 3, W, W]."""
+    """The person with other expressions and from elsewhere, by field; and true colours
+    [F, 3, W, W]."""
     layout = uv_layout(load_open_head(), config)
     head = rig_with_own_lids(placed.neutral, load_open_head())
     rows: list[dict[str, Tensor]] = []

@@ -21,14 +21,14 @@ KINDS = ("model", "average", *MOMENTS)
 
 
 class WeightAverage:
-    """The moving average of a network's weights, which is what is used in the end."""
+    """Exponential moving average of a network's weights, which is what is used in the end."""
 
     def __init__(self, model: nn.Module) -> None:
         self.values = {name: p.detach().clone() for name, p in trainable(model).items()}
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """A step towards the network's weights; faster in the beginning."""
+        """Move towards the network's weights; faster in the beginning."""
         slow = min(DECAY, (1 + step) / (10 + step))
         now: list[Tensor | nn.Parameter] = [p.detach() for p in trainable(model).values()]
         get_ema_multi_avg_fn(slow)(list(self.values.values()), now, step)
@@ -48,7 +48,7 @@ def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
 def save_state(
     path: Path, model: nn.Module, average: WeightAverage, optimiser: torch.optim.Adam, step: int
 ) -> None:
-    """Everything that is needed to go on, whole or not at all."""
+    """Write all that is needed to go on, whole or not at all."""
     tensors: dict[str, Tensor] = {}
     for name, p in trainable(model).items():
         tensors[f"model/{name}"] = p.detach()

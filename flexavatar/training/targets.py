@@ -17,7 +17,7 @@ MOUTH_PAD = 0.35
 
 @dataclass(frozen=True)
 class TargetPicture:
-    """One true picture."""
+    """The true picture of one frame."""
 
     camera: Camera
     rgb: Tensor  # [H, W, 3] premultiplied
@@ -26,13 +26,13 @@ class TargetPicture:
 
 
 def frame_camera(sample: Sample, frame: int) -> Camera:
-    """Where a frame is seen from, in the tracked head's space."""
+    """The camera of a frame, in the tracked head's space."""
     height, width = sample.cover.shape[1:]
     return Camera(sample.viewmats[frame], sample.Ks[frame], width, height)
 
 
 def target_picture(head: FlameHead, sample: Sample, frame: int) -> TargetPicture:
-    """A frame as the losses take it."""
+    """Camera, picture and mouth of one frame."""
     return TargetPicture(
         frame_camera(sample, frame),
         sample.rgb[frame] / BYTE,

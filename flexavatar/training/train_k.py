@@ -56,11 +56,11 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
         super().__init__(people, config, BIAS_SINK, config.model, [*clips] * config.repeats)
 
     def drive(self, sample: Sample, codes: FlameCodes) -> Tensor:
-        """The signal of every frame: [F, Z]."""
+        """The driving signal of every frame: [F, Z]."""
         return signal_vector(self.config.signal, sample.weights, codes)
 
     def is_multi_view(self, person: int) -> bool:
-        """Whether this one of the people is known from all around; spread evenly among them."""
+        """Whether this person is known from all around; such are spread evenly among all."""
         return person < self.synthetic and (person * GOLDEN_RATIO) % 1 < self.config.multi_view
 
     def frame_rates(self, weights: Tensor, kinds: Tensor, viewmats: Tensor) -> Tensor:
@@ -76,14 +76,14 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
     def encode(self, ready: PreparedSample) -> Tensor:
         """A of one person: [L, D]."""
         sample, config = ready.sample, self.config.model
-        looks = plucker_rays(sample.photo_viewmats, sample.photo_intrinsics, config.image_side)
+        rays = plucker_rays(sample.photo_viewmats, sample.photo_intrinsics, config.image_side)
         places = query_positions(config, self.head, sample.neutral)
         return self.model.encode(
-            ready.images, looks, places, ready.evidence if config.evidence else None
+            ready.images, rays, places, ready.evidence if config.evidence else None
         )
 
     def start(self, ready: PreparedSample) -> BaseSplats:
-        """Where a person's Gaussians start from."""
+        """The splats from which a person's Gaussians start."""
         config, texels = self.config.model, self.layout.texels
         places = interpolate_barycentric(
             base_vertices(config, self.head, ready.sample.neutral), texels.binding
@@ -93,7 +93,7 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
     def gaussians(
         self, raw: Tensor, ready: PreparedSample, frame: int, start: BaseSplats
     ) -> Gaussians:
-        """Of one frame: maps before activation [14, U, U]."""
+        """Gaussians of one frame from maps before activation [14, U, U]."""
         neutral = ready.sample.neutral
         posed = neutral + ready.sample.moves[frame].float()
         motion = surface_motion(neutral, posed, self.head.faces)
@@ -101,11 +101,11 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
         return activate(map_at_texels(raw, self.layout.texels.chart), own)
 
     def losses(
-        self, ready: PreparedSample, order: SampleChoice, generator: torch.Generator
+        self, ready: PreparedSample, choice: SampleChoice, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """Every term of one step."""
-        config, around = self.config, self.is_multi_view(order.person)
-        frames = order.frames if around else order.frames[: config.pictures]
+        config, around = self.config, self.is_multi_view(choice.person)
+        frames = choice.frames if around else choice.frames[: config.pictures]
         sink = "3d" if around else "2d"
         maps = self.model.decode(self.encode(ready), ready.drive[list(frames)], sink)
         start = self.start(ready)
@@ -165,10 +165,10 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
 
 
 def deviations(values: Tensor) -> Tensor:
-    """By how much frames differ from their mean, which is what their expressions do: [E, ...]."""
+    """Differences of frames from their mean, which their expressions make: [E, ...]."""
     return values - values.mean(0, keepdim=True)
 
 
 def map_colors(maps: Tensor) -> Tensor:
-    """What maps say of colours, 0..1 or a little beyond: [E, 14, U, U] -> [E, 3, U, U]."""
+    """Colours of maps, 0..1 or a little beyond: [E, 14, U, U] -> [E, 3, U, U]."""
     return 0.5 + SH_C0 * maps[:, COLOR]

@@ -38,7 +38,7 @@ from flexavatar.types import FlameCodes, Gaussians
 
 @dataclass(frozen=True)
 class DrivenCode:
-    """One person's code and what it becomes with some expressions."""
+    """One person's code, and the maps that it gives with some expressions."""
 
     code: AvatarCode
     raw: Tensor  # [T, 14] static maps at the texels
@@ -66,51 +66,50 @@ class QueryLrmTrainer(Trainer[QueryLrm, TrainQueryLrm]):
 
     def predict(self, ready: PreparedSample, frames: Sequence[int]) -> DrivenCode:
         """Encode a person and drive them."""
-        told = ready.evidence if self.config.model.evidence else None
-        code = self.model.encode(ready.images, told)
+        evidence = ready.evidence if self.config.model.evidence else None
+        code = self.model.encode(ready.images, evidence)
         change = self.model.change(code, ready.drive[list(frames)]) * self.layout.motion_mask
         raw = map_at_texels(code.static[0], self.layout.texels.chart)
         return DrivenCode(code, raw, change)
 
     def color_changes(
-        self, told: DrivenCode, sample: Sample, frames: Sequence[int]
+        self, driven: DrivenCode, sample: Sample, frames: Sequence[int]
     ) -> tuple[Tensor, Tensor]:
-        """By how much colours of skin change with each expression, said and true: [E, 3, W, W]."""
-        still = self.coarsen(torch.sigmoid(told.code.static[:, COLOR]).detach())
-        driven = torch.sigmoid(torch.logit(still, eps=1e-3) + told.change[:, COLOR])
-        return (driven - still) * self.skin_mask(), self.true_changes(
-            sample, frames
-        ) * self.skin_mask()
+        """Change of skin's colours with each expression, predicted and true: [E, 3, W, W]."""
+        still = self.coarsen(torch.sigmoid(driven.code.static[:, COLOR]).detach())
+        moved = torch.sigmoid(torch.logit(still, eps=1e-3) + driven.change[:, COLOR])
+        skin = self.skin_mask()
+        return (moved - still) * skin, self.true_changes(sample, frames) * skin
 
     def losses(
-        self, ready: PreparedSample, order: SampleChoice, generator: torch.Generator
+        self, ready: PreparedSample, choice: SampleChoice, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """Every term of one step."""
         sample, config = ready.sample, self.config
-        told = self.predict(ready, order.frames)
-        still = torch.sigmoid(told.code.static[:, COLOR])
+        driven = self.predict(ready, choice.frames)
+        still = torch.sigmoid(driven.code.static[:, COLOR])
         true_chart = sample.synthetic_targets.chart[None] / BYTE
         chart = chart_loss(still, true_chart, self.valid, config.losses)
-        changed = self.color_changes(told, sample, order.frames)
+        color_changes = self.color_changes(driven, sample, choice.frames)
         drawn = {
-            frame: self.gaussians(ready, told, frame, i)
-            for i, frame in enumerate(order.frames[: config.pictures])
+            frame: self.gaussians(ready, driven, frame, i)
+            for i, frame in enumerate(choice.frames[: config.pictures])
         }
         return {
-            **static_losses(told.raw, self.true_offsets(sample)),
+            **static_losses(driven.raw, self.true_offsets(sample)),
             "chart": chart,
-            "change": color_change_loss(*changed),
-            "rest": rest_loss(told.change),
+            "change": color_change_loss(*color_changes),
+            "rest": rest_loss(driven.change),
             **self.frame_losses(drawn, sample, generator),
         }
 
     def gaussians(
-        self, ready: PreparedSample, told: DrivenCode, frame: int, place: int
+        self, ready: PreparedSample, driven: DrivenCode, frame: int, place: int
     ) -> Gaussians:
         """One frame, ready to draw; `place` is the frame's among those driven."""
         sample, texels = ready.sample, self.layout.texels
-        change = told.change_at_texels(place, self.layout)
-        splats = apply_change(activate(told.raw, ready.discs), change)
+        change = driven.change_at_texels(place, self.layout)
+        splats = apply_change(activate(driven.raw, ready.discs), change)
         posed = sample.neutral + sample.moves[frame].float()
         motion = surface_motion(sample.neutral, posed, self.head.faces)
         return posed_gaussians(splats, texels.binding, motion)
@@ -118,6 +117,6 @@ class QueryLrmTrainer(Trainer[QueryLrm, TrainQueryLrm]):
     def predict_person(self, ready: PreparedSample) -> PersonPrediction:
         """All frames of one person."""
         frames = range(len(ready.sample.kinds))
-        told = self.predict(ready, frames)
-        shown = [self.gaussians(ready, told, frame, frame) for frame in frames]
-        return PersonPrediction({"shown": shown}, *self.color_changes(told, ready.sample, frames))
+        driven = self.predict(ready, frames)
+        shown = [self.gaussians(ready, driven, frame, frame) for frame in frames]
+        return PersonPrediction({"shown": shown}, *self.color_changes(driven, ready.sample, frames))

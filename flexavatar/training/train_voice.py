@@ -1,4 +1,4 @@
-"""How the network that hears what a mouth does is trained: from speech whose phones are known."""
+"""Trains the network that turns a voice into a mouth's motion, from speech of known phones."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ HELD_OUT_EACH = 12
 """The last utterances of each voice, to watch the training by."""
 
 
-def voice_losses(said: tuple[Tensor, Tensor], clips: Sequence[Clip]) -> dict[str, Tensor]:
-    """Terms of a batch; `said` are the network's logits [B, T, 9] and [B, T, kinds]."""
-    logits, kinds = said
+def voice_losses(output: tuple[Tensor, Tensor], clips: Sequence[Clip]) -> dict[str, Tensor]:
+    """Terms of a batch; `output` are the network's logits [B, T, 9] and [B, T, kinds]."""
+    logits, kinds = output
     mouth = torch.from_numpy(np.stack([clip.mouth for clip in clips]))
     true_kinds = torch.from_numpy(np.stack([clip.kinds for clip in clips]))
     shown = logits.sigmoid()
@@ -65,19 +65,19 @@ class VoiceTrainer:
         self.clips = ClipSampler(
             [voice[:-HELD_OUT_EACH] for voice in voices], config.seed, recordings
         )
-        chance = np.random.default_rng((config.seed, 2))
+        rng = np.random.default_rng((config.seed, 2))
         held_out = ClipSampler([voice[-HELD_OUT_EACH:] for voice in voices], config.seed)
         self.replay: deque[Clip] = deque(maxlen=REPLAY_CLIPS)
-        self.watched = [held_out.sample(chance) for _ in range(3 * config.batch)]
+        self.held_out_clips = [held_out.sample(rng) for _ in range(3 * config.batch)]
 
     def step(self, number: int) -> dict[str, float]:
         """Learn from one batch; the terms' values."""
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate_at(number, self.config)
-        chance = np.random.default_rng((self.config.seed, 3, number))
+        rng = np.random.default_rng((self.config.seed, 3, number))
         again = min(self.config.batch // 2, len(self.replay))
-        clips = [self.replay[int(i)] for i in chance.integers(max(len(self.replay), 1), size=again)]
-        new = [self.clips.sample(chance) for _ in range(self.config.batch - again)]
+        clips = [self.replay[int(i)] for i in rng.integers(max(len(self.replay), 1), size=again)]
+        new = [self.clips.sample(rng) for _ in range(self.config.batch - again)]
         self.replay.extend(new)
         clips += new
         terms = voice_losses(self.model(_stack_features(clips)), clips)
@@ -93,19 +93,19 @@ class VoiceTrainer:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Of utterances that it never learns from: the terms, and how closely it follows."""
+        """Terms on utterances that it never learns from, and each articulator's correlation."""
         model = VoiceNet(self.model.config)
         model.load_state_dict(self.model.state_dict())
         self.average.copy_to(model)
-        said = model(_stack_features(self.watched))
-        shown = said[0].sigmoid().flatten(0, 1).numpy()
-        true = np.concatenate([clip.mouth for clip in self.watched])
+        output = model(_stack_features(self.held_out_clips))
+        shown = output[0].sigmoid().flatten(0, 1).numpy()
+        true = np.concatenate([clip.mouth for clip in self.held_out_clips])
         named = {
             name: float(np.corrcoef(a, b)[0, 1])
             for name, a, b in zip(ARTICULATORS, shown.T, true.T, strict=True)
             if b.any()
         }
-        terms = voice_losses(said, self.watched)
+        terms = voice_losses(output, self.held_out_clips)
         return {f"held_{name}": float(t) for name, t in terms.items()} | named
 
 

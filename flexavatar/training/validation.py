@@ -1,4 +1,4 @@
-"""How a training run does on people it never saw: figures and a picture at every checkpoint."""
+"""Validation of a training run on people it never saw: figures and a picture a checkpoint."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TRAINED_PEOPLE = 2
 PICTURED = 4
 MEAN_PEOPLE = 300
 MODEL, EVIDENCE, MEAN = "shown", "plain", "mean"
-"""What the model makes, what the evidence alone gives, everybody's mean on this head."""
+"""Ways of showing: by the model, by the evidence alone, by everybody's mean on this head."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ class FrameComparison:
     missed_change: float  # the same of what is left of it when the model's change is taken away
 
     def psnr_db(self, way: str) -> float:
-        """Where the person is in either picture."""
+        """PSNR where the person is in either picture."""
         shown = self.pictures[way]
         there = (np.abs(self.true - GREY) > 1e-3).any(-1) | (np.abs(shown - GREY) > 1e-3).any(-1)
         return psnr_db(shown[there], self.true[there])
 
 
 class Validation:
-    """Looks at held-out people with the averaged weights."""
+    """Scores held-out people with the averaged weights; called at every checkpoint."""
 
     def __init__(self, folder: Path, out: Path) -> None:
         """Raises InputError if no held-out people are there."""
@@ -131,19 +131,19 @@ def mean_chart(trainer: Trainer[Any, Any]) -> Tensor:
 def compare_person(
     trainer: Trainer[Any, Any], ready: PreparedSample, mean: Tensor
 ) -> list[FrameComparison]:
-    """All frames of one person; `mean` [3, U, U] are everybody's colours."""
+    """Compare all frames of one person; `mean` [3, U, U] are everybody's colours."""
     sample, chart = ready.sample, trainer.layout.texels.chart
     found = trainer.predict_person(ready)
     painted = {
         name: _with_colors(map_at_texels(colors, chart), ready)
         for name, colors in ((EVIDENCE, ready.evidence.base[0]), (MEAN, mean))
     }
-    true_changes = found.true.square().sum((1, 2, 3)).tolist()
-    missed = (found.said - found.true).square().sum((1, 2, 3)).tolist()
+    true_changes = found.true_color_changes.square().sum((1, 2, 3)).tolist()
+    missed = (found.color_changes - found.true_color_changes).square().sum((1, 2, 3)).tolist()
     tried: list[FrameComparison] = []
     for frame, kind in enumerate(sample.kinds.tolist()):
         true = target_picture(trainer.head, sample, frame)
-        drawn = {name: shown[frame] for name, shown in found.shown.items()}
+        drawn = {name: shown[frame] for name, shown in found.gaussians.items()}
         drawn |= {name: _posed_gaussians(trainer, ready, frame, x) for name, x in painted.items()}
         looks = {name: rasterize_over_grey(x, true.camera) for name, x in drawn.items()}
         grey = premultiplied_over_mid_grey(true.rgb.cpu().numpy(), true.cover.cpu().numpy())
@@ -163,7 +163,7 @@ def _with_colors(colors: Tensor, ready: PreparedSample) -> NeutralSplats:
 def _posed_gaussians(
     trainer: Trainer[Any, Any], ready: PreparedSample, frame: int, splats: NeutralSplats
 ) -> Gaussians:
-    """Moved with the tracked head."""
+    """Splats moved with the tracked head in one frame."""
     sample = ready.sample
     posed: Tensor = sample.neutral + sample.moves[frame].float()
     motion = surface_motion(sample.neutral, posed, trainer.head.faces)

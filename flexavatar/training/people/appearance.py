@@ -1,4 +1,4 @@
-"""The parts that make a person: each a frozen record, each drawn at random."""
+"""The parts of a person's appearance: each a frozen record, each sampled at random."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ IRISES: tuple[Color, ...] = (
 
 @dataclass(frozen=True)
 class Skin:
-    """Of face, ears and neck."""
+    """Skin of face, ears and neck."""
 
     melanin: float
     """0 palest, 1 darkest."""
@@ -52,7 +52,7 @@ class Skin:
 
 @dataclass(frozen=True)
 class Makeup:
-    """0 for none, 1 for heavy."""
+    """Make-up, 0 for none, 1 for heavy."""
 
     lips: float
     lip_color: Color
@@ -64,7 +64,7 @@ class Makeup:
 
 @dataclass(frozen=True)
 class Hair:
-    """Of the head."""
+    """Hair of the head."""
 
     color: Color
     root: Color
@@ -164,7 +164,7 @@ class Clothing:
 
 @dataclass(frozen=True)
 class CameraTone:
-    """How the camera stores light."""
+    """How a camera turns light into stored colours."""
 
     exposure: float
     """About 1; the camera meters the face."""
@@ -177,19 +177,19 @@ class CameraTone:
 
 
 def as_color(values: NDArray[np.floating]) -> Color:
-    """Any three numbers as a colour."""
+    """Three numbers as a colour, 0 at least."""
     r, g, b = (max(float(v), 0.0) for v in values)
     return r, g, b
 
 
 def choose_name(rng: Generator, options: dict[str, float]) -> str:
-    """One of the names, as likely as its number says."""
+    """One of the names, with the probability that its number says."""
     chances = np.array(list(options.values()))
     return str(rng.choice(list(options), p=chances / chances.sum()))
 
 
 def zero_or_uniform(rng: Generator, chance: float, low: float = 0.3, high: float = 1.0) -> float:
-    """0, or with this chance something between."""
+    """0, or with this probability uniform between two numbers."""
     value = float(rng.uniform(low, high))
     return value if rng.uniform() < chance else 0.0
 

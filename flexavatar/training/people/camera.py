@@ -29,7 +29,7 @@ _TABLE = _srgb(np.linspace(0, 1, _STEPS) ** 2)
 
 
 def develop(linear: Field, exposure: float, tone: CameraTone) -> Array:
-    """Exposed, white balanced, highlights rolled off, sRGB, contrast and saturation.
+    """Expose and white balance, roll highlights off, store as sRGB with contrast and saturation.
 
     [N, 3] light -> [N, 3] 0..1.
     """
@@ -52,7 +52,7 @@ def photo_camera(rng: np.random.Generator, side: int) -> Camera:
 
 
 def around_camera(rng: np.random.Generator, side: int) -> Camera:
-    """From anywhere: profiles, the back, above and below."""
+    """A camera anywhere: profiles, the back, above and below."""
     yaw, pitch = float(rng.uniform(-180, 180)), float(np.clip(rng.normal(0, 16), -40, 45))
     framed = FRAMED_M * float(rng.uniform(0.82, 1.15))
     target = MIDDLE + rng.normal(0, 0.01, 3)

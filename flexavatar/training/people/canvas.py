@@ -50,7 +50,7 @@ class PaintCanvas:
         return np.max(inner, axis=0) < 0.5
 
     def at_texels(self, field: NDArray[np.floating]) -> Array:
-        """A vertex field at the texels: [V, C] -> [T, C]."""
+        """Interpolate a vertex field at the texels: [V, C] -> [T, C]."""
         field = field.astype(np.float32, copy=False)
         total = field[self.ids[:, 0]] * self.bary[:, :1]
         total += field[self.ids[:, 1]] * self.bary[:, 1:2]
@@ -206,7 +206,7 @@ def polyline_distance(points: Array, line: NDArray[np.floating]) -> tuple[Array,
 
 @dataclass
 class Paint:
-    """Texels as they are painted."""
+    """Material of T texels, painted layer on layer."""
 
     albedo: Array  # [T, 3] linear
     gloss: Array  # [T] strength of the mirror part
@@ -214,7 +214,7 @@ class Paint:
 
     @staticmethod
     def blank(canvas: PaintCanvas) -> Paint:
-        """Black and matt."""
+        """Black and matt texels."""
         count = len(canvas)
         return Paint(
             np.zeros((count, 3), np.float32),

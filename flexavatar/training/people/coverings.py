@@ -25,7 +25,7 @@ SHAVEN = 0.72
 
 @dataclass(frozen=True)
 class Coverage:
-    """What hides skin, each [T] 0..1."""
+    """How much of each texel hair, hat and clothes hide, each [T] 0..1."""
 
     hair: Array
     hat: Array
@@ -33,12 +33,12 @@ class Coverage:
 
     @property
     def bare(self) -> Array:
-        """What is left."""
+        """Share of skin that nothing hides, [T]."""
         return (1 - self.hair) * (1 - self.hat) * (1 - self.cloth)
 
 
 def make_coverage(canvas: PaintCanvas, traits: Traits) -> Coverage:
-    """Where hair, hat and clothes are."""
+    """Where this person's hair, hat and clothes are."""
     p, outside = canvas.points, canvas.skin.astype(np.float32)
     hair = np.zeros(len(p), np.float32)
     if traits.hair.style != "bald":

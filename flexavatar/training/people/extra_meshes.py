@@ -118,7 +118,7 @@ def make_extra_mesh(
     vertices = np.concatenate((worn, f32(ends.reshape(-1, 3))))
     faces = np.concatenate((glasses.faces, quads.reshape(-1, 3) + len(worn)))
     normals = vertex_normals(torch.from_numpy(vertices), torch.from_numpy(faces)).numpy()
-    arriving = np.clip(normals @ rays.out.T, 0, None) @ rays.color
+    arriving = np.clip(normals @ rays.directions.T, 0, None) @ rays.colors
     colors = np.empty_like(vertices)
     colors[: len(worn)], colors[len(worn) :] = traits.clothing.glasses_color, traits.clothing.cloth
     return ExtraMesh(vertices, faces, f32(arriving * colors))

@@ -55,7 +55,7 @@ def _without_head_turn(posed: PosedHead) -> NDArray[np.float32]:
 
 
 def paint_inner(canvas: PaintCanvas, traits: Traits, paint: Paint) -> None:
-    """All that is not skin."""
+    """Paint eyes, teeth, tongue and the mouth's inside."""
     p, masks = canvas.points, canvas.masks
     flesh = np.array(traits.mouth.flesh, np.float32)
     wet = flesh * (1 + 0.15 * fractal_noise(p, 250, traits.seed + 40, 2))[:, None]
@@ -90,7 +90,7 @@ def _paint_eyes(canvas: PaintCanvas, traits: Traits, paint: Paint) -> None:
 
 
 def eye_color(arm: Array, traits: Traits) -> Array:
-    """Of places on an eyeball that looks ahead, from its centre: [N, 3] metres -> [N, 3]."""
+    """Albedo of places on an eyeball that looks ahead, from its centre: [N, 3] m -> [N, 3]."""
     eyes, seed = traits.eyes, traits.seed
     away = np.hypot(arm[:, 0], arm[:, 1])
     away = np.where(arm[:, 2] > 0, away, 0.012)

@@ -1,4 +1,4 @@
-"""What light reaches every vertex of a posed person, shadows included."""
+"""Light that reaches every vertex of a posed person, shadows included."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ SCATTER_STEPS = (7, 3, 1)
 class LightRays:
     """Light as a bundle of directions, each with what a surface square to it receives."""
 
-    out: Array  # [D, 3] unit, towards the light
-    color: Array  # [D, 3]
+    directions: Array  # [D, 3] unit, towards the light
+    colors: Array  # [D, 3]
 
 
 @dataclass(frozen=True)
@@ -49,33 +49,33 @@ def light_rays(light: Light) -> LightRays:
     ring = np.sqrt(1 - height * height)
     room = np.stack((ring * np.cos(turn), height, ring * np.sin(turn)), 1)
     colors = [sky_light(light, room) * 4 / ROOM_RAYS]
-    outs = [room]
+    directions = [room]
     for lamp in light.lamps:
-        outs.append(_lamp_rays(np.array(lamp.direction), lamp.tightness))
+        directions.append(_lamp_rays(np.array(lamp.direction), lamp.tightness))
         total = 2 * (1 - np.exp(-2 * lamp.tightness)) / lamp.tightness
         colors.append(np.tile(np.array(lamp.color) * total / LAMP_RAYS, (LAMP_RAYS, 1)))
-    return LightRays(
-        np.concatenate(outs).astype(np.float32), np.concatenate(colors).astype(np.float32)
-    )
+    return LightRays(f32(np.concatenate(directions)), f32(np.concatenate(colors)))
 
 
 def gather_light(vertices: Array, normals: Array, rays: LightRays) -> VertexLight:
-    """Ask from where light reaches each vertex: [V, 3], [V, 3]."""
+    """Light at each vertex that no surface hides it from: vertices and normals [V, 3]."""
     scene = EmbreeScene()
     TriangleMesh(scene, vertices, load_open_head().faces.numpy().astype(np.int32))
-    facing = normals @ rays.out.T  # [V, D]
+    facing = normals @ rays.directions.T  # [V, D]
     vertex, ray = np.nonzero(facing > 0)
     start = (vertices + LIFT_M * normals)[vertex]
     hit = scene.run(
-        np.ascontiguousarray(start), np.ascontiguousarray(rays.out[ray]), query="OCCLUDED"
+        np.ascontiguousarray(start), np.ascontiguousarray(rays.directions[ray]), query="OCCLUDED"
     )
     seen = np.zeros_like(facing)
     seen[vertex, ray] = np.asarray(hit) == -1
     arriving = seen * facing
-    grey = rays.color @ LUMA
+    grey = rays.colors @ LUMA
     room = arriving[:, :ROOM_RAYS].sum(1) / np.maximum(facing[:, :ROOM_RAYS].clip(0).sum(1), 1e-6)
     return VertexLight(
-        _subsurface_scatter(arriving @ rays.color), f32(seen @ (rays.out * grey[:, None])), room
+        _subsurface_scatter(arriving @ rays.colors),
+        f32(seen @ (rays.directions * grey[:, None])),
+        room,
     )
 
 
@@ -102,7 +102,7 @@ def _neighbour_average() -> csr_matrix:
 
 
 def _lamp_rays(direction: NDArray[np.float64], tightness: float) -> NDArray[np.float64]:
-    """Directions spread like exp(tightness * (cos - 1)): [BEAM, 3]."""
+    """Directions spread like exp(tightness * (cos - 1)): [LAMP_RAYS, 3]."""
     i = np.arange(LAMP_RAYS) + 0.5
     cosine = 1 + np.log(1 - i / LAMP_RAYS * (1 - np.exp(-2 * tightness))) / tightness
     turn = np.pi * (1 + 5**0.5) * i

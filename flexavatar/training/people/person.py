@@ -47,7 +47,7 @@ TILT_LIMITS = (-0.7, 0.9)
 
 
 class SyntheticPerson:
-    """One person, ready to make faces."""
+    """One person: shape, paint, lines and light, from which faces are made."""
 
     head: FlameHead
     """The open head with this person's own lids."""

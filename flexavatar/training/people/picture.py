@@ -31,7 +31,7 @@ SKIN_NARROWING, EYE_NARROWING = 8.0, 80.0
 
 @dataclass(frozen=True)
 class PersonPicture:
-    """One picture of a person, and what is to be put behind."""
+    """One picture of a person, and the wall behind."""
 
     rgb: Tensor  # [H, W, 3] 0..1 display-referred, premultiplied by `cover`
     cover: Tensor  # [H, W] share of the pixel that is the person
@@ -43,7 +43,7 @@ class PersonPicture:
 
 
 def photograph(face: LitFace, camera: Camera) -> PersonPicture:
-    """A picture of a face and its glasses."""
+    """Draw a face with its glasses and chest."""
     head, figure = face.figure.head, face.figure
     extras = make_extra_mesh(face.posed, figure.glasses, figure.traits, figure.rays)
     vertices = torch.cat((face.vertices, torch.from_numpy(extras.vertices)))

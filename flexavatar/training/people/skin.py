@@ -32,7 +32,7 @@ BROW_OUTER = (336, 296, 334, 293, 300)
 
 
 def paint_skin(canvas: PaintCanvas, traits: Traits, paint: Paint) -> None:
-    """All that is skin, and what grows and is put on it."""
+    """Paint skin, and what grows and is put on it."""
     mirrored = canvas.points * f32((1, 1, 1))
     mirrored[:, 0] = np.abs(mirrored[:, 0])
     _tone(canvas, traits, paint)

@@ -1,4 +1,4 @@
-"""Everything that makes one synthetic person, drawn from a seed."""
+"""Everything that makes one synthetic person, sampled from a seed."""
 
 from __future__ import annotations
 

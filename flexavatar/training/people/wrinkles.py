@@ -93,7 +93,7 @@ class _CreaseMaker:
     def keep(
         self, drive: Gains, slopes: Array, shade: Field, rest: float, fades: Gains | None = None
     ) -> None:
-        """Store what is not nothing."""
+        """Keep lines where they tilt or shade a texel at all."""
         seen = np.einsum("nk,nk->n", slopes, slopes) + np.einsum("nk,nk->n", shade, shade)
         used = seen > 0.006**2
         self.made.append(

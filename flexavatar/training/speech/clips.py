@@ -1,4 +1,4 @@
-"""Clips to learn from: what is heard, and what the mouth does meanwhile."""
+"""Clips to learn from: features of a sound, and how a mouth moves with it."""
 
 from __future__ import annotations
 
@@ -69,77 +69,77 @@ class ClipSampler:
             self._shares = np.append((1 - RECORDED_SHARE) * self._shares, RECORDED_SHARE)
         self._backgrounds: dict[int, Sound] = {}
 
-    def sample(self, chance: augment.Chance) -> Clip:
-        """One of any kind."""
-        if chance.random() < NO_SPEECH_SHARE:
-            return self._sample_non_speech(chance)
-        sound, phones = self._sample_speech(chance)
-        strength = augment.swell(len(sound), chance, 0.35) if chance.random() < 0.5 else 1.0
+    def sample(self, rng: augment.Rng) -> Clip:
+        """A clip of any kind."""
+        if rng.random() < NO_SPEECH_SHARE:
+            return self._sample_non_speech(rng)
+        sound, phones = self._sample_speech(rng)
+        strength = augment.slow_gain(len(sound), rng, 0.35) if rng.random() < 0.5 else 1.0
         sound = sound * np.float32(strength)
         effort = effort_curve(sound, STEPS)
-        heard = augment.degrade_speech(sound, chance, self._sample_background)
-        return make_clip(heard, phones, effort, float(np.exp(chance.normal(0, THROAT_SPREAD))))
+        heard = augment.degrade_speech(sound, rng, self._sample_background)
+        return make_clip(heard, phones, effort, float(np.exp(rng.normal(0, THROAT_SPREAD))))
 
-    def _sample_speech(self, chance: augment.Chance) -> tuple[Sound, list[Phone]]:
+    def _sample_speech(self, rng: augment.Rng) -> tuple[Sound, list[Phone]]:
         """Utterances of one voice with pauses between them, faster or slower, higher or lower."""
-        voice = self._voices[int(chance.choice(len(self._voices), p=self._shares))]
-        factor = float(np.exp(chance.normal(0, 0.12)))
+        voice = self._voices[int(rng.choice(len(self._voices), p=self._shares))]
+        factor = float(np.exp(rng.normal(0, 0.12)))
         sounds: list[Sound] = []
         phones: list[Phone] = []
-        at = chance.uniform(0, 0.4) if chance.random() < 0.5 else -chance.uniform(0, 1.5)
+        at = rng.uniform(0, 0.4) if rng.random() < 0.5 else -rng.uniform(0, 1.5)
         sounds.append(np.zeros(max(round(at * RATE), 0), np.float32))
         while at < CLIP_S:
-            utterance = voice[int(chance.integers(len(voice)))]
+            utterance = voice[int(rng.integers(len(voice)))]
             spoken = augment.resample(utterance.sound, factor)
             skipped = round(max(-at, 0) * RATE)
-            sounds.append(spoken[skipped:] * np.float32(chance.uniform(0.6, 1)))
+            sounds.append(spoken[skipped:] * np.float32(rng.uniform(0.6, 1)))
             phones += [
                 replace(p, start=at + p.start / factor, end=at + p.end / factor)
                 for p in utterance.phones
             ]
             at = max(at, 0) + (len(spoken) - skipped) / RATE
-            pause = chance.uniform(0, 0.5) if chance.random() < 0.7 else chance.uniform(0.5, 2)
+            pause = rng.uniform(0, 0.5) if rng.random() < 0.7 else rng.uniform(0.5, 2)
             sounds.append(np.zeros(round(pause * RATE), np.float32))
             at = sum(len(s) for s in sounds) / RATE
         return np.concatenate(sounds)[: round(CLIP_S * RATE)], phones
 
-    def _sample_non_speech(self, chance: augment.Chance) -> Clip:
+    def _sample_non_speech(self, rng: augment.Rng) -> Clip:
         """Noise, knocks, music, or nothing at all."""
         length = round(CLIP_S * RATE)
-        kind = chance.integers(4)
+        kind = rng.integers(4)
         if kind == 0:
-            sound = augment.noise(length, chance)
+            sound = augment.noise(length, rng)
         elif kind == 1:
-            hiss = augment.noise(length, chance)
-            sound = augment.mix(augment.knocks(length, chance), hiss, 0.1)
+            hiss = augment.noise(length, rng)
+            sound = augment.mix(augment.knocks(length, rng), hiss, 0.1)
         elif kind == 2:
-            sound = self._background(int(chance.integers(TUNES)), length, chance)
+            sound = self._background(int(rng.integers(TUNES)), length, rng)
         else:
-            faint = np.float32(1e-3 * (chance.random() < 0.7))
-            return make_clip(faint * augment.noise(length, chance), (), np.ones(STEPS))
-        loud = np.float32(10 ** (-chance.uniform(5, 60) / 20))
-        return make_clip(augment.set_level(sound, chance) * loud, (), np.ones(STEPS))
+            faint = np.float32(1e-3 * (rng.random() < 0.7))
+            return make_clip(faint * augment.noise(length, rng), (), np.ones(STEPS))
+        loud = np.float32(10 ** (-rng.uniform(5, 60) / 20))
+        return make_clip(augment.set_level(sound, rng) * loud, (), np.ones(STEPS))
 
-    def _sample_background(self, length: int, chance: augment.Chance) -> Sound:
-        """Music, or people who talk."""
-        return self._background(int(chance.integers(TUNES + CROWDS)), length, chance)
+    def _sample_background(self, length: int, rng: augment.Rng) -> Sound:
+        """Music, or people who talk: [length]."""
+        return self._background(int(rng.integers(TUNES + CROWDS)), length, rng)
 
-    def _background(self, number: int, length: int, chance: augment.Chance) -> Sound:
-        """A piece of one of them, which is made when it is first heard."""
+    def _background(self, number: int, length: int, rng: augment.Rng) -> Sound:
+        """A piece of background `number`, which is made on first use."""
         if number not in self._backgrounds:
             own = np.random.default_rng((self._seed, number))
             make = augment.music if number < TUNES else self._babble
             self._backgrounds[number] = make(BACKGROUND_S * RATE, own)
-        return augment.crop(self._backgrounds[number], length, chance)
+        return augment.crop(self._backgrounds[number], length, rng)
 
-    def _babble(self, length: int, chance: augment.Chance) -> Sound:
-        """Many at once."""
+    def _babble(self, length: int, rng: augment.Rng) -> Sound:
+        """Many people who talk at once."""
         made = np.zeros(length, np.float32)
         for _ in range(6):
-            voice = self._voices[int(chance.integers(len(self._voices)))]
-            said = np.concatenate([voice[int(chance.integers(len(voice)))].sound for _ in range(4)])
-            made += np.resize(said / np.sqrt(augment.power(said)), length)
-        return made / np.float32(np.sqrt(augment.power(made)))
+            voice = self._voices[int(rng.integers(len(self._voices)))]
+            said = np.concatenate([voice[int(rng.integers(len(voice)))].sound for _ in range(4)])
+            made += np.resize(said / np.sqrt(augment.mean_square(said)), length)
+        return made / np.float32(np.sqrt(augment.mean_square(made)))
 
 
 def make_clip(
@@ -159,7 +159,7 @@ def make_clip(
 
 
 def features_of(sound: Sound, steps: int, throat: float = 1.0) -> NDArray[np.float32]:
-    """What the network is told of each step: [steps, FEATURES]; from a shorter throat over 1."""
+    """The network's input at each step: [steps, FEATURES]; of a shorter throat over 1."""
     frames = _frames(sound, steps)
     if throat != 1.0:
         at = np.clip(np.arange(MELS) / throat, 0, MELS - 1)

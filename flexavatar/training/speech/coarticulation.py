@@ -1,4 +1,4 @@
-"""Phones to the way of a mouth.
+"""Phones to the motion of a mouth.
 
 Dominance functions (Cohen and Massaro, "Modeling coarticulation in synthetic visual speech",
 1993): each phone pulls an articulator to its target with a strength that falls off exponentially
@@ -119,7 +119,7 @@ def articulate(phones: Sequence[Phone], times: Array) -> Array:
 
 
 def _contact(phones: Sequence[Phone], times: Array, name: str) -> Array:
-    """How far what meets is together: [T]."""
+    """How closed lips, or lip and teeth, are over time, 0..1: [T]."""
     come, go = CONTACTS[name]
     met = np.zeros(len(times))
     for phone in phones:
@@ -131,7 +131,7 @@ def _contact(phones: Sequence[Phone], times: Array, name: str) -> Array:
 
 
 def scale_effort(mouth: Array, effort: Array) -> Array:
-    """The same said with more or less effort [T], about 1: [T, 9], still 0..1."""
+    """Articulators with more or less effort [T], about 1: [T, 9], still 0..1."""
     return np.clip(np.where(SCALED, mouth * effort[:, None], mouth), 0, 1)
 
 

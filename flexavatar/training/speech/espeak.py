@@ -29,8 +29,8 @@ SILENT_STOPS = frozenset("ptkcqʈ")
 def espeak(language: str, variant: str = "") -> Speaker:
     """A voice of espeak-ng. Raises AssetError, when it speaks, if it is not installed."""
 
-    def say(text: str, chance: random.Random) -> Utterance:
-        pace, pitch = chance.randint(120, 220), chance.randint(25, 75)
+    def say(text: str, rng: random.Random) -> Utterance:
+        pace, pitch = rng.randint(120, 220), rng.randint(25, 75)
         sound, events = _Espeak.installed().say(f"{language}{variant}", text, pace, pitch)
         return Utterance(sound, tuple(_phones_from_events(sound, events)))
 
@@ -69,7 +69,7 @@ class _Espeak:
     @staticmethod
     @lru_cache(1)
     def installed() -> _Espeak:
-        """The only one."""
+        """The library of this process."""
         return _Espeak()
 
     def _on_synthesised(self, samples: int | None, count: int, events: ctypes.Array[_Event]) -> int:
@@ -98,7 +98,8 @@ class _Espeak:
 
 
 def _phones_from_events(sound: Sound, events: Sequence[tuple[str, float]]) -> list[Phone]:
-    """espeak-ng names a voiceless stop when it bursts, and gives no end: silence says the rest."""
+    """Phones of espeak-ng's events, which give a voiceless stop's burst and no end: silence says
+    the rest."""
     loud = rms_frames(sound)
     rows: list[tuple[str, tuple[str, ...], float, float]] = []
     ends = [at for _, at in events[1:]] + [len(sound) / RATE]

@@ -24,10 +24,11 @@ from flexavatar.training.speech.speakers import (
 
 
 def hibari() -> Speaker:
-    """The voice that ships with the package hibari-tts. Raises AssetError as above."""
+    """The voice that ships with the package hibari-tts. Raises AssetError, when it speaks, if it is
+    not installed."""
 
-    def say(text: str, chance: random.Random) -> Utterance:
-        sound, phonemes, ends = _Hibari.installed().say(text, chance.uniform(0.85, 1.3))
+    def say(text: str, rng: random.Random) -> Utterance:
+        sound, phonemes, ends = _Hibari.installed().say(text, rng.uniform(0.85, 1.3))
         return Utterance(sound, tuple(_phones_from_durations(sound, phonemes, ends)))
 
     return Speaker("hibari heart", "en", say)
@@ -63,7 +64,7 @@ class _Hibari:
     @staticmethod
     @lru_cache(1)
     def installed() -> _Hibari:
-        """The only one."""
+        """The network of this process."""
         return _Hibari()
 
     def say(self, text: str, speed: float) -> tuple[Sound, str, list[float]]:
@@ -86,7 +87,10 @@ def _protobuf_field(number: int, data: bytes) -> bytes:
 
 
 def _phones_from_durations(sound: Sound, phonemes: str, ends: Sequence[float]) -> list[Phone]:
-    """Marks of stress belong to the sound after them, marks of length and spaces to that before."""
+    """Phones of symbols and when each ends, seconds.
+
+    Marks of stress belong to the sound after them, marks of length and spaces to that before.
+    """
     loud = rms_frames(sound)
     rows: list[tuple[str, tuple[str, ...], float, float]] = []
     start = 0.0
@@ -104,7 +108,7 @@ def _phones_from_durations(sound: Sound, phonemes: str, ends: Sequence[float]) -
 
 
 def _snap_to_closure(loud: Sound, phone: Phone) -> Phone:
-    """A stop where the sound is quietest: durations come in steps of 25 ms."""
+    """A stop moved to where the sound is quietest: durations come in steps of 25 ms."""
     if not phone.stop:
         return phone
     size = max(round((phone.end - phone.start) / RMS_FRAME_S), 1)

@@ -35,7 +35,7 @@ OTHER_EACH = 30
 
 @dataclass(frozen=True)
 class VoiceQuota:
-    """A voice and how much it says."""
+    """A voice, and how many utterances it contributes."""
 
     speaker: Speaker
     utterances: int
@@ -76,10 +76,10 @@ HELD_OUT_SPEAKERS = (
 
 
 def held_out_utterances(speaker: Speaker, seed: int = 0) -> Iterator[Utterance]:
-    """What such a voice says in the test."""
-    chance = random.Random(seed)
+    """The utterances with which a held-out voice is tested."""
+    rng = random.Random(seed)
     for text in HELD_OUT[speaker.language]:
-        yield speaker.say(text, chance)
+        yield speaker.say(text, rng)
 
 
 def english_words() -> list[str]:
@@ -106,24 +106,24 @@ def fill_pool(folder: Path, progress: Progress = no_progress) -> None:
         progress(part.speaker.name, i / len(wanted))
         path = folder / part.path
         if not path.exists():
-            chance = random.Random(crc32(part.speaker.name.encode()))
-            texts = _choose_texts(part, words, chance)
-            write_utterances(path, [part.speaker.say(text, chance) for text in texts])
+            rng = random.Random(crc32(part.speaker.name.encode()))
+            texts = _choose_texts(part, words, rng)
+            write_utterances(path, [part.speaker.say(text, rng) for text in texts])
     progress("all voices", 1.0)
 
 
-def _choose_texts(part: VoiceQuota, words: Sequence[str], chance: random.Random) -> Iterator[str]:
+def _choose_texts(part: VoiceQuota, words: Sequence[str], rng: random.Random) -> Iterator[str]:
     """Sentences first, then words without sense."""
     sentences = ENGLISH if part.speaker.language == "en" else OTHERS[part.speaker.language]
     own = list(sentences)
-    chance.shuffle(own)
+    rng.shuffle(own)
     for i in range(part.utterances):
         if i < len(own):
             yield own[i]
-        elif part.speaker.language == "en" and chance.random() < 0.8:
-            yield word_salad(words, chance)
+        elif part.speaker.language == "en" and rng.random() < 0.8:
+            yield word_salad(words, rng)
         else:
-            yield nonsense_sentence(chance)
+            yield nonsense_sentence(rng)
 
 
 def write_utterances(path: Path, utterances: Sequence[Utterance]) -> None:

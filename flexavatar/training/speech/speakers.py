@@ -49,10 +49,10 @@ class Speaker:
 def flite(voice: str) -> Speaker:
     """A voice of CMU Flite. Raises AssetError, when it speaks, if flite is not installed."""
 
-    def say(text: str, chance: random.Random) -> Utterance:
+    def say(text: str, rng: random.Random) -> Utterance:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "said.wav"
-            stretch = f"duration_stretch={chance.uniform(0.8, 1.3):.2f}"
+            stretch = f"duration_stretch={rng.uniform(0.8, 1.3):.2f}"
             options = ("-voice", voice, "--setf", stretch, "-psdur", "-t", text, "-o", str(path))
             printed = _run_program("flite", *options).split()
             sound = read_sound(path)
@@ -65,12 +65,12 @@ def flite(voice: str) -> Speaker:
 def festival(voice: str, language: str) -> Speaker:
     """A voice of the Festival system. Raises AssetError, when it speaks, if it is not installed."""
 
-    def say(text: str, chance: random.Random) -> Utterance:
+    def say(text: str, rng: random.Random) -> Utterance:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "said.wav"
             plain = text.replace('"', " ").replace("\\", " ")
             scheme = (
-                f"(voice_{voice}) (Parameter.set 'Duration_Stretch {chance.uniform(0.85, 1.3):.2f})"
+                f"(voice_{voice}) (Parameter.set 'Duration_Stretch {rng.uniform(0.85, 1.3):.2f})"
                 f'(set! u (SynthText "{plain}")) (utt.save.wave u "{path}")'
                 f'(utt.save.segs u "{path}.lab")'
             )

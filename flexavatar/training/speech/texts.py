@@ -177,21 +177,21 @@ CONSONANTS = "b p m b p m f v d t n l r s z k g h w y sh ch th".split()
 OPEN_VOWELS = "a e i o u ai au oo ee".split()
 
 
-def nonsense_sentence(chance: random.Random) -> str:
+def nonsense_sentence(rng: random.Random) -> str:
     """Syllables that every language can read aloud in its own way, bilabials among them."""
     words = [
-        "".join(chance.choice(CONSONANTS) + chance.choice(OPEN_VOWELS) for _ in range(length))
-        for length in (chance.choice((1, 2, 2, 3)) for _ in range(chance.randint(4, 8)))
+        "".join(rng.choice(CONSONANTS) + rng.choice(OPEN_VOWELS) for _ in range(length))
+        for length in (rng.choice((1, 2, 2, 3)) for _ in range(rng.randint(4, 8)))
     ]
-    return _sentence(words, chance)
+    return _sentence(words, rng)
 
 
-def word_salad(words: Sequence[str], chance: random.Random) -> str:
+def word_salad(words: Sequence[str], rng: random.Random) -> str:
     """Words of a dictionary, as they come."""
-    return _sentence([chance.choice(words) for _ in range(chance.randint(4, 8))], chance)
+    return _sentence([rng.choice(words) for _ in range(rng.randint(4, 8))], rng)
 
 
-def _sentence(words: list[str], chance: random.Random) -> str:
-    if len(words) > 5 and chance.random() < 0.5:
-        words[chance.randint(1, 3)] += ","
-    return " ".join(words).capitalize() + chance.choice(".....?!")
+def _sentence(words: list[str], rng: random.Random) -> str:
+    if len(words) > 5 and rng.random() < 0.5:
+        words[rng.randint(1, 3)] += ","
+    return " ".join(words).capitalize() + rng.choice(".....?!")
