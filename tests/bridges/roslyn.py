@@ -1,5 +1,8 @@
 """Compiles C# in a process that hosts .NET: `python roslyn.py plan.json`, see dotnet.py."""
 
+# What is imported here comes with the fetched tools, or is .NET's.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import json
@@ -11,13 +14,13 @@ from typing import Any
 
 def host(plan: Mapping[str, Any]) -> None:
     """Load .NET and Roslyn into this process."""
-    from clr_loader import get_coreclr  # type: ignore[import-not-found]
-    from pythonnet import set_runtime  # type: ignore[import-not-found]
+    from clr_loader import get_coreclr
+    from pythonnet import set_runtime
 
     root = Path(plan["framework"]).parents[2]
     config = Path(plan["folder"]) / "compiler.runtimeconfig.json"
     set_runtime(get_coreclr(runtime_config=str(config), dotnet_root=str(root)))
-    import clr  # type: ignore[import-not-found]
+    import clr
 
     sys.path.append(plan["roslyn"])
     clr.AddReference("Microsoft.CodeAnalysis")
@@ -26,21 +29,21 @@ def host(plan: Mapping[str, Any]) -> None:
 
 def compile_one(plan: Mapping[str, Any], assembly: Mapping[str, Any]) -> Sequence[str]:
     """One assembly into the plan's folder; what is wrong with it."""
-    from Microsoft.CodeAnalysis import (  # type: ignore[import-not-found]
+    from Microsoft.CodeAnalysis import (
         DiagnosticSeverity,
         MetadataReference,
         OutputKind,
         SyntaxTree,
     )
-    from Microsoft.CodeAnalysis.CSharp import (  # type: ignore[import-not-found]
+    from Microsoft.CodeAnalysis.CSharp import (
         CSharpCompilation,
         CSharpCompilationOptions,
         CSharpParseOptions,
         CSharpSyntaxTree,
         LanguageVersion,
     )
-    from System import Array, String  # type: ignore[import-not-found]
-    from System.IO import File  # type: ignore[import-not-found]
+    from System import Array, String
+    from System.IO import File
 
     folder = Path(plan["folder"])
     parsing = CSharpParseOptions(LanguageVersion.CSharp9).WithPreprocessorSymbols(

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import wgpu  # type: ignore[import-not-found]
+import wgpu  # pyright: ignore[reportMissingImports]: comes with the fetched tools
 
 OVER = {"src_factor": "one", "dst_factor": "one-minus-src-alpha", "operation": "add"}
 

@@ -11,7 +11,7 @@
 
 #include "FlexAvatar/Axes.h"
 #include "FlexAvatar/DrivePacket.h"
-#include "FlexAvatar/Frames.h"
+#include "FlexAvatar/FrameDecoder.h"
 #include "FlexAvatar/Half.h"
 #include "FlexAvatar/Http.h"
 #include "FlexAvatar/Json.h"
@@ -61,18 +61,18 @@ void goldenFrames(const std::string& golden, const std::string& out) {
 void goldenSplats(const std::string& golden, const std::string& out) {
     const Bytes key = readFile(golden + "/wire_splats_key.bin");
     const Bytes delta = readFile(golden + "/wire_splats_delta.bin");
-    SplatStore store;
+    SplatDecoder store;
     SplatBuffer own;
     std::string problem;
-    CHECK(store.feed(parsed(delta), problem) == Fed::WaitsForKey);
+    CHECK(store.feed(parsed(delta), problem) == FeedResult::WaitsForKey);
     CHECK(!store.take(own));
-    CHECK(store.feed(parsed(key), problem) == Fed::Shown);
+    CHECK(store.feed(parsed(key), problem) == FeedResult::Shown);
     CHECK(store.take(own) && !store.take(own));
     CHECK(own.count == 600 && own.packed.size() == 9600);
     CHECK(own.changed == (std::vector<uint8_t>{1, 1, 1}));
     const Bytes before = own.packed;
     const uint8_t* const place = own.packed.data();
-    CHECK(store.feed(parsed(delta), problem) == Fed::Shown);
+    CHECK(store.feed(parsed(delta), problem) == FeedResult::Shown);
     CHECK(store.take(own));
     CHECK(own.changed == (std::vector<uint8_t>{1, 0, 1}));  // the first and the last moved
     CHECK(own.packed.data() == place && own.packed != before);
@@ -86,7 +86,7 @@ void goldenSplats(const std::string& golden, const std::string& out) {
         texels.insert(texels.end(), bytes, bytes + ROW_BYTES);
     }
     writeFile(out + "/texels.bin", texels);
-    CHECK(store.feed(parsed(key), problem) == Fed::Shown);
+    CHECK(store.feed(parsed(key), problem) == FeedResult::Shown);
     CHECK(store.take(own) && own.packed == before);
     std::vector<uint32_t> order;
     const float row[4] = {0, 0, 1, 2};
@@ -139,7 +139,7 @@ void axes() {
     while (std::cin >> in[0]) {
         for (int i = 1; i < 13; ++i) std::cin >> in[i];
         double turn[3], position[3], quaternion[4], scale[3];
-        turnFromAngles(in[0], in[1], in[2], turn);
+        axisAngleFromYawPitchRoll(in[0], in[1], in[2], turn);
         positionToUnreal(in + 3, position);
         quaternionToUnreal(in + 6, quaternion);
         scaleToUnreal(in + 10, scale);
@@ -207,7 +207,7 @@ void json() {
 }
 
 bool answers(const std::string& text, int status, const std::string& body, bool ended = false) {
-    HttpAnswer whole, pieces;
+    HttpResponse whole, pieces;
     bool fine = whole.feed(view(text));
     for (const char c : text) fine = fine && pieces.feed(view(std::string(1, c)));
     if (ended) fine = whole.ended() && pieces.ended() && fine;
@@ -226,7 +226,7 @@ void http() {
          {"FLXA and more bytes\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
           "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
           "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"}) {
-        HttpAnswer answer;
+        HttpResponse answer;
         CHECK(!answer.feed(view(bad)) && !answer.problem().empty());
     }
     Endpoint to;
@@ -256,8 +256,8 @@ void zmtp() {
     };
     for (int turn = 0; turn < 4; ++turn) {  // each to the other, a byte at a time
         const Bytes a = copied(sub.output()), b = copied(pub.output());
-        sub.wasSent(a.size());
-        pub.wasSent(b.size());
+        sub.markSent(a.size());
+        pub.markSent(b.size());
         for (const uint8_t& byte : a) CHECK(pub.feed({&byte, 1}, hear));
         for (const uint8_t& byte : b) CHECK(sub.feed({&byte, 1}, ignore));
         if (turn == 1) {
@@ -329,7 +329,7 @@ Bytes message(Kind kind, uint32_t seq, size_t payload) {
 }
 
 void frames() {
-    Frames shown;
+    FrameDecoder shown;
     std::string note;
     shown.expect(true, true);
     CHECK(shown.feed(message(Kind::Rgba8, 5, 16), note) && !shown.takePicture());

@@ -3,7 +3,7 @@
 #include <random>
 
 #include "FlexAvatar/DrivePacket.h"
-#include "FlexAvatar/Frames.h"
+#include "FlexAvatar/FrameDecoder.h"
 #include "FlexAvatar/Http.h"
 #include "FlexAvatar/Json.h"
 #include "FlexAvatar/Zmtp.h"
@@ -88,7 +88,7 @@ struct Corpus {
     }
 };
 
-void once(const Corpus& corpus, Frames& frames, SplatBuffer& splats) {
+void once(const Corpus& corpus, FrameDecoder& frames, SplatBuffer& splats) {
     std::string note;
     const Bytes& frame = corpus.frames[below(corpus.frames.size())];
     frames.feed(below(2) ? lied(frame) : damaged(frame), note);
@@ -102,7 +102,7 @@ void once(const Corpus& corpus, Frames& frames, SplatBuffer& splats) {
     }
     DrivePacket packet;
     unpackDrive(damaged(corpus.drives[below(3)]), packet, note);
-    HttpAnswer answer;
+    HttpResponse answer;
     feedInPieces(damaged(corpus.http[below(2)]), [&](ByteView piece) { return answer.feed(piece); });
     const Bytes text = damaged(corpus.json[0]);
     Json json;
@@ -122,7 +122,7 @@ int main(int argc, char** argv) {
     CHECK(argc == 4);
     chance.seed(unsigned(std::atoi(argv[3])));
     const Corpus corpus(argv[1]);
-    Frames frames;
+    FrameDecoder frames;
     SplatBuffer splats;
     uint64_t rounds = 0;
     const auto until = Clock::now() + std::chrono::seconds(std::atoi(argv[2]));

@@ -11,7 +11,7 @@
 #include <string>
 
 #include "FlexAvatar/Json.h"
-#include "FlexAvatar/Link.h"
+#include "FlexAvatar/AvatarLink.h"
 #include "Threads.h"
 
 using namespace flexavatar;
@@ -28,7 +28,7 @@ double residentMib() {
 }
 
 struct Run {
-    Link link;
+    AvatarLink link;
     SplatBuffer splats;
     Bytes texture;  // what an engine would upload
     uint64_t pictures = 0, splatFrames = 0, wrongPixels = 0;
@@ -46,7 +46,7 @@ struct Run {
     }
 
     // What is new: an uploaded texture, an updated buffer. Whether a whole frame has come.
-    bool take(const SessionPlan& plan) {
+    bool take(const SessionRequest& request) {
         if (link.takePicture()) {
             const Picture& picture = link.picture();
             texture.assign(picture.color.begin(), picture.color.end());
@@ -57,7 +57,7 @@ struct Run {
         }
         if (link.takeSplats(splats)) ++splatFrames, hasSplats = true;
         events();
-        const bool whole = hasPicture == plan.picture && hasSplats == plan.splats;
+        const bool whole = hasPicture == request.picture && hasSplats == request.splats;
         if (whole) hasPicture = hasSplats = false;
         return whole;
     }
@@ -76,14 +76,14 @@ Clock::time_point in(double seconds) {
     return Clock::now() + std::chrono::duration_cast<Clock::duration>(Seconds(seconds));
 }
 
-bool waitForFrame(Run& run, const SessionPlan& plan, double seconds) {
+bool waitForFrame(Run& run, const SessionRequest& request, double seconds) {
     for (const auto until = in(seconds); Clock::now() < until; nap()) {
-        if (run.take(plan)) return true;
+        if (run.take(request)) return true;
     }
     return false;
 }
 
-double stopMs(Link& link) {
+double stopMs(AvatarLink& link) {
     const auto before = Clock::now();
     link.stop();
     return 1000 * Seconds(Clock::now() - before).count();
@@ -113,15 +113,15 @@ int main(int argc, char** argv) {
     if (argc < 5) return 2;
     LinkConfig config;
     config.server.port = uint16_t(std::atoi(argv[1]));
-    config.plan.avatar = argv[2];
+    config.request.avatar = argv[2];
     const char* mode = argv[3];  // p picture, j JPEG, d depth, s splats, c create
-    config.plan.picture = has(mode, 'p') || has(mode, 'j');
-    config.plan.jpeg = has(mode, 'j');
-    config.plan.depth = has(mode, 'd');
-    config.plan.splats = has(mode, 's');
+    config.request.picture = has(mode, 'p') || has(mode, 'j');
+    config.request.jpeg = has(mode, 'j');
+    config.request.depth = has(mode, 'd');
+    config.request.splats = has(mode, 's');
     const double fps = argc > 5 ? std::atof(argv[5]) : 0, period = fps > 0 ? 1 / fps : 0;
-    config.plan.width = config.plan.height = argc > 6 ? uint32_t(std::atoi(argv[6])) : 64;
-    config.plan.maxFps = argc > 7 ? float(std::atof(argv[7])) : 240;
+    config.request.width = config.request.height = argc > 6 ? uint32_t(std::atoi(argv[6])) : 64;
+    config.request.maxFps = argc > 7 ? float(std::atof(argv[7])) : 240;
     if (argc > 8) config.frameAddress = argv[8];
     config.stall = Seconds(1.5);
     const uint64_t wanted = uint64_t(std::atoll(argv[4]));
@@ -144,7 +144,7 @@ int main(int argc, char** argv) {
     for (; frame < wanted; ++frame) {
         const auto next = in(period);
         drive(run, frame);
-        if (!waitForFrame(run, config.plan, 30)) break;
+        if (!waitForFrame(run, config.request, 30)) break;
         if (frame == wanted / 10) firstMib = residentMib();
         if (frame % 50 == 49) std::fprintf(stderr, "frame %d\n", int(frame + 1));
         while (Clock::now() < next) nap();

@@ -71,11 +71,11 @@ void project() {
 flexavatar::SplatBuffer readSplats(const char* file) {
     const flexavatar::Bytes bytes = readFile(file);
     flexavatar::Message message;
-    flexavatar::SplatStore store;
+    flexavatar::SplatDecoder store;
     flexavatar::SplatBuffer splats;
     std::string problem;
     CHECK(flexavatar::parseMessage(bytes, message, problem));
-    CHECK(store.feed(message, problem) == flexavatar::Fed::Shown && store.take(splats));
+    CHECK(store.feed(message, problem) == flexavatar::FeedResult::Shown && store.take(splats));
     return splats;
 }
 

@@ -25,17 +25,17 @@ LinkConfig ConfigOf(const UFlexAvatarComponent& Component)
 	Config.token = ToText(Component.Token);
 	Config.frameAddress = ToText(Component.FrameAddress);
 	Config.driveAddress = ToText(Component.DriveAddress);
-	Config.plan.avatar = ToText(Component.Avatar);
-	Config.plan.morphTo = ToText(Component.MorphTo);
-	Config.plan.width = static_cast<uint32_t>(Component.Resolution.X);
-	Config.plan.height = static_cast<uint32_t>(Component.Resolution.Y);
-	Config.plan.picture = bPicture;
-	Config.plan.jpeg = Component.bJpeg;
-	Config.plan.depth = bPicture && Component.bDepth;
-	Config.plan.splats = !bPicture;
+	Config.request.avatar = ToText(Component.Avatar);
+	Config.request.morphTo = ToText(Component.MorphTo);
+	Config.request.width = static_cast<uint32_t>(Component.Resolution.X);
+	Config.request.height = static_cast<uint32_t>(Component.Resolution.Y);
+	Config.request.picture = bPicture;
+	Config.request.jpeg = Component.bJpeg;
+	Config.request.depth = bPicture && Component.bDepth;
+	Config.request.splats = !bPicture;
 	for (const FString& Source : Component.Sources)
 	{
-		Config.plan.sources.push_back(ToText(Source));
+		Config.request.sources.push_back(ToText(Source));
 	}
 	return Config;
 }
@@ -138,7 +138,7 @@ void UFlexAvatarComponent::SetHead(float Yaw, float Pitch, float Roll)
 {
 	const float Radians = UE_PI / 180;
 	Signal& Face = Connection->Face;
-	turnFromAngles(Radians * Yaw, Radians * Pitch, Radians * Roll, Face.neckPose);
+	axisAngleFromYawPitchRoll(Radians * Yaw, Radians * Pitch, Radians * Roll, Face.neckPose);
 	Face.parts |= PART_HEAD;
 	Connection->Link.drive(Face);
 }

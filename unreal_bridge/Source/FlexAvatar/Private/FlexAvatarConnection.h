@@ -1,14 +1,14 @@
 #pragma once
 
 #include "CoreMinimal.h"
-#include "FlexAvatar/Link.h"
+#include "FlexAvatar/AvatarLink.h"
 #include "FlexAvatarSplats.h"
 
 /** What the component hides from its header: the core, and what it keeps of the face. */
 class FFlexAvatarConnection
 {
 public:
-	flexavatar::Link Link;
+	flexavatar::AvatarLink Link;
 	flexavatar::Signal Face;  // what SetBlendShape and SetHead change
 	FFlexAvatarSplats Splats;
 };

@@ -45,7 +45,7 @@ bool ReadLiveLink(const FLiveLinkSubjectName& Subject, Signal& Face)
 			}
 		}
 	}
-	turnFromAngles(Angles[0], Angles[1], Angles[2], Face.neckPose);
+	axisAngleFromYawPitchRoll(Angles[0], Angles[1], Angles[2], Face.neckPose);
 	Face.parts |= PART_ARKIT | PART_HEAD;
 	return Count > 0;
 }

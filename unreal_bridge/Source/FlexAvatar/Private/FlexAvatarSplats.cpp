@@ -172,7 +172,7 @@ void FFlexAvatarSplats::WriteOrder()
 	CopyRows(*OrderTexture, 0, OrderHeight(Buffer.count), OrderWidth, sizeof(float), OrderTexels.data());
 }
 
-bool FFlexAvatarSplats::Update(UFlexAvatarComponent& Owner, Link& From)
+bool FFlexAvatarSplats::Update(UFlexAvatarComponent& Owner, AvatarLink& From)
 {
 	const bool bNew = From.takeSplats(Buffer);
 	if (!Buffer.count || !Owner.Material)

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "CoreMinimal.h"
-#include "FlexAvatar/Link.h"
+#include "FlexAvatar/AvatarLink.h"
 #include "FlexAvatar/SplatTexture.h"
 #include "UObject/StrongObjectPtr.h"
 
@@ -18,7 +18,7 @@ class FFlexAvatarSplats
 {
 public:
 	/** Brings them up to date with what came and with the camera; true for a new frame. */
-	bool Update(UFlexAvatarComponent& Owner, flexavatar::Link& Link);
+	bool Update(UFlexAvatarComponent& Owner, flexavatar::AvatarLink& Link);
 	void Remove();
 	int64 Frame() const { return Buffer.header.seq; }
 

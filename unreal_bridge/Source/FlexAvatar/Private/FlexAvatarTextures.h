@@ -1,7 +1,7 @@
 #pragma once
 
 #include "CoreMinimal.h"
-#include "FlexAvatar/Frames.h"
+#include "FlexAvatar/FrameDecoder.h"
 #include "PixelFormat.h"
 
 class UTexture2D;

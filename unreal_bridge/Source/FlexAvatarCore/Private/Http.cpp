@@ -32,7 +32,7 @@ bool parseSize(const std::string& text, int base, size_t& out) {
     return digit && text.size() <= 16 && (*stop == 0 || *stop == ';') && value <= LONGEST_BODY;
 }
 
-std::string request(const HttpCall& call) {
+std::string request(const HttpRequest& call) {
     const bool six = call.to.host.find(':') != std::string::npos;
     std::string out = "POST " + call.path + " HTTP/1.1\r\nHost: ";
     out += (six ? "[" + call.to.host + "]" : call.to.host) + ":" + std::to_string(call.to.port);
@@ -44,13 +44,13 @@ std::string request(const HttpCall& call) {
 
 }  // namespace
 
-bool HttpAnswer::fail(const char* why) {
+bool HttpResponse::fail(const char* why) {
     state_ = State::Broken;
     problem_ = why;
     return false;
 }
 
-bool HttpAnswer::line(std::string& out) {
+bool HttpResponse::line(std::string& out) {
     const size_t end = in_.find("\r\n");
     if (end == std::string::npos) return false;
     out = in_.substr(0, end);
@@ -58,7 +58,7 @@ bool HttpAnswer::line(std::string& out) {
     return true;
 }
 
-bool HttpAnswer::readHead() {
+bool HttpResponse::readHead() {
     const size_t end = in_.find("\r\n\r\n");
     const std::string head = lower(in_.substr(0, end + 2));
     in_.erase(0, end + 4);
@@ -78,7 +78,7 @@ bool HttpAnswer::readHead() {
     return true;
 }
 
-bool HttpAnswer::readChunkSize() {
+bool HttpResponse::readChunkSize() {
     std::string size;
     if (!line(size)) return true;
     if (!parseSize(lower(size), 16, left_)) return fail("no size of a chunk");
@@ -86,7 +86,7 @@ bool HttpAnswer::readChunkSize() {
     return true;
 }
 
-bool HttpAnswer::step(bool& moved) {
+bool HttpResponse::step(bool& moved) {
     const State before = state_;
     const size_t waiting = in_.size();
     std::string text;
@@ -125,7 +125,7 @@ bool HttpAnswer::step(bool& moved) {
     return true;
 }
 
-bool HttpAnswer::feed(ByteView bytes) {
+bool HttpResponse::feed(ByteView bytes) {
     if (state_ == State::Broken) return false;
     in_.append(reinterpret_cast<const char*>(bytes.data), bytes.size);
     for (bool moved = true; moved && !complete();) {
@@ -134,12 +134,12 @@ bool HttpAnswer::feed(ByteView bytes) {
     return in_.size() <= LONGEST_BODY || fail("an answer too long");
 }
 
-bool HttpAnswer::ended() {
+bool HttpResponse::ended() {
     if (state_ == State::Unsized) state_ = State::Complete;
     return complete() || fail("the server hung up");
 }
 
-bool post(const HttpCall& call, const std::atomic<bool>& stop, HttpAnswer& out,
+bool post(const HttpRequest& call, const std::atomic<bool>& stop, HttpResponse& out,
           std::string& problem) {
     TcpSocket socket;
     const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(call.timeout);
@@ -152,7 +152,7 @@ bool post(const HttpCall& call, const std::atomic<bool>& stop, HttpAnswer& out,
             problem = stop ? "stopped" : "no answer came in time";
             return false;
         }
-        const Waiting one{&socket, sent < asked.size()};
+        const PollEntry one{&socket, sent < asked.size()};
         waitFor(&one, 1, nullptr, SLICE);
         size_t moved = 0;
         const uint8_t* rest = reinterpret_cast<const uint8_t*>(asked.data()) + sent;

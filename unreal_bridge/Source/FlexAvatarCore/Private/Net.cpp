@@ -139,7 +139,7 @@ void Waker::drain() {
     }
 }
 
-void waitFor(const Waiting* sockets, int count, const Waker* waker, Seconds timeout) {
+void waitFor(const PollEntry* sockets, int count, const Waker* waker, Seconds timeout) {
     pollfd all[MOST_WAITING + 1] = {};
     unsigned int used = 0;
     for (int i = 0; i < count && i < MOST_WAITING; ++i) {

@@ -11,18 +11,18 @@ bool bit(const uint8_t* bitmap, uint32_t chunk) { return (bitmap[chunk / 8] >> c
 
 }  // namespace
 
-Fed SplatStore::feed(const Message& message, std::string& problem) {
+FeedResult SplatDecoder::feed(const Message& message, std::string& problem) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (message.header.kind == Kind::SplatsKey) {
         feedKey(message);
-        return Fed::Shown;
+        return FeedResult::Shown;
     }
     if (message.header.kind == Kind::SplatsDelta) return feedDelta(message, problem);
     problem = "expected splats";
-    return Fed::Malformed;
+    return FeedResult::Malformed;
 }
 
-void SplatStore::resize(uint32_t count) {
+void SplatDecoder::resize(uint32_t count) {
     const size_t bytes = size_t(count) * SPLAT_BYTES, chunks = chunkCount(count);
     key_.assign(bytes, 0);
     now_.assign(bytes, 0);
@@ -31,11 +31,11 @@ void SplatStore::resize(uint32_t count) {
     count_ = count;
 }
 
-size_t SplatStore::chunkBytes(uint32_t chunk) const {
+size_t SplatDecoder::chunkBytes(uint32_t chunk) const {
     return std::min<size_t>(CHUNK_BYTES, now_.size() - size_t(chunk) * CHUNK_BYTES);
 }
 
-void SplatStore::put(uint32_t chunk, const uint8_t* bytes) {
+void SplatDecoder::put(uint32_t chunk, const uint8_t* bytes) {
     uint8_t* own = now_.data() + size_t(chunk) * CHUNK_BYTES;
     const size_t size = chunkBytes(chunk);
     if (std::memcmp(own, bytes, size) == 0) return;
@@ -43,7 +43,7 @@ void SplatStore::put(uint32_t chunk, const uint8_t* bytes) {
     changed_[chunk] = 1;
 }
 
-void SplatStore::feedKey(const Message& message) {
+void SplatDecoder::feedKey(const Message& message) {
     if (message.header.count != count_) resize(message.header.count);
     std::memcpy(key_.data(), message.payload.data, message.payload.size);
     for (uint32_t c = 0; c < chunkCount(count_); ++c) {
@@ -55,7 +55,7 @@ void SplatStore::feedKey(const Message& message) {
     hasKey_ = news_ = true;
 }
 
-Fed SplatStore::feedDelta(const Message& message, std::string& problem) {
+FeedResult SplatDecoder::feedDelta(const Message& message, std::string& problem) {
     const Header& header = message.header;
     const uint32_t chunks = chunkCount(header.count), bitmap = bitmapBytes(header.count);
     const uint8_t* bits = message.payload.data;
@@ -66,18 +66,18 @@ Fed SplatStore::feedDelta(const Message& message, std::string& problem) {
         expected += last ? header.count % CHUNK_SPLATS * SPLAT_BYTES : CHUNK_BYTES;
         if (c >= chunks) {
             problem = "bits set beyond the last chunk";
-            return Fed::Malformed;
+            return FeedResult::Malformed;
         }
     }
     if (message.payload.size != expected) {
         problem = "expected " + std::to_string(expected) + " bytes of changed chunks";
-        return Fed::Malformed;
+        return FeedResult::Malformed;
     }
-    if (!hasKey_ || header.baseSeq != keySeq_) return Fed::WaitsForKey;
+    if (!hasKey_ || header.baseSeq != keySeq_) return FeedResult::WaitsForKey;
     const bool same = header.scaleMin == header_.scaleMin && header.scaleMax == header_.scaleMax;
     if (header.count != count_ || !same) {
         problem = "does not fit the keyframe that it names";
-        return Fed::Malformed;
+        return FeedResult::Malformed;
     }
     const uint8_t* next = bits + bitmap;
     for (uint32_t c = 0; c < chunks; ++c) {
@@ -91,10 +91,10 @@ Fed SplatStore::feedDelta(const Message& message, std::string& problem) {
     }
     header_ = header;
     news_ = true;
-    return Fed::Shown;
+    return FeedResult::Shown;
 }
 
-bool SplatStore::take(SplatBuffer& own) {
+bool SplatDecoder::take(SplatBuffer& own) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!news_) return false;
     if (own.count != count_) {
@@ -113,7 +113,7 @@ bool SplatStore::take(SplatBuffer& own) {
     return true;
 }
 
-void SplatStore::clear() {
+void SplatDecoder::clear() {
     const std::lock_guard<std::mutex> lock(mutex_);
     hasKey_ = news_ = false;  // what a reader holds stays until there is something new
 }

@@ -6,7 +6,7 @@ namespace flexavatar {
 namespace {
 
 constexpr uint16_t VERSION = 1;
-constexpr float FARTHEST = 65504.0f;  // the largest number of float16
+constexpr float LARGEST_HALF = 65504.0f;  // the largest number of float16
 constexpr uint32_t END_BYTES = 4096;
 
 bool fail(std::string& problem, std::string text) {
@@ -22,9 +22,9 @@ bool isSession(const uint8_t* at) {
     return true;
 }
 
-bool fits(const float* numbers, int count) {
+bool fitHalf(const float* numbers, int count) {
     for (int i = 0; i < count; ++i) {
-        if (!(std::fabs(numbers[i]) <= FARTHEST)) return false;  // also of what is not a number
+        if (!(std::fabs(numbers[i]) <= LARGEST_HALF)) return false;  // also of what is not a number
     }
     return true;
 }
@@ -75,7 +75,7 @@ bool checkSplats(const Header& header, std::string& problem) {
         return fail(problem, "impossible number of splats " + std::to_string(header.count));
     }
     const float scales[] = {header.scaleMin, header.scaleMax};
-    if (!fits(scales, 2) || !fits(header.boundsMin, 3) || !fits(header.boundsMax, 3)) {
+    if (!fitHalf(scales, 2) || !fitHalf(header.boundsMin, 3) || !fitHalf(header.boundsMax, 3)) {
         return fail(problem, "impossible bounds of splats");
     }
     return header.scaleMin < header.scaleMax || fail(problem, "empty range of scales");

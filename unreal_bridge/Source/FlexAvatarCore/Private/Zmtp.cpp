@@ -56,7 +56,7 @@ bool ZmtpPeer::fail(std::string why) {
     return false;
 }
 
-void ZmtpPeer::wasSent(size_t bytes) {
+void ZmtpPeer::markSent(size_t bytes) {
     sent_ += bytes;
     if (sent_ == out_.size()) {
         out_.clear();

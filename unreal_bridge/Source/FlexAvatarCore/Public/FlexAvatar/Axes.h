@@ -40,7 +40,7 @@ constexpr double HEAD_TO_UNREAL[3][3] = {
 // positive to the person's left, pitch upwards, roll towards the person's right shoulder; yaw is
 // turned first, then pitch, then roll.
 template <class Number>
-void turnFromAngles(Number yaw, Number pitch, Number roll, Number turn[3]) {
+void axisAngleFromYawPitchRoll(Number yaw, Number pitch, Number roll, Number turn[3]) {
     const Number cy = std::cos(yaw / 2), sy = std::sin(yaw / 2);
     const Number cx = std::cos(-pitch / 2), sx = std::sin(-pitch / 2);
     const Number cz = std::cos(roll / 2), sz = std::sin(roll / 2);

@@ -6,7 +6,7 @@
 namespace flexavatar {
 
 // Reads an answer from bytes as they come; no sockets here.
-class FLEXAVATARCORE_API HttpAnswer {
+class FLEXAVATARCORE_API HttpResponse {
 public:
     // False, and why in problem(), for what is not HTTP.
     bool feed(ByteView bytes);
@@ -32,13 +32,13 @@ private:
     size_t left_ = 0;
 };
 
-struct HttpCall {
+struct HttpRequest {
     Endpoint to;
     std::string path, token, body;
     Seconds timeout{10};
 };
 // False, and why, if no whole answer came in time or before `stop`; any status is an answer.
-FLEXAVATARCORE_API bool post(const HttpCall& call, const std::atomic<bool>& stop, HttpAnswer& out,
-                             std::string& problem);
+FLEXAVATARCORE_API bool post(const HttpRequest& call, const std::atomic<bool>& stop,
+                             HttpResponse& out, std::string& problem);
 
 }  // namespace flexavatar

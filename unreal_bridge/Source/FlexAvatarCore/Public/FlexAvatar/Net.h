@@ -64,12 +64,12 @@ private:
     intptr_t handle_ = -1;
 };
 
-struct Waiting {
+struct PollEntry {
     const TcpSocket* socket;
     bool toWrite;
 };
 // Until a socket can be read (or written, if asked), the waker wakes, or `timeout` is over.
-FLEXAVATARCORE_API void waitFor(const Waiting* sockets, int count, const Waker* waker,
+FLEXAVATARCORE_API void waitFor(const PollEntry* sockets, int count, const Waker* waker,
                                 Seconds timeout);
 
 }  // namespace flexavatar

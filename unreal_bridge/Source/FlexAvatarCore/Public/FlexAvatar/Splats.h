@@ -7,7 +7,7 @@
 
 namespace flexavatar {
 
-enum class Fed { Shown, WaitsForKey, Malformed };
+enum class FeedResult { Shown, WaitsForKey, Malformed };
 
 // One reader's copy: allocated once, then only the chunks that changed are written.
 struct SplatBuffer {
@@ -18,10 +18,10 @@ struct SplatBuffer {
 };
 
 // Between the network's thread, which feeds, and one that takes.
-class FLEXAVATARCORE_API SplatStore {
+class FLEXAVATARCORE_API SplatDecoder {
 public:
     // Splats of one message; Malformed says why.
-    Fed feed(const Message& message, std::string& problem);
+    FeedResult feed(const Message& message, std::string& problem);
     // Brings a buffer up to date; false if there is nothing new.
     bool take(SplatBuffer& own);
     // Forgets everything, for a new session.
@@ -29,7 +29,7 @@ public:
 
 private:
     void feedKey(const Message& message);
-    Fed feedDelta(const Message& message, std::string& problem);
+    FeedResult feedDelta(const Message& message, std::string& problem);
     void resize(uint32_t count);
     void put(uint32_t chunk, const uint8_t* bytes);
     size_t chunkBytes(uint32_t chunk) const;

@@ -25,7 +25,7 @@ public:
 
     // What is to be sent next, and how much of it was.
     ByteView output() const { return ByteView(out_).from(sent_); }
-    void wasSent(size_t bytes);
+    void markSent(size_t bytes);
 
     const std::string& problem() const { return problem_; }
 

@@ -17,7 +17,7 @@ struct CallError {
 };
 
 // What is to be shown, and how.
-struct SessionPlan {
+struct SessionRequest {
     std::string avatar, morphTo;
     uint32_t width = 512, height = 512;
     bool picture = true;       // premultiplied RGBA
@@ -43,14 +43,15 @@ struct NewAvatar {
     std::vector<Bytes> photos;  // files
 };
 
-class FLEXAVATARCORE_API Calls {
+class FLEXAVATARCORE_API ServiceClient {
 public:
-    Calls(const Endpoint& server, const std::string& token) : server_(server), token_(token) {}
+    ServiceClient(const Endpoint& server, const std::string& token)
+        : server_(server), token_(token) {}
 
     // Each waits for its answer, or until `stop`; false, and why.
     bool createAvatar(const NewAvatar& avatar, const std::atomic<bool>& stop, std::string& name,
                       CallError& error) const;
-    bool startSession(const SessionPlan& plan, const std::atomic<bool>& stop, Session& out,
+    bool startSession(const SessionRequest& request, const std::atomic<bool>& stop, Session& out,
                       CallError& error) const;
     // Whether the session still runs.
     bool isAlive(const Session& session, uint64_t ptsNs, const std::atomic<bool>& stop,

@@ -1,8 +1,8 @@
-#include "LinkWorker.h"
+#include "AvatarLinkWorker.h"
 
 #include <algorithm>
 
-#include "Pipe.h"
+#include "ZmtpConnection.h"
 #include "Threads.h"
 
 namespace flexavatar {
@@ -13,7 +13,7 @@ constexpr size_t MOST_EVENTS = 64;
 constexpr Seconds CONNECT{3}, GOODBYE{0.5}, SLICE{0.05};
 
 // Newest wins, part by part; a new face without a head holds it straight.
-void merge(const Signal& from, Signal& into) {
+void mergeSignal(const Signal& from, Signal& into) {
     Signal merged = from;
     merged.parts = uint16_t(into.parts | from.parts);
     if (!(from.parts & PART_ARKIT)) {
@@ -34,11 +34,11 @@ void merge(const Signal& from, Signal& into) {
     into = merged;
 }
 
-void subscribe(const SessionPlan& plan, const Session& session, ZmtpPeer& peer) {
+void subscribe(const SessionRequest& request, const Session& session, ZmtpPeer& peer) {
     std::vector<Kind> kinds{Kind::End};
-    if (plan.picture) kinds.push_back(plan.jpeg ? Kind::Jpeg : Kind::Rgba8);
-    if (plan.depth) kinds.push_back(Kind::Depth);
-    if (plan.splats) kinds.insert(kinds.end(), {Kind::SplatsKey, Kind::SplatsDelta});
+    if (request.picture) kinds.push_back(request.jpeg ? Kind::Jpeg : Kind::Rgba8);
+    if (request.depth) kinds.push_back(Kind::Depth);
+    if (request.splats) kinds.insert(kinds.end(), {Kind::SplatsKey, Kind::SplatsDelta});
     for (const Kind kind : kinds) peer.subscribe(kindTopic(session.topic, kind));
 }
 
@@ -49,7 +49,7 @@ bool isOfConnection(const Event& event) {
 
 }  // namespace
 
-void LinkWorker::start(const LinkConfig& config) {
+void AvatarLinkWorker::start(const LinkConfig& config) {
     if (!waker_) waker_ = std::make_unique<Waker>();
     bool idle = false;
     {
@@ -63,14 +63,14 @@ void LinkWorker::start(const LinkConfig& config) {
     }
     waker_->wake();
     const auto self = shared_from_this();
-    const std::weak_ptr<LinkWorker> other = self;
+    const std::weak_ptr<AvatarLinkWorker> other = self;
     const auto end = [other] {
         if (const auto worker = other.lock()) worker->stop();
     };
     if (idle) launch([self] { self->run(); }, end);
 }
 
-void LinkWorker::stop() {
+void AvatarLinkWorker::stop() {
     {
         const std::lock_guard<std::mutex> lock(mutex_);
         disconnect("stopped");
@@ -81,7 +81,7 @@ void LinkWorker::stop() {
 }
 
 // The lock is held.
-void LinkWorker::add(EventKind kind, const std::string& text) {
+void AvatarLinkWorker::add(EventKind kind, const std::string& text) {
     events_.push_back({kind, text});
     if (events_.size() <= MOST_EVENTS) return;
     const auto oldest = std::find_if(events_.begin(), events_.end(), isOfConnection);
@@ -89,24 +89,24 @@ void LinkWorker::add(EventKind kind, const std::string& text) {
 }
 
 // The lock is held.
-void LinkWorker::disconnect(const std::string& why) {
+void AvatarLinkWorker::disconnect(const std::string& why) {
     if (connected_) add(EventKind::Disconnected, why);
     connected_ = false;
 }
 
-void LinkWorker::post(EventKind kind, const std::string& text) {
+void AvatarLinkWorker::post(EventKind kind, const std::string& text) {
     const std::lock_guard<std::mutex> lock(mutex_);
     add(kind, text);
 }
 
-void LinkWorker::fail(const std::string& text) {
+void AvatarLinkWorker::fail(const std::string& text) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (text == lastFailure_ || changed_) return;  // said already, or of no interest any more
     lastFailure_ = text;
     add(EventKind::Failed, text);
 }
 
-bool LinkWorker::nextEvent(Event& out) {
+bool AvatarLinkWorker::nextEvent(Event& out) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (events_.empty()) return false;
     out = std::move(events_.front());
@@ -114,7 +114,7 @@ bool LinkWorker::nextEvent(Event& out) {
     return true;
 }
 
-void LinkWorker::setConnected(bool connected, const std::string& why) {
+void AvatarLinkWorker::setConnected(bool connected, const std::string& why) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (connected == connected_ || changed_) return;
     if (!connected) return disconnect(why);
@@ -124,21 +124,21 @@ void LinkWorker::setConnected(bool connected, const std::string& why) {
     add(EventKind::Connected, why);
 }
 
-Seconds LinkWorker::nextRetry() {
+Seconds AvatarLinkWorker::nextRetry() {
     retry_ = std::min(std::max(config_.retryFirst, 2 * retry_), config_.retryLast);
     return retry_;
 }
 
-void LinkWorker::pause(Seconds time) {
+void AvatarLinkWorker::pause(Seconds time) {
     const auto until = Clock::now() + std::chrono::duration_cast<Clock::duration>(time);
     while (!changed_ && Clock::now() < until) waitFor(nullptr, 0, nullptr, SLICE);
 }
 
-void LinkWorker::run() {
+void AvatarLinkWorker::run() {
     while (takeWanted()) serve();
 }
 
-bool LinkWorker::takeWanted() {
+bool AvatarLinkWorker::takeWanted() {
     const std::lock_guard<std::mutex> lock(mutex_);
     changed_ = false;
     running_ = wanted_ != nullptr;
@@ -146,13 +146,13 @@ bool LinkWorker::takeWanted() {
     return running_;
 }
 
-void LinkWorker::serve() {
-    const Calls calls(config_.server, config_.token);
+void AvatarLinkWorker::serve() {
+    const ServiceClient service(config_.server, config_.token);
     retry_ = Seconds(0);
     while (!changed_) {
         Session session;
         CallError error;
-        if (!calls.startSession(config_.plan, changed_, session, error)) {
+        if (!service.startSession(config_.request, changed_, session, error)) {
             fail(error.message);
             pause(nextRetry());
             continue;
@@ -164,63 +164,64 @@ void LinkWorker::serve() {
             session_ = session;
         }
         seq_ = 0;
-        received.expect(config_.plan.picture, config_.plan.depth);
-        follow(calls, session);
+        received.expect(config_.request.picture, config_.request.depth);
+        follow(service, session);
     }
 }
 
-void LinkWorker::follow(const Calls& calls, const Session& session) {
-    over_ = false;
+void AvatarLinkWorker::follow(const ServiceClient& service, const Session& session) {
+    ended_ = false;
     while (!changed_) {
         const std::string why = stream(session);
         if (changed_) break;
         setConnected(false, why);
         fail(why);
-        if (over_) return;
+        if (ended_) return;
         CallError error;
         do {
             pause(nextRetry());
-        } while (!changed_ && !calls.isAlive(session, knownPts(), changed_, error) && !error.answered);
+        } while (!changed_ && !service.isAlive(session, lastDrivenPts(), changed_, error) &&
+                 !error.answered);
         if (error.answered && !error.message.empty()) return;  // it is gone: another is started
     }
-    calls.endSession(session, GOODBYE);
+    service.endSession(session, GOODBYE);
 }
 
-uint64_t LinkWorker::knownPts() const {
+uint64_t AvatarLinkWorker::lastDrivenPts() const {
     const std::lock_guard<std::mutex> lock(mutex_);
-    return known_.ptsNs;
+    return lastDriven_.ptsNs;
 }
 
-std::string LinkWorker::stream(const Session& session) {
-    Pipe frames("SUB", LONGEST_MESSAGE), drives("PUSH", 4096);
+std::string AvatarLinkWorker::stream(const Session& session) {
+    ZmtpConnection frames("SUB", LONGEST_MESSAGE), drives("PUSH", 4096);
     if (session.encrypted) return "the server's frames are encrypted, which is not spoken here";
     if (!frames.connect(session.frameAddress, CONNECT, changed_)) return frames.problem();
     if (!drives.connect(session.driveAddress, CONNECT, changed_)) return drives.problem();
     {
         const std::lock_guard<std::mutex> lock(mutex_);
-        merge(next_, known_);
-        next_ = known_;  // a new session knows nothing of it, an old one may have missed it
+        mergeSignal(unsent_, lastDriven_);
+        unsent_ = lastDriven_;  // a new session knows nothing of it, an old one may have missed it
     }
     std::string note;
     bool subscribed = false;
     auto heardAt = Clock::now();
     const ZmtpPeer::OnMessage onMessage = [&](ByteView message) {
         if (changed_) return;
-        over_ = over_ || !received.feed(message, note);
-        if (over_) return;
+        ended_ = ended_ || !received.feed(message, note);
+        if (ended_) return;
         retry_ = Seconds(0);
         setConnected(true, session.id);
     };
     while (!changed_) {
-        const Waiting both[] = {frames.waiting(), drives.waiting()};
+        const PollEntry both[] = {frames.pollEntry(), drives.pollEntry()};
         waitFor(both, 2, waker_.get(), SLICE);
         waker_->drain();
         if (!drives.pump([](ByteView) {})) return drives.problem();
         if (!sendNewest(session, drives)) return drives.problem();
         if (!frames.pump(onMessage)) return frames.problem();
-        if (over_) return note;
+        if (ended_) return note;
         if (frames.peer().ready() && !subscribed) {
-            subscribe(config_.plan, session, frames.peer());
+            subscribe(config_.request, session, frames.peer());
             subscribed = frames.flush();
         }
         if (frames.heard()) heardAt = Clock::now();
@@ -229,15 +230,15 @@ std::string LinkWorker::stream(const Session& session) {
     return "stopped";
 }
 
-bool LinkWorker::sendNewest(const Session& session, Pipe& pipe) {
-    if (!pipe.peer().ready() || pipe.sending()) return true;  // the newest waits here
+bool AvatarLinkWorker::sendNewest(const Session& session, ZmtpConnection& drives) {
+    if (!drives.peer().ready() || drives.sending()) return true;  // the newest waits here
     DrivePacket packet;
     {
         const std::lock_guard<std::mutex> lock(mutex_);
-        if (!next_.parts) return true;
-        packet.signal = next_;
-        merge(next_, known_);
-        next_.parts = 0;
+        if (!unsent_.parts) return true;
+        packet.signal = unsent_;
+        mergeSignal(unsent_, lastDriven_);
+        unsent_.parts = 0;
         ++driven_;
     }
     packet.seq = ++seq_;
@@ -245,28 +246,28 @@ bool LinkWorker::sendNewest(const Session& session, Pipe& pipe) {
     std::memcpy(packet.token, session.token.data(), TOKEN_CHARS);
     uint8_t bytes[PACKET_BYTES];
     packDrive(packet, bytes);
-    pipe.peer().send({bytes, PACKET_BYTES});
-    return pipe.flush();
+    drives.peer().send({bytes, PACKET_BYTES});
+    return drives.flush();
 }
 
-void LinkWorker::drive(const Signal& signal) {
+void AvatarLinkWorker::drive(const Signal& signal) {
     Signal timed = signal;
     if (!timed.ptsNs) timed.ptsNs = nowNs();
     {
         const std::lock_guard<std::mutex> lock(mutex_);
-        merge(timed, next_);
+        mergeSignal(timed, unsent_);
         if (!firstPts_) firstPts_ = timed.ptsNs;
         lastPts_ = timed.ptsNs;
     }
     if (waker_) waker_->wake();
 }
 
-bool LinkWorker::isOwn(uint64_t ptsNs) const {
+bool AvatarLinkWorker::isOwn(uint64_t ptsNs) const {
     const std::lock_guard<std::mutex> lock(mutex_);
     return firstPts_ && ptsNs >= firstPts_ && ptsNs <= lastPts_;
 }
 
-void LinkWorker::addStats(LinkStats& stats) const {
+void AvatarLinkWorker::addStats(LinkStats& stats) const {
     stats.frames = received.counts();
     const std::lock_guard<std::mutex> lock(mutex_);
     stats.driven = driven_;
@@ -274,7 +275,7 @@ void LinkWorker::addStats(LinkStats& stats) const {
     stats.connected = connected_;
 }
 
-Session LinkWorker::session() const {
+Session AvatarLinkWorker::session() const {
     const std::lock_guard<std::mutex> lock(mutex_);
     return session_;
 }

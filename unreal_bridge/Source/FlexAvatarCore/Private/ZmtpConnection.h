@@ -6,9 +6,9 @@
 
 namespace flexavatar {
 
-class Pipe {
+class ZmtpConnection {
 public:
-    Pipe(const char* type, size_t longest) : peer_(type, longest), piece_(256 << 10) {}
+    ZmtpConnection(const char* type, size_t longest) : peer_(type, longest), piece_(256 << 10) {}
 
     bool connect(const std::string& address, Seconds timeout, const std::atomic<bool>& stop) {
         Endpoint to;
@@ -35,7 +35,7 @@ public:
             const Io io = socket_.write(peer_.output(), sent);
             if (io == Io::Closed) return fail("the server hung up");
             if (io == Io::Later) break;
-            peer_.wasSent(sent);
+            peer_.markSent(sent);
         }
         return true;
     }
@@ -49,7 +49,7 @@ public:
 
     ZmtpPeer& peer() { return peer_; }
     bool sending() const { return peer_.output().size != 0; }
-    Waiting waiting() const { return {&socket_, sending()}; }
+    PollEntry pollEntry() const { return {&socket_, sending()}; }
     const std::string& problem() const { return problem_; }
 
 private:

@@ -5,16 +5,16 @@
 #include <deque>
 #include <memory>
 
-#include "FlexAvatar/Calls.h"
+#include "FlexAvatar/ServiceClient.h"
 #include "FlexAvatar/DrivePacket.h"
-#include "FlexAvatar/Frames.h"
+#include "FlexAvatar/FrameDecoder.h"
 
 namespace flexavatar {
 
 struct LinkConfig {
     Endpoint server{"127.0.0.1", 50052};  // of `flexavatar serve --http-port`
     std::string token;                    // of the server, if it asks for one
-    SessionPlan plan;
+    SessionRequest request;
     std::string frameAddress, driveAddress;  // through a tunnel; empty: as the server says
     Seconds stall{3};                     // without a message: something is wrong
     Seconds retryFirst{0.25}, retryLast{5};
@@ -36,12 +36,12 @@ struct LinkStats {
 };
 
 // All calls are for one thread, the game's. None of them waits: what takes time ends in threads.
-class FLEXAVATARCORE_API Link {
+class FLEXAVATARCORE_API AvatarLink {
 public:
-    Link();
-    ~Link();
-    Link(const Link&) = delete;
-    Link& operator=(const Link&) = delete;
+    AvatarLink();
+    ~AvatarLink();
+    AvatarLink(const AvatarLink&) = delete;
+    AvatarLink& operator=(const AvatarLink&) = delete;
 
     // Shows what the config says from now on; what was shown before is told to end.
     void start(const LinkConfig& config);
@@ -66,9 +66,9 @@ public:
 private:
     struct Creation;
 
-    void measure(const Header& header);
+    void measureLatency(const Header& header);
 
-    std::shared_ptr<class LinkWorker> worker_;  // its thread's as well
+    std::shared_ptr<class AvatarLinkWorker> worker_;  // its thread's as well
     std::shared_ptr<Creation> creation_;        // the last one
     bool running_ = false, hasPictures_ = false;
     std::vector<double> latencies_;

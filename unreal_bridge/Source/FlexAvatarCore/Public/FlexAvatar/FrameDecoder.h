@@ -23,7 +23,7 @@ struct FrameCounts {
 };
 
 // `feed` is for one thread, `takePicture` and `takeSplats` for another, `counts` for any.
-class FLEXAVATARCORE_API Frames {
+class FLEXAVATARCORE_API FrameDecoder {
 public:
     // A new session, with these kinds.
     void expect(bool color, bool depth);
@@ -40,7 +40,7 @@ private:
     void feedPicture(const Message& message);
 
     TripleBuffer<Picture> pictures_;
-    SplatStore splats_;
+    SplatDecoder splats_;
     bool wantsColor_ = false, wantsDepth_ = false;
     bool hasColor_ = false, hasDepth_ = false;  // of the picture under way
     bool counting_ = false;

@@ -1,8 +1,8 @@
-#include "FlexAvatar/Link.h"
+#include "FlexAvatar/AvatarLink.h"
 
 #include <algorithm>
 
-#include "LinkWorker.h"
+#include "AvatarLinkWorker.h"
 #include "Threads.h"
 
 namespace flexavatar {
@@ -13,79 +13,80 @@ constexpr size_t MOST_LATENCIES = 256;
 }  // namespace
 
 // An avatar that is being made. Its owner hears of it once: whoever sets `told` says it.
-struct Link::Creation {
+struct AvatarLink::Creation {
     std::string name;
     std::atomic<bool> abandoned{false}, told{false};
 };
 
-Link::Link() : worker_(std::make_shared<LinkWorker>()) {}
+AvatarLink::AvatarLink() : worker_(std::make_shared<AvatarLinkWorker>()) {}
 
-Link::~Link() {
+AvatarLink::~AvatarLink() {
     stop();
     abandonAvatar("nobody is left to hear of it");
 }
 
-void Link::start(const LinkConfig& config) {
+void AvatarLink::start(const LinkConfig& config) {
     running_ = true;
-    hasPictures_ = config.plan.picture;
+    hasPictures_ = config.request.picture;
     worker_->start(config);
 }
 
-void Link::stop() {
+void AvatarLink::stop() {
     running_ = false;
     worker_->stop();
 }
 
-void Link::drive(const Signal& signal) { worker_->drive(signal); }
+void AvatarLink::drive(const Signal& signal) { worker_->drive(signal); }
 
-bool Link::createAvatar(const LinkConfig& config, NewAvatar avatar) {
+bool AvatarLink::createAvatar(const LinkConfig& config, NewAvatar avatar) {
     if (creation_ && !creation_->told) return false;
     const auto creation = std::make_shared<Creation>();
     creation->name = avatar.name;
     auto make = [creation, config, avatar = std::move(avatar), worker = worker_] {
         std::string name;
         CallError error;
-        const Calls calls(config.server, config.token);
-        const bool made = calls.createAvatar(avatar, creation->abandoned, name, error);
+        const ServiceClient service(config.server, config.token);
+        const bool made = service.createAvatar(avatar, creation->abandoned, name, error);
         if (creation->told.exchange(true)) return;
-        worker->post(made ? EventKind::AvatarReady : EventKind::Failed, made ? name : error.message);
+        worker->post(made ? EventKind::AvatarReady : EventKind::Failed,
+                     made ? name : error.message);
     };
     launch(std::move(make), [creation] { creation->abandoned = true; });
     creation_ = creation;
     return true;
 }
 
-void Link::abandonAvatar(const std::string& why) {
+void AvatarLink::abandonAvatar(const std::string& why) {
     if (!creation_ || creation_->told.exchange(true)) return;
     creation_->abandoned = true;
     worker_->post(EventKind::Failed, "the avatar \"" + creation_->name +
                                          "\" is not waited for any more: " + why);
 }
 
-bool Link::nextEvent(Event& out) { return worker_->nextEvent(out); }
+bool AvatarLink::nextEvent(Event& out) { return worker_->nextEvent(out); }
 
-void Link::measure(const Header& header) {
+void AvatarLink::measureLatency(const Header& header) {
     const uint64_t now = nowNs();
     if (header.repeated() || now < header.ptsNs || !worker_->isOwn(header.ptsNs)) return;
     latencies_.resize(std::max(latencies_.size(), std::min(latencyAt_ + 1, MOST_LATENCIES)));
     latencies_[latencyAt_++ % MOST_LATENCIES] = double(now - header.ptsNs) * 1e-6;
 }
 
-bool Link::takePicture() {
+bool AvatarLink::takePicture() {
     if (!worker_->received.takePicture()) return false;
-    measure(picture().header);
+    measureLatency(picture().header);
     return true;
 }
 
-const Picture& Link::picture() { return worker_->received.picture(); }
+const Picture& AvatarLink::picture() { return worker_->received.picture(); }
 
-bool Link::takeSplats(SplatBuffer& own) {
+bool AvatarLink::takeSplats(SplatBuffer& own) {
     if (!worker_->received.takeSplats(own)) return false;
-    if (!hasPictures_) measure(own.header);
+    if (!hasPictures_) measureLatency(own.header);
     return true;
 }
 
-LinkStats Link::stats() const {
+LinkStats AvatarLink::stats() const {
     LinkStats stats;
     std::vector<double> sorted = latencies_;
     std::sort(sorted.begin(), sorted.end());
@@ -97,6 +98,6 @@ LinkStats Link::stats() const {
     return stats;
 }
 
-Session Link::session() const { return worker_->session(); }
+Session AvatarLink::session() const { return worker_->session(); }
 
 }  // namespace flexavatar

@@ -1,4 +1,4 @@
-#include "FlexAvatar/Calls.h"
+#include "FlexAvatar/ServiceClient.h"
 
 #include "FlexAvatar/Json.h"
 #include "FlexAvatar/Wire.h"
@@ -30,17 +30,17 @@ bool readSession(const Json& json, Session& out) {
            fromBase64(json["topic"].text, out.topic) && out.topic.size() == TOPIC_BYTES;
 }
 
-std::string planBody(const SessionPlan& plan) {
+std::string sessionBody(const SessionRequest& request) {
     JsonWriter body;
-    body.open().text("avatar", plan.avatar).number("width", plan.width);
-    body.number("height", plan.height).number("maxFps", double(plan.maxFps));
-    if (!plan.morphTo.empty()) body.text("morphTo", plan.morphTo);
+    body.open().text("avatar", request.avatar).number("width", request.width);
+    body.number("height", request.height).number("maxFps", double(request.maxFps));
+    if (!request.morphTo.empty()) body.text("morphTo", request.morphTo);
     body.open("kinds", '[');
-    if (plan.picture) body.text(nullptr, plan.jpeg ? "STREAM_KIND_JPEG" : "STREAM_KIND_RGBA8");
-    if (plan.depth) body.text(nullptr, "STREAM_KIND_DEPTH");
-    if (plan.splats) body.text(nullptr, "STREAM_KIND_SPLATS");
+    if (request.picture) body.text(nullptr, request.jpeg ? "STREAM_KIND_JPEG" : "STREAM_KIND_RGBA8");
+    if (request.depth) body.text(nullptr, "STREAM_KIND_DEPTH");
+    if (request.splats) body.text(nullptr, "STREAM_KIND_SPLATS");
     body.close().open("sources", '[');
-    for (const std::string& name : plan.sources) body.open().text("name", name).close();
+    for (const std::string& name : request.sources) body.open().text("name", name).close();
     return body.close().close().str();
 }
 
@@ -52,15 +52,15 @@ JsonWriter owned(const Session& session) {
 
 }  // namespace
 
-bool Calls::call(const char* name, const std::string& body, Seconds timeout,
+bool ServiceClient::call(const char* name, const std::string& body, Seconds timeout,
                  const std::atomic<bool>& stop, Json& out, CallError& error) const {
-    HttpCall asked;
+    HttpRequest asked;
     asked.to = server_;
     asked.path = std::string("/flexavatar.v1.FlexAvatar/") + name;
     asked.token = token_;
     asked.body = body;
     asked.timeout = timeout;
-    HttpAnswer answer;
+    HttpResponse answer;
     error = CallError();
     if (!post(asked, stop, answer, error.message)) return false;
     std::string problem;
@@ -73,8 +73,8 @@ bool Calls::call(const char* name, const std::string& body, Seconds timeout,
     return false;
 }
 
-bool Calls::createAvatar(const NewAvatar& avatar, const std::atomic<bool>& stop, std::string& name,
-                         CallError& error) const {
+bool ServiceClient::createAvatar(const NewAvatar& avatar, const std::atomic<bool>& stop,
+                                 std::string& name, CallError& error) const {
     JsonWriter body;
     body.open().open("header").text("name", avatar.name);
     body.text("quality", avatar.quick ? "QUALITY_QUICK" : "QUALITY_FULL");
@@ -87,23 +87,23 @@ bool Calls::createAvatar(const NewAvatar& avatar, const std::atomic<bool>& stop,
     return true;
 }
 
-bool Calls::startSession(const SessionPlan& plan, const std::atomic<bool>& stop, Session& out,
-                         CallError& error) const {
+bool ServiceClient::startSession(const SessionRequest& request, const std::atomic<bool>& stop,
+                                 Session& out, CallError& error) const {
     Json answer;
-    if (!call("StartSession", planBody(plan), SHORT, stop, answer, error)) return false;
+    if (!call("StartSession", sessionBody(request), SHORT, stop, answer, error)) return false;
     if (readSession(answer, out)) return true;
     error.message = "StartSession: an answer without a session";
     return false;
 }
 
-bool Calls::isAlive(const Session& session, uint64_t ptsNs, const std::atomic<bool>& stop,
+bool ServiceClient::isAlive(const Session& session, uint64_t ptsNs, const std::atomic<bool>& stop,
                     CallError& error) const {
     Json answer;
     const std::string body = owned(session).integer("ptsNs", ptsNs).close().str();
     return call("DriveOnce", body, SHORT, stop, answer, error);
 }
 
-void Calls::endSession(const Session& session, Seconds timeout) const {
+void ServiceClient::endSession(const Session& session, Seconds timeout) const {
     const std::atomic<bool> never{false};
     Json answer;
     CallError ignored;

@@ -1,12 +1,12 @@
-// What a Link shares with its thread, and the thread: one session after another, for as long as one
-// is wanted. The thread holds it alive, so a Link may go without waiting for it.
+// What an AvatarLink shares with its thread, and the thread: one session after another, for as long
+// as one is wanted. The thread holds it alive, so a link may go without waiting for it.
 #pragma once
 
-#include "FlexAvatar/Link.h"
+#include "FlexAvatar/AvatarLink.h"
 
 namespace flexavatar {
 
-class LinkWorker : public std::enable_shared_from_this<LinkWorker> {
+class AvatarLinkWorker : public std::enable_shared_from_this<AvatarLinkWorker> {
 public:
     // The game's side. Nothing waits longer than for a lock.
     void start(const LinkConfig& config);
@@ -19,22 +19,22 @@ public:
     void addStats(LinkStats& stats) const;
     Session session() const;
 
-    Frames received;
+    FrameDecoder received;
 
 private:
     void run();
     bool takeWanted();
     void serve();
-    void follow(const Calls& calls, const Session& session);
+    void follow(const ServiceClient& service, const Session& session);
     std::string stream(const Session& session);
-    bool sendNewest(const Session& session, class Pipe& pipe);
+    bool sendNewest(const Session& session, class ZmtpConnection& drives);
     void setConnected(bool connected, const std::string& why);
     void fail(const std::string& text);
     void add(EventKind kind, const std::string& text);
     void disconnect(const std::string& why);
     void pause(Seconds time);
     Seconds nextRetry();
-    uint64_t knownPts() const;
+    uint64_t lastDrivenPts() const;
 
     std::unique_ptr<Waker> waker_;  // from the first start on
     std::atomic<bool> changed_{false};  // what is wanted: the thread drops what it does
@@ -43,7 +43,7 @@ private:
     std::unique_ptr<LinkConfig> wanted_;  // none: stopped
     bool running_ = false;                // the thread
     std::deque<Event> events_;
-    Signal next_, known_;  // to be sent; all that was ever said
+    Signal unsent_, lastDriven_;  // to be sent; all that was ever driven
     Session session_;
     std::string lastFailure_;
     uint64_t driven_ = 0, connections_ = 0, firstPts_ = 0, lastPts_ = 0;
@@ -52,7 +52,7 @@ private:
     LinkConfig config_;  // the thread's own
     Seconds retry_{0};
     uint32_t seq_ = 0;
-    bool over_ = false;
+    bool ended_ = false;
 };
 
 }  // namespace flexavatar

@@ -1,15 +1,15 @@
-#include "FlexAvatar/Frames.h"
+#include "FlexAvatar/FrameDecoder.h"
 
 namespace flexavatar {
 
-void Frames::expect(bool color, bool depth) {
+void FrameDecoder::expect(bool color, bool depth) {
     wantsColor_ = color;
     wantsDepth_ = depth;
     hasColor_ = hasDepth_ = counting_ = false;
     splats_.clear();
 }
 
-void Frames::count(const Header& header) {
+void FrameDecoder::count(const Header& header) {
     const uint32_t step = header.seq - lastSeq_;  // wraps with the numbers
     if (counting_ && (step == 0 || step >= 1u << 31)) return;
     if (counting_) counts_.missed += step - 1;
@@ -17,7 +17,7 @@ void Frames::count(const Header& header) {
     counting_ = true;
 }
 
-bool Frames::feed(ByteView bytes, std::string& note) {
+bool FrameDecoder::feed(ByteView bytes, std::string& note) {
     Message message;
     const bool fine = parseMessage(bytes, message, note);
     const Header& header = message.header;
@@ -33,17 +33,17 @@ bool Frames::feed(ByteView bytes, std::string& note) {
     }
     count(header);
     if (header.kind == Kind::SplatsKey || header.kind == Kind::SplatsDelta) {
-        const Fed fed = splats_.feed(message, note);
-        counts_.splats += fed == Fed::Shown;
-        counts_.incomplete += fed == Fed::WaitsForKey;
-        counts_.refused += fed == Fed::Malformed;
+        const FeedResult fed = splats_.feed(message, note);
+        counts_.splats += fed == FeedResult::Shown;
+        counts_.incomplete += fed == FeedResult::WaitsForKey;
+        counts_.refused += fed == FeedResult::Malformed;
     } else {
         feedPicture(message);
     }
     return true;
 }
 
-void Frames::feedPicture(const Message& message) {
+void FrameDecoder::feedPicture(const Message& message) {
     Picture& picture = pictures_.back();
     if ((hasColor_ || hasDepth_) && message.header.seq != pictureSeq_) {
         ++counts_.incomplete;
@@ -68,7 +68,7 @@ void Frames::feedPicture(const Message& message) {
     ++counts_.pictures;
 }
 
-FrameCounts Frames::counts() const {
+FrameCounts FrameDecoder::counts() const {
     const std::lock_guard<std::mutex> lock(mutex_);
     return counts_;
 }
