@@ -21,11 +21,13 @@ import re
 import secrets
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from stat import S_ISDIR
 from typing import IO, Any, TypeVar
 
 from flexavatar.errors import AssetError, AvatarNotFoundError, ConflictError, InputError
@@ -34,8 +36,12 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 RECORD, MANIFEST = "record.json", "manifest.json"
 LOCK = ".lock"
 RECORD_VERSION = 1
+REPLACED_TIMES = 8
+"""A reader that finds an avatar replaced in the middle this often gives up."""
 
 T = TypeVar("T")
+Place = tuple[Path, tuple[int, int]]
+"""An avatar's folder, and what tells it from one that replaces it."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +182,8 @@ class Store:
 
     def record(self, name: str) -> AvatarRecord:
         """One avatar's record. Raises AvatarNotFoundError, AssetError, InputError."""
-        return self._read_steadily(name, lambda folder: _read_record(folder)[0])
+        read = lambda folder: _read_record(folder)[0]  # noqa: E731
+        return _read_steadily(name, lambda: self._find(name), read)
 
     def read(self, name: str, load: Callable[[Path], T]) -> T:
         """What `load` makes of the avatar's folder, once its files agree with the record.
@@ -190,44 +197,22 @@ class Store:
                     raise AssetError(f"avatar {name!r}: {file} is damaged")
             return load(folder)
 
-        return self._read_steadily(name, checked)
-
-    def _read_steadily(self, name: str, action: Callable[[Path], T]) -> T:
-        """Run `action` on an avatar's folder, again if it was replaced in the middle."""
-        for _ in range(8):
-            folder, identity = self._folder(name)
-            try:
-                result = action(folder)
-            except FileNotFoundError as error:
-                if self._folder(name)[1] == identity:
-                    raise AssetError(f"avatar {name!r}: {error.filename} is missing") from error
-            except Exception:  # whatever half an old and half a new avatar may lead to
-                if self._folder(name)[1] == identity:
-                    raise
-            else:
-                if self._folder(name)[1] == identity:
-                    return result
-        raise ConflictError(f"avatar {name!r} is being replaced over and over")
+        return _read_steadily(name, lambda: self._find(name), checked)
 
     def delete(self, name: str) -> None:
         """Remove an avatar. Raises AvatarNotFoundError, ConflictError while it is being made."""
         trash = self._deleted / secrets.token_hex(8)
         with self._mutex:
-            folder, _ = self._folder(name)
+            folder, _ = self._find(name)
             if name in self._busy:
                 raise ConflictError(f"avatar {name!r} is being replaced right now")
             folder.rename(trash)
             _flush(self._root)
         shutil.rmtree(trash)
 
-    def _folder(self, name: str) -> tuple[Path, tuple[int, int]]:
-        """An existing avatar's folder, and what tells it from one that replaces it."""
-        folder = self._root / check_name(name)
+    def _find(self, name: str) -> Place:
         with self._mutex:
-            if not folder.is_dir():
-                raise AvatarNotFoundError(f"no avatar {name!r}")
-            stat = folder.stat()
-        return folder, (stat.st_ino, stat.st_mtime_ns)
+            return _find(self._root, name)
 
     def announce(self, address: str) -> None:
         """Write into the lock file that this server listens on host:port."""
@@ -245,6 +230,50 @@ class Store:
         if not self._lock.closed:
             self._lock.truncate(0)
         self._lock.close()
+
+
+def _find(root: Path, name: str) -> Place:
+    """Raises AvatarNotFoundError, InputError."""
+    folder = root / check_name(name)
+    with suppress(FileNotFoundError, NotADirectoryError):
+        status = folder.stat()
+        if S_ISDIR(status.st_mode):
+            return folder, (status.st_ino, status.st_mtime_ns)
+    raise AvatarNotFoundError(f"no avatar {name!r}")
+
+
+def _read_steadily(name: str, find: Callable[[], Place], read: Callable[[Path], T]) -> T:
+    """What `read` makes of the avatar's folder, again if it was replaced in the middle."""
+    for _ in range(REPLACED_TIMES):
+        folder, identity = find()
+        try:
+            result = read(folder)
+        except FileNotFoundError as error:
+            if find()[1] == identity:
+                raise AssetError(f"avatar {name!r}: {error.filename} is missing") from error
+        except Exception:  # whatever half an old and half a new avatar may lead to
+            if find()[1] == identity:
+                raise
+        else:
+            if find()[1] == identity:
+                return result
+    raise ConflictError(f"avatar {name!r} is being replaced over and over")
+
+
+def read_beside_server(root: Path, name: str, load: Callable[[Path], T]) -> T:
+    """An avatar of a store that a server may hold and change meanwhile.
+
+    Raises AvatarNotFoundError, AssetError, ConflictError, InputError.
+    """
+
+    def find() -> Place:
+        for wait_s in (0.05, 0.2):  # a replacement is two renames
+            with suppress(AvatarNotFoundError):
+                return _find(root, name)
+            time.sleep(wait_s)
+        return _find(root, name)
+
+    return _read_steadily(name, find, load)
 
 
 def _lock(path: Path) -> IO[str]:

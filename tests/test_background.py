@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import threading
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zmq
+import zmq.asyncio
 
 from flexavatar.drive.mixer import Mixer
 from plugin_server import background, drive_stream
@@ -30,6 +31,7 @@ from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub
 from plugin_server.publisher import Publisher
 from plugin_server.server import running_server
 from plugin_server.store import Store
+from tests.conftest import ROOT
 from tests.live import live_server
 from tests.service import (
     PATIENCE_S,
@@ -297,3 +299,23 @@ def test_a_gateway_whose_socket_is_lost_says_so() -> None:
     assert gateway.status.problem == ""
     gateway.connection_lost(OSError("a bad socket"))
     assert gateway.status.problem == "listens no more: a bad socket"
+
+
+# ---- so that it stays so
+
+
+TASKS = {
+    "background.py": "keeps and watches them",
+    "connect_http.py": "awaits its own",
+    "drive_stream.py": "awaits its own",
+    "service.py": "awaits its own",
+    "speech.py": "threads in work that goes on to its end",
+    "store.py": "closes when they have ended",
+}
+"""Where tasks and threads of the event loop are started, and why nothing is lost there."""
+STARTING = re.compile(r"create_task\(|ensure_future\(|to_thread\(|to_thread,|run_in_executor\(")
+
+
+def test_tasks_are_started_where_somebody_looks_after_them() -> None:
+    files = (ROOT / "plugin_server").rglob("*.py")
+    assert {path.name for path in files if STARTING.search(path.read_text())} == {*TASKS}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,18 +10,11 @@ from typing import TYPE_CHECKING
 import tyro
 
 from flexavatar.cli.connect import DEFAULT_STORE
-from flexavatar.errors import (
-    AssetError,
-    AvatarNotFoundError,
-    ConflictError,
-    DriveError,
-    InputError,
-)
+from flexavatar.errors import AvatarNotFoundError, DriveError, InputError
 
 if TYPE_CHECKING:
     from flexavatar.avatar.avatar import AnyAvatar
 
-REPLACED_TIMES = 8
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -33,31 +24,12 @@ def load(store: Path, name: str) -> AnyAvatar:
     Raises AvatarNotFoundError, AssetError, ConflictError, InputError.
     """
     from flexavatar.avatar.avatar import load_avatar
-    from plugin_server.store import check_name
+    from plugin_server.store import read_beside_server
 
-    folder = store / check_name(name)
-    for _ in range(REPLACED_TIMES):
-        if (before := _identity(folder)) is None:
-            raise AvatarNotFoundError(f"no avatar {name!r} in {store}: see flexavatar list")
-        try:
-            avatar = load_avatar(folder)
-        except AssetError:
-            if _identity(folder) == before:
-                raise
-        else:
-            if _identity(folder) == before:
-                return avatar
-    raise ConflictError(f"avatar {name!r} is being replaced over and over")
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    """What tells a folder from one that takes its place; waits a moment where there is none."""
-    for wait_s in (0.0, 0.05, 0.2):  # a replacement is two renames
-        time.sleep(wait_s)
-        with suppress(FileNotFoundError):
-            stat = folder.stat()
-            return stat.st_ino, stat.st_mtime_ns
-    return None
+    try:
+        return read_beside_server(store, name, load_avatar)
+    except AvatarNotFoundError as error:
+        raise AvatarNotFoundError(f"{error} in {store}: see flexavatar list") from None
 
 
 def parse_expression(pairs: Sequence[str]) -> dict[str, float]:
