@@ -145,7 +145,7 @@ def make_performance() -> list[Signal]:
     weights = np.clip(weights, 0, 1)
     return [
         Signal(
-            row.astype(np.float32),
+            np.array([round(w, 4) for w in row.tolist()], np.float32),  # as a file has them
             ALL_SENT,
             head=HeadPose(HeadAngles(*turn.tolist()).axis_angle()),
             pts_ns=round(t * NS_PER_S),
