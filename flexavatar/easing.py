@@ -25,5 +25,5 @@ def minimum_jerk(x: NDArray[np.float64] | float) -> NDArray[np.float64]:
 
     Flash and Hogan, "The coordination of arm movements", Journal of Neuroscience 5, 1985.
     """
-    x = np.clip(x, 0, 1)
+    x = np.asarray(x).clip(0, 1)
     return x**3 * (10 - 15 * x + 6 * x**2)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from flexavatar.drive.mixer import Source
-from flexavatar.drive.mouth import CROSS_S
+from flexavatar.drive.mouth import CROSSFADE_S
 from flexavatar.types import NS_PER_S
 from tests.signals import signal_of
 from tests.test_mixer import FRAME_S, Stage
@@ -71,7 +71,7 @@ def test_a_hidden_mouth_is_the_voices_at_once_but_without_a_jump() -> None:
     assert stage.talk(1.0, jaw=0.9, hidden=1.0) > 0.5
     jaws = [face.weight("jawOpen") for face in stage.seen]
     said_fastest = 0.3 * 8 * math.pi * FRAME_S
-    assert np.abs(np.diff(jaws)).max() < 0.9 * FRAME_S / CROSS_S + said_fastest
+    assert np.abs(np.diff(jaws)).max() < 0.9 * FRAME_S / CROSSFADE_S + said_fastest
     assert stage.seen[-1].weight("jawOpen") == pytest.approx(
         said(stage.now_s - FRAME_S)["jawOpen"], abs=0.02
     )

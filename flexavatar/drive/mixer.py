@@ -16,12 +16,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
-from flexavatar.drive.head_angles import AxisAngle, HeadAngles
+from flexavatar.drive.head_angles import FORWARD, AxisAngle, HeadAngles, Quaternion
 from flexavatar.drive.idle import Idle
-from flexavatar.drive.mouth import Mouth
-from flexavatar.drive.one_euro import AS_IT_IS, HEAD, WEIGHTS, Smoothing, TurnFilter, WeightFilter
+from flexavatar.drive.mouth import MouthTracker
+from flexavatar.drive.one_euro import (
+    HEAD_SMOOTHING,
+    NO_SMOOTHING,
+    WEIGHT_SMOOTHING,
+    RotationFilter,
+    Smoothing,
+    WeightFilter,
+)
 from flexavatar.drive.signal import ALL_SENT, AUDIO, NO_PTS, HeadPose, Signal
 from flexavatar.easing import minimum_jerk
 from flexavatar.errors import DriveError
@@ -74,8 +80,8 @@ class MixerConfig:
     timeout_s: float = 0.25
     leave_s: float = 0.6
     join_s: float = 0.3
-    weights: Smoothing = WEIGHTS
-    head: Smoothing = HEAD
+    weights: Smoothing = WEIGHT_SMOOTHING
+    head: Smoothing = HEAD_SMOOTHING
     seed: int = 0
     """Of the idling."""
 
@@ -89,36 +95,36 @@ class _Layer:
         region = [source.shares.get(EYES if e else MOUTH, 1.0) for e in IS_EYES]
         self._shares = np.array(region)
         self.head_share = source.shares.get(HEAD_TURN, 1.0)
-        self._smoothing = config.weights if source.name != AUDIO else AS_IT_IS
-        self.mouth = Mouth()
+        self._smoothing = config.weights if source.name != AUDIO else NO_SMOOTHING
+        self.mouth = MouthTracker()
         self.fed_at_s = -np.inf
         self.pts_ns = 0
-        self._forget()
+        self._reset()
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._raw, self._sent = np.zeros(52), np.zeros(52, bool)
         self._pts_ns = NO_PTS
         self._smooth = WeightFilter(self._smoothing)
-        self._turns = TurnFilter(self._config.head)
+        self._turns = RotationFilter(self._config.head)
         self.weights, self.turn = self._raw, None
-        self.mouth.forget()
+        self.mouth.reset()
 
     def feed(self, signal: Signal, now_s: float) -> bool:
         """Take a signal; whether something has joined that was not there before."""
         joined = now_s - self.fed_at_s > self._config.timeout_s
         if joined:
-            self._forget()
+            self._reset()
         step_s = self._step_s(signal.pts_ns, now_s)
         joined = joined or not self._sent[signal.sent].all()
         raw = np.where(signal.sent, np.clip(self._gains * signal.weights, 0, 1), self._raw)
         self._raw, self._sent = raw, self._sent | signal.sent
         self.weights = self._smooth.step(raw, step_s)
-        self.mouth.see(raw, signal.mouth_hidden, now_s)
+        self.mouth.add(raw, signal.mouth_hidden, now_s)
         if signal.head is not None:
             joined = joined or self.turn is None
-            yaw, pitch, roll = self._config.head_gain
-            turn = Rotation.from_rotvec(np.array(signal.head.neck_pose) * (pitch, yaw, roll))
-            self.turn = self._turns.step(turn, step_s)
+            (yaw, pitch, roll), (x, y, z) = self._config.head_gain, signal.head.neck_pose
+            turn = AxisAngle(pitch * x, yaw * y, roll * z)
+            self.turn = self._turns.step(turn.quaternion(), step_s)
         self.fed_at_s, self._pts_ns = now_s, signal.pts_ns
         self.pts_ns = round(now_s * NS_PER_S) if signal.pts_ns == NO_PTS else signal.pts_ns
         return joined
@@ -137,9 +143,9 @@ class _Layer:
         silent_s = now_s - self.fed_at_s - self._config.timeout_s
         return float(minimum_jerk(1 - silent_s / self._config.leave_s))
 
-    def cover(self, below: Weights, presence: float) -> Weights:
-        """What shows through from below and the rest of its own: [52]."""
-        kept = np.where(IS_EYES, 1.0, 1 - self.mouth.given)
+    def blend_over(self, below: Weights, presence: float) -> Weights:
+        """Its weights over those of the layers below: [52], [52]."""
+        kept = np.where(IS_EYES, 1.0, 1 - self.mouth.voice_share)
         return below + presence * kept * self._shares * self._sent * (self.weights - below)
 
 
@@ -156,18 +162,14 @@ class Mixer:
         self._layers = {source.name: _Layer(source, config) for source in config.sources}
         self._joining_s = 0.0  # of what has joined and is not shown yet
         self._joined_at_s, self._join_s = -np.inf, config.join_s
-        self._shown: tuple[Weights, Rotation] | None = None
-        self._left_over = np.zeros(52), np.zeros(3)  # what is taken away bit by bit after a join
+        self._shown: tuple[Weights, Quaternion] | None = None
+        self._fading = np.zeros(52), FORWARD  # what is taken away bit by bit after a join
 
     def feed(self, signal: Signal, now_s: float) -> None:
         """Take its source's newest signal. The receiver's clock is in seconds, never runs back."""
         if self._layers[signal.source].feed(signal, now_s):
             join_s = AUDIO_JOIN_S if signal.source == AUDIO else self._config.join_s
             self._joining_s = max(self._joining_s, join_s)
-
-    def silent_s(self, now_s: float) -> float:
-        """Time since the last signal of any source."""
-        return now_s - max((layer.fed_at_s for layer in self._layers.values()), default=-np.inf)
 
     def face(self, now_s: float) -> Signal:
         """The face to show now: all weights, 0..1, how the head is held, a breath, and the time.
@@ -176,42 +178,41 @@ class Mixer:
         where there is none.
         """
         idle = self._idle.at(now_s)
-        weights, turn = idle.weights.astype(np.float64), Rotation.from_rotvec(idle.neck_pose)
-        self._give_the_mouth(now_s)
+        weights, turn = idle.weights, idle.neck_pose.quaternion()
+        self._assign_mouth(now_s)
         for layer in reversed(self._layers.values()):
             presence = layer.presence(now_s)
-            weights = layer.cover(weights, presence)
+            weights = layer.blend_over(weights, presence)
             if layer.turn is not None:
-                way = (layer.turn * turn.inv()).as_rotvec()
-                turn = Rotation.from_rotvec(presence * layer.head_share * way) * turn
-        weights, turn = self._without_jump(weights, turn, now_s)
+                turn = turn.slerp(layer.turn, presence * layer.head_share)
+        weights, turn = self._crossfade(weights, turn, now_s)
         self._shown = weights, turn
-        head = HeadPose(AxisAngle.of_rotation(turn), transl=(0.0, idle.rise_m, 0.0))
+        head = HeadPose(turn.axis_angle(), transl=(0.0, idle.rise_m, 0.0))
         return Signal(weights.astype(np.float32), ALL_SENT, head=head, pts_ns=self._pts_ns(now_s))
 
-    def _give_the_mouth(self, now_s: float) -> None:
-        """To the voice, from those above it that do not see one."""
+    def _assign_mouth(self, now_s: float) -> None:
+        """Give it to the voice where the sources above that do not see one."""
         voice = self._layers.get(AUDIO)
         speaks = voice is not None and voice.presence(now_s) > 0
         for layer in self._layers.values():
             if layer is voice:
                 break
-            layer.mouth.give(voice.mouth if voice and speaks else None, now_s)
+            layer.mouth.yield_to(voice.mouth if voice and speaks else None, now_s)
 
-    def _without_jump(
-        self, weights: Weights, turn: Rotation, now_s: float
-    ) -> tuple[Weights, Rotation]:
+    def _crossfade(
+        self, weights: Weights, turn: Quaternion, now_s: float
+    ) -> tuple[Weights, Quaternion]:
         """What was shown before a join fades away instead of vanishing."""
         if self._joining_s and self._shown is not None:
             before, turn_before = self._shown
-            self._left_over = before - weights, (turn_before * turn.inv()).as_rotvec()
+            self._fading = before - weights, (turn_before @ turn.inverse()).axis_angle()
             self._joined_at_s, self._join_s = now_s, self._joining_s
         self._joining_s = 0.0
         left = 1 - float(minimum_jerk((now_s - self._joined_at_s) / self._join_s))
         if left == 0:
             return weights, turn
-        more, way = self._left_over
-        return np.clip(weights + left * more, 0, 1), Rotation.from_rotvec(left * way) * turn
+        more, way = self._fading
+        return np.clip(weights + left * more, 0, 1), way.scale(left).quaternion() @ turn
 
     def _pts_ns(self, now_s: float) -> int:
         layers = sorted(self._layers.items(), key=lambda item: item[0] != AUDIO)

@@ -17,33 +17,33 @@ from flexavatar.head.arkit import ARKIT_NAMES
 
 Weights = NDArray[np.float64]
 
-MOVES = np.array([name.startswith(("jaw", "mouth")) for name in ARKIT_NAMES])  # [52]
+IS_MOUTH = np.array([name.startswith(("jaw", "mouth")) for name in ARKIT_NAMES])  # [52]
 WINDOW_S = 0.8
 """Longer than a vowel that is held."""
-SPEAKS, RESTS, STIRS = 0.12, 0.03, 0.08
+SPEAKING, RESTING, STIRRING = 0.12, 0.03, 0.08
 """How far the jaw or a lip goes in WINDOW_S at least, at most, and again at least."""
 HIDDEN = 0.5
-CROSS_S = 0.2
+CROSSFADE_S = 0.2
 """From one to the other."""
 
 
-class Mouth:
-    """What one source knows of the mouth, and how much of it is given to the voice."""
+class MouthTracker:
+    """What one source has seen of the mouth lately, and how much of it the voice has instead."""
 
     def __init__(self) -> None:
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        """A source that begins anew."""
+    def reset(self) -> None:
+        """Begin anew with a source that does."""
         self._seen: deque[tuple[float, Weights]] = deque()
         self._hidden, self._rests = False, False
-        self.given = 0.0
-        """To the voice, 0..1."""
+        self.voice_share = 0.0
+        """Of the mouth, 0..1: how much of it the voice has."""
         self._at_s: float | None = None
 
-    def see(self, weights: Weights, hidden: float, now_s: float) -> None:
-        """The newest weights [52]."""
-        self._seen.append((now_s, weights[MOVES]))
+    def add(self, weights: Weights, hidden: float, now_s: float) -> None:
+        """Take the newest weights [52], and how little of the mouth is seen, 0..1."""
+        self._seen.append((now_s, weights[IS_MOUTH]))
         self._hidden = hidden >= HIDDEN
         while now_s - self._seen[0][0] > WINDOW_S:
             self._seen.popleft()
@@ -54,18 +54,18 @@ class Mouth:
             return None
         return float(np.ptp([weights for _, weights in self._seen], axis=0).max())
 
-    def give(self, voice: Mouth | None, now_s: float) -> None:
-        """Let the voice have it or take it back, bit by bit; None if there is no voice."""
+    def yield_to(self, voice: MouthTracker | None, now_s: float) -> None:
+        """Let the voice have the mouth or take it back, bit by bit; None if there is no voice."""
         step_s = 0.0 if self._at_s is None else now_s - self._at_s
         self._at_s = now_s
         wanted = voice is not None and (self._hidden or self._rests_beside(voice))
-        step = step_s / CROSS_S
-        self.given = min(self.given + step, 1.0) if wanted else max(self.given - step, 0.0)
+        step = (step_s if wanted else -step_s) / CROSSFADE_S
+        self.voice_share = min(max(self.voice_share + step, 0.0), 1.0)
 
-    def _rests_beside(self, voice: Mouth) -> bool:
+    def _rests_beside(self, voice: MouthTracker) -> bool:
         own, other = self.travel(), voice.travel()
-        if other is None or other < SPEAKS:
+        if other is None or other < SPEAKING:
             self._rests = False
         elif own is not None:
-            self._rests = own < (STIRS if self._rests else RESTS)
+            self._rests = own < (STIRRING if self._rests else RESTING)
         return self._rests

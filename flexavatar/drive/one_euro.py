@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
+
+from flexavatar.drive.head_angles import Quaternion
 
 Array = NDArray[np.float64]
 
@@ -29,13 +30,13 @@ class Smoothing:
     """Of the speed itself."""
 
 
-WEIGHTS = Smoothing()
-AS_IT_IS = Smoothing(cutoff_hz=1e3)
-HEAD = Smoothing(cutoff_hz=1.0, follow=8.0)
+WEIGHT_SMOOTHING = Smoothing()
+NO_SMOOTHING = Smoothing(cutoff_hz=1e3)
+HEAD_SMOOTHING = Smoothing(cutoff_hz=1.0, follow=8.0)
 """A head of 1 radian a second is turned fast."""
 
 
-def blend(cutoff_hz: Array | float, step_s: float) -> Array | float:
+def low_pass_share(cutoff_hz: Array | float, step_s: float) -> Array | float:
     """Share of the new value in a first-order low-pass after a step."""
     reach = 2 * math.pi * cutoff_hz * step_s
     return reach / (reach + 1)
@@ -44,7 +45,7 @@ def blend(cutoff_hz: Array | float, step_s: float) -> Array | float:
 class WeightFilter:
     """One filter a channel."""
 
-    def __init__(self, smoothing: Smoothing = WEIGHTS) -> None:
+    def __init__(self, smoothing: Smoothing = WEIGHT_SMOOTHING) -> None:
         self._smoothing = smoothing
         self._value: Array | None = None
         self._speed: Array | float = 0.0
@@ -54,28 +55,30 @@ class WeightFilter:
         if self._value is None:
             self._value = value
             return value
-        speed = (value - self._value) / step_s
-        self._speed += blend(self._smoothing.speed_cutoff_hz, step_s) * (speed - self._speed)
-        cutoff_hz = self._smoothing.cutoff_hz + self._smoothing.follow * np.abs(self._speed)
-        self._value = self._value + blend(cutoff_hz, step_s) * (value - self._value)
+        own, speed = self._smoothing, (value - self._value) / step_s
+        self._speed += low_pass_share(own.speed_cutoff_hz, step_s) * (speed - self._speed)
+        cutoff_hz = own.cutoff_hz + own.follow * np.abs(self._speed)
+        self._value = self._value + low_pass_share(cutoff_hz, step_s) * (value - self._value)
         return self._value
 
 
-class TurnFilter:
-    """The same for a rotation: along the shortest way, by the angle's speed."""
+class RotationFilter:
+    """The same for a turn: along the shortest way, by the angle's speed."""
 
-    def __init__(self, smoothing: Smoothing = HEAD) -> None:
+    def __init__(self, smoothing: Smoothing = HEAD_SMOOTHING) -> None:
         self._smoothing = smoothing
-        self._value: Rotation | None = None
+        self._value: Quaternion | None = None
         self._speed = np.zeros(3)
 
-    def step(self, value: Rotation, step_s: float) -> Rotation:
-        """The smoothed rotation of the newest one, `step_s` after the one before."""
+    def step(self, value: Quaternion, step_s: float) -> Quaternion:
+        """The smoothed turn of the newest one, `step_s` after the one before."""
         if self._value is None:
             self._value = value
             return value
-        way = (value * self._value.inv()).as_rotvec()
-        self._speed += blend(self._smoothing.speed_cutoff_hz, step_s) * (way / step_s - self._speed)
-        cutoff_hz = self._smoothing.cutoff_hz + self._smoothing.follow * np.linalg.norm(self._speed)
-        self._value = Rotation.from_rotvec(blend(float(cutoff_hz), step_s) * way) * self._value
+        own, way = self._smoothing, (value @ self._value.inverse()).axis_angle()
+        speed = np.array(way) / step_s
+        self._speed += low_pass_share(own.speed_cutoff_hz, step_s) * (speed - self._speed)
+        cutoff_hz = own.cutoff_hz + own.follow * math.hypot(*self._speed)
+        share = float(low_pass_share(cutoff_hz, step_s))
+        self._value = way.scale(share).quaternion() @ self._value
         return self._value

@@ -36,7 +36,7 @@ def request_signal(request: pb.DriveRequest, session: Session) -> Signal:
         raise DriveError("source, mouth_hidden: expected a session that has sources")
     check_range("mouth_hidden", request.mouth_hidden, 0, 1)
     signal = Signal(
-        weights=arkit_vector(request.arkit.weights) if kind == "arkit" else NO_WEIGHTS,
+        weights=arkit_vector(dict(request.arkit.weights)) if kind == "arkit" else NO_WEIGHTS,
         sent=ALL_SENT if kind == "arkit" else NONE_SENT,
         codes=_flame_codes(request.flame, puppet.rest) if kind == "flame" else None,
         head=_head_pose(pose.neck_pose, pose.global_orient, pose.transl)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flexavatar.drive.gaze import Gaze, add_gaze, gaze_angles
-from flexavatar.drive.head_angles import HeadAngles, Quaternion, from_unity, to_unity
+from flexavatar.drive.head_angles import HeadAngles, UnityQuaternion, from_unity, to_unity
 from flexavatar.drive.names import arkit_name, from_presets, pascal_case, preset_name
 from flexavatar.drive.protocols.checks import SANE, finite, nanoseconds
 from flexavatar.drive.protocols.osc import (
@@ -36,7 +36,7 @@ SOURCE = "vmc"
 PORT = 39539
 NECK, HEAD, LEFT_EYE, RIGHT_EYE = "Neck", "Head", "LeftEye", "RightEye"
 BONES = (NECK, HEAD, LEFT_EYE, RIGHT_EYE)
-AT_REST = (0.0, 0.0, 0.0, 1.0)
+NO_TURN = (0.0, 0.0, 0.0, 1.0)
 SMALLEST_QUATERNION = 1e-3
 WEIGHTS_A_DATAGRAM = 26
 
@@ -47,7 +47,7 @@ class VmcReader:
     def __init__(self) -> None:
         self._weights: dict[str, float] = {}
         self._presets: dict[str, float] = {}
-        self._bones: dict[str, Quaternion] = {}
+        self._bones: dict[str, UnityQuaternion] = {}
         self._pts_ns = NO_PTS
         self._tracking = True
 
@@ -102,7 +102,7 @@ class VmcReader:
         if not (weights and self._tracking):
             return None
         neck, head = self._bones.get(NECK), self._bones.get(HEAD)
-        pose = HeadPose(from_unity(neck or AT_REST, head or AT_REST)) if neck or head else None
+        pose = HeadPose(from_unity(neck or NO_TURN, head or NO_TURN)) if neck or head else None
         named = add_gaze(weights, self._gaze())
         return Signal(*weights_of(named), head=pose, source=SOURCE, pts_ns=self._pts_ns)
 
@@ -142,5 +142,5 @@ def write(signal: Signal, spelling: Callable[[str], str] = pascal_case) -> list[
     return [write_bundle([available, *clock, *bones, *first]), write_bundle([*rest, apply])]
 
 
-def _bone_message(name: str, turn: Quaternion) -> bytes:
+def _bone_message(name: str, turn: UnityQuaternion) -> bytes:
     return write_message("/VMC/Ext/Bone/Pos", name, 0.0, 0.0, 0.0, *turn)
