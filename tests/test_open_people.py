@@ -22,19 +22,19 @@ TEXELS = 128
 
 
 @pytest.fixture(scope="module")
-def figure() -> SyntheticPerson:
+def person() -> SyntheticPerson:
     return SyntheticPerson(sample_traits(3), TEXELS)
 
 
-def test_a_seed_is_a_person_for_ever(figure: SyntheticPerson):
+def test_a_seed_is_a_person_for_ever(person: SyntheticPerson):
     again = SyntheticPerson(sample_traits(3), TEXELS)
     assert sample_traits(3) == sample_traits(3) != sample_traits(4)
-    assert torch.equal(figure.neutral, again.neutral)
-    assert torch.equal(figure.face({}).chart(), again.face({}).chart())
+    assert torch.equal(person.neutral, again.neutral)
+    assert torch.equal(person.face({}).chart(), again.face({}).chart())
 
 
-def test_a_face_has_a_chart_and_pictures(figure: SyntheticPerson):
-    face = figure.face(ANCHORS["smile"])
+def test_a_face_has_a_chart_and_pictures(person: SyntheticPerson):
+    face = person.face(ANCHORS["smile"])
     chart = face.chart()
     assert chart.shape == (3, TEXELS, TEXELS)
     assert chart.min() >= 0
@@ -58,38 +58,38 @@ def test_twenty_anchors_and_drawn_weights_are_faces():
         assert weights.get("mouthClose", 0) <= weights.get("jawOpen", 0)
 
 
-def test_expressions_make_lines_and_rest_has_none(figure: SyntheticPerson):
+def test_expressions_make_lines_and_rest_has_none(person: SyntheticPerson):
     """What drives a line must deepen it; a young face at rest has few, a blink clears the lid."""
-    rest = [crease.depth({}) for crease in figure.creases]
+    rest = [crease.depth({}) for crease in person.creases]
     assert all(0 <= depth <= 1 for depth in rest)
     asked = {"browInnerUp": 1.0}
     deeper = [
-        crease.depth(asked) - depth for crease, depth in zip(figure.creases, rest, strict=True)
+        crease.depth(asked) - depth for crease, depth in zip(person.creases, rest, strict=True)
     ]
-    driven = [bool({"browInnerUp"} & set(crease.drive)) for crease in figure.creases]
+    driven = [bool({"browInnerUp"} & set(crease.drive)) for crease in person.creases]
     assert all((change > 0.05) == drives for change, drives in zip(deeper, driven, strict=True))
-    lids = [crease for crease in figure.creases if "eyeBlinkLeft" in crease.fades]
+    lids = [crease for crease in person.creases if "eyeBlinkLeft" in crease.fades]
     assert len(lids) == 1
     assert lids[0].depth({"eyeBlinkLeft": 1.0}) == 0
 
 
-def test_brows_raised_change_the_forehead_and_nothing_else(figure: SyntheticPerson):
+def test_brows_raised_change_the_forehead_and_nothing_else(person: SyntheticPerson):
     """The lines alone, without the motion of the skin: the same vertices, other weights."""
-    rest = figure.face({})
-    lined = figure.face({"browInnerUp": 1.0}, figure.codes({}))
+    rest = person.face({})
+    lined = person.face({"browInnerUp": 1.0}, person.codes({}))
     assert torch.equal(rest.vertices, lined.vertices)
     moved = np.abs(lined.linear - rest.linear).max(1) > 1e-4
-    height = figure.canvas.points[moved, 1]
+    height = person.canvas.points[moved, 1]
     assert moved.sum() > 50
     assert height.min() > 0.03
     assert height.max() < 0.1
 
 
-def test_shadows_follow_the_mouth(figure: SyntheticPerson):
+def test_shadows_follow_the_mouth(person: SyntheticPerson):
     """An open mouth lets light in, but its back stays darker than its lips."""
-    masks = figure.canvas.masks
+    masks = person.canvas.masks
     inside, lips = masks["cavity"] > 0.9, masks["lips"] > 0.9
-    closed, opened = (figure.face(w).linear.mean(1) for w in ({}, {"jawOpen": 0.8}))
+    closed, opened = (person.face(w).linear.mean(1) for w in ({}, {"jawOpen": 0.8}))
     assert opened[inside].mean() > closed[inside].mean()
     assert opened[inside].mean() < 0.5 * opened[lips].mean()
 

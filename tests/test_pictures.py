@@ -117,7 +117,7 @@ def test_one_that_is_replaced_in_the_middle_is_read_again(
     (store / "ada").rename(store / "old")
     done = threading.Timer(0.03, lambda: (store / "old").rename(store / "ada"))
     done.start()
-    assert len(pictures.load(store, "ada")) == len(avatar)
+    assert len(pictures.load_from_store(store, "ada")) == len(avatar)
     done.join()
 
 
@@ -128,4 +128,4 @@ def test_one_that_is_replaced_over_and_over_is_given_up(
         "flexavatar.avatar.avatar.load_avatar", lambda folder: folder.touch() or avatar
     )
     with pytest.raises(ConflictError, match="replaced over and over"):
-        pictures.load(store, "ada")
+        pictures.load_from_store(store, "ada")

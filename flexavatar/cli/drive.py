@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from flexavatar.cli.connect import ServerOptions, connect_separate
-from flexavatar.cli.pictures import check_suffix, load
+from flexavatar.cli.pictures import check_suffix, load_from_store
 from flexavatar.cli.view import check_background, has_screen, show_frames
 from flexavatar.drive.voice.config import VoiceConfig
 from flexavatar.errors import FaceError, InputError
@@ -121,7 +121,7 @@ class Drive:
         """Draw every frame, write."""
         from flexavatar.evaluation.avatar_renderer import write_performance_video
 
-        avatar = load(self.where.store, self.avatar)
+        avatar = load_from_store(self.where.store, self.avatar)
         self.out.parent.mkdir(parents=True, exist_ok=True)
         size = self.width, self.height
         with progress_bar("filming") as report:

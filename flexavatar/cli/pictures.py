@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
-def load(store: Path, name: str) -> AnyAvatar:
+def load_from_store(store: Path, name: str) -> AnyAvatar:
     """Read an avatar for drawing, beside any server: again if it is replaced in the middle.
 
     Raises AvatarNotFoundError, AssetError, ConflictError, InputError.
@@ -75,7 +75,7 @@ class Render:
         """Load, pose, draw, write."""
         check_suffix(self.out, PICTURE_SUFFIXES)
         weights = parse_expression(self.expression)
-        avatar = load(self.store, self.avatar)
+        avatar = load_from_store(self.store, self.avatar)
         from flexavatar.evaluation.avatar_renderer import AvatarRenderer
         from flexavatar.formats.picture import write_picture
         from flexavatar.render.camera import orbit, resize_camera
@@ -105,7 +105,7 @@ class Sheet:
     def run(self) -> None:
         """Load, draw, write."""
         check_suffix(self.out, PICTURE_SUFFIXES)
-        avatar = load(self.store, self.avatar)
+        avatar = load_from_store(self.store, self.avatar)
         from flexavatar.evaluation.contact_sheet import contact_sheet, cropped_photo
         from flexavatar.formats.picture import write_picture
 
@@ -137,7 +137,7 @@ class MorphSheet:
     def run(self) -> None:
         """Load, draw, write."""
         check_suffix(self.out, PICTURE_SUFFIXES)
-        a, b = (load(self.store, name) for name in (self.a, self.b))
+        a, b = (load_from_store(self.store, name) for name in (self.a, self.b))
         from flexavatar.evaluation.morph_sheet import morph_sheet
         from flexavatar.formats.picture import write_picture
 

@@ -48,7 +48,7 @@ SAMPLED_FRAMES = 72
 JOINTLY_TRACKED = 8
 """Of them are tracked together, which says who it is; the others with that identity."""
 PHOTOS = 2
-"""What the network is told of: as many frames that are not among those to be learned from."""
+"""The network's inputs: as many frames that are not among those to be learned from."""
 LARGEST_RMS_PX = 6.0
 """At 512 pixels a side; landmarks further off are not trusted."""
 
@@ -91,8 +91,8 @@ def clip_samples(
     """
     asked = evenly_spaced(0, count_frames(video) - 1, SAMPLED_FRAMES)
     portraits: list[Portrait] = []
-    for n, (_, sight) in enumerate(crop_frames(video, asked)):
-        portraits += [sight.portrait] if sight is not None else []
+    for n, (_, frame) in enumerate(crop_frames(video, asked)):
+        portraits += [frame.portrait] if frame is not None else []
         progress(0.5 * (n + 1) / len(asked))
     if len(portraits) < FRAMES + PHOTOS:
         raise FaceError(

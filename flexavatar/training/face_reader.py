@@ -78,10 +78,10 @@ def _sample_single(rng: np.random.Generator) -> Mapping[str, float]:
 
 def photograph_person(seed: int, rng: np.random.Generator) -> PersonLandmarks | None:
     """Landmarks of the person of a seed, None if MediaPipe does not find the face at rest."""
-    figure = SyntheticPerson(sample_traits(seed), CHART_PX)
+    person = SyntheticPerson(sample_traits(seed), CHART_PX)
 
     def detect(weights: Mapping[str, float]) -> FaceLandmarks | None:
-        shot = photograph(figure.face(weights), photo_camera(rng, SIDE))
+        shot = photograph(person.face(weights), photo_camera(rng, SIDE))
         picture = (shot.before_wall().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
         return next(iter(detect_faces(degrade_photo(picture, rng))), None)
 

@@ -87,8 +87,8 @@ class SampleLoader:
         places = texels_to_map(
             interpolate_barycentric(sample.neutral, texels.binding) / DECIMETRE, texels.chart
         )
-        told = (sample.colors, sample.weight, sample.mirrored, sample.base)
-        colors, weight, mirrored, base = (x[None] / BYTE for x in told)
+        stored = (sample.colors, sample.weight, sample.mirrored, sample.base)
+        colors, weight, mirrored, base = (x[None] / BYTE for x in stored)
         ready = PreparedSample(
             sample,
             sample.images / BYTE,

@@ -99,18 +99,18 @@ def make_sample(seed: int, config: ChartSizes = QUERY_LRM_TINY) -> Sample:
     """
     rng = np.random.default_rng((seed, 1))
     head = load_open_head()
-    figure = SyntheticPerson(sample_traits(seed), uv_layout(head, config).size)
-    portraits = [_photograph_portrait(figure, rng) for _ in range(int(rng.choice(PHOTO_COUNTS)))]
+    person = SyntheticPerson(sample_traits(seed), uv_layout(head, config).size)
+    portraits = [_photograph_portrait(person, rng) for _ in range(int(rng.choice(PHOTO_COUNTS)))]
     placed = pose_views(portraits, track(portraits, load_landmark_rig()), head)
     alignment = fit_similarity(
         placed.neutral.double().numpy(),
-        figure.neutral.double().numpy(),
+        person.neutral.double().numpy(),
         head.masks["face"].double().numpy(),
     )
-    true = torch.from_numpy(alignment.inverse.apply(figure.neutral.double().numpy())).float()
-    frames, charts = _render_frames(figure, placed, alignment, config, rng)
+    true = torch.from_numpy(alignment.inverse.apply(person.neutral.double().numpy())).float()
+    frames, charts = _render_frames(person, placed, alignment, config, rng)
     targets = SyntheticTargets(
-        (true - placed.neutral).half(), to_byte_tensor(figure.face({}).chart()), charts
+        (true - placed.neutral).half(), to_byte_tensor(person.face({}).chart()), charts
     )
     return Sample(**network_inputs(portraits, placed, config), **frames, targets=targets)
 
@@ -134,9 +134,9 @@ def network_inputs(
     }
 
 
-def _photograph_portrait(figure: SyntheticPerson, rng: np.random.Generator) -> Portrait:
+def _photograph_portrait(person: SyntheticPerson, rng: np.random.Generator) -> Portrait:
     """An ordinary photo, degraded as by a lens and a file."""
-    shot = photograph(figure.face(natural_weights(rng)), photo_camera(rng, PHOTO_SIDE))
+    shot = photograph(person.face(natural_weights(rng)), photo_camera(rng, PHOTO_SIDE))
     rgb = to_byte_tensor(shot.rgb + (1 - shot.cover[..., None]) * shot.wall).numpy()
     cover = to_byte_tensor(shot.cover).numpy()
     rgb = degrade_photo(rgb, rng)
@@ -157,7 +157,7 @@ def degrade_photo(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[n
 
 
 def _render_frames(
-    figure: SyntheticPerson,
+    person: SyntheticPerson,
     placed: PosedViews,
     alignment: Similarity,
     config: ChartSizes,
@@ -171,7 +171,7 @@ def _render_frames(
     charts: list[Tensor] = []
     for kind in FRAME_KINDS:
         weights = _sample_weights(kind, rng)
-        face, codes = figure.face(weights), figure.codes(weights)
+        face, codes = person.face(weights), person.codes(weights)
         camera = (around_camera if rng.uniform() < AROUND_SHARE else photo_camera)(
             rng, config.image_side
         )

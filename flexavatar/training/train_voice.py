@@ -29,7 +29,7 @@ CONTACT_MASK = torch.tensor([name in CONTACTS for name in ARTICULATORS])
 REPLAY_CLIPS = 400
 """Clips that are shown again: to make one takes as long as to learn from it."""
 HELD_OUT_EACH = 12
-"""The last utterances of each voice, to watch the training by."""
+"""The last utterances of each voice, on which the training is validated."""
 
 
 def voice_losses(output: tuple[Tensor, Tensor], clips: Sequence[Clip]) -> dict[str, Tensor]:

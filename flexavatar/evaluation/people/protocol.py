@@ -21,7 +21,7 @@ ABOUT = """\
 Synthetic people on ICT-FaceKit's rig, which our head does not share: another mesh, identities and
 expressions by other artists. They are drawn by casting rays, not splats. Avatars are made from the
 pictures alone, then seen from cameras that they were not made from, and with expressions that no
-photo shows; ARKit weights alone are told.
+photo shows; of these only the ARKit weights are given.
 
 What this cannot say: skin, hair and eyes are painted by formulas. Real people have pores, strands,
 glasses, beards and a camera's noise; figures on them are lower or higher. An avatar is laid on the

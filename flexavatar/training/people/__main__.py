@@ -44,9 +44,9 @@ class SheetConfig:
 
 def draw_row(seed: int, side: int) -> NDArray[np.uint8]:
     """One person in all columns: [side, side * columns, 3]."""
-    figure = SyntheticPerson(sample_traits(seed))
+    person = SyntheticPerson(sample_traits(seed))
     tiles = [
-        photograph(figure.face(weights), look_from(yaw, 0, side, MIDDLE, FRAMED_M)).before_wall()
+        photograph(person.face(weights), look_from(yaw, 0, side, MIDDLE, FRAMED_M)).before_wall()
         for weights, yaw in FACES
     ]
     return to_uint8(torch.cat(tiles, 1).numpy())

@@ -90,23 +90,23 @@ class LitFace:
     vertices: Tensor  # [V, 3] posed, metres
 
     def __init__(
-        self, figure: SyntheticPerson, weights: Mapping[str, float], codes: FlameCodes
+        self, person: SyntheticPerson, weights: Mapping[str, float], codes: FlameCodes
     ) -> None:
-        self.figure, self.weights = figure, weights
-        self.posed = figure.head.pose(figure.neutral, codes)
+        self.person, self.weights = person, weights
+        self.posed = person.head.pose(person.neutral, codes)
         self.vertices = self.posed.vertices
-        normals = vertex_normals(self.vertices, figure.head.faces).numpy()
-        self.normals: Array = eye_normals(figure.head, self.posed, normals)
+        normals = vertex_normals(self.vertices, person.head.faces).numpy()
+        self.normals: Array = eye_normals(person.head, self.posed, normals)
 
     @cached_property
     def vertex_light(self) -> VertexLight:
         """Light at the vertices."""
-        return gather_light(self.vertices.numpy(), self.normals, self.figure.rays)
+        return gather_light(self.vertices.numpy(), self.normals, self.person.rays)
 
     @cached_property
     def linear(self) -> Array:
         """Light that each texel sends out, without gloss: [T, 3]."""
-        figure, canvas, lit = self.figure, self.figure.canvas, self.vertex_light
+        person, canvas, lit = self.person, self.person.canvas, self.vertex_light
         slopes, shade = self._crease_fields()
         hidden = (1 - lit.free[:, None]) * canvas.shallow[:, None]
         bounce = BOUNCE * hidden * lit.color.mean(0) * FLESH_COLOR
@@ -114,23 +114,23 @@ class LitFace:
         grey = np.maximum(fields[:, :3] @ LUMA, 1e-4)
         tilt = np.clip(np.einsum("nk,nk->n", fields[:, 3:], slopes) / grey, *TILT_LIMITS)
         tilt = (1 + tilt) * lid_shade(canvas, self.posed)
-        return figure.paint.albedo * np.exp(-shade) * fields[:, :3] * tilt[:, None]
+        return person.paint.albedo * np.exp(-shade) * fields[:, :3] * tilt[:, None]
 
     def _crease_fields(self) -> tuple[Array, Array]:
         """Tilt of the normals and absorption with the lines of this expression: [T, 3] each."""
-        figure = self.figure
-        slopes, shade = figure.slopes.copy(), np.zeros((len(figure.canvas), 3), np.float32)
-        for crease in figure.creases:
+        person = self.person
+        slopes, shade = person.slopes.copy(), np.zeros((len(person.canvas), 3), np.float32)
+        for crease in person.creases:
             depth = crease.depth(self.weights)
             if depth > LEAST_DEPTH:
-                bare = figure.bare[crease.index, None] * f32(depth)
+                bare = person.bare[crease.index, None] * f32(depth)
                 slopes[crease.index] += bare * crease.slopes
                 shade[crease.index] += bare * crease.shade
         return slopes, shade
 
     def chart(self) -> Tensor:
         """Colour of every texel as lit, display-referred, 0 off the chart: [3, U, U]."""
-        size, canvas = self.figure.canvas.size, self.figure.canvas
+        size, canvas = self.person.canvas.size, self.person.canvas
         grid = np.zeros((size * size, 3), np.float32)
         grid[canvas.cells] = self.develop(self.linear)
         return torch.from_numpy(grid).T.reshape(3, size, size).contiguous()
@@ -138,8 +138,8 @@ class LitFace:
     @cached_property
     def light_chart(self) -> Array:
         """Light and gloss as a picture of the chart: [U, U, 4]."""
-        gloss = self.figure.paint.gloss[:, None]
-        return self.figure.canvas.grid(np.concatenate((self.linear, gloss), 1))
+        gloss = self.person.paint.gloss[:, None]
+        return self.person.canvas.grid(np.concatenate((self.linear, gloss), 1))
 
     @cached_property
     def open_share(self) -> Array:
@@ -148,7 +148,7 @@ class LitFace:
 
     def develop(self, linear: Field) -> Array:
         """Light as this person's camera stores it: [N, 3] -> [N, 3] 0..1."""
-        return develop(linear, self.figure.exposure, self.figure.traits.tone)
+        return develop(linear, self.person.exposure, self.person.traits.tone)
 
 
 def _make_neutral(traits: Traits) -> Tensor:

@@ -44,8 +44,8 @@ class PersonPicture:
 
 def photograph(face: LitFace, camera: Camera) -> PersonPicture:
     """Draw a face with its glasses and chest."""
-    head, figure = face.figure.head, face.figure
-    extras = make_extra_mesh(face.posed, figure.glasses, figure.traits, figure.rays)
+    head, person = face.person.head, face.person
+    extras = make_extra_mesh(face.posed, person.glasses, person.traits, person.rays)
     vertices = torch.cat((face.vertices, torch.from_numpy(extras.vertices)))
     faces = torch.cat((head.faces, torch.from_numpy(extras.faces) + len(face.vertices)))
     view = render_mesh(
@@ -63,19 +63,19 @@ def photograph(face: LitFace, camera: Camera) -> PersonPicture:
     small = cv2.resize(light, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
     cover = small[..., 3:]
     color = face.develop((small[..., :3] / np.maximum(cover, 1e-6)).reshape(-1, 3))
-    wall = draw_wall(face.figure.traits, camera.height, camera.width)
+    wall = draw_wall(face.person.traits, camera.height, camera.width)
     rgb = color.reshape(*cover.shape[:2], 3) * cover
     return PersonPicture(torch.from_numpy(rgb), torch.from_numpy(cover[..., 0].copy()), wall)
 
 
 def _head_light(face: LitFace, ids: Index, bary: Array, camera: Camera) -> Array:
     """Light that reaches the camera from the head at samples [N]: [N, 3]; anything for extras."""
-    head, canvas = face.figure.head, face.figure.canvas
+    head, canvas = face.person.head, face.person.canvas
     ids = np.minimum(ids, len(head.faces) - 1)
     sheet = _sample_chart(face.light_chart, canvas.chart_pixels(ids, bary))
     corners = head.faces.numpy()[ids]
     toward = _unit(camera_position(camera).numpy() - face.vertices.numpy())
-    light, open_share = face.figure.traits.light, face.open_share[:, None]
+    light, open_share = face.person.traits.light, face.open_share[:, None]
     shine = open_share * mirrored_gloss(light, face.normals, toward, SKIN_SHARP, SKIN_NARROWING)
     shown = _interpolate(shine, corners, bary)
     eye = canvas.eye_faces[ids]
