@@ -143,6 +143,27 @@ class EvaluateMatte(ReportOptions):
 
 
 @dataclass(frozen=True)
+class EvaluateDetail(CreationOptions):
+    """Avatars drawn four times as large, and their eyes with the gaze moved."""
+
+    photos: tyro.conf.Positional[tuple[Path, ...]]
+    """One avatar is made from each."""
+
+    def run(self) -> None:
+        """Score every photo's avatar."""
+        from flexavatar.create.create import create_avatar
+        from flexavatar.evaluation.detail import ABOUT, evaluate_detail
+
+        items: list[Item] = []
+        for photo in self.photos:
+            with progress_bar(f"making {photo.name}") as report:
+                avatar = create_avatar([photo.read_bytes()], self.config, report)
+            with progress_bar(f"looking at {photo.name}") as report:
+                items.append(evaluate_detail(avatar, photo.name, report))
+        self.publish("detail", ABOUT, items)
+
+
+@dataclass(frozen=True)
 class EvaluatePeople(CreationOptions):
     """Avatars of synthetic people, from all around and with held-out expressions.
 
@@ -212,6 +233,7 @@ class Evaluate:
         | Annotated[EvaluateViews, tyro.conf.subcommand("views", prefix_name=False)]
         | Annotated[EvaluateExpressions, tyro.conf.subcommand("expressions", prefix_name=False)]
         | Annotated[EvaluateMatte, tyro.conf.subcommand("matte", prefix_name=False)]
+        | Annotated[EvaluateDetail, tyro.conf.subcommand("detail", prefix_name=False)]
         | Annotated[EvaluatePeople, tyro.conf.subcommand("people", prefix_name=False)]
         | Annotated[EvaluateLive, tyro.conf.subcommand("live", prefix_name=False)]
         | Annotated[EvaluateVoice, tyro.conf.subcommand("voice", prefix_name=False)]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flexavatar.create.iris import Iris, measure_iris
 from flexavatar.create.pixels import sample_bilinear, sample_nearest, zone_map
 from flexavatar.create.posed_views import PosedView, PosedViews
 from flexavatar.head.texels import Texels, texel_points_and_normals
@@ -38,6 +39,7 @@ class SurfaceObservations:
     posed: PosedViews
     texels: Texels  # T, of the chart that what follows works on
     evidence: Evidence  # T
+    iris: Iris
 
 
 def observe_surface(posed: PosedViews, texels: Texels) -> SurfaceObservations:
@@ -47,7 +49,9 @@ def observe_surface(posed: PosedViews, texels: Texels) -> SurfaceObservations:
     share = weights**SHARPNESS
     colors = torch.stack([s.colors for s in seen])
     merged = (colors * share[..., None]).sum(0) / share.sum(0).clamp_min(1e-9)[:, None]
-    return SurfaceObservations(posed, texels, Evidence(merged, weights.amax(0)))
+    eyes = [eye for view in posed.views for eye in view.eyes(posed.head, posed.neutral)]
+    evidence = Evidence(merged, weights.amax(0))
+    return SurfaceObservations(posed, texels, evidence, measure_iris(eyes))
 
 
 def without_doubtful_lids(evidence: Evidence, texels: Texels) -> Evidence:

@@ -6,7 +6,7 @@ folds, teeth. Whatever else is built of Gaussians before the fit joins them here
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flexavatar.create.evidence import SurfaceObservations
+from flexavatar.create.eyeball import glint, iris_splats, lid_shade
 from flexavatar.create.lashes_and_teeth import fold_splats, lash_lines, lash_splats, teeth_splats
 from flexavatar.create.network import Prediction
 from flexavatar.create.off_mesh import off_mesh_splats
@@ -49,6 +51,7 @@ class DraftSplats:
     color_freedom: Tensor  # [G] 0..1 how freely the colour may be fitted
     lids: Tensor  # [G, 2] share that folds away as the left, the right eye closes
     cells: Tensor  # [G] int64 row * U + col of its texel in the chart, -1 if it is none's
+    sampled: Tensor  # [G] 1 if the photos' sampling is its finest detail, 0 if it is drawn
 
     def __len__(self) -> int:
         return len(self.binding)
@@ -84,7 +87,8 @@ def first_guess(skin: Skin, spacing_px: float) -> AvatarDraft:
         *(_part(fold, eye=eye) for eye, fold in folds),
         # these must fit where they go, not where they are; and open eyes would bleach lash lines
         *(_part(rim, shape=0.0, opacity=0.0) for rim in rims),
-        _part(lash_lines(view, head), shape=0.0, opacity=0.0, color=0.0),
+        _part(lash_lines(view, head), shape=0.0, opacity=0.0, color=0.0, sampled=0.0),
+        *_eyes(skin.observations),
     )
     whole = concatenate(parts)
     splats = select(whole, whole.opacities > CULLED)
@@ -99,6 +103,7 @@ def _part(
     opacity: float = 1.0,
     color: float = 1.0,
     eye: int | None = None,
+    sampled: float = 1.0,
 ) -> DraftSplats:
     """Gaussians of no texel, how freely they may be fitted, and which eye (0 left) folds them."""
     count = len(bound.binding)
@@ -115,7 +120,20 @@ def _part(
         color_freedom=torch.full((count,), color),
         lids=lids,
         cells=torch.full((count,), -1),
+        sampled=torch.full((count,), sampled),
     )
+
+
+def _eyes(observations: SurfaceObservations) -> Iterator[DraftSplats]:
+    """What turns with the gaze, and what lids and lamps do to it: drawn, never fitted."""
+    posed, iris = observations.posed, observations.iris
+    view, head = posed.views[0], posed.head
+    for number, eye in enumerate(view.eyes(head, posed.neutral)):
+        disc = iris_splats(head, posed.neutral, iris, eye.side)
+        yield _part(disc, shape=0.0, opacity=0.0, color=0.0, sampled=0.0)
+        lights = lid_shade(eye, view.motion, head, iris), glint(eye, view.motion, head, iris)
+        for light in (light for light in lights if light is not None):
+            yield _part(light, shape=0.0, opacity=0.0, color=0.0, eye=number, sampled=0.0)
 
 
 def _presence(view: PosedView, texels: Texels, head: FlameHead) -> Tensor:
@@ -143,8 +161,7 @@ def _skin_part(skin: Skin, texels: Texels, present: Tensor) -> DraftSplats:
     body = hair_and_clothes_mask(texels.masks)
     outer = texels.zones == int(Zone.SKIN)
     seen = (skin.seen * 3).clamp(0, 1)
-    inner = torch.where(texels.masks["eyes"] > 0.5, 0.8, 0.0)
-    color = seen * torch.where(outer, torch.where(folds > 0.3, 0.3, 1.0), inner)
+    color = seen * torch.where(outer, torch.where(folds > 0.3, 0.3, 1.0), 0.0)
     return DraftSplats(
         texels.binding,
         skin.splats.local,
@@ -155,6 +172,7 @@ def _skin_part(skin: Skin, texels: Texels, present: Tensor) -> DraftSplats:
         color_freedom=torch.where(body & outer, color.clamp_min(BARELY), color),
         lids=torch.zeros(len(texels), 2),
         cells=texels.cells,
+        sampled=1.0 * (texels.masks["eyes"] <= 0.5),
     )
 
 

@@ -7,8 +7,10 @@ view. The last step of creation does so with Gaussians, with a code, or with a n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +21,9 @@ from flexavatar.types import Camera, Gaussians
 
 SSIM_STRIDE = 2
 """Windows overlap by five pixels of seven: every second one says as much."""
+
+CLOSEUP_SPREAD = 0.04
+"""Of the picture's width, by which close-ups miss the landmark that they look at."""
 
 Decode = Callable[[Mapping[str, Tensor], int], Gaussians]
 """(parameters, index of the view) -> Gaussians to be drawn in that view."""
@@ -32,6 +37,26 @@ class Target:
     colors: Tensor  # [H, W, 3] the person's colours
     matte: Tensor  # [H, W] share of the person
     weight: Tensor  # [H, W] how much each pixel counts
+    landmarks: Tensor | None = None  # [K, 2] pixels where close-ups look; None: there are none
+
+    def closeup(self, zoom: float, x: float, y: float, side: int) -> Target:
+        """A square window of `side` pixels, enlarged `zoom` times, around a point of this one."""
+        shift = np.array((side / 2 - x * zoom, side / 2 - y * zoom))
+        K = self.camera.K.clone()
+        K[:2] *= zoom
+        K[:2, 2] += torch.from_numpy(shift).to(K)
+        warp = np.array(((zoom, 0, shift[0]), (0, zoom, shift[1])))
+        warp[:, 2] += 0.5 * zoom - 0.5  # OpenCV counts from the middle of the first pixel
+
+        def enlarged(picture: Tensor, border: int) -> Tensor:
+            found = cv2.warpAffine(
+                picture.cpu().numpy(), warp, (side, side), flags=cv2.INTER_CUBIC, borderMode=border
+            )
+            return torch.from_numpy(np.asarray(found)).clamp(0, 1).to(picture)
+
+        colors, matte = (enlarged(x, cv2.BORDER_REPLICATE) for x in (self.colors, self.matte))
+        weight = enlarged(self.weight, cv2.BORDER_CONSTANT)
+        return Target(replace(self.camera, K=K, width=side, height=side), colors, matte, weight)
 
 
 @dataclass(frozen=True)
@@ -53,6 +78,11 @@ class FitConfig:
     late: float = 0.6
     """Share of the steps after which learning rates are cut."""
     late_rate: float = 0.3
+    closeups: float = 0.5
+    """Share of the steps that look at a part of the face, enlarged, where a target has landmarks:
+    what pixels of the photo's own size hide, holes between splats for one, is large there."""
+    zoom: tuple[float, float] = (1.3, 4.0)
+    closeup_px: int = 320
     seed: int = 0
 
 
@@ -72,10 +102,14 @@ def fit(
         optimiser, [round(config.late * config.steps)], config.late_rate
     )
     generator = torch.Generator().manual_seed(config.seed)
+    chance = np.random.default_rng(config.seed)
     for step in range(config.steps):
         index = step % len(targets)
-        background = torch.rand(3, generator=generator).to(targets[index].colors)
-        loss = view_loss(decode(values, index), targets[index], background, config)
+        target = targets[index]
+        if target.landmarks is not None and chance.random() < config.closeups:
+            target = random_closeup(target, config, chance)
+        background = torch.rand(3, generator=generator).to(target.colors)
+        loss = view_loss(decode(values, index), target, background, config)
         if regularise is not None:
             loss = loss + regularise(values)
         optimiser.zero_grad(set_to_none=True)
@@ -84,6 +118,15 @@ def fit(
         schedule.step()
         progress((step + 1) / config.steps)
     return {name: value.detach() for name, value in values.items()}
+
+
+def random_closeup(target: Target, config: FitConfig, chance: np.random.Generator) -> Target:
+    """Somewhere in the face, at a zoom and a shift by parts of a pixel that never come again."""
+    assert target.landmarks is not None
+    zoom = float(np.exp(chance.uniform(*np.log(config.zoom))))
+    at = target.landmarks[int(chance.integers(len(target.landmarks)))].numpy()
+    x, y = at + chance.normal(0, CLOSEUP_SPREAD * target.camera.width, 2)
+    return target.closeup(zoom, float(x), float(y), config.closeup_px)
 
 
 def view_loss(

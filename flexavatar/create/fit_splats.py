@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from flexavatar.avatar.maps import NeutralSplats, apply_change
 from flexavatar.create.first_guess import AvatarDraft, DraftSplats
 from flexavatar.create.fit import FitConfig, Parameter, fit
-from flexavatar.create.fit_targets import photo_targets, visible_gaussians
+from flexavatar.create.fit_targets import closeup_targets, visible_gaussians
 from flexavatar.create.posed_views import PosedView
 from flexavatar.head.binding import (
     STRETCH_LIMITS,
@@ -22,12 +22,17 @@ from flexavatar.head.binding import (
 )
 from flexavatar.head.eyelids import eyelid_visibility
 from flexavatar.progress import StageProgress, no_stage_progress
+from flexavatar.render.camera import project
 from flexavatar.types import SH_C0, Gaussians
 
 RATES = {"colors": 0.01, "opacities": 0.04, "scales": 0.015, "offsets": 1e-4, "quats": 0.01}
 """Adam's learning rates; offsets in metres."""
 GROW, SHRINK = 0.6, 1.6
 """How far the logarithm of a size may move: a splat that grows more is a blur from the side."""
+SMOOTHING = 0.85
+"""Standard deviation, in the photo's pixels, of the 3D filter that every splat has in it. A photo
+says nothing of what is finer than it: a splat that is smaller covers its own pixel alone and leaves
+holes to the next one, which show as soon as one comes closer (Yu et al. 2024, Mip-Splatting)."""
 DRIFT = 3e-3
 """Metres a splat may move along each axis: further, it floats."""
 
@@ -50,9 +55,10 @@ def fit_splats(
     """The same Gaussians after fitting colour, opacity, size, place and turn to all photos."""
     splats, views, motions = draft.splats, draft.posed.views, splat_motions(draft)
     start = raw_values(splats.local, splats.opacities, splats.colors)
+    smallest = smallest_scales(views, splats)
 
     def decode(values: Mapping[str, Tensor], view: int) -> Gaussians:
-        return pose_splats(_clamp_near(values, start), motions[view])
+        return pose_splats(_smoothed(_clamp_near(values, start), smallest), motions[view])
 
     def regularise(now: Mapping[str, Tensor]) -> Tensor:
         moved = (now["offsets"] - start["offsets"]) / 2e-3
@@ -64,8 +70,8 @@ def fit_splats(
     posed = (pose_splats(start, motion) for motion in motions)
     visible = visible_gaussians(posed, views).float()
     parameters = _parameters(start, splats, visible)
-    fitted = fit(decode, parameters, photo_targets(views), config, regularise, progress)
-    fitted = _clamp_near(fitted, start)
+    fitted = fit(decode, parameters, closeup_targets(views), config, regularise, progress)
+    fitted = _smoothed(_clamp_near(fitted, start), smallest)
     return replace(
         draft,
         splats=replace(
@@ -75,6 +81,24 @@ def fit_splats(
             opacities=torch.sigmoid(fitted["opacities"]),
         ),
     )
+
+
+def smallest_scales(views: Sequence[PosedView], splats: DraftSplats) -> Tensor:
+    """Width of the filter that each splat has in it: [G, 1] metres.
+
+    By the finest sampling that any photo has of the head.
+    """
+    pixel = min(
+        float(project(view.camera, view.motion.vertices)[:, 2].median() / view.camera.K[0, 0])
+        for view in views
+    )
+    return SMOOTHING * pixel * splats.sampled[:, None]
+
+
+def _smoothed(values: Mapping[str, Tensor], smallest: Tensor) -> dict[str, Tensor]:
+    """Scales with the filter in them, as logarithms like those without."""
+    scales = 0.5 * (torch.exp(2 * values["scales"]) + smallest * smallest).log()
+    return {**values, "scales": scales}
 
 
 def _parameters(

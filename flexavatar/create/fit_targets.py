@@ -24,6 +24,14 @@ def photo_targets(views: Sequence[PosedView]) -> list[Target]:
     return [photo_target(view, view.sits_with(views[0])) for view in views]
 
 
+def closeup_targets(views: Sequence[PosedView]) -> list[Target]:
+    """The same, with landmarks to look at more closely."""
+    return [
+        replace(target, landmarks=torch.from_numpy(view.portrait.face.points[:, :2]))
+        for target, view in zip(photo_targets(views), views, strict=True)
+    ]
+
+
 def photo_target(view: PosedView, whole: bool) -> Target:
     """What one photo asks for: everywhere, or on the face alone."""
     weight = torch.from_numpy(view.portrait.inside.astype(np.float32))

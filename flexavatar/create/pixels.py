@@ -25,10 +25,10 @@ SHUT = 0.45
 """MediaPipe's blink score above which an eye counts as closed and shows its lid."""
 BROW_GAP, CORNER = 0.25, 0.3
 """Shares of the way from brow to eye that are the brow's, and of the eye's width to its side."""
-LASH_SHARE, RIM_SHARE = 0.06, 0.03
-"""Lengths of lashes and widths of lid rims, of the eye's width."""
-PUPIL_SHARE = 0.4
-"""Of the iris's radius."""
+LASH_SHARE = 0.06
+"""Length of lashes, of the eye's width."""
+NEAR_IRIS = 1.25
+"""Radii of the iris within which a lower lid's pixel may be its own."""
 TOOTH_LIGHT = 0.45
 """Luminance over that of the skin's brightest tenth, above which a pixel may be a tooth."""
 TOOTH_CHROMA = 0.42
@@ -86,36 +86,26 @@ def _lid_fold(portrait: Portrait, side: str) -> Mask:
 
 
 def eye_rim_pixels(portrait: Portrait) -> Mask:
-    """Pixels around the lid rims, a lash's length outwards and a rim's width inwards.
+    """Pixels around the eyes, a lash's length outwards.
 
-    Further in lies the iris, which must not stay behind when the eye turns.
+    Further in lies what turns with the eye. Below, where landmarks are too high as often as too
+    low, what is as near to the iris's middle as the iris itself is left out as well.
     """
     side = portrait.matte.shape[0]
     band = np.zeros((side, side), bool)
     points = portrait.face.points[:, :2]
-    for outline in (topology.LEFT_EYE, topology.RIGHT_EYE):
-        ring = points[list(outline)]
-        width = float(np.ptp(ring[:, 0]))
+    rows, columns = np.indices(band.shape) + 0.5
+    for outline, iris in (
+        (topology.LEFT_EYE, topology.LEFT_IRIS),
+        (topology.RIGHT_EYE, topology.RIGHT_IRIS),
+    ):
+        ring, (x, y) = points[list(outline)], points[iris[0]]
         opening = polygon_mask(ring, side, 3)
-        outer = cv2.dilate(opening, disc_kernel(LASH_SHARE * width))
-        band |= (outer > 0) & (cv2.erode(opening, disc_kernel(RIM_SHARE * width)) == 0)
+        outer = cv2.dilate(opening, disc_kernel(LASH_SHARE * float(np.ptp(ring[:, 0]))))
+        radius = float(np.linalg.norm(points[list(iris[1:])] - points[iris[0]], axis=1).mean())
+        near = (np.hypot(columns - x, rows - y) < NEAR_IRIS * radius) & (rows > y)
+        band |= (outer > 0) & (opening == 0) & ~near
     return band
-
-
-def eye_pixels(
-    portrait: Portrait, iris: tuple[int, ...], outline: tuple[int, ...]
-) -> tuple[Mask, Mask]:
-    """Pixels surely white and pixels surely iris of one eye, by its landmarks' numbers."""
-    points = portrait.face.points[:, :2]
-    side = portrait.matte.shape[0]
-    opening = polygon_mask(points[list(outline)], side)
-    opening = cv2.erode(opening, np.ones((3, 3), np.uint8)) > 0
-    centre = points[iris[0]]
-    radius = float(np.linalg.norm(points[list(iris[1:])] - centre, axis=1).mean())
-    rows, columns = np.indices(opening.shape)
-    away = np.hypot(columns + 0.5 - centre[0], rows + 0.5 - centre[1]) / max(radius, 1e-3)
-    coloured = (away > PUPIL_SHARE + 0.1) & (away < 0.85)
-    return opening & (away > 1.25), opening & coloured
 
 
 def teeth_pixels(portrait: Portrait) -> tuple[Mask, Mask]:

@@ -12,6 +12,7 @@ from flexavatar.avatar.poser import rig_with_own_lids
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.track import Track, photo_codes
 from flexavatar.create.hair_volume import hair_volume
+from flexavatar.create.iris import SIDES, EyeView, eye_view, eyeball_of, gaze_error
 from flexavatar.head.binding import SurfaceMotion, surface_motion
 from flexavatar.head.eyelids import eyelid_openings
 from flexavatar.head.flame import FlameHead
@@ -32,6 +33,11 @@ class PosedView:
         lens = self.portrait.lens
         return self is other or (lens is not None and lens == other.portrait.lens)
 
+    def eyes(self, head: FlameHead, neutral: Tensor) -> tuple[EyeView, ...]:
+        """The left eye and the right one of a head at rest [V, 3]."""
+        balls = {s: eyeball_of(head, neutral, self.motion.vertices, s) for s in SIDES}
+        return tuple(eye_view(self.portrait, self.camera, ball, s) for s, ball in balls.items())
+
 
 @dataclass(frozen=True)
 class PosedViews:
@@ -50,10 +56,14 @@ class PosedViews:
 
 def pose_views(portraits: Sequence[Portrait], tracked: Track, head: FlameHead) -> PosedViews:
     """The tracked person's neutral head on this rig, with hair, and every photo's view of it."""
-    codes = tuple(photo_codes(pose, head) for pose in tracked.photos)
     cameras = [pose.camera for pose in tracked.photos]
     bald = head.neutral(torch.from_numpy(tracked.betas).float())
     own = rig_with_own_lids(bald, head)
+    tracked_codes = (photo_codes(pose, head) for pose in tracked.photos)
+    codes = tuple(
+        _refine_gaze(c, portrait, camera, own, bald)
+        for c, portrait, camera in zip(tracked_codes, portraits, cameras, strict=True)
+    )
     posed = [own.pose(bald, c).vertices for c in codes]
     neutral = hair_volume(portraits, cameras, posed, own, bald)
     motions = [surface_motion(neutral, own.pose(neutral, c).vertices, own.faces) for c in codes]
@@ -62,3 +72,16 @@ def pose_views(portraits: Sequence[Portrait], tracked: Track, head: FlameHead) -
         for portrait, camera, motion in zip(portraits, cameras, motions, strict=True)
     )
     return PosedViews(head, neutral, tuple(views), codes)
+
+
+def _refine_gaze(
+    codes: FlameCodes, portrait: Portrait, camera: Camera, head: FlameHead, neutral: Tensor
+) -> FlameCodes:
+    """A photo's codes with both eyes turned to where the picture has their irises."""
+    vertices = head.pose(neutral, codes).vertices
+    turned = dict(vars(codes))
+    for side in SIDES:
+        name, ball = f"{side[0]}eye_pose", eyeball_of(head, neutral, vertices, side)
+        pitch, yaw = gaze_error(eye_view(portrait, camera, ball, side))
+        turned[name] = turned[name] + torch.tensor([pitch, yaw, 0.0])
+    return FlameCodes(**turned)

@@ -15,7 +15,7 @@ from torch import Tensor
 from flexavatar.avatar.maps import NeutralSplats
 from flexavatar.create import surface_inpaint
 from flexavatar.create.evidence import Evidence, SurfaceObservations, without_doubtful_lids
-from flexavatar.create.eyes_and_mouth import measure_eyes, paint_eyes_and_mouth
+from flexavatar.create.eyes_and_mouth import paint_eyes_and_mouth
 from flexavatar.create.hair import Hair, measure_hair
 from flexavatar.create.hair_volume import CENTRE
 from flexavatar.create.network import Prediction, network_texels
@@ -83,7 +83,7 @@ def _paint(evidence: Evidence, observations: SurfaceObservations, hair: Hair) ->
     points, normals = texel_points_and_normals(posed.neutral, texels, posed.head.faces)
     colors = _complete_colors(evidence, texels, points, normals, hair)
     skin_mean = _mean(evidence, texels.masks["face"])
-    eyes = measure_eyes(posed.portraits)
+    eyes = observations.iris
     inner = paint_eyes_and_mouth(colors, texels, posed.head, posed.neutral, eyes, skin_mean)
     colors = torch.where((texels.zones == int(Zone.SKIN))[:, None], colors, inner)
     known = ((evidence.weight * 4).clamp(0, 1) * (texels.masks["teeth"] > 0.5))[:, None]

@@ -98,6 +98,14 @@ FIGURES: Mapping[str, Figure] = {
     "background_taken": Figure("share", "lower", "of the picture: taken for person beyond that"),
     "person_lost": Figure("share", "lower", "of the person: taken for background beyond that"),
     "color_error_band": Figure("0..1", "lower", "mean error of the person's colours within it"),
+    "zoom_consistency_db": Figure(
+        "dB", "higher", "drawn at 512 pixels and four times as large, mean of four expressions"
+    ),
+    "zoom_consistency_worst_db": Figure("dB", "higher", "the same, the worst expression"),
+    "iris_agreement": Figure(
+        "share", "higher", "of an eye's pixels as dark or light as the rig says, the worst gaze"
+    ),
+    "iris_agreement_mean": Figure("share", "higher", "the same, mean of both eyes and all gazes"),
     "face_mm": Figure("mm", "lower", "distance of the faces' surfaces at rest, sizes aligned"),
 }
 """By name. What is not listed is shown without a unit."""
