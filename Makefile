@@ -21,12 +21,12 @@ run: $(VENV)/.core
 
 # Two files of tests at once: what waits for a server leaves a core to what computes.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=10 $(PYTEST_ARGS)
 
 test-bridges: $(VENV)/.dev
 	@sh .ci/system-packages $(BIN)/python bridges
 	@$(BIN)/python -m tests.bridges.fetch
-	$(BIN)/python -m pytest tests/bridges $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/bridges --durations=10 $(PYTEST_ARGS)
 
 bench: $(VENV)/.core
 	$(BIN)/python -m flexavatar.bench --out $(OUT)/bench.json
