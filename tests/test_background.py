@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zmq.asyncio
+import zmq
+from zmq.asyncio import Socket
 
 from flexavatar.drive.mixer import Mixer
 from plugin_server import background, drive_stream
@@ -201,7 +202,7 @@ def test_drive_packets_come_in_after_a_failure(
         client.start_session("ada", 64, 48) as session,
         closing(DriveSender(session.info)) as sender,
     ):
-        poll = zmq.asyncio.Socket.poll
+        poll = Socket.poll
         failures = iter([zmq.ZMQError(11, "too many files")])
 
         def flaky(*arguments: Any, **options: Any) -> Any:
@@ -209,7 +210,7 @@ def test_drive_packets_come_in_after_a_failure(
                 raise error
             return poll(*arguments, **options)
 
-        monkeypatch.setattr(zmq.asyncio.Socket, "poll", flaky)
+        monkeypatch.setattr(Socket, "poll", flaky)
         sender.drive({"jawOpen": 0.1})
         eventually(lambda: any("too many files" in problem for problem in client.info().problems))
         assert "drive packets failed, and starts anew" in caplog.text

@@ -118,7 +118,7 @@ def open_container(data: bytes) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The file by its own demuxer only: playlists, which name other files, are never followed."""
     kind = container_format(data)
     try:
-        with av.open(io.BytesIO(data), format=kind, metadata_errors=LENIENT) as container:
+        with av.open(io.BytesIO(data), "r", kind, metadata_errors=LENIENT) as container:
             yield container, _video_stream(container)
     except FFmpegError as error:
         raise ImageError(f"video: the file is damaged or cut off ({error.strerror})") from None
@@ -168,7 +168,7 @@ def upright_rgb(frame: VideoFrame, longest: int) -> NDArray[np.uint8]:
     ratio = min(1.0, longest / max(frame.width, frame.height))
     width, height = (max(1, round(side * ratio)) for side in (frame.width, frame.height))
     rgb = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
-    return _turn_upright(rgb, frame)
+    return _turn_upright(np.asarray(rgb, np.uint8), frame)
 
 
 def _turn_upright(rgb: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
@@ -183,7 +183,7 @@ def _orientation(frame: VideoFrame) -> tuple[bool, int]:
     By its display matrix, which shows a pixel (x, y) at (a x + c y, b x + d y); one that is damaged
     says nothing.
     """
-    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+    matrix = frame.side_data.get(Type.DISPLAYMATRIX)  # pyright: ignore  # its stub knows text alone
     values = np.frombuffer(bytes(matrix), np.int32) if matrix is not None else np.zeros(0)
     if len(values) != MATRIX_SIZE:
         return False, 0
@@ -202,7 +202,7 @@ def read_frames(path: Path, wanted: Collection[int] | None = None) -> list[np.nd
     """
     keep = range(sys.maxsize) if wanted is None else set(wanted)
     frames = [
-        _turn_upright(frame.to_ndarray(format="rgb24"), frame)
+        _turn_upright(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), frame)
         for number, frame in enumerate(_decode(path))
         if number in keep
     ]
