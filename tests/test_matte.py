@@ -33,7 +33,7 @@ def _near(matte: Matte, x: int, y: int) -> Matte:
 
 def _by_net_alone(picture: Picture, monkeypatch: pytest.MonkeyPatch) -> Matte:
     with monkeypatch.context() as patch:
-        patch.setattr(matting, "_refined_by_color", lambda coarse, rgb: coarse)
+        patch.setattr(matting, "_refine_by_color", lambda coarse, rgb: coarse)
         return person_matte(picture)
 
 
