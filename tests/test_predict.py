@@ -22,7 +22,7 @@ from flexavatar.create.evidence import (
 from flexavatar.create.first_guess import AvatarDraft, first_guess
 from flexavatar.create.fit import FitConfig
 from flexavatar.create.fit_network import fit_network
-from flexavatar.create.fit_splats import pose_splats, raw_values, splat_motions
+from flexavatar.create.fit_splats import fit_splats, pose_splats, raw_values, splat_motions
 from flexavatar.create.network import Prediction, expression_changes, network_texels, predict
 from flexavatar.create.posed_views import PosedViews
 from flexavatar.create.skin import build_skin
@@ -101,7 +101,8 @@ def test_what_is_fitted_is_what_is_driven(
 ) -> None:
     """The fit's own posing, and the frame path with the saved F_id, agree on the photo's face."""
     skin = build_skin(observations, predict(observations, "tiny"))
-    fitted = _posed(first_guess(skin, CreateConfig().spacing_px))
+    draft = first_guess(skin, CreateConfig().spacing_px)
+    fitted = _posed(fit_splats(draft, FitConfig(steps=0)))
     avatar = create_avatar_from_portraits([portrait], CreateConfig(steps=0))
     assert isinstance(avatar, Avatar)
     assert avatar.dynamic is not None
