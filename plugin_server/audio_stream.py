@@ -8,7 +8,7 @@ from grpc.aio import ServicerContext
 
 from flexavatar.drive.signal import AUDIO
 from flexavatar.errors import ConflictError, DriveError, InputError
-from plugin_server.drive_stream import only_stream, until_end
+from plugin_server.drive_stream import exclusive_stream, run_until_end
 from plugin_server.messages.audio import audio_format, audio_message, check_chunk, voice_style
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.session import FaceMixer, Session
@@ -31,7 +31,7 @@ async def drive_audio(
     """
     live, before = _live_face(session), pb.DriveAudioResponse()
 
-    def news() -> pb.DriveAudioResponse | None:
+    def next_report() -> pb.DriveAudioResponse | None:
         nonlocal before
         last, before = before, audio_message(speech)
         last.started_unix_ns = before.started_unix_ns  # two clocks read one after the other
@@ -44,11 +44,11 @@ async def drive_audio(
         await speech.end()
         await playing
 
-    with only_stream(session, AUDIO):
+    with exclusive_stream(session, AUDIO):
         _check_silent(live)
         speech.streamed = True
         try:
-            await until_end(session, take(), news, context)
+            await run_until_end(session, take(), next_report, context)
         finally:
             if not speech.playout.complete:
                 speech.abort()

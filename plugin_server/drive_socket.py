@@ -23,25 +23,25 @@ from plugin_server.wire import WireError
 
 logger = logging.getLogger(__name__)
 
-LONGEST_MESSAGE = 4096
-"""Who sends more is hung up on."""
-QUEUE = 64
+MAX_MESSAGE_BYTES = 4096
+"""A sender of more is disconnected."""
+QUEUE_PACKETS = 64
 BURST = 256
 """Packets that are read before the newest of them are shown."""
-ANEW_S = 1.0
+RESTART_AFTER_S = 1.0
 """After this silence a sender may count from anywhere."""
 
 
 @dataclass
-class Counted:
-    """How far a session's sender has come."""
+class NewestPacket:
+    """The newest packet of a session's sender."""
 
     seq: int
     at_s: float
 
     def is_new(self, seq: int, now_s: float) -> bool:
         """Newer than the last one; numbers wrap at 2**32."""
-        return now_s - self.at_s > ANEW_S or 0 < (seq - self.seq) & 0xFFFFFFFF < 1 << 31
+        return now_s - self.at_s > RESTART_AFTER_S or 0 < (seq - self.seq) & 0xFFFFFFFF < 1 << 31
 
 
 class DriveSocket:
@@ -53,11 +53,11 @@ class DriveSocket:
         """Raises InputError if it cannot listen."""
         self._sessions, self._hub, self._watch = sessions, hub, watch
         self.status = GatewayStatus("drive")
-        self._counted: dict[str, Counted] = {}
+        self._newest: dict[str, NewestPacket] = {}
         context = zmq.asyncio.Context(shadow=publisher.context)
         self._socket = context.socket(zmq.PULL)
-        self._socket.setsockopt(zmq.RCVHWM, QUEUE)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, LONGEST_MESSAGE)
+        self._socket.setsockopt(zmq.RCVHWM, QUEUE_PACKETS)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         self._socket.setsockopt(zmq.LINGER, 0)
         try:
             self.status.address = publisher.bind(self._socket, config.drive_port)
@@ -72,11 +72,11 @@ class DriveSocket:
             while len(messages) < BURST and await self._socket.poll(0):
                 messages.append(await self._socket.recv_multipart())
             try:
-                self._take(messages)
+                self._handle(messages)
             except Exception as error:  # a bug must not silence everybody
                 self._watch.failed("taking drive packets", error)
 
-    def _take(self, messages: Iterable[list[bytes]]) -> None:
+    def _handle(self, messages: Iterable[list[bytes]]) -> None:
         """Show the newest packets of a burst, one of each session and set of parts."""
         newest: dict[tuple[object, ...], DrivePacket] = {}
         for parts in messages:
@@ -92,25 +92,25 @@ class DriveSocket:
             newest[key] = packet
         for packet in newest.values():
             try:
-                self._show(packet)
+                self._drive(packet)
             except FlexAvatarError as error:
                 self._refuse(error)
 
     def _refuse(self, error: FlexAvatarError) -> None:
         self._hub.refuse(self.status, "somebody", str(error))
 
-    def _show(self, packet: DrivePacket) -> None:
+    def _drive(self, packet: DrivePacket) -> None:
         """Raises OwnerError, SessionNotFoundError, DriveError, InputError."""
         session = self._sessions.claim(packet.session, packet.token)
         now_s = time.monotonic()
-        counted = self._counted.get(packet.session)
-        if counted is not None and not counted.is_new(packet.seq, now_s):
+        newest = self._newest.get(packet.session)
+        if newest is not None and not newest.is_new(packet.seq, now_s):
             return
         session.drive(packet_signal(packet, session))
-        if counted is None:
+        if newest is None:
             running = {s.session_id for s in self._sessions.running()}
-            self._counted = {k: v for k, v in self._counted.items() if k in running}
-        self._counted[packet.session] = Counted(packet.seq, now_s)
+            self._newest = {k: v for k, v in self._newest.items() if k in running}
+        self._newest[packet.session] = NewestPacket(packet.seq, now_s)
         self.status.sender = Sender("drive", packet.session, "")
         self.status.received_at_s, self.status.problem = now_s, ""
         self.status.frames += 1

@@ -20,8 +20,8 @@ LAST_REPORT_S = 1.0
 """A client that reads gets its last report in this time; one that does not is left."""
 
 
-def report(session: Session) -> pb.DriveResponse:
-    """What was drawn last."""
+def drive_report(session: Session) -> pb.DriveResponse:
+    """The answer to a driver: the newest frame, and what became of the signals."""
     last = session.last_frame
     return pb.DriveResponse(
         pts_ns=last.pts_ns,
@@ -33,7 +33,7 @@ def report(session: Session) -> pb.DriveResponse:
 
 
 @contextmanager
-def only_stream(session: Session, source: str) -> Iterator[None]:
+def exclusive_stream(session: Session, source: str) -> Iterator[None]:
     """Hold the one seat of a source's driver. Raises ConflictError."""
     if source in session.streaming:
         raise ConflictError(f"session {session.session_id} is driven by another stream already")
@@ -56,33 +56,33 @@ async def drive_until_end(
     """
     seq = -1
 
-    def news() -> pb.DriveResponse | None:
+    def next_report() -> pb.DriveResponse | None:
         nonlocal seq
         before, seq = seq, session.last_frame.seq
-        return report(session) if seq != before else None
+        return drive_report(session) if seq != before else None
 
-    await until_end(session, _take(session, first, requests), news, context)
+    await run_until_end(session, _receive(session, first, requests), next_report, context)
 
 
-async def until_end(
+async def run_until_end(
     session: Session,
-    take: Coroutine[Any, Any, None],
-    news: Callable[[], Message | None],
+    receive: Coroutine[Any, Any, None],
+    next_report: Callable[[], Message | None],
     context: ServicerContext,
 ) -> None:
-    """Take what comes until there is no more or the session ends; tell what there is to tell.
+    """Receive until nothing comes any more or the session ends; report meanwhile.
 
-    Raises what `take` raises.
+    `next_report` gives None while there is nothing new. Raises what `receive` raises.
     """
     over = asyncio.Event()
-    taking = asyncio.ensure_future(take)
-    reporting = asyncio.ensure_future(_report_until(over, news, context))
+    receiving = asyncio.ensure_future(receive)
+    reporting = asyncio.ensure_future(_report_until(over, next_report, context))
     ended = asyncio.ensure_future(_ended(session))
     try:
-        await asyncio.wait((taking, reporting, ended), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((receiving, reporting, ended), return_when=asyncio.FIRST_COMPLETED)
         over.set()
-        if taking.done():
-            taking.result()
+        if receiving.done():
+            receiving.result()
             await asyncio.wait((reporting,), timeout=LAST_REPORT_S)
         if reporting.done():
             reporting.result()
@@ -90,12 +90,12 @@ async def until_end(
             reason = session.end_reason
             raise SessionNotFoundError(f"session {session.session_id} has ended: {reason}")
     finally:
-        for task in (taking, reporting, ended):
+        for task in (receiving, reporting, ended):
             task.cancel()
-        await asyncio.gather(taking, reporting, ended, return_exceptions=True)
+        await asyncio.gather(receiving, reporting, ended, return_exceptions=True)
 
 
-async def _take(
+async def _receive(
     session: Session, first: pb.DriveRequest, requests: AsyncIterator[pb.DriveRequest]
 ) -> None:
     session.drive(request_signal(first, session))
@@ -104,13 +104,13 @@ async def _take(
 
 
 async def _report_until(
-    over: asyncio.Event, news: Callable[[], Message | None], context: ServicerContext
+    over: asyncio.Event, next_report: Callable[[], Message | None], context: ServicerContext
 ) -> None:
-    """Report while there is news. A client that does not read holds up nothing but this."""
+    """Report what is new. A client that does not read holds up nothing but this."""
     while not over.is_set():
         with suppress(TimeoutError):
             await asyncio.wait_for(over.wait(), REPORT_S)
-        if (message := news()) is not None:
+        if (message := next_report()) is not None:
             await context.write(message)
 
 

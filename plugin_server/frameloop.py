@@ -101,7 +101,7 @@ class FrameLoop:
         for session in list(self._sessions.values()) if newcomers else ():
             own = topic(session.session_id)[0]
             if any(own.startswith(name) or name.startswith(own) for name in newcomers):
-                session.greet()
+                session.request_keyframe()
 
     def _nap(self) -> None:
         """Sleep until something is due."""

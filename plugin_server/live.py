@@ -24,16 +24,16 @@ HOLD_S = 1.0
 
 
 @dataclass
-class Slot:
-    """One source of a session: whom it listens to, and whom it follows."""
+class SourceSlot:
+    """One source of a session, and the sender that it follows."""
 
     name: str
     """A gateway's, or with one subject of it: `live-link-face:Ann`."""
     sender: Sender | None = None
     received_at_s: float = float("-inf")
 
-    def takes(self, sender: Sender, now_s: float) -> bool:
-        """Whether this is who is followed; somebody else is once that one is silent."""
+    def accepts(self, sender: Sender, now_s: float) -> bool:
+        """Whether this sender is followed: the first one is, until it is silent for HOLD_S."""
         source, _, subject = self.name.partition(":")
         if sender.source != source or (subject and sender.subject != subject):
             return False
@@ -44,7 +44,7 @@ class Slot:
 
 
 class LiveFace:
-    """What mixes the face of one session. For the event loop."""
+    """The face of one session, mixed of its sources and an idle one. For the event loop."""
 
     def __init__(
         self, session: Session, sources: Sequence[Source], gain: HeadAngles, hub: Hub
@@ -53,7 +53,7 @@ class LiveFace:
         seed = int(session.session_id, 16)
         self._mixer = Mixer(MixerConfig(tuple(sources), head_gain=gain, seed=seed))
         self._session, self._clock = session, hub.clock
-        self._slots = [Slot(source.name) for source in sources]
+        self._slots = [SourceSlot(source.name) for source in sources]
         self._shown_at_s = float("-inf")
         self._speech: tuple[Speech, asyncio.Task[None]] | None = None
         self._unsubscribe = hub.subscribe(self._receive)
@@ -61,13 +61,13 @@ class LiveFace:
     def _receive(self, sender: Sender, signal: Signal, now_s: float) -> None:
         for slot in self._slots:
             before = slot.sender
-            if slot.takes(sender, now_s):
+            if slot.accepts(sender, now_s):
                 if slot.sender != before:
                     logger.info("session %s follows %s", self._session.session_id, sender)
                 self._feed(replace(signal, source=slot.name), now_s)
 
     def drive(self, signal: Signal) -> None:
-        """Take what Drive says. Raises DriveError if the session does not listen to it."""
+        """Mix in a signal of Drive. Raises DriveError if the session does not have its source."""
         if signal.source not in (DRIVE, WEBCAM):
             expected = f"{DRIVE!r} or {WEBCAM!r}"
             raise DriveError(f"source: expected {expected}, got {signal.source!r:.40}")
@@ -122,13 +122,13 @@ class LiveFace:
             self._stop()
 
     def _stop(self) -> None:
-        """Listen no more; once more does no harm."""
+        """End the speech and take no signals any more; once more does no harm."""
         self._stop_speech()
         self._unsubscribe()
         self._unsubscribe = _nothing
 
 
-class Lives:
+class LiveFaces:
     """The sessions that have sources. For the event loop."""
 
     def __init__(self, hub: Hub, gain: HeadAngles, end: Callable[[Session, str], None]) -> None:
@@ -138,7 +138,7 @@ class Lives:
 
     @property
     def gateways(self) -> list[str]:
-        """The sources that can be heard beside Drive."""
+        """The gateways' names, which sessions may have among their sources."""
         return sorted({status.source for status in self._hub.statuses})
 
     def start(self, session: Session, sources: Sequence[Source], lasting: bool) -> None:

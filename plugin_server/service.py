@@ -19,11 +19,11 @@ from plugin_server.audio_stream import drive_audio, drive_audio_once, interrupt_
 from plugin_server.background import Watch, to_its_end
 from plugin_server.config import ServerConfig
 from plugin_server.creation import Creation, Creations
-from plugin_server.drive_stream import drive_until_end, only_stream, report
+from plugin_server.drive_stream import drive_report, drive_until_end, exclusive_stream
 from plugin_server.engine import Engine, Puppet
 from plugin_server.errors import reports_errors
 from plugin_server.gateways.hub import GatewayStatus, Hub
-from plugin_server.live import Lives
+from plugin_server.live import LiveFaces
 from plugin_server.messages.audio import audio_format, voice_style
 from plugin_server.messages.avatars import (
     avatar_message,
@@ -73,7 +73,7 @@ class FlexAvatarService(FlexAvatarServicer):
         self._drive_socket, self._watch = drive, watch
         self._hub, self._lives = (
             hub,
-            Lives(hub, HeadAngles(*config.gateways.head_gain), sessions.end),
+            LiveFaces(hub, HeadAngles(*config.gateways.head_gain), sessions.end),
         )
 
     async def close(self) -> None:
@@ -224,7 +224,7 @@ class FlexAvatarService(FlexAvatarServicer):
         if first is None:
             return
         session = self._sessions.claim(first.session_id, first.owner_token)
-        with only_stream(session, first.source or DRIVE):
+        with exclusive_stream(session, first.source or DRIVE):
             await drive_until_end(session, first, request_iterator, context)
 
     @reports_errors
@@ -233,7 +233,7 @@ class FlexAvatarService(FlexAvatarServicer):
     ) -> pb.DriveResponse:
         session = self._sessions.claim(request.session_id, request.owner_token)
         session.drive(request_signal(request, session))
-        return report(session)
+        return drive_report(session)
 
     @reports_errors
     async def DriveAudio(  # noqa: N802

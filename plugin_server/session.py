@@ -75,27 +75,27 @@ class Session:
         self.live: FaceMixer | None = None
         """What mixes its face of several sources; None if Drive alone decides."""
         self.accepted = Signal(pts_ns=0)
-        """What is to be shown, with all that earlier signals said."""
+        """The newest signal, with what earlier ones said of the rest."""
         self._puppet: Puppet | None = puppet
         self._camera = camera
         self._writer = writer
         self._shown = self.accepted
         self._next_frame = self._last_frame = self._last_key = 0.0
-        self._newcomer = True
+        self._keyframe_requested = True
 
     @property
     def puppet(self) -> Puppet:
-        """What is driven. Raises SessionNotFoundError once ended: it is let go of then."""
+        """The driven avatar. Raises SessionNotFoundError once ended: it is let go of then."""
         if (puppet := self._puppet) is None:
-            raise self._over()
+            raise self._ended_error()
         return puppet
 
-    def _over(self) -> SessionNotFoundError:
+    def _ended_error(self) -> SessionNotFoundError:
         return SessionNotFoundError(f"session {self.session_id} has ended: {self.end_reason}")
 
     @property
     def camera(self) -> Camera:
-        """The view of what is to be shown."""
+        """The view that the newest signal is shown from."""
         return self.accepted.camera or self._camera
 
     def drive(self, signal: Signal) -> None:
@@ -109,25 +109,25 @@ class Session:
             self.accept(signal)
 
     def accept(self, signal: Signal) -> None:
-        """Show this next. Raises SessionNotFoundError once ended."""
+        """Show a signal next. Raises SessionNotFoundError once ended."""
         self.show(signal)
         self.driven_at = time.monotonic()
 
     def show(self, signal: Signal) -> None:
         """The same, but it is not somebody who drives: the session may time out."""
         if self.end_reason is not None:
-            raise self._over()
+            raise self._ended_error()
         self.accepted = signal.after(self.accepted)
         self.mailbox.put(self.accepted)
 
-    def greet(self) -> None:
-        """Somebody new listens: show the whole of it soon."""
-        self._newcomer = True
+    def request_keyframe(self) -> None:
+        """Draw a keyframe soon, for a reader who has just come."""
+        self._keyframe_requested = True
 
     def wakes_at(self, now: float) -> float:
         """When there is something to do next, if nothing else happens."""
-        due = now if self._newcomer or self.mailbox.waiting else self._last_frame + REFRESH_S
-        return max(due, self._next_frame)
+        waiting = self._keyframe_requested or self.mailbox.waiting
+        return max(now if waiting else self._last_frame + REFRESH_S, self._next_frame)
 
     def step(self, now: float) -> None:
         """Draw the newest signal, or the last one again if that is due."""
@@ -141,9 +141,9 @@ class Session:
         self._draw(self._writer.subscribed_kinds(), now, repeated=signal is None)
 
     def _draw(self, kinds: set[Kind], now: float, repeated: bool) -> None:
-        keyframe = self._newcomer or repeated
+        keyframe = self._keyframe_requested or repeated
         keyframe = keyframe or now >= self._last_key + self.plan.keyframe_interval_s
-        self._newcomer = False
+        self._keyframe_requested = False
         seq = self.last_frame.seq + 1
         if kinds:
             gaussians = self.puppet.animate(self._shown)
@@ -155,7 +155,7 @@ class Session:
         self.last_frame = LastFrame(self._shown.pts_ns, seq, 1e3 * (time.monotonic() - now))
 
     def finish(self) -> None:
-        """Say goodbye to the readers; the last thing that the render thread does with it."""
+        """Tell the readers that it has ended: what the render thread does with it last."""
         self._puppet = None
         try:
             self._writer.send_end(self.end_reason or "the server stops")

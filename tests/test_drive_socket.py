@@ -14,7 +14,7 @@ import zmq
 from plugin_server.client.client import ClientSession, FlexAvatarClient
 from plugin_server.client.drive_sender import DriveSender
 from plugin_server.client.frame_reader import FrameReader
-from plugin_server.drive_socket import Counted
+from plugin_server.drive_socket import NewestPacket
 from plugin_server.messages.drive_packet import (
     PACKET_BYTES,
     DrivePacket,
@@ -114,7 +114,7 @@ def test_malformed_packets(name: str) -> None:
 
 
 def test_numbers_wrap() -> None:
-    last = Counted(0xFFFFFFFE, 10.0)
+    last = NewestPacket(0xFFFFFFFE, 10.0)
     assert [last.is_new(seq, 10.5) for seq in (0xFFFFFFFD, 0xFFFFFFFE, 0xFFFFFFFF, 0, 5)] == [
         False, False, True, True, True,
     ]  # fmt: skip

@@ -37,7 +37,7 @@ from plugin_server.gateways.config import (
 )
 from plugin_server.gateways.hub import Hub, Sender
 from plugin_server.gateways.udp import VmcGateway
-from plugin_server.live import HOLD_S, Slot
+from plugin_server.live import HOLD_S, SourceSlot
 from plugin_server.server import running_server
 from tests import packets
 from tests.live import TOLD, Seen, TellingEngine, clip, live_server, seen_of, sending_udp, watching
@@ -189,20 +189,20 @@ def voice(sender: str = "a", subject: str = "", source: str = "vmc") -> Sender:
 
 
 def test_the_first_sender_is_followed_until_it_is_silent() -> None:
-    slot = Slot("vmc")
-    assert slot.takes(voice("a"), 0.0)
-    assert not slot.takes(voice("b"), 0.5)
-    assert slot.takes(voice("a"), 0.9)
-    assert not slot.takes(voice("b"), 0.9 + HOLD_S)
-    assert slot.takes(voice("b"), 1.0 + HOLD_S)
-    assert not slot.takes(voice("a"), 1.1 + HOLD_S)
-    assert not slot.takes(voice("b", source="ifacialmocap"), 1.2 + HOLD_S)
+    slot = SourceSlot("vmc")
+    assert slot.accepts(voice("a"), 0.0)
+    assert not slot.accepts(voice("b"), 0.5)
+    assert slot.accepts(voice("a"), 0.9)
+    assert not slot.accepts(voice("b"), 0.9 + HOLD_S)
+    assert slot.accepts(voice("b"), 1.0 + HOLD_S)
+    assert not slot.accepts(voice("a"), 1.1 + HOLD_S)
+    assert not slot.accepts(voice("b", source="ifacialmocap"), 1.2 + HOLD_S)
 
 
 def test_a_source_may_be_one_subject() -> None:
-    slot = Slot("live-link-face:Ann")
-    assert not slot.takes(voice("a", "Bob", "live-link-face"), 0.0)
-    assert slot.takes(voice("a", "Ann", "live-link-face"), 0.0)
+    slot = SourceSlot("live-link-face:Ann")
+    assert not slot.accepts(voice("a", "Bob", "live-link-face"), 0.0)
+    assert slot.accepts(voice("a", "Ann", "live-link-face"), 0.0)
 
 
 def test_two_people_on_one_gateway(tmp_path: Path) -> None:

@@ -12,15 +12,15 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from flexavatar.drive.head_angles import AxisAngle, HeadAngles
-from flexavatar.drive.idle import LID_CLOSING_S, Idle
+from flexavatar.drive.idle import LID_CLOSING_S, IdleAnimator
 from flexavatar.drive.mixer import Mixer, MixerConfig, Source
 from flexavatar.drive.one_euro import RotationFilter, WeightFilter
-from flexavatar.drive.packet_order import PacketOrder
 from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
 from flexavatar.drive.signal import NO_PTS, Signal
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_INDEX, ARKIT_NAMES
 from flexavatar.types import NS_PER_S
+from plugin_server.gateways.hub import PacketOrder
 from tests.signals import signal_of
 
 FRAME_S = 1 / 60
@@ -60,7 +60,7 @@ class Stage:
 
 
 def idle_at(time_s: float, seed: int = 0) -> np.ndarray:
-    return Idle(seed).at(time_s).weights
+    return IdleAnimator(seed).face_at(time_s).weights
 
 
 # ---- one source
@@ -162,7 +162,7 @@ def test_a_source_that_dies_leaves_a_living_face_within_a_second() -> None:
     stage.seen.clear()
     face = stage.run(1.0)
     np.testing.assert_allclose(face.weights, idle_at(stage.now_s), atol=1e-12)
-    assert face.neck_pose == pytest.approx(Idle(0).at(stage.now_s).neck_pose)
+    assert face.neck_pose == pytest.approx(IdleAnimator(0).face_at(stage.now_s).neck_pose)
     ease = 0.7 * 15 / 8 / 0.6 * FRAME_S  # minimum jerk over `leave_s`
     assert stage.steps().max() < ease + FASTEST * FRAME_S
     assert stage.turns().max() < 0.05
@@ -275,20 +275,20 @@ def test_a_still_head_is_stilled_and_a_turning_one_followed() -> None:
 
 def test_idling_is_a_matter_of_seed_and_time() -> None:
     instants = np.random.default_rng(0).uniform(0, 1000, 50)
-    first, again = Idle(3), Idle(3)
+    first, again = IdleAnimator(3), IdleAnimator(3)
 
-    def at(idle: Idle, time_s: float) -> object:
-        face = idle.at(time_s)
+    def at(idle: IdleAnimator, time_s: float) -> object:
+        face = idle.face_at(time_s)
         return face.weights.tolist(), face.neck_pose, face.rise_m
 
     seen = {t: at(first, t) for t in instants}
     assert all(at(again, t) == seen[t] for t in reversed(instants))
-    assert any(at(Idle(4), t) != seen[t] for t in instants)
+    assert any(at(IdleAnimator(4), t) != seen[t] for t in instants)
 
 
 def test_idling_is_alive_but_calm() -> None:
     times = np.arange(0, 120, 1 / 120)
-    living = [Idle(5).at(t) for t in times]
+    living = [IdleAnimator(5).face_at(t) for t in times]
     closed = np.array([one.weights[ARKIT_INDEX["eyeBlinkLeft"]] for one in living]) > 0.95
     blinks = np.sum(closed[1:] & ~closed[:-1])
     assert 2 * 10 <= blinks <= 2 * 30  # people blink about 15 times a minute

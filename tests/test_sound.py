@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from flexavatar.drive.voice.config import VoiceConfig
+from flexavatar.drive.voice.driver import voice_performance
 from flexavatar.drive.voice.features import read_sound
-from flexavatar.drive.voice.performance import spoken_performance
 from flexavatar.errors import InputError
 from flexavatar.evaluation.avatar_renderer import write_performance_video
 from flexavatar.formats.sound import read_recording
@@ -113,7 +113,7 @@ def test_a_video_keeps_its_sound_in_time(tmp_path: Path) -> None:
 def test_an_avatar_says_a_recording(tmp_path: Path) -> None:
     write(tmp_path / "a.wav", 22_050, 1, "pcm_s16le")
     sound = read_recording(tmp_path / "a.wav")
-    frames = spoken_performance(sound.pcm, sound.rate, sound.channels, VoiceConfig())
+    frames = voice_performance(sound.pcm, sound.rate, sound.channels, VoiceConfig())
     write_performance_video(
         plain_avatar(), frames, tmp_path / "said.mp4", (64, 64), 30.0, sound=sound
     )

@@ -13,9 +13,8 @@ import pytest
 import torch
 
 from flexavatar.drive.voice.articulation import ARTICULATORS, arkit_weights
-from flexavatar.drive.voice.features import BEFORE, RATE, STEP, Ear
-from flexavatar.drive.voice.network import Listener
-from flexavatar.drive.voice.torch_network import DELAY, VoiceNet, VoiceNetConfig
+from flexavatar.drive.voice.features import RATE, STEP, STEP_REACH, FeatureExtractor
+from flexavatar.drive.voice.network import DELAY, StreamingVoiceNet, VoiceNet, VoiceNetConfig
 from flexavatar.errors import AssetError, InputError
 from flexavatar.evaluation.voice import SHUT_MM, lip_gaps
 from flexavatar.head.arkit_fit import load_arkit_basis
@@ -112,17 +111,19 @@ def test_lips_that_shut_do_so_at_any_intensity(intensity: float) -> None:
 
 def test_features_are_what_an_ear_hears() -> None:
     sound = np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32)
-    heard = np.stack(Ear().push(np.concatenate((sound, np.zeros(BEFORE, np.float32)))))
+    heard = np.stack(
+        FeatureExtractor().push(np.concatenate((sound, np.zeros(STEP_REACH, np.float32))))
+    )
     np.testing.assert_allclose(features_of(sound, len(heard)), heard, atol=ROUNDING)
 
 
-def test_a_listener_is_the_network_step_by_step() -> None:
+def test_streaming_gives_the_networks_numbers_step_by_step() -> None:
     torch.manual_seed(0)
     net = VoiceNet(VoiceNetConfig(width=16)).eval()
     features = torch.rand(1, 30, net.enter.in_features)
     whole = net(features)[0].sigmoid()[0].detach().numpy()
-    listener = Listener({name: x.numpy() for name, x in net.state_dict().items()})
-    steps = [listener.step(row) for row in features[0].numpy()]
+    streaming = StreamingVoiceNet({name: x.numpy() for name, x in net.state_dict().items()})
+    steps = [streaming.step(row) for row in features[0].numpy()]
     assert all(step is None for step in steps[:DELAY])
     heard = np.stack([step for step in steps if step is not None])
     np.testing.assert_allclose(heard, whole[DELAY:], atol=ROUNDING)
@@ -169,7 +170,7 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path, beeper: None) -> None:
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2]
     assert lines[-1]["held_mouth"] > 0
-    training.VOICE.read(weights, VoiceNetConfig())  # raises unless they are whole
+    training.VOICE_NETS.read(weights, VoiceNetConfig())  # raises unless they are whole
 
 
 def has(program: str) -> bool:

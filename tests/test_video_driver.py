@@ -17,7 +17,13 @@ from flexavatar.capture.landmarks import FaceLandmarks
 from flexavatar.capture.photo import read_photo
 from flexavatar.demo import SHIPPED_PORTRAIT
 from flexavatar.drive import face_reader, video
-from flexavatar.drive.face_reader import features, load_face_reader, rest_of, see, turn_since
+from flexavatar.drive.face_reader import (
+    features,
+    load_face_reader,
+    median_rest_face,
+    normalize_face,
+    rotation_since_rest,
+)
 from flexavatar.drive.head_angles import HeadAngles
 from flexavatar.drive.signal import WEBCAM, Signal
 from flexavatar.drive.video import VideoConfig, VideoDriver, video_performance
@@ -54,12 +60,12 @@ def face(
 
 def test_place_size_and_turn_are_taken_away() -> None:
     upright = load_face_reader().upright
-    rest = rest_of([see(face(), upright)], upright)
+    rest = median_rest_face([normalize_face(face(), upright)], upright)
     shown = {"jawOpen": 0.5}
-    there = features(see(face(shown), rest.points), rest)
+    there = features(normalize_face(face(shown), rest.points), rest)
     turned = Rotation.from_rotvec((0.2, 0.4, -0.1))
     elsewhere = face(shown, turn=turned, size=400.0, middle=(100, 300))
-    found = features(see(elsewhere, rest.points), rest)
+    found = features(normalize_face(elsewhere, rest.points), rest)
     points = slice(0, 3 * topology.COUNT)
     np.testing.assert_allclose(found[points], there[points], atol=1e-3)  # float32 pixels
 
@@ -69,20 +75,20 @@ def test_turns_are_since_rest_also_from_below(tilt: float) -> None:
     """A camera below the screen: yaw stays yaw."""
     upright = load_face_reader().upright
     camera = Rotation.from_rotvec((-tilt, 0, 0))
-    rest = rest_of([see(face(turn=camera), upright)], upright)
+    rest = median_rest_face([normalize_face(face(turn=camera), upright)], upright)
     turned = HeadAngles(0.4, 0.1, -0.2).axis_angle()
-    seen = see(face(turn=camera * Rotation.from_rotvec(turned)), rest.points)
-    assert turn_since(seen, rest) == pytest.approx(turned, abs=2e-3)
-    assert turn_since(see(face(turn=camera), rest.points), rest) == pytest.approx(
-        (0, 0, 0), abs=2e-3
-    )
+    seen = normalize_face(face(turn=camera * Rotation.from_rotvec(turned)), rest.points)
+    assert rotation_since_rest(seen, rest) == pytest.approx(turned, abs=2e-3)
+    assert rotation_since_rest(
+        normalize_face(face(turn=camera), rest.points), rest
+    ) == pytest.approx((0, 0, 0), abs=2e-3)
 
 
 def test_a_resting_face_is_nothing_whatever_it_looks_like() -> None:
     reader = load_face_reader()
     frowning = face({"browDownLeft": 0.5, "browDownRight": 0.5}, {"browDownLeft": 0.6})
-    rest = rest_of([see(frowning, reader.upright)], reader.upright)
-    weights = reader.weights(see(frowning, rest.points), rest)
+    rest = median_rest_face([normalize_face(frowning, reader.upright)], reader.upright)
+    weights = reader.weights(normalize_face(frowning, rest.points), rest)
     assert max(weights.values()) < 1e-6
 
 
@@ -96,16 +102,16 @@ def test_a_resting_face_is_nothing_whatever_it_looks_like() -> None:
 def test_shapes_of_the_rig_are_read(name: str, value: float) -> None:
     """Scores do not help here; for some shapes MediaPipe's never do."""
     reader = load_face_reader()
-    rest = rest_of([see(face(), reader.upright)], reader.upright)
-    weights = reader.weights(see(face({name: value}), rest.points), rest)
+    rest = median_rest_face([normalize_face(face(), reader.upright)], reader.upright)
+    weights = reader.weights(normalize_face(face({name: value}), rest.points), rest)
     assert weights[name] > (0.1 if name.startswith("nose") else 0.25)
     assert 0 <= min(weights.values()) <= max(weights.values()) <= 1
 
 
 def test_both_eyes_look_the_same_way() -> None:
     reader = load_face_reader()
-    rest = rest_of([see(face(), reader.upright)], reader.upright)
-    seen = see(face(), rest.points)
+    rest = median_rest_face([normalize_face(face(), reader.upright)], reader.upright)
+    seen = normalize_face(face(), rest.points)
     moved = replace(seen, irises=rest.irises + np.array([0.1, 0, 0.05, 0]))
     weights = reader.weights(moved, rest)
     assert weights["eyeLookOutLeft"] == weights["eyeLookInRight"] > 0
@@ -139,7 +145,7 @@ class Scene:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.faces: list[FaceLandmarks] = []
-        monkeypatch.setattr(video, "_looked", lambda rgb, corner, longest: self.faces)
+        monkeypatch.setattr(video, "_detect_scaled", lambda rgb, corner, longest: self.faces)
         self.driver = VideoDriver()
         self.now_ns = 0
 

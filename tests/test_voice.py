@@ -10,8 +10,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from flexavatar.drive.voice.driver import RATES, VoiceConfig, VoiceDriver, VoiceFrame
-from flexavatar.drive.voice.performance import spoken_performance
+from flexavatar.drive.voice.driver import (
+    RATES,
+    VoiceConfig,
+    VoiceDriver,
+    VoiceFrame,
+    voice_performance,
+)
 from flexavatar.errors import DriveError
 from flexavatar.evaluation.voice import SHUT_MM, lip_gaps
 from flexavatar.formats.sound import read_recording
@@ -164,11 +169,11 @@ def test_silence_keeps_the_mouth_shut() -> None:
 
 def test_a_voice_makes_a_performance() -> None:
     pcm = noise(1.0, 16_000)
-    frames = spoken_performance(pcm, 16_000, 1, VoiceConfig(emotion="happy"), seed=3)
+    frames = voice_performance(pcm, 16_000, 1, VoiceConfig(emotion="happy"), seed=3)
     assert [f.pts_ns for f in frames] == sorted({f.pts_ns for f in frames})
     assert frames[0].pts_ns == 0
     assert frames[-1].pts_ns >= 1e9
     assert max(f.weight("mouthSmileLeft") for f in frames) > 0.2
-    again = spoken_performance(pcm, 16_000, 1, VoiceConfig(emotion="happy"), seed=3)
+    again = voice_performance(pcm, 16_000, 1, VoiceConfig(emotion="happy"), seed=3)
     for one, other in zip(frames, again, strict=True):
         assert_same(one, other)

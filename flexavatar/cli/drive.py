@@ -91,11 +91,11 @@ class Drive:
         self._film(frames, self.fps or USUAL_FPS)
 
     def _film_voice(self, path: Path) -> None:
-        from flexavatar.drive.voice.performance import spoken_performance
+        from flexavatar.drive.voice.driver import voice_performance
         from flexavatar.formats.sound import read_recording
 
         sound = read_recording(path)
-        frames = spoken_performance(sound.pcm, sound.rate, sound.channels, self.voice)
+        frames = voice_performance(sound.pcm, sound.rate, sound.channels, self.voice)
         self._film(frames, self.fps or USUAL_FPS, sound)
 
     def _film_video(self, path: Path) -> None:

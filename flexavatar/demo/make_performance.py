@@ -27,7 +27,7 @@ from flexavatar.demo.performance_script import (
     VISEMES,
 )
 from flexavatar.drive.head_angles import HeadAngles
-from flexavatar.drive.idle import SHUT_EYES, Array, lids_down, saccade_s
+from flexavatar.drive.idle import BLINK_WEIGHTS, Array, lid_closure, saccade_s
 from flexavatar.drive.performance import (
     FRAME_RATE,
     SHIPPED_PERFORMANCE,
@@ -90,7 +90,7 @@ def mood_weights(times: Array) -> Array:
 
 def blink_closure(times: Array) -> Array:
     """How far the lids are down: fast to close, slower to open: [T]."""
-    return np.max([lids_down(times - instant) for instant in BLINKS], axis=0)
+    return np.max([lid_closure(times - instant) for instant in BLINKS], axis=0)
 
 
 def gaze_angles(times: Array) -> Array:
@@ -128,7 +128,7 @@ def gaze_weights(eyes: Array) -> Array:
 
 def blink_weights(closed: Array) -> Array:
     """A blink pulls brows and cheeks along a little: [T] -> [T, 52]."""
-    return closed[:, None] * SHUT_EYES
+    return closed[:, None] * BLINK_WEIGHTS
 
 
 def make_performance() -> list[Signal]:

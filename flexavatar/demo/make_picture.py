@@ -17,7 +17,7 @@ from torch import Tensor
 
 from flexavatar.create import create_avatar
 from flexavatar.demo import SHIPPED_PORTRAIT
-from flexavatar.drive.expressions import BROWS_UP, pair
+from flexavatar.drive.expressions import BROWS_UP, both
 from flexavatar.evaluation.avatar_renderer import AvatarRenderer
 from flexavatar.evaluation.contact_sheet import closeup, cropped_photo, eyes_and_lips
 from flexavatar.progress import progress_bar
@@ -36,9 +36,9 @@ BACKGROUND = (222, 225, 230)
 FACE_M, HEAD_M = 0.31, 0.34
 """Width of what a tile of the upper, the lower row shows, metres at the face."""
 EXPRESSIONS: Sequence[Mapping[str, float]] = (
-    BROWS_UP | pair("eyeWide", 0.8) | {"jawOpen": 0.5},
-    pair("mouthSmile", 0.9) | pair("cheekSquint", 0.5) | {"eyeBlinkLeft": 1.0},
-    pair("browDown") | pair("mouthFrown", 0.8) | pair("noseSneer", 0.6) | pair("eyeSquint", 0.5),
+    BROWS_UP | both("eyeWide", 0.8) | {"jawOpen": 0.5},
+    both("mouthSmile", 0.9) | both("cheekSquint", 0.5) | {"eyeBlinkLeft": 1.0},
+    both("browDown") | both("mouthFrown", 0.8) | both("noseSneer", 0.6) | both("eyeSquint", 0.5),
 )
 """Surprised, winking, angry."""
 SIDES_DEG = (-40.0, -20.0, 0.0, 20.0, 40.0)

@@ -36,7 +36,7 @@ EYES = ((topology.LEFT_IRIS[0], 362, 263), (topology.RIGHT_IRIS[0], 33, 133))
 """Iris and corners of the left and right eye, from the picture's left to its right."""
 HEAD_AXES = np.array([1.0, -1.0, -1.0])
 """MediaPipe's y is down and its z away from the camera."""
-SURE = 1e-4
+SCORE_MARGIN = 1e-4
 FEATURES = 3 * topology.COUNT + len(ARKIT_NAMES) + 4
 SCALES = np.repeat((20.0, 0.3, 20.0), (3 * topology.COUNT, len(ARKIT_NAMES), 4))
 """So that ridge regression weighs them alike."""
@@ -44,63 +44,63 @@ PATH = Path(__file__).parents[1] / "assets" / "models" / "face_reader.safetensor
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A face freed of place, size and turn."""
+class NormalizedFace:
+    """A face without its place, size and rotation."""
 
     points: Array  # [478, 3] head axes; the eyes' outer corners are 1 apart, the bridge is 0
-    turn: Array  # [3, 3] of the head
+    rotation: Array  # [3, 3] of the head
     logits: Array  # [52] of MediaPipe's scores
     irises: Array  # [4] left and right: across, down, in widths of the eye
 
 
 @dataclass(frozen=True)
-class Rest:
-    """A person who does nothing."""
+class RestFace:
+    """A person's face at rest."""
 
-    points: Array  # [478, 3] as Seen's, upright
-    turn: Array  # [3, 3] how the head is held
+    points: Array  # [478, 3] as NormalizedFace's, upright
+    rotation: Array  # [3, 3] of the head
     logits: Array  # [52]
     irises: Array  # [4]
 
 
-def see(face: FaceLandmarks, upright: Array) -> Seen:
-    """A face with its head turned as `upright` [478, 3] is."""
+def normalize_face(face: FaceLandmarks, upright: Array) -> NormalizedFace:
+    """A face with its head rotated back to where `upright` [478, 3] has it."""
     points = face.points.astype(np.float64) * HEAD_AXES
     apart = float(np.linalg.norm(points[OUTER_CORNERS[0]] - points[OUTER_CORNERS[1]]))
     points = (points - points[BRIDGE]) / max(apart, 1e-6)
-    turn, scale = _turned(upright[STABLE], points[STABLE])
+    rotation, scale = _fit_rotation(upright[STABLE], points[STABLE])
     middle = points[STABLE].mean(0)
-    level = (points - middle) @ turn / scale + upright[STABLE].mean(0)
+    level = (points - middle) @ rotation / scale + upright[STABLE].mean(0)
     scores = np.array([face.scores.get(name, 0.0) for name in ARKIT_NAMES])
-    held = np.clip(scores, SURE, 1 - SURE)
-    return Seen(level, turn, np.log(held / (1 - held)), _irises(face.points))
+    inside = np.clip(scores, SCORE_MARGIN, 1 - SCORE_MARGIN)
+    return NormalizedFace(level, rotation, np.log(inside / (1 - inside)), _iris_places(face.points))
 
 
-def rest_of(seen: Sequence[Seen], upright: Array) -> Rest:
-    """The median of a person's faces that were seen with `upright`."""
-    points = np.median([one.points for one in seen], axis=0)
+def median_rest_face(faces: Sequence[NormalizedFace], upright: Array) -> RestFace:
+    """The median of a person's faces that were normalized with `upright`."""
+    points = np.median([face.points for face in faces], axis=0)
     points = (points - points[BRIDGE]) / np.linalg.norm(np.subtract(*points[[*OUTER_CORNERS]]))
-    turn, _ = _turned(np.eye(3), np.median([one.turn.T for one in seen], axis=0))
-    logits, irises = (np.median(x, axis=0) for x in zip(*((s.logits, s.irises) for s in seen)))  # noqa: B905
-    return Rest(points, turn, logits, irises)
+    rotation, _ = _fit_rotation(np.eye(3), np.median([f.rotation.T for f in faces], axis=0))
+    logits, irises = (np.median(x, axis=0) for x in zip(*((f.logits, f.irises) for f in faces)))  # noqa: B905
+    return RestFace(points, rotation, logits, irises)
 
 
-def features(seen: Seen, rest: Rest) -> Array:
-    """What differs from rest: [FEATURES]. `seen` was seen with `rest.points`."""
-    offsets = (seen.points - rest.points).ravel()
-    parts = (offsets, seen.logits - rest.logits, seen.irises - rest.irises)
+def features(face: NormalizedFace, rest: RestFace) -> Array:
+    """Differences from rest: [FEATURES]. The face was normalized with `rest.points`."""
+    offsets = (face.points - rest.points).ravel()
+    parts = (offsets, face.logits - rest.logits, face.irises - rest.irises)
     return SCALES * np.concatenate(parts)
 
 
-def turn_since(seen: Seen, rest: Rest) -> AxisAngle:
-    """The head's turn since rest as axis-angle in the head frame, whatever the camera's height."""
+def rotation_since_rest(face: NormalizedFace, rest: RestFace) -> AxisAngle:
+    """The head's rotation since rest in the head frame, whatever the camera's height."""
     import cv2
 
-    x, y, z = cv2.Rodrigues(rest.turn.T @ seen.turn)[0][:, 0]
+    x, y, z = cv2.Rodrigues(rest.rotation.T @ face.rotation)[0][:, 0]
     return AxisAngle(float(x), float(y), float(z))
 
 
-def _turned(upright: Array, points: Array) -> tuple[Array, float]:
+def _fit_rotation(upright: Array, points: Array) -> tuple[Array, float]:
     """Rotation and scale that bring `upright` [N, 3] to `points` [N, 3] best (Umeyama, 1991)."""
     own, other = upright - upright.mean(0), points - points.mean(0)
     left, sizes, right = np.linalg.svd(other.T @ own)
@@ -109,8 +109,8 @@ def _turned(upright: Array, points: Array) -> tuple[Array, float]:
     return rotation, float(sizes.sum() / max((own**2).sum(), 1e-12))
 
 
-def _irises(points: NDArray[np.float32]) -> Array:
-    """Where irises lie between the corners of their eyes."""
+def _iris_places(points: NDArray[np.float32]) -> Array:
+    """Irises from the middle of their eyes' corners, in widths of the eye: [4]."""
     found = []
     for iris, one, other in EYES:
         across = (points[other] - points[one])[:2].astype(np.float64)
@@ -123,21 +123,21 @@ def _irises(points: NDArray[np.float32]) -> Array:
 
 @dataclass(frozen=True)
 class FaceReader:
-    """The map, as it is installed."""
+    """The linear map from features to weights, as it is installed."""
 
-    upright: Array  # [478, 3] the rig's own landmarks, as Seen's
+    upright: Array  # [478, 3] the rig's own landmarks, as NormalizedFace's
     matrix: Array  # [FEATURES, S]
     names: tuple[str, ...]
-    """[S] shapes that it sees."""
+    """[S] the shapes that it gives, ARKit's."""
 
-    def weights(self, seen: Seen, rest: Rest) -> dict[str, float]:
-        """By ARKit's name, 0..1, of the shapes that are seen; both eyes look the same way."""
-        values = np.clip(features(seen, rest) @ self.matrix, 0, 1)
-        return _together(dict(zip(self.names, values.tolist(), strict=True)))
+    def weights(self, face: NormalizedFace, rest: RestFace) -> dict[str, float]:
+        """Weights by ARKit's name, 0..1; both eyes look the same way."""
+        values = np.clip(features(face, rest) @ self.matrix, 0, 1)
+        return _average_gaze(dict(zip(self.names, values.tolist(), strict=True)))
 
 
-def _together(weights: dict[str, float]) -> dict[str, float]:
-    """Eyes that look at one thing: each is seen badly, both together better."""
+def _average_gaze(weights: dict[str, float]) -> dict[str, float]:
+    """Let both eyes look at one thing: each is seen badly, both together better."""
     left, right = SIDES
     for one, other in (("In", "Out"), ("Up", "Up"), ("Down", "Down"), ("Out", "In")):
         names = f"eyeLook{one}{left}", f"eyeLook{other}{right}"

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexavatar.drive.head_angles import FORWARD, AxisAngle, HeadAngles, Quaternion
-from flexavatar.drive.idle import Idle
+from flexavatar.drive.idle import IdleAnimator
 from flexavatar.drive.mouth import MouthTracker
 from flexavatar.drive.one_euro import (
     HEAD_SMOOTHING,
@@ -38,10 +38,10 @@ AUDIO_JOIN_S = 0.06
 """The first syllable must not be lost."""
 MOUTH, EYES, HEAD_TURN = "mouth", "eyes", "head"
 REGIONS = (MOUTH, EYES, HEAD_TURN)
-UPPER = ("eye", "brow", "cheekSquint")
-IS_EYES = np.array([name.startswith(UPPER) for name in ARKIT_NAMES])  # [52]
-LONGEST_STEP_S, SHORTEST_STEP_S = 1.0, 1e-3
-LARGEST_GAIN = 4.0
+EYE_REGION = ("eye", "brow", "cheekSquint")
+IS_EYES = np.array([name.startswith(EYE_REGION) for name in ARKIT_NAMES])  # [52]
+MAX_STEP_S, MIN_STEP_S = 1.0, 1e-3
+MAX_GAIN = 4.0
 WHOLE_TURN = HeadAngles(1.0, 1.0, 1.0)
 
 Weights = NDArray[np.float64]
@@ -61,7 +61,7 @@ class Source:
         """Raises DriveError."""
         for what, values, names, largest in (
             ("shares", self.shares, REGIONS, 1.0),
-            ("gains", self.gains, ARKIT_INDEX, LARGEST_GAIN),
+            ("gains", self.gains, ARKIT_INDEX, MAX_GAIN),
         ):
             if unknown := values.keys() - {*names}:
                 raise DriveError(f"source {self.name}: {what}: not known: {sorted(unknown)}")
@@ -134,9 +134,9 @@ class _Layer:
         step_s = -1.0
         if NO_PTS not in (pts_ns, self._pts_ns):
             step_s = (pts_ns - self._pts_ns) / NS_PER_S
-        if not 0 < step_s <= LONGEST_STEP_S:
+        if not 0 < step_s <= MAX_STEP_S:
             step_s = now_s - self.fed_at_s
-        return float(np.clip(step_s, SHORTEST_STEP_S, LONGEST_STEP_S))
+        return float(np.clip(step_s, MIN_STEP_S, MAX_STEP_S))
 
     def presence(self, now_s: float) -> float:
         """1 while its signals come, and then ever less."""
@@ -158,9 +158,9 @@ class Mixer:
         if len({*names}) != len(names):
             raise DriveError(f"sources: expected each once, got {names}")
         self._config = config
-        self._idle = Idle(config.seed)
+        self._idle = IdleAnimator(config.seed)
         self._layers = {source.name: _Layer(source, config) for source in config.sources}
-        self._joining_s = 0.0  # of what has joined and is not shown yet
+        self._pending_join_s = 0.0  # of what has joined and is not shown yet
         self._joined_at_s, self._join_s = -np.inf, config.join_s
         self._shown: tuple[Weights, Quaternion] | None = None
         self._fading = np.zeros(52), FORWARD  # what is taken away bit by bit after a join
@@ -169,7 +169,7 @@ class Mixer:
         """Take its source's newest signal. The receiver's clock is in seconds, never runs back."""
         if self._layers[signal.source].feed(signal, now_s):
             join_s = AUDIO_JOIN_S if signal.source == AUDIO else self._config.join_s
-            self._joining_s = max(self._joining_s, join_s)
+            self._pending_join_s = max(self._pending_join_s, join_s)
 
     def face(self, now_s: float) -> Signal:
         """The face to show now: all weights, 0..1, how the head is held, a breath, and the time.
@@ -177,7 +177,7 @@ class Mixer:
         The time is on the clock of the voice, else of the topmost source that is there; it runs on
         where there is none.
         """
-        idle = self._idle.at(now_s)
+        idle = self._idle.face_at(now_s)
         weights, turn = idle.weights, idle.neck_pose.quaternion()
         self._assign_mouth(now_s)
         for layer in reversed(self._layers.values()):
@@ -203,11 +203,11 @@ class Mixer:
         self, weights: Weights, turn: Quaternion, now_s: float
     ) -> tuple[Weights, Quaternion]:
         """What was shown before a join fades away instead of vanishing."""
-        if self._joining_s and self._shown is not None:
+        if self._pending_join_s and self._shown is not None:
             before, turn_before = self._shown
             self._fading = before - weights, (turn_before @ turn.inverse()).axis_angle()
-            self._joined_at_s, self._join_s = now_s, self._joining_s
-        self._joining_s = 0.0
+            self._joined_at_s, self._join_s = now_s, self._pending_join_s
+        self._pending_join_s = 0.0
         left = 1 - float(minimum_jerk((now_s - self._joined_at_s) / self._join_s))
         if left == 0:
             return weights, turn

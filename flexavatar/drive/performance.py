@@ -36,9 +36,9 @@ EYE_COLUMNS = tuple(
     f"{eye}Eye{axis}" for eye in ("Left", "Right") for axis in ("Yaw", "Pitch", "Roll")
 )
 TIMECODE_RATES = (24, 25, 30, 48, 50, 60)
-HIGHEST_FRAME = 120
+MAX_TIMECODE_FRAME = 120
 """In a timecode's last field; more is no timecode."""
-TOLERATED = (-0.5, 1.5)
+WEIGHT_RANGE = (-0.5, 1.5)
 """Weights a little out of 0..1 are clamped, as calibrated recordings have them; beyond, refused."""
 
 SHIPPED_PERFORMANCE = Path(str(resources.files("flexavatar") / "assets/performance/hello.csv"))
@@ -89,7 +89,9 @@ def write_performance(path: Path, frames: Iterable[Signal]) -> None:
         for frame in frames:
             head = frame.neck_pose.head_angles()
             values = [*frame.weights.tolist(), *head, *(0.0 for _ in EYE_COLUMNS)]
-            writer.writerow([_timecode(frame.pts_ns), len(values), *(_short(v) for v in values)])
+            writer.writerow(
+                [_timecode(frame.pts_ns), len(values), *(_four_decimals(v) for v in values)]
+            )
 
 
 def at_rate(frames: Sequence[Signal], fps: float) -> Iterator[Signal]:
@@ -131,7 +133,7 @@ def _parse_timecode(where: str, text: str) -> tuple[int, float]:
     except (ValueError, AttributeError):
         hours, minutes, seconds, frames = 0, 0, 0, math.nan
     on_clock = 0 <= hours < 24 and 0 <= minutes < 60 and 0 <= seconds < 60
-    if not (on_clock and 0 <= frames <= HIGHEST_FRAME):
+    if not (on_clock and 0 <= frames <= MAX_TIMECODE_FRAME):
         raise DriveError(f"{where}: expected a timecode HH:MM:SS:FF.fff, got {text!r}")
     return hours * 3600 + minutes * 60 + seconds, frames
 
@@ -149,7 +151,7 @@ def _times_ns(timecodes: Sequence[tuple[int, float]]) -> list[int]:
 def _parse_row(
     where: str, row: Mapping[str, str], columns: Mapping[str, str], pts_ns: int
 ) -> Signal:
-    low, high = TOLERATED
+    low, high = WEIGHT_RANGE
     weights = {}
     for column, shape in columns.items():
         value = _number(where, column, row[column])
@@ -177,5 +179,5 @@ def _timecode(pts_ns: int) -> str:
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}:{frames:06.3f}"
 
 
-def _short(value: float) -> str:
+def _four_decimals(value: float) -> str:
     return f"{value:.4f}".rstrip("0").rstrip(".") if abs(value) >= 5e-5 else "0"

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 
 from flexavatar.capture import topology
 from flexavatar.capture.landmarks import FaceLandmarks, detect_faces
-from flexavatar.drive.face_reader import Rest, Seen, load_face_reader, rest_of, see, turn_since
+from flexavatar.drive.face_reader import (
+    NormalizedFace,
+    RestFace,
+    load_face_reader,
+    median_rest_face,
+    normalize_face,
+    rotation_since_rest,
+)
 from flexavatar.drive.mixer import Mixer, MixerConfig, Source
 from flexavatar.drive.signal import WEBCAM, HeadPose, Signal, weights_of
 from flexavatar.head.arkit import ARKIT_INDEX
@@ -40,23 +47,23 @@ class VideoConfig:
     """A face turned further shows half a mouth."""
 
 
-USUAL = VideoConfig()
-BUSY = [ARKIT_INDEX[name] for name in ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight")]
+DEFAULT_VIDEO = VideoConfig()
+BUSY_SHAPES = [ARKIT_INDEX[name] for name in ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight")]
 """What a person cannot help doing meanwhile: talking and blinking."""
-DONE = [i for name, i in ARKIT_INDEX.items() if not name.startswith("eyeLook")]
-STILL, LEAST_STILL = 0.1, 3
+NON_GAZE_SHAPES = [i for name, i in ARKIT_INDEX.items() if not name.startswith("eyeLook")]
+STILL_SHARE, MIN_STILL = 0.1, 3
 """Share of a recording's pictures that show its person at rest, and their least number."""
-HARDLY = 3.0
+REST_LOGIT = 3.0
 """Logit of a score of 0.05, below which a mouth is shut and an eye open."""
-NARROW = 24.0
+MIN_FACE_PX = 24.0
 """Pixels; a smaller face says nothing."""
 WEBCAM_ALONE = MixerConfig((Source(WEBCAM),))
 
 
 class VideoDriver:
-    """One person. For one thread, but for `recalibrate`."""
+    """Follows one person in pictures. For one thread, but for `recalibrate`."""
 
-    def __init__(self, config: VideoConfig = USUAL) -> None:
+    def __init__(self, config: VideoConfig = DEFAULT_VIDEO) -> None:
         """Raises AssetError if the map of landmarks to weights is not installed."""
         self._config, self._reader = config, load_face_reader()
         self._face: FaceLandmarks | None = None
@@ -72,14 +79,16 @@ class VideoDriver:
         self._calibration = _Calibration(self._reader.upright, self._config.calibrate_s)
 
     def calibrate_on(self, pictures: Iterable[Picture]) -> None:
-        """Take as rest where, of pictures [H, W, 3] from all over a recording, least is done."""
-        found = [face for rgb in pictures if (face := self._find(rgb)) is not None]
+        """Learn the face at rest from the stillest of pictures [H, W, 3] of a whole recording."""
+        found = [face for rgb in pictures if (face := self._find_face(rgb)) is not None]
         if not found:
             return
-        seen = [see(face, self._reader.upright) for face in found]
-        stillest = np.argsort([one.logits[DONE].clip(-HARDLY).sum() for one in seen])
-        least = stillest[: max(LEAST_STILL, round(STILL * len(seen)))]
-        self._calibration.rest = rest_of([seen[i] for i in least], self._reader.upright)
+        faces = [normalize_face(face, self._reader.upright) for face in found]
+        stillest = np.argsort(
+            [one.logits[NON_GAZE_SHAPES].clip(-REST_LOGIT).sum() for one in faces]
+        )
+        least = stillest[: max(MIN_STILL, round(STILL_SHARE * len(faces)))]
+        self._calibration.rest = median_rest_face([faces[i] for i in least], self._reader.upright)
 
     @property
     def calibrated(self) -> bool:
@@ -88,39 +97,38 @@ class VideoDriver:
 
     @property
     def face(self) -> FaceLandmarks | None:
-        """What was seen last, in pixels of its picture."""
+        """The face of the last picture, in its pixels, or None."""
         return self._face
 
     def push(self, rgb: Picture, pts_ns: int) -> Signal | None:
-        """The face in the next picture [H, W, 3], None if none is seen. Times rise."""
-        self._face = self._find(rgb)
+        """The signal of the next picture [H, W, 3], or None if it shows no face. Times rise."""
+        self._face = self._find_face(rgb)
         if self._face is None:
             return None
         rest = self._calibration.rest_at(self._face, pts_ns)
-        seen = see(self._face, rest.points)
-        turn = turn_since(seen, rest)
+        face = normalize_face(self._face, rest.points)
+        turn = rotation_since_rest(face, rest)
         hidden = float(np.degrees(np.linalg.norm(turn)) > self._config.hidden_turn_deg)
-        if not _inside(self._face, rgb):
+        if not _mouth_in_picture(self._face, rgb):
             hidden = 1.0
-        weights = self._reader.weights(seen, rest)
         return Signal(
-            *weights_of(weights),
+            *weights_of(self._reader.weights(face, rest)),
             head=HeadPose(turn),
             source=WEBCAM,
             pts_ns=pts_ns,
             mouth_hidden=hidden,
         )
 
-    def _find(self, rgb: Picture) -> FaceLandmarks | None:
+    def _find_face(self, rgb: Picture) -> FaceLandmarks | None:
         """The face where it was, or anywhere: the widest."""
-        if self._face is not None and (found := self._look_around(rgb, self._face)) is not None:
+        if self._face is not None and (found := self._detect_near(rgb, self._face)) is not None:
             return found
-        faces = _looked(rgb, np.zeros(2), 2 * self._config.look_px)
+        faces = _detect_scaled(rgb, np.zeros(2), 2 * self._config.look_px)
         if not faces:
-            faces = self._look_closer(rgb)
+            faces = self._detect_in_part(rgb)
         return faces[0] if faces else None
 
-    def _look_closer(self, rgb: Picture) -> list[FaceLandmarks]:
+    def _detect_in_part(self, rgb: Picture) -> list[FaceLandmarks]:
         """Far faces are not seen in the whole: a part of it, another one each time."""
         height, width = rgb.shape[:2]
         side = max(min(height, width) // 2, self._config.look_px // 2)
@@ -129,16 +137,16 @@ class VideoDriver:
         self._searched += 1
         left, top = places[self._searched % len(places)]
         part = rgb[top : top + side, left : left + side]
-        return _looked(part, np.array((left, top)), self._config.look_px)
+        return _detect_scaled(part, np.array((left, top)), self._config.look_px)
 
-    def _look_around(self, rgb: Picture, face: FaceLandmarks) -> FaceLandmarks | None:
+    def _detect_near(self, rgb: Picture, face: FaceLandmarks) -> FaceLandmarks | None:
         side = self._config.around * float(np.ptp(face.points[:, :2], axis=0).max())
         low = np.maximum(face.centre - side / 2, 0).astype(int)
         high = np.minimum(face.centre + side / 2, rgb.shape[1::-1]).astype(int)
-        if (high - low).min() < NARROW:
+        if (high - low).min() < MIN_FACE_PX:
             return None
         crop = rgb[low[1] : high[1], low[0] : high[0]]
-        faces = _looked(crop, low, self._config.look_px)
+        faces = _detect_scaled(crop, low, self._config.look_px)
         return min(faces, key=lambda f: float(np.linalg.norm(f.centre - face.centre)), default=None)
 
 
@@ -146,34 +154,34 @@ class _Calibration:
     """How a person looks at rest, by the faces of the first seconds."""
 
     def __init__(self, upright: NDArray[np.float64], lasts_s: float) -> None:
-        self.rest: Rest | None = None
+        self.rest: RestFace | None = None
         """Known for good; None before the time is over."""
         self._upright, self._lasts_s = upright, lasts_s
         self._began_ns: int | None = None
-        self._seen: list[Seen] = []
+        self._seen: list[NormalizedFace] = []
 
-    def rest_at(self, face: FaceLandmarks, pts_ns: int) -> Rest:
+    def rest_at(self, face: FaceLandmarks, pts_ns: int) -> RestFace:
         """What is known by now of the person at rest, this face included."""
         if self.rest is not None:
             return self.rest
         self._began_ns = pts_ns if self._began_ns is None else self._began_ns
-        self._seen.append(see(face, self._upright))
+        self._seen.append(normalize_face(face, self._upright))
         rest = self._of_quiet_faces()
         if pts_ns - self._began_ns >= self._lasts_s * NS_PER_S:
             self.rest = rest
         return rest
 
-    def _of_quiet_faces(self) -> Rest:
+    def _of_quiet_faces(self) -> RestFace:
         """The median of the quiet quarter: lips and lids at rest, and near to each other."""
         logits = np.array([one.logits for one in self._seen])
-        shut = logits[:, BUSY].clip(-HARDLY).sum(1)
+        shut = logits[:, BUSY_SHAPES].clip(-REST_LOGIT).sum(1)
         quiet = np.argsort(shut)[: (len(shut) + 1) // 2]
         far = np.abs(logits[quiet] - np.median(logits[quiet], axis=0)).sum(1)
         nearest = quiet[np.argsort(far)[: (len(far) + 1) // 2]]
-        return rest_of([self._seen[i] for i in nearest], self._upright)
+        return median_rest_face([self._seen[i] for i in nearest], self._upright)
 
 
-def _looked(rgb: Picture, corner: NDArray[np.generic], longest: int) -> list[FaceLandmarks]:
+def _detect_scaled(rgb: Picture, corner: NDArray[np.generic], longest: int) -> list[FaceLandmarks]:
     """Faces in a picture that is shrunk first, in pixels from `corner`."""
     ratio = min(1.0, longest / max(rgb.shape))
     if ratio < 1:
@@ -183,12 +191,12 @@ def _looked(rgb: Picture, corner: NDArray[np.generic], longest: int) -> list[Fac
     for face in detect_faces(rgb):
         points = face.points / np.float32(ratio)
         points[:, :2] += corner.astype(np.float32)
-        if np.ptp(points[:, 0]) >= NARROW:
+        if np.ptp(points[:, 0]) >= MIN_FACE_PX:
             moved.append(FaceLandmarks(points, face.scores))
     return moved
 
 
-def _inside(face: FaceLandmarks, rgb: Picture) -> bool:
+def _mouth_in_picture(face: FaceLandmarks, rgb: Picture) -> bool:
     """Whether the mouth is in the picture."""
     lips = face.points[[*topology.LIPS], :2]
     return bool((lips >= 0).all() and (lips < rgb.shape[1::-1]).all())

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexavatar.capture.landmarks import FaceLandmarks
-from flexavatar.drive.expressions import GAZE_DOWN, GAZE_LEFT, GAZE_RIGHT, GAZE_UP, pair
+from flexavatar.drive.expressions import GAZE_DOWN, GAZE_LEFT, GAZE_RIGHT, GAZE_UP, both
 from flexavatar.evaluation.contact_sheet import CLOSED_JAW
 from flexavatar.evaluation.readback import ExpressionProbe, Readback
 
@@ -24,7 +24,7 @@ LIPS_INNER = ((13, 14), (82, 87), (312, 317))
 
 def aperture_figures(probe: ExpressionProbe) -> dict[str, float]:
     """How far lids and lips close, and how far the irises travel."""
-    shut, opened = probe.read_back(pair("eyeBlink")), probe.read_back({"jawOpen": 1.0})
+    shut, opened = probe.read_back(both("eyeBlink")), probe.read_back({"jawOpen": 1.0})
     closed = probe.read_back(CLOSED_JAW)
     left, right, up, down = (
         _iris_offset(probe.read_back(gaze)) for gaze in (GAZE_LEFT, GAZE_RIGHT, GAZE_UP, GAZE_DOWN)

@@ -12,7 +12,14 @@ from torch import Tensor
 from flexavatar.avatar.avatar import AnyAvatar
 from flexavatar.capture.photo import read_photo
 from flexavatar.capture.portrait import make_portrait
-from flexavatar.drive.expressions import BROWS_UP, GAZE_DOWN, GAZE_LEFT, GAZE_RIGHT, GAZE_UP, pair
+from flexavatar.drive.expressions import (
+    BROWS_UP,
+    GAZE_DOWN,
+    GAZE_LEFT,
+    GAZE_RIGHT,
+    GAZE_UP,
+    both,
+)
 from flexavatar.evaluation.avatar_renderer import AvatarRenderer
 from flexavatar.formats.picture import to_uint8
 from flexavatar.render.camera import orbit, resize_camera
@@ -34,22 +41,22 @@ VIEWS: Mapping[str, float] = {
 """Label -> degrees that the camera goes round the head; positive is to the character's left."""
 
 
-SMILE = pair("mouthSmile", 0.9) | pair("cheekSquint", 0.5)
+SMILE = both("mouthSmile", 0.9) | both("cheekSquint", 0.5)
 CLOSED_JAW = {"jawOpen": 1.0, "mouthClose": 1.0}
 
 EXPRESSIONS: Mapping[str, Mapping[str, float]] = {
     "neutral": {},
     "jawOpen": {"jawOpen": 1.0},
     "smile": SMILE,
-    "blink": pair("eyeBlink"),
+    "blink": both("eyeBlink"),
     "pucker": {"mouthPucker": 1.0},
     "gaze left": GAZE_LEFT,
     "gaze up": GAZE_UP,
     "brows up": BROWS_UP,
-    "brows down": pair("browDown"),
+    "brows down": both("browDown"),
     "cheekPuff": {"cheekPuff": 1.0},
     "tongueOut": {"jawOpen": 0.6, "tongueOut": 1.0},
-    "frown": pair("mouthFrown") | pair("browDown", 0.5),
+    "frown": both("mouthFrown") | both("browDown", 0.5),
     "wink": {"eyeBlinkLeft": 1.0, "mouthSmileLeft": 0.5, "cheekSquintLeft": 0.6},
     "funnel": {"mouthFunnel": 1.0, "jawOpen": 0.3},
 }
@@ -57,8 +64,8 @@ EXPRESSIONS: Mapping[str, Mapping[str, float]] = {
 
 EYE_ROW: Mapping[str, Mapping[str, float]] = {
     "eyes: neutral": {},
-    "half blink": pair("eyeBlink", 0.5),
-    "blink": pair("eyeBlink"),
+    "half blink": both("eyeBlink", 0.5),
+    "blink": both("eyeBlink"),
     "gaze left": GAZE_LEFT,
     "gaze right": GAZE_RIGHT,
     "gaze up": GAZE_UP,

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from flexavatar.avatar.avatar import AnyAvatar
-from flexavatar.drive.expressions import BROWS_UP, GAZE_LEFT, pair
+from flexavatar.drive.expressions import BROWS_UP, GAZE_LEFT, both
 from flexavatar.evaluation.apertures import aperture_figures
 from flexavatar.evaluation.readback import ExpressionProbe, Readback, Weights
 from flexavatar.evaluation.report import Item, Picture
@@ -38,15 +38,15 @@ INDISTINCT = (
 """Shapes that MediaPipe's scores hardly tell apart on real faces; both sides of each."""
 GAZE_SIDEWAYS = (("eyeLookOutLeft", "eyeLookInRight"), ("eyeLookInLeft", "eyeLookOutRight"))
 GAZE_UPWARD = (("eyeLookUpLeft", "eyeLookUpRight"), ("eyeLookDownLeft", "eyeLookDownRight"))
-PLAIN_SMILE = pair("mouthSmile")
-BLINK = pair("eyeBlink")
+PLAIN_SMILE = both("mouthSmile")
+BLINK = both("eyeBlink")
 COMBINATIONS: Mapping[str, tuple[Weights, Weights]] = {
     "smile + blink": (PLAIN_SMILE, BLINK),
     "jawOpen + smile": ({"jawOpen": 0.6}, PLAIN_SMILE),
     "pucker + brows up": ({"mouthPucker": 1.0}, BROWS_UP),
-    "gaze left + half blink": (GAZE_LEFT, pair("eyeBlink", 0.5)),
-    "funnel + brows down": ({"mouthFunnel": 1.0}, pair("browDown")),
-    "jawOpen + eyes wide": ({"jawOpen": 0.6}, pair("eyeWide") | {"browInnerUp": 1.0}),
+    "gaze left + half blink": (GAZE_LEFT, both("eyeBlink", 0.5)),
+    "funnel + brows down": ({"mouthFunnel": 1.0}, both("browDown")),
+    "jawOpen + eyes wide": ({"jawOpen": 0.6}, both("eyeWide") | {"browInnerUp": 1.0}),
     "smile left + blink left": ({"mouthSmileLeft": 1.0}, {"eyeBlinkLeft": 1.0}),
 }
 """Pairs that speech and acting are full of: smiling and surprised talk, a wink, a sleepy look."""
@@ -175,18 +175,19 @@ def _gaze_correlation(
 def combination_responses(probe: ExpressionProbe) -> Iterator[tuple[CombinationResponse, Picture]]:
     """Ask for every combination, and for its parts alone."""
     for name, (first, second) in COMBINATIONS.items():
-        both = probe.read_back({**first, **second})
+        combined = probe.read_back({**first, **second})
         kept = [
-            _share_kept(probe.rest, probe.read_back(part), both, part) for part in (first, second)
+            _share_kept(probe.rest, probe.read_back(part), combined, part)
+            for part in (first, second)
         ]
         caption = f"{name}: kept {kept[0]:.2f} and {kept[1]:.2f}"
-        yield CombinationResponse(name, *kept), Picture(caption, probe.crop(both))
+        yield CombinationResponse(name, *kept), Picture(caption, probe.crop(combined))
 
 
-def _share_kept(rest: Readback, alone: Readback, both: Readback, part: Weights) -> float:
+def _share_kept(rest: Readback, alone: Readback, combined: Readback, part: Weights) -> float:
     """Share of one part's response that the combination keeps: its own scores, averaged."""
     start = rest.mean_score(*part)
     change = alone.mean_score(*part) - start
     if not abs(change) > FAINT:
         return math.nan
-    return min(1.0, max(0.0, (both.mean_score(*part) - start) / change))
+    return min(1.0, max(0.0, (combined.mean_score(*part) - start) / change))

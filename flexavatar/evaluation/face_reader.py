@@ -8,7 +8,7 @@ import numpy as np
 
 from flexavatar.avatar.avatar import AnyAvatar
 from flexavatar.capture.landmarks import FaceLandmarks, detect_faces
-from flexavatar.drive.face_reader import load_face_reader, rest_of, see
+from flexavatar.drive.face_reader import load_face_reader, median_rest_face, normalize_face
 from flexavatar.errors import FaceError
 from flexavatar.evaluation.avatar_renderer import AvatarRenderer
 from flexavatar.evaluation.report import Item
@@ -54,11 +54,11 @@ def evaluate_face_reader(
         camera = orbit(avatar.camera, yaw, pitch)
         faces = detect_faces(renderer.render(renderer.codes(weights), camera))
         seen += [(weights, face) for face in faces[:1]]
-    resting = [see(face, reader.upright) for weights, face in seen if not weights]
+    resting = [normalize_face(face, reader.upright) for weights, face in seen if not weights]
     if not resting:
         raise FaceError("expected a face in the avatar at rest, found none")
-    rest = rest_of(resting, reader.upright)
-    read = [reader.weights(see(face, rest.points), rest) for _, face in seen]
+    rest = median_rest_face(resting, reader.upright)
+    read = [reader.weights(normalize_face(face, rest.points), rest) for _, face in seen]
     truth, raw, found = (
         np.array([[row.get(name, 0.0) for name in ARKIT_NAMES] for row in rows])
         for rows in ([w for w, _ in seen], [face.scores for _, face in seen], read)

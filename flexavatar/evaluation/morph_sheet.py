@@ -13,14 +13,14 @@ from flexavatar.avatar.avatar import AnyAvatar
 from flexavatar.avatar.interpolate import interpolate
 from flexavatar.capture.identity import face_descriptor
 from flexavatar.capture.landmarks import find_face
-from flexavatar.drive.expressions import pair
+from flexavatar.drive.expressions import both
 from flexavatar.errors import InputError
 from flexavatar.evaluation.avatar_renderer import AvatarRenderer, Rgb8
 from flexavatar.evaluation.contact_sheet import SMILE, TILE, montage
 from flexavatar.render.camera import orbit, resize_camera
 
 MOST_STEPS = 40
-TALKING = SMILE | pair("eyeBlink", 0.6) | {"jawOpen": 0.4}
+TALKING = SMILE | both("eyeBlink", 0.6) | {"jawOpen": 0.4}
 
 
 @dataclass(frozen=True)

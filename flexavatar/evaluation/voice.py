@@ -20,7 +20,7 @@ from torch import Tensor
 from flexavatar.drive.voice.articulation import arkit_weights
 from flexavatar.drive.voice.driver import VoiceDriver
 from flexavatar.drive.voice.features import RATE, STEP, Sound
-from flexavatar.drive.voice.network import Listener, LoudListener
+from flexavatar.drive.voice.network import LoudnessBaseline, StreamingVoiceNet
 from flexavatar.evaluation.charts import blank_chart, draw_lines
 from flexavatar.evaluation.report import Item, Picture
 from flexavatar.head.arkit import JAW_OPEN, ArkitBasis, arkit_vector_to_flame
@@ -52,7 +52,7 @@ CHART_S, CHART = 6.0, (900, 200)
 NON_SPEECH_S = 8.0
 
 Array = NDArray[np.float64]
-ListenerFactory = Callable[[], Listener | LoudListener]
+VoiceNetFactory = Callable[[], StreamingVoiceNet | LoudnessBaseline]
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ class MouthMotion:
     """Of one core that computing it took."""
 
 
-def drive_mouth(sound: Sound, listener: ListenerFactory = Listener) -> MouthMotion:
+def drive_mouth(sound: Sound, network: VoiceNetFactory = StreamingVoiceNet) -> MouthMotion:
     """The mouth that sound [S] at RATE drives, sent in pieces of 20 ms as to a server."""
     pcm = (np.clip(sound, -1, 1) * 32767).astype("<i2").tobytes()
-    driver = VoiceDriver(RATE, 1, listener=listener)
+    driver = VoiceDriver(RATE, 1, network=network)
     began = time.process_time()
     frames = [
         f for at in range(0, len(pcm), 2 * STEP) for f in driver.push(pcm[at : at + 2 * STEP])
@@ -84,7 +84,7 @@ def drive_mouth(sound: Sound, listener: ListenerFactory = Listener) -> MouthMoti
 def evaluate_voice(name: str, utterances: Sequence[Utterance]) -> Item:
     """Figures of one voice."""
     heard = [_score_utterance(u, drive_mouth(u.sound)) for u in utterances]
-    loud = [_score_utterance(u, drive_mouth(u.sound, LoudListener)) for u in utterances]
+    loud = [_score_utterance(u, drive_mouth(u.sound, LoudnessBaseline)) for u in utterances]
     figures = _voice_figures(heard) | {
         f"loud_{name}": v for name, v in _voice_figures(loud).items()
     }
@@ -109,8 +109,8 @@ def evaluate_non_speech(seed: int = 0) -> list[Item]:
     items = []
     for name, sound in sounds.items():
         still = {
-            key: float(np.mean(drive_mouth(sound, listener).gaps <= SHUT_MM))
-            for key, listener in (("still", Listener), ("loud_still", LoudListener))
+            key: float(np.mean(drive_mouth(sound, network).gaps <= SHUT_MM))
+            for key, network in (("still", StreamingVoiceNet), ("loud_still", LoudnessBaseline))
         }
         items.append(Item(name, still))
     return items

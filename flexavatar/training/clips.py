@@ -18,7 +18,7 @@ from flexavatar.capture.landmark_rig import load_landmark_rig
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.track import PhotoPose, Track, photo_codes, track
 from flexavatar.create.posed_views import pose_views
-from flexavatar.drive.gaze import gaze_weights
+from flexavatar.drive.expressions import gaze_weights
 from flexavatar.errors import FaceError, InputError
 from flexavatar.formats.video_reader import count_frames, evenly_spaced
 from flexavatar.head.arkit import ARKIT_INDEX

@@ -20,8 +20,14 @@ from safetensors.numpy import save_file
 
 from flexavatar.capture.landmark_rig import load_landmark_rig
 from flexavatar.capture.landmarks import FaceLandmarks, detect_faces
-from flexavatar.drive.expressions import pair
-from flexavatar.drive.face_reader import BRIDGE, OUTER_CORNERS, features, rest_of, see
+from flexavatar.drive.expressions import both
+from flexavatar.drive.face_reader import (
+    BRIDGE,
+    OUTER_CORNERS,
+    features,
+    median_rest_face,
+    normalize_face,
+)
 from flexavatar.head.arkit import ARKIT_NAMES, SIDES
 from flexavatar.training.people.camera import photo_camera
 from flexavatar.training.people.expressions import ANCHORS, natural_weights, random_weights
@@ -70,7 +76,7 @@ def _sample_single(rng: np.random.Generator) -> Mapping[str, float]:
     """One shape, often of both sides, with the jaw that it needs."""
     name, value = str(rng.choice(ARKIT_NAMES)), float(rng.uniform(0.4, 1))
     stem = next((name.removesuffix(side) for side in SIDES if name.endswith(side)), "")
-    weights = pair(stem, value) if stem and rng.uniform() < BOTH_SIDES_CHANCE else {name: value}
+    weights = both(stem, value) if stem and rng.uniform() < BOTH_SIDES_CHANCE else {name: value}
     if name in ("tongueOut", "mouthClose"):
         weights["jawOpen"] = value
     return weights
@@ -104,9 +110,9 @@ def upright_landmarks() -> Array:
 
 def training_rows(person: PersonLandmarks, upright: Array) -> tuple[Array, Array]:
     """One person's features [N, FEATURES] and weights [N, 52], those at rest included."""
-    rest = rest_of([see(face, upright) for face in person.rest], upright)
+    rest = median_rest_face([normalize_face(face, upright) for face in person.rest], upright)
     faces = [*person.rest, *person.faces]
-    rows = np.stack([features(see(face, rest.points), rest) for face in faces])
+    rows = np.stack([features(normalize_face(face, rest.points), rest) for face in faces])
     return rows, np.concatenate((np.zeros((len(person.rest), 52)), person.weights))
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from flexavatar.drive.voice.articulation import ARTICULATORS
-from flexavatar.drive.voice.torch_network import VOICE, VoiceNet, VoiceNetConfig
+from flexavatar.drive.voice.network import VOICE_NETS, VoiceNet, VoiceNetConfig
 from flexavatar.progress import Progress, no_progress
 from flexavatar.training.config import TrainVoiceNet
 from flexavatar.training.loop import LOG, STATE, learning_rate_at
@@ -144,6 +144,6 @@ def train_voice(
             append_line(out / LOG, line | trainer.validate())
             seen.clear()
     trainer.average.copy_to(trainer.model)
-    weights = out / VOICE.path("tiny").name
-    VOICE.save(trainer.model, weights, {"steps": str(config.steps)})
+    weights = out / VOICE_NETS.path("tiny").name
+    VOICE_NETS.save(trainer.model, weights, {"steps": str(config.steps)})
     return weights

@@ -16,8 +16,8 @@ from plugin_server.messages.drive_packet import (
     NO_WEIGHTS,
     DrivePacket,
     Parts,
-    arkit_weights,
     pack_drive,
+    packet_weights,
 )
 from plugin_server.pb import flexavatar_pb2 as pb
 
@@ -61,7 +61,7 @@ class DriveSender:
             seq=self._seq,
             pts_ns=time.monotonic_ns() if pts_ns is None else pts_ns,
             parts=Parts(sum(1 << i for i, part in enumerate(given) if part is not None)),
-            weights=NO_WEIGHTS if weights is None else arkit_weights(weights),
+            weights=NO_WEIGHTS if weights is None else packet_weights(weights),
             pose=NO_POSE if pose is None else tuple(pose),
             orbit=NO_ORBIT if orbit is None else tuple(orbit),
             morph=morph or 0.0,

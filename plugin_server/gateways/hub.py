@@ -8,12 +8,14 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from flexavatar.drive.packet_order import PacketOrder
-from flexavatar.drive.signal import Signal
+from flexavatar.drive.signal import NO_PTS, Signal
+from flexavatar.types import NS_PER_S
 
 logger = logging.getLogger(__name__)
 
 MAX_SENDERS = 64
+LATE_S = 0.5
+"""What is further behind did not lose its way: its sender has started anew."""
 LOG_EVERY_S = 10.0
 """A gateway logs what is wrong with packets this often."""
 
@@ -54,6 +56,24 @@ class GatewayStatus:
 
 Subscriber = Callable[[Sender, Signal, float], None]
 """Called with every signal, its sender and when it came in, on the hub's clock."""
+
+
+class PacketOrder:
+    """Of one sender's packets, by the sender's own clock where there is one."""
+
+    def __init__(self) -> None:
+        self._newest_ns: int | None = None
+        self._taken_at_s = 0.0
+
+    def is_new(self, pts_ns: int, now_s: float) -> bool:
+        """Whether a packet that comes now is to be used."""
+        if pts_ns == NO_PTS:
+            return True
+        if self._newest_ns is not None and now_s - self._taken_at_s < LATE_S:
+            if 0 < self._newest_ns - pts_ns < LATE_S * NS_PER_S:
+                return False
+        self._newest_ns, self._taken_at_s = pts_ns, now_s
+        return True
 
 
 class Hub:

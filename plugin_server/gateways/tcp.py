@@ -30,7 +30,7 @@ class TcpGateway:
         """Listen. Raises InputError."""
         try:
             self._server = await asyncio.start_server(
-                self._accept, self._guard.bind, port, limit=ifacialmocap.LARGEST
+                self._accept, self._guard.bind, port, limit=ifacialmocap.MAX_BYTES
             )
         except OSError as error:
             where = f"{self._guard.bind}:{port}"

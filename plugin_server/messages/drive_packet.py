@@ -75,7 +75,7 @@ def unpack_drive(message: Buffer) -> DrivePacket:
     )
 
 
-def arkit_weights(weights: Mapping[str, float]) -> tuple[float, ...]:
+def packet_weights(weights: Mapping[str, float]) -> tuple[float, ...]:
     """By name -> [52] in the packet's order. Raises WireError for a name that is not ARKit's."""
     if unknown := weights.keys() - set(ARKIT_NAMES):
         raise WireError(f"not ARKit names: {sorted(unknown)}")

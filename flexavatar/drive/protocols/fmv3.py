@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from flexavatar.drive.gaze import add_gaze, gaze_angles
+from flexavatar.drive.expressions import add_gaze, gaze_angles
 from flexavatar.drive.head_angles import HeadAngles
 from flexavatar.drive.names import arkit_name
 from flexavatar.drive.protocols.checks import finite, finite_weights
@@ -35,12 +35,12 @@ HELLO_BODY = struct.Struct("<HHI")
 POSE = struct.Struct("<12f")
 ENCODINGS = {"i16": "h", "i32": "i"}
 TRACKING = 1
-SCHEMA_LIMIT, FRAME_LIMIT = 262144, 16432
-MOST_NAMES = 4096
-MOST_PARTS = 512
+MAX_SCHEMA_BYTES, MAX_FRAME_BYTES = 262144, 16432
+MAX_NAMES = 4096
+MAX_PARTS = 512
 SCHEMA_PART, FRAME_PART = 576 - HEADER.size, 1200 - HEADER.size
 FPS, UDP_SIZE, LEASE_MS = 60, 1200, 10_000
-LARGEST_ANGLE = 1000.0
+MAX_ANGLE_DEG = 1000.0
 HALF_RANGE = 1 << 31
 
 
@@ -92,7 +92,7 @@ class Schema:
     values: struct.Struct
 
 
-def split(packet: bytes) -> tuple[Header, bytes]:
+def parse_message(packet: bytes) -> tuple[Header, bytes]:
     """Header and content of one datagram, or of one message of a stream. Raises DriveError."""
     header = read_header(packet)
     if header.length != len(packet) - HEADER.size:
@@ -109,13 +109,13 @@ def read_header(packet: bytes) -> Header:
     )
     if magic != MAGIC or size != HEADER.size:
         raise DriveError(f"FMV3: expected {MAGIC!r} and {HEADER.size}, got {magic!r} and {size}")
-    limit = FRAME_LIMIT if kind == Kind.FRAME else SCHEMA_LIMIT
-    if not (length <= total <= limit and part < parts <= MOST_PARTS and session):
+    limit = MAX_FRAME_BYTES if kind == Kind.FRAME else MAX_SCHEMA_BYTES
+    if not (length <= total <= limit and part < parts <= MAX_PARTS and session):
         raise DriveError(f"FMV3: expected a part of {limit} bytes, got {length} of {total}")
     return Header(kind, flags, session, schema, sequence, total, part, parts, length)
 
 
-class Assembly:
+class PartAssembly:
     """The newest long message of one kind: parts of older ones are forgotten."""
 
     def __init__(self) -> None:
@@ -147,7 +147,7 @@ class Fmv3Reader:
         self._session = self._schema_id = 0
         self._schema: Schema | None = None
         self._sequence: int | None = None
-        self._schemas, self._frames = Assembly(), Assembly()
+        self._schemas, self._frames = PartAssembly(), PartAssembly()
         self._answer: bytes | None = None
 
     def answer(self) -> bytes | None:
@@ -162,7 +162,7 @@ class Fmv3Reader:
 
     def read(self, packet: bytes) -> Signal | None:
         """The face of a frame that is newer than all before, else None. Raises DriveError."""
-        header, content = split(packet)
+        header, content = parse_message(packet)
         if header.kind in SCHEMA_KINDS.values():
             self._read_schema(header, content)
         elif header.kind == Kind.FRAME:
@@ -195,7 +195,7 @@ class Fmv3Reader:
         whole = self._frames.add(header, content)
         if whole is None:
             return None
-        face = _face(whole, schema)
+        face = _frame_signal(whole, schema)
         self._sequence = header.sequence
         return face if header.flags & TRACKING else None
 
@@ -225,21 +225,21 @@ def _fields(fields: Any) -> tuple[list[str], str]:
     units = (found.get("blend_unit"), found.get("rotation_unit"))
     if units != ("percent", "degree") or not isinstance(names, list):
         raise DriveError("FMV3: expected blend_names in percent and rotations in degree")
-    if len(names) > MOST_NAMES or not all(isinstance(name, str) for name in names):
-        raise DriveError(f"FMV3: expected {MOST_NAMES} names at most")
+    if len(names) > MAX_NAMES or not all(isinstance(name, str) for name in names):
+        raise DriveError(f"FMV3: expected {MAX_NAMES} names at most")
     if not isinstance(encoding, str) or encoding not in ENCODINGS:
         raise DriveError(f"FMV3: blend_encoding: expected {[*ENCODINGS]}")
     return names, encoding
 
 
-def _face(content: bytes, schema: Schema) -> Signal:
+def _frame_signal(content: bytes, schema: Schema) -> Signal:
     expected = schema.values.size + POSE.size
     if len(content) != expected:
         raise DriveError(f"FMV3: expected a frame of {expected} bytes, got {len(content)}")
     named = zip(map(arkit_name, schema.names), schema.values.unpack_from(content), strict=True)
     weights = finite_weights((name, value / 100) for name, value in named if name is not None)
     pose = [
-        math.radians(finite("FMV3: angle", value, LARGEST_ANGLE))
+        math.radians(finite("FMV3: angle", value, MAX_ANGLE_DEG))
         for value in POSE.unpack_from(content, schema.values.size)
     ]
     head, right, left = (HeadAngles(y, -x, z) for x, y, z in (pose[0:3], pose[6:9], pose[9:12]))

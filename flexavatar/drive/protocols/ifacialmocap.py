@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 
-from flexavatar.drive.gaze import add_gaze, gaze_angles
+from flexavatar.drive.expressions import add_gaze, gaze_angles
 from flexavatar.drive.head_angles import HeadAngles
 from flexavatar.drive.names import arkit_name, snake_side
 from flexavatar.drive.protocols.checks import finite, finite_weights
@@ -26,9 +26,9 @@ from flexavatar.head.arkit import ARKIT_NAMES
 SOURCE = "ifacialmocap"
 PORT = 49983
 END = b"___iFacialMocap"
-LARGEST = 16384
+MAX_BYTES = 16384
 """Bytes of a frame; real ones have about a thousand."""
-LARGEST_NUMBER = 1000.0
+MAX_NUMBER = 1000.0
 """Percent or degrees."""
 TURNS = ("head", "leftEye", "rightEye")
 
@@ -43,8 +43,8 @@ def request(version: int, tcp: bool) -> bytes:
 
 def read(packet: bytes) -> Signal:
     """One frame, with or without the end that TCP has. Raises DriveError."""
-    if len(packet) > LARGEST:
-        raise DriveError(f"iFacialMocap: expected {LARGEST} bytes at most, got {len(packet)}")
+    if len(packet) > MAX_BYTES:
+        raise DriveError(f"iFacialMocap: expected {MAX_BYTES} bytes at most, got {len(packet)}")
     try:
         text = packet.removesuffix(END).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -82,7 +82,7 @@ def _number(name: str, text: str) -> float:
         number = float(text)
     except ValueError:
         number = math.nan
-    return finite(f"iFacialMocap: {name:.40}", number, LARGEST_NUMBER)
+    return finite(f"iFacialMocap: {name:.40}", number, MAX_NUMBER)
 
 
 def write(signal: Signal, version: int = 2) -> bytes:

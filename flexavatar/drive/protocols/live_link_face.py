@@ -15,7 +15,7 @@ import struct
 
 import numpy as np
 
-from flexavatar.drive.gaze import gaze_angles
+from flexavatar.drive.expressions import gaze_angles
 from flexavatar.drive.head_angles import HeadAngles
 from flexavatar.drive.performance import FRAME_RATE
 from flexavatar.drive.protocols.checks import finite, nanoseconds, printable, sane_weights
@@ -30,10 +30,10 @@ COUNT = 61
 LENGTH = struct.Struct(">i")
 TIME = struct.Struct(">ifii")
 VALUES = np.dtype(">f4")
-NO_FACE = 16
+NO_FACE_BYTES = 16
 """Bytes after the subject, at most, of a packet without a face."""
 RATES = (1.0, 1000.0)
-LONGEST_TURN = 7.0
+MAX_TURN = 7.0
 """Radians."""
 METAHUMAN = (
     "Live Link Face is in MetaHuman mode, whose numbers are not ARKit's:"
@@ -56,14 +56,14 @@ def _read(packet: bytes) -> Signal | None:
         raise DriveError(f"Live Link Face: expected version {VERSION}, got {packet[:1].hex()}")
     _, start = _text(packet, 1, "device id")
     subject, start = _text(packet, start, "subject")
-    if len(packet) <= start + NO_FACE:
+    if len(packet) <= start + NO_FACE_BYTES:
         return None
     values_at = start + TIME.size + 1
     if len(packet) != values_at + COUNT * VALUES.itemsize or packet[values_at - 1] != COUNT:
         raise DriveError(f"Live Link Face: expected {COUNT} values, got {len(packet)} bytes")
     pts_ns = _pts_ns(*TIME.unpack_from(packet, start))
     values = np.frombuffer(packet, VALUES, COUNT, values_at)
-    head = HeadAngles(*(finite("head", value, LONGEST_TURN) for value in values[52:55].tolist()))
+    head = HeadAngles(*(finite("head", value, MAX_TURN) for value in values[52:55].tolist()))
     return Signal(
         sane_weights(values[:52].astype(np.float32)),
         ALL_SENT,

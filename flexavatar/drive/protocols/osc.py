@@ -17,7 +17,7 @@ from flexavatar.errors import DriveError
 BUNDLE = b"#bundle\0"
 AT_ONCE = struct.pack(">Q", 1)
 """The time tag that means now."""
-DEEPEST = 4
+MAX_DEPTH = 4
 """Bundles in bundles."""
 
 Argument = str | bytes | int | float | bool | None
@@ -44,15 +44,15 @@ def _contents(packet: bytes, depth: int) -> Iterator[Message]:
     if not packet.startswith(BUNDLE):
         yield _message(packet)
         return
-    if depth == DEEPEST:
-        raise DriveError(f"OSC: expected bundles at most {DEEPEST} deep")
+    if depth == MAX_DEPTH:
+        raise DriveError(f"OSC: expected bundles at most {MAX_DEPTH} deep")
     start = len(BUNDLE) + len(AT_ONCE)
     while start < len(packet):
-        element, start = _sized(packet, start)
+        element, start = _sized_element(packet, start)
         yield from _contents(element, depth + 1)
 
 
-def _sized(packet: bytes, start: int) -> tuple[bytes, int]:
+def _sized_element(packet: bytes, start: int) -> tuple[bytes, int]:
     """Bytes behind their size, and where they end."""
     size = int(_unpack(SIZE, packet, start))
     start += SIZE.size
@@ -97,7 +97,7 @@ def _argument(tag: str, packet: bytes, start: int) -> tuple[Argument, int]:
     if tag in ("s", "S"):
         return _text(packet, start)
     if tag == "b":
-        blob, end = _sized(packet, start)
+        blob, end = _sized_element(packet, start)
         return blob, _padded(end)
     if tag in CONSTANTS:
         return CONSTANTS[tag], start

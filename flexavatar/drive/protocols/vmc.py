@@ -16,9 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flexavatar.drive.gaze import Gaze, add_gaze, gaze_angles
+from flexavatar.drive.expressions import (
+    Gaze,
+    add_gaze,
+    gaze_angles,
+    preset_name,
+    preset_weights,
+)
 from flexavatar.drive.head_angles import HeadAngles, UnityQuaternion, from_unity, to_unity
-from flexavatar.drive.names import arkit_name, from_presets, pascal_case, preset_name
+from flexavatar.drive.names import arkit_name, pascal_case
 from flexavatar.drive.protocols.checks import SANE, finite, nanoseconds
 from flexavatar.drive.protocols.osc import (
     Argument,
@@ -37,7 +43,7 @@ PORT = 39539
 NECK, HEAD, LEFT_EYE, RIGHT_EYE = "Neck", "Head", "LeftEye", "RightEye"
 BONES = (NECK, HEAD, LEFT_EYE, RIGHT_EYE)
 NO_TURN = (0.0, 0.0, 0.0, 1.0)
-SMALLEST_QUATERNION = 1e-3
+MIN_QUATERNION = 1e-3
 WEIGHTS_A_DATAGRAM = 26
 
 
@@ -76,7 +82,7 @@ class VmcReader:
                 tracking = len(arguments) < 4 or arguments[3] != 0
                 return lambda: setattr(self, "_tracking", tracking)
             case "Blend/Apply":
-                return self._face
+                return self._signal
         return lambda: None
 
     def _value(self, arguments: tuple[Argument, ...]) -> Callable[[], None]:
@@ -92,13 +98,13 @@ class VmcReader:
         if name not in BONES:
             return lambda: None
         x, y, z, w = (_number("Bone/Pos", arguments, i, 1e3) for i in range(4, 8))
-        if x * x + y * y + z * z + w * w < SMALLEST_QUATERNION:
+        if x * x + y * y + z * z + w * w < MIN_QUATERNION:
             raise DriveError(f"VMC: {name}: expected a quaternion, got zeros")
         return lambda: self._bones.update({name: (x, y, z, w)})
 
-    def _face(self) -> Signal | None:
+    def _signal(self) -> Signal | None:
         """What was sent so far."""
-        weights = dict(self._weights) or from_presets(self._presets)
+        weights = dict(self._weights) or preset_weights(self._presets)
         if not (weights and self._tracking):
             return None
         neck, head = self._bones.get(NECK), self._bones.get(HEAD)

@@ -16,7 +16,7 @@ import json
 import math
 from typing import Any, NoReturn
 
-from flexavatar.drive.gaze import add_gaze, gaze_angles
+from flexavatar.drive.expressions import add_gaze, gaze_angles
 from flexavatar.drive.head_angles import HeadAngles
 from flexavatar.drive.names import arkit_name, pascal_case
 from flexavatar.drive.protocols.checks import finite, finite_weights, nanoseconds
@@ -27,9 +27,9 @@ from flexavatar.head.arkit import ARKIT_NAMES
 SOURCE = "vtube-studio"
 PHONE_PORT = 21412
 SEND_FOR_S = 5.0
-LARGEST = 65536
-LARGEST_ANGLE = 1000.0
-MS = 1_000_000
+MAX_BYTES = 65536
+MAX_ANGLE_DEG = 1000.0
+NS_PER_MS = 1_000_000
 
 
 def request(port: int, seconds: float = SEND_FOR_S) -> bytes:
@@ -61,8 +61,8 @@ def read(packet: bytes) -> Signal | None:
 
 
 def _object(packet: bytes) -> dict[str, Any]:
-    if len(packet) > LARGEST:
-        raise DriveError(f"VTube Studio: expected {LARGEST} bytes at most, got {len(packet)}")
+    if len(packet) > MAX_BYTES:
+        raise DriveError(f"VTube Studio: expected {MAX_BYTES} bytes at most, got {len(packet)}")
     try:
         frame = json.loads(packet, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:  # not UTF-8 is a ValueError too
@@ -90,7 +90,7 @@ def _turn(frame: dict[str, Any], key: str) -> HeadAngles | None:
         return None
     if not isinstance(turn, dict):
         raise DriveError(f"VTube Studio: {key}: expected x, y and z, got {type(turn)}")
-    values = (finite(f"VTube Studio: {key}", turn.get(axis), LARGEST_ANGLE) for axis in "xyz")
+    values = (finite(f"VTube Studio: {key}", turn.get(axis), MAX_ANGLE_DEG) for axis in "xyz")
     yaw, down, roll = map(math.radians, values)
     return HeadAngles(yaw, -down, roll)
 
@@ -99,7 +99,7 @@ def write(signal: Signal) -> bytes:
     """One frame as the app sends it; what is missing is 0."""
     left, right = (HeadAngles(*angles, 0.0) for angles in gaze_angles(signal.named()))
     shapes = [{"k": pascal_case(n), "v": signal.weight(n)} for n in ARKIT_NAMES]
-    frame = {"Timestamp": max(signal.pts_ns, 0) // MS, "Hotkey": -1, "FaceFound": True}
+    frame = {"Timestamp": max(signal.pts_ns, 0) // NS_PER_MS, "Hotkey": -1, "FaceFound": True}
     turns = {"Rotation": signal.neck_pose.head_angles()}
     turns |= {"EyeLeft": left, "EyeRight": right}
     frame |= {key: _degrees(angles) for key, angles in turns.items()}

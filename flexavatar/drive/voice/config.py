@@ -31,4 +31,4 @@ class VoiceConfig:
             raise DriveError(f"voice: emotion: expected one of {EMOTIONS}, got {self.emotion!r}")
 
 
-USUAL = VoiceConfig()
+DEFAULT_VOICE = VoiceConfig()

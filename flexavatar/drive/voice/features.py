@@ -1,4 +1,4 @@
-"""From sound in pieces of any size to what a network hears: 16 kHz, log-mel frames, a level.
+"""From sound in pieces of any size to the features of a network: 16 kHz, log-mel frames, a level.
 
 All of it runs forward in time and gives the same numbers however the sound was cut.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from flexavatar.formats.sound import read_recording
 
 RATE = 16_000
-"""Samples a second that are listened to."""
+"""Samples a second that the features are of."""
 HOP = 160
 WINDOW = 400
 FFT = 512
@@ -25,7 +25,7 @@ MELS = 48
 LOWEST_HZ, HIGHEST_HZ = 60.0, 7600.0
 FEATURES = 2 * (MELS + 2)
 """Numbers a step: two frames of MELS bands, their loudness against the level, and the level."""
-BEFORE = (WINDOW + HOP) // 2
+STEP_REACH = (WINDOW + HOP) // 2
 """A step's frames reach as far back from its instant, and as far ahead."""
 
 LOBES = 8
@@ -36,11 +36,11 @@ PRIOR_DB, FLOOR_DB, CEILING_DB = -28.0, -58.0, -10.0
 """Level of speech that is assumed at first, and its bounds: quieter sound is none."""
 RISE, FALL = 0.012, 0.0025
 """Share of the way to a louder and to a quieter frame that the level goes each hop."""
-EAGER, EAGER_HOPS = 8.0, 60.0
+START_PACE, START_HOPS = 8.0, 60.0
 """How much faster it goes at first, and how many hops of sound that lasts."""
-SPEECH_DB = 30.0
+SPEECH_RANGE_DB = 30.0
 """What is further under the level is a pause."""
-PAUSE_DB = 0.003
+PAUSE_FALL_DB = 0.003
 """By how much the level falls in each hop of a pause."""
 SPAN_DB = 70.0
 """From the top of a band's range down to where it counts as silent."""
@@ -60,7 +60,7 @@ class Resampler:
         self._made = 0
 
     def push(self, sound: Sound) -> Sound:
-        """Whatever can be said by now."""
+        """The samples that are known by now."""
         if not self._half:
             return sound
         self._kept = np.concatenate((self._kept, sound))
@@ -79,45 +79,45 @@ class Resampler:
         return made
 
 
-class Ear:
+class FeatureExtractor:
     """Samples at RATE to one row of features a step. For one thread."""
 
     def __init__(self) -> None:
-        self._kept: Sound = np.zeros(BEFORE, np.float32)
-        self._level = Level()
+        self._kept: Sound = np.zeros(STEP_REACH, np.float32)
+        self._level = LevelTracker()
 
     def push(self, sound: Sound) -> list[Sound]:
-        """A row of FEATURES for each step that can be said by now."""
+        """A row of FEATURES for each step that is known by now."""
         self._kept = np.concatenate((self._kept, sound))
-        steps = (len(self._kept) - 2 * BEFORE) // STEP + 1
+        steps = (len(self._kept) - 2 * STEP_REACH) // STEP + 1
         if steps <= 0:
             return []
-        frames = mel_frames(self._kept[: (steps - 1) * STEP + 2 * BEFORE])
+        frames = mel_frames(self._kept[: (steps - 1) * STEP + 2 * STEP_REACH])
         self._kept = self._kept[steps * STEP :]
-        return [*self._level.heard(frames).reshape(steps, FEATURES)]
+        return [*self._level.normalize(frames).reshape(steps, FEATURES)]
 
 
-class Level:
-    """How loud this voice speaks, followed as it goes: quickly up, slowly down, not in pauses."""
+class LevelTracker:
+    """How loud this voice speaks: followed quickly up, slowly down, and not in pauses."""
 
     def __init__(self) -> None:
         self._db = PRIOR_DB
         self._hops = 0
 
-    def heard(self, frames: Sound) -> Sound:
-        """Bands in decibels and their sum [F, MELS + 1] -> the same against the level, and it."""
+    def normalize(self, frames: Sound) -> Sound:
+        """Bands in decibels and their sum [F, MELS + 1] -> those over the level, and the level."""
         levels = np.array([self._follow(loud) for loud in frames[:, -1].tolist()], np.float32)
         against = np.clip((frames - levels[:, None]) / SPAN_DB + 1, 0, 1.5)
         return np.concatenate((against, (levels[:, None] - PRIOR_DB) / SPAN_DB), 1)
 
     def _follow(self, loud: float) -> float:
         over = loud - self._db
-        if over > -SPEECH_DB:
-            pace = 1 + EAGER * math.exp(-self._hops / EAGER_HOPS)
+        if over > -SPEECH_RANGE_DB:
+            pace = 1 + START_PACE * math.exp(-self._hops / START_HOPS)
             self._db += pace * (RISE if over > 0 else FALL) * over
             self._hops += 1
         else:
-            self._db -= PAUSE_DB
+            self._db -= PAUSE_FALL_DB
         self._db = min(max(self._db, FLOOR_DB), CEILING_DB)
         return self._db
 
@@ -132,7 +132,7 @@ def mel_frames(sound: Sound) -> Sound:
     return (10 * np.log10(whole + 1e-10)).astype(np.float32)
 
 
-def sound_of(pcm: bytes, channels: int) -> Sound:
+def decode_pcm(pcm: bytes, channels: int) -> Sound:
     """Interleaved s16le, whole samples of all channels -> their mean, -1..1."""
     samples = np.frombuffer(pcm, "<i2").reshape(-1, channels).astype(np.float32)
     return samples.mean(1) / np.float32(32768)
@@ -171,4 +171,4 @@ def _mel(hz: float | NDArray[np.float64]) -> NDArray[np.float64]:
 def read_sound(path: Path) -> NDArray[np.float32]:
     """The same as samples at 16 kHz, -1..1: [S], the mean of its channels. Raises InputError."""
     recording = read_recording(path, RATE)
-    return sound_of(recording.pcm, recording.channels)
+    return decode_pcm(recording.pcm, recording.channels)

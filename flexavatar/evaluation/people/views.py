@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flexavatar.drive.expressions import BROWS_UP, GAZE_LEFT, pair
+from flexavatar.drive.expressions import BROWS_UP, GAZE_LEFT, both
 from flexavatar.evaluation.contact_sheet import SMILE
 from flexavatar.evaluation.people.paint import Painter
 from flexavatar.evaluation.people.person import Person
@@ -43,7 +43,7 @@ HELD_OUT_ANGLES: Mapping[str, Mapping[str, tuple[float, float]]] = {
 HELD_OUT_FACES: Mapping[str, Mapping[str, float]] = {
     "smile": SMILE,
     "jaw open": {"jawOpen": 0.6},
-    "blink": pair("eyeBlink"),
+    "blink": both("eyeBlink"),
     "gaze left": GAZE_LEFT,
     "brows up": BROWS_UP,
     "pucker": {"mouthPucker": 1.0},

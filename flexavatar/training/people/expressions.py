@@ -7,35 +7,42 @@ from functools import lru_cache
 
 import numpy as np
 
-from flexavatar.drive.expressions import BROWS_UP, GAZE_DOWN, GAZE_LEFT, GAZE_RIGHT, GAZE_UP, pair
+from flexavatar.drive.expressions import (
+    BROWS_UP,
+    GAZE_DOWN,
+    GAZE_LEFT,
+    GAZE_RIGHT,
+    GAZE_UP,
+    both,
+)
 from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
 from flexavatar.head.arkit import ARKIT_NAMES, mirrored_name
 
 Weights = Mapping[str, float]
 
 ANCHORS: Mapping[str, Weights] = {
-    "smile": pair("mouthSmile") | pair("cheekSquint", 0.7) | pair("eyeSquint", 0.3),
-    "laugh": pair("mouthSmile", 0.9) | pair("cheekSquint", 0.8) | {"jawOpen": 0.55}
-    | pair("mouthUpperUp", 0.5) | pair("eyeSquint", 0.5),
-    "scream": {"jawOpen": 1.0} | pair("mouthStretch", 0.6) | pair("browDown", 0.6)
-    | pair("mouthLowerDown", 0.7) | pair("mouthUpperUp", 0.6) | pair("eyeSquint", 0.5),
+    "smile": both("mouthSmile") | both("cheekSquint", 0.7) | both("eyeSquint", 0.3),
+    "laugh": both("mouthSmile", 0.9) | both("cheekSquint", 0.8) | {"jawOpen": 0.55}
+    | both("mouthUpperUp", 0.5) | both("eyeSquint", 0.5),
+    "scream": {"jawOpen": 1.0} | both("mouthStretch", 0.6) | both("browDown", 0.6)
+    | both("mouthLowerDown", 0.7) | both("mouthUpperUp", 0.6) | both("eyeSquint", 0.5),
     "pucker": {"mouthPucker": 1.0},
     "kiss": {"mouthFunnel": 0.9, "mouthPucker": 0.5, "jawOpen": 0.25},
-    "frown": pair("mouthFrown") | {"browInnerUp": 0.7, "mouthShrugLower": 0.4},
-    "anger": pair("browDown") | pair("noseSneer", 0.7) | pair("mouthPress", 0.6)
-    | pair("eyeSquint", 0.5),
-    "surprise": BROWS_UP | pair("eyeWide") | {"jawOpen": 0.6, "mouthFunnel": 0.2},
-    "blink": pair("eyeBlink"),
+    "frown": both("mouthFrown") | {"browInnerUp": 0.7, "mouthShrugLower": 0.4},
+    "anger": both("browDown") | both("noseSneer", 0.7) | both("mouthPress", 0.6)
+    | both("eyeSquint", 0.5),
+    "surprise": BROWS_UP | both("eyeWide") | {"jawOpen": 0.6, "mouthFunnel": 0.2},
+    "blink": both("eyeBlink"),
     "wink left": {"eyeBlinkLeft": 1.0, "cheekSquintLeft": 0.7, "mouthSmileLeft": 0.5},
     "wink right": {"eyeBlinkRight": 1.0, "cheekSquintRight": 0.7, "mouthSmileRight": 0.5},
-    "puff": {"cheekPuff": 1.0} | pair("mouthPress", 0.4),
+    "puff": {"cheekPuff": 1.0} | both("mouthPress", 0.4),
     "mouth left": {"mouthLeft": 1.0, "jawLeft": 0.5, "mouthSmileLeft": 0.2},
     "mouth right": {"mouthRight": 1.0, "jawRight": 0.5, "mouthSmileRight": 0.2},
     "lower lip out": {"mouthShrugLower": 1.0, "jawForward": 0.5, "mouthRollUpper": 0.3},
-    "upper lip up": pair("mouthUpperUp") | pair("noseSneer", 0.4) | {"jawOpen": 0.15},
-    "disgust": pair("noseSneer") | pair("mouthUpperUp", 0.6) | pair("browDown", 0.6)
-    | pair("mouthFrown", 0.4) | pair("eyeSquint", 0.6),
-    "look left": GAZE_LEFT | pair("eyeSquint", 0.4),
+    "upper lip up": both("mouthUpperUp") | both("noseSneer", 0.4) | {"jawOpen": 0.15},
+    "disgust": both("noseSneer") | both("mouthUpperUp", 0.6) | both("browDown", 0.6)
+    | both("mouthFrown", 0.4) | both("eyeSquint", 0.6),
+    "look left": GAZE_LEFT | both("eyeSquint", 0.4),
     "look down": GAZE_DOWN,
     "tongue": {"jawOpen": 0.6, "tongueOut": 1.0},
 }  # fmt: skip
@@ -43,14 +50,14 @@ ANCHORS: Mapping[str, Weights] = {
 
 GAZES: tuple[Weights, ...] = (GAZE_LEFT, GAZE_RIGHT, GAZE_UP, GAZE_DOWN)
 MILD: Mapping[str, Weights] = {
-    "smile": pair("mouthSmile", 0.6) | pair("cheekSquint", 0.25),
-    "talk": {"jawOpen": 0.3, "mouthFunnel": 0.15} | pair("mouthLowerDown", 0.3),
+    "smile": both("mouthSmile", 0.6) | both("cheekSquint", 0.25),
+    "talk": {"jawOpen": 0.3, "mouthFunnel": 0.15} | both("mouthLowerDown", 0.3),
     "open": {"jawOpen": 0.5},
-    "press": pair("mouthPress", 0.5),
-    "brows up": {"browInnerUp": 0.5} | pair("browOuterUp", 0.4),
-    "brows down": pair("browDown", 0.5),
+    "press": both("mouthPress", 0.5),
+    "brows up": {"browInnerUp": 0.5} | both("browOuterUp", 0.4),
+    "brows down": both("browDown", 0.5),
     "round": {"mouthPucker": 0.5, "mouthFunnel": 0.2},
-    "stretch": pair("mouthStretch", 0.3) | {"jawOpen": 0.1},
+    "stretch": both("mouthStretch", 0.3) | {"jawOpen": 0.1},
 }
 BLINK_CHANCE, GAZE_CHANCE = 0.2, 0.5
 
@@ -68,7 +75,7 @@ def natural_weights(rng: np.random.Generator) -> dict[str, float]:
         for gaze in (GAZES[int(rng.integers(2))], GAZES[2 + int(rng.integers(2))]):
             _add_scaled(weights, gaze, float(rng.uniform(0, 0.5)))
     if rng.uniform() < BLINK_CHANCE:
-        _add_scaled(weights, pair("eyeBlink"), float(rng.uniform(0.2, 1.0)))
+        _add_scaled(weights, both("eyeBlink"), float(rng.uniform(0.2, 1.0)))
     return _plausible(weights)
 
 

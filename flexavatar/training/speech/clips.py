@@ -11,16 +11,16 @@ from scipy.ndimage import gaussian_filter1d
 
 from flexavatar.drive.voice.articulation import ARTICULATORS
 from flexavatar.drive.voice.features import (
-    BEFORE,
     FEATURES,
     MELS,
     RATE,
     STEP,
-    Level,
+    STEP_REACH,
+    LevelTracker,
     Sound,
     mel_frames,
 )
-from flexavatar.drive.voice.torch_network import DELAY
+from flexavatar.drive.voice.network import DELAY
 from flexavatar.training.speech import augment
 from flexavatar.training.speech.coarticulation import articulate, phone_kinds, scale_effort
 from flexavatar.training.speech.phones import SILENCE, Phone
@@ -166,12 +166,12 @@ def features_of(sound: Sound, steps: int, throat: float = 1.0) -> NDArray[np.flo
         low = np.minimum(at.astype(np.int64), MELS - 2)
         share = (at - low).astype(np.float32)
         frames[:, :MELS] = (1 - share) * frames[:, low] + share * frames[:, low + 1]
-    return Level().heard(frames).reshape(steps, FEATURES)
+    return LevelTracker().normalize(frames).reshape(steps, FEATURES)
 
 
 def _frames(sound: Sound, steps: int) -> Sound:
-    """Two a step, as an Ear hears them: [2 * steps, MELS + 1]."""
-    silence = np.zeros(BEFORE, np.float32), np.zeros(steps * STEP + BEFORE, np.float32)
+    """Two a step, as a FeatureExtractor gives them: [2 * steps, MELS + 1]."""
+    silence = np.zeros(STEP_REACH, np.float32), np.zeros(steps * STEP + STEP_REACH, np.float32)
     return mel_frames(np.concatenate((silence[0], sound, silence[1])))[: 2 * steps]
 
 
