@@ -28,7 +28,7 @@ from flexavatar.drive.expressions import (
     GAZE_LEFT,
     GAZE_RIGHT,
     GAZE_UP,
-    pair,
+    both,
 )
 from flexavatar.evaluation.avatar_renderer import AvatarRenderer, Rgb8
 from flexavatar.evaluation.contact_sheet import closeup, eyes_and_lips
@@ -51,7 +51,7 @@ iris are not counted, nor are eyes that show no white or no iris."""
 SIDE, ENLARGED = 512, 4
 EXPRESSIONS: Mapping[str, Mapping[str, float]] = {
     "neutral": {},
-    "open smile": pair("mouthSmile", 0.9) | pair("cheekSquint", 0.5) | {"jawOpen": 0.3},
+    "open smile": both("mouthSmile", 0.9) | both("cheekSquint", 0.5) | {"jawOpen": 0.3},
     "brows up": BROWS_UP,
 }
 """Beside the photo's own."""
@@ -67,7 +67,7 @@ GAZES: Mapping[str, Mapping[str, float]] = {
             ("down", GAZE_DOWN),
         )
     },
-    "wide": pair("eyeWide"),
+    "wide": both("eyeWide"),
 }
 EYES = {"left": ("leye", 3), "right": ("reye", 4)}
 """Mask and joint of each."""
