@@ -113,6 +113,19 @@ def test_weights_are_arkits_and_within_range(emotion) -> None:
         assert frame.weights[MOUTH_CLOSE] <= frame.weights[JAW_OPEN]
 
 
+def test_an_emotion_that_goes_takes_its_shapes_with_it() -> None:
+    driver, smile = VoiceDriver(16_000, 1, VoiceConfig(emotion="happy")), "mouthSmileLeft"
+    happy = driver.push(noise(0.5, 16_000))[-1]
+    driver.config = VoiceConfig()
+    neutral = driver.push(noise(0.5, 16_000))[-1]
+    between = happy.interpolate(neutral, 0.5)
+    for frame in (happy, between, neutral):
+        assert frame.sent[ARKIT_INDEX[smile]]
+    smiles = [frame.weights[ARKIT_INDEX[smile]] for frame in (happy, between, neutral)]
+    assert smiles[1] == pytest.approx((smiles[0] + smiles[2]) / 2)
+    assert smiles[0] - smiles[2] > 0.2
+
+
 @pytest.fixture(scope="module")
 def speech(shared_data: Path) -> Path:
     """Ten seconds of LibriSpeech."""

@@ -1,0 +1,1 @@
+"""Photos and videos to portraits: frames, landmarks, crops, mattes, the head tracked in them."""

@@ -1,1 +1,1 @@
-"""Gaussians and frames as other programs read them."""
+"""Files of others: pictures with EXIF, videos, sound, packed Gaussians."""

@@ -1,0 +1,1 @@
+"""Gaussians to pixels: C++ on the CPU, gsplat on CUDA, a reference in PyTorch; meshes and light."""

@@ -1,0 +1,1 @@
+"""The plugins for engines against a server: their cores compiled, their pictures compared."""

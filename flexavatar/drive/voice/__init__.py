@@ -1,0 +1,1 @@
+"""Sound to the motion of a mouth: features, network, articulation, and the driver of all three."""

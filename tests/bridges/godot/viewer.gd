@@ -6,14 +6,14 @@
 extends Spatial
 
 const Subscriber = preload("res://zmtp_subscriber.gd")
-const SplatStream = preload("res://splat_stream.gd")
+const SplatDecoder = preload("res://splat_decoder.gd")
 const CHUNK = 256
 const SPLAT_BYTES = 16
 const CORNERS = [Vector2(-1, -1), Vector2(1, -1), Vector2(1, 1), Vector2(-1, 1)]
 
 var _session
 var _subscriber
-var _stream = SplatStream.new()
+var _decoder = SplatDecoder.new()
 var _splats = ImageTexture.new()
 var _order = ImageTexture.new()
 var _drawn = 0
@@ -28,7 +28,7 @@ func _ready():
 	_place_camera()
 	_make_quads(int(_session.gaussians))
 	var topics = []
-	for kind in [SplatStream.SPLATS_KEY, SplatStream.SPLATS_DELTA]:
+	for kind in [SplatDecoder.SPLATS_KEY, SplatDecoder.SPLATS_DELTA]:
 		topics.append(PoolByteArray(_session.topic) + PoolByteArray([kind, 0]))
 	_subscriber = Subscriber.new(_session.frame_address, topics)
 
@@ -39,14 +39,14 @@ func _process(_delta):
 		get_tree().quit(1)
 	var changed = false
 	for message in _subscriber.receive():
-		changed = _stream.feed(message) or changed
+		changed = _decoder.feed(message) or changed
 	if not changed:
 		return
 	_show()
 	_drawn += 1
 	if _drawn == 1:
 		print("drawing")
-	if _stream.pts_ns >= _session.last_pts_ns:
+	if _decoder.pts_ns >= _session.last_pts_ns:
 		set_process(false)
 		_save()
 
@@ -56,7 +56,7 @@ func _save():
 	var picture = get_viewport().get_texture().get_data()
 	picture.flip_y()
 	picture.save_png(_session.picture)
-	print(to_json({"drawn": _drawn, "keys": _stream.keys, "deltas": _stream.deltas}))
+	print(to_json({"drawn": _drawn, "keys": _decoder.keys, "deltas": _decoder.deltas}))
 	get_tree().quit()
 
 
@@ -91,11 +91,11 @@ func _make_quads(count):
 
 
 func _show():
-	_upload(_splats, _stream.splats, CHUNK * SPLAT_BYTES / 4)
+	_upload(_splats, _decoder.splats, CHUNK * SPLAT_BYTES / 4)
 	_upload(_order, _from_behind(), CHUNK)
 	$Head.material_override.set_shader_param("splats", _splats)
 	$Head.material_override.set_shader_param("order", _order)
-	$Head.material_override.set_shader_param("ln_scales", _stream.ln_scales)
+	$Head.material_override.set_shader_param("ln_scales", _decoder.ln_scales)
 
 
 func _upload(texture, bytes, width):
@@ -110,10 +110,10 @@ func _upload(texture, bytes, width):
 # server has it.
 func _from_behind():
 	var bytes = StreamPeerBuffer.new()
-	bytes.data_array = _stream.splats
+	bytes.data_array = _decoder.splats
 	var towards_viewer = $Camera.transform.basis.z
 	var far_first = []
-	for splat in _stream.count:
+	for splat in _decoder.count:
 		bytes.seek(splat * SPLAT_BYTES + 4)
 		var mean = Vector3(_half(bytes), _half(bytes), _half(bytes))
 		far_first.append(Vector2(mean.dot(towards_viewer), -splat))

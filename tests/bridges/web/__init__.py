@@ -1,0 +1,1 @@
+"""A viewer in a browser: the stream of Gaussians drawn by Spark."""

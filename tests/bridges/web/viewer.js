@@ -3,7 +3,7 @@
 
 import * as THREE from "three";
 import { PackedSplats, SparkRenderer, SplatMesh } from "@sparkjsdev/spark";
-import { readHeader, SplatStream } from "/wire.js";
+import { readHeader, SplatDecoder } from "/wire.js";
 
 const SETTLED_MS = 1500; // sorting happens in a worker
 
@@ -65,17 +65,17 @@ async function main() {
   const mesh = new SplatMesh({ packedSplats: splats });
   scene.add(mesh);
 
-  const stream = new SplatStream();
+  const decoder = new SplatDecoder();
   let [keySeq, seq, drawn, changedAt, done] = [-1, -1, 0, 0, false];
   const show = (message) => {
     const header = readHeader(message);
-    if (!stream.feed(header, message, words)) return;
+    if (!decoder.feed(header, message, words)) return;
     const { lnScaleMin, lnScaleMax } = header;
     splats.splatEncoding = { rgbMin: 0, rgbMax: 1, lnScaleMin, lnScaleMax };
     splats.dynoRgbMinMaxLnScaleMinMax.value.set(0, 1, lnScaleMin, lnScaleMax);
     splats.needsUpdate = true;
     mesh.updateVersion();
-    [keySeq, seq, changedAt] = [stream.keySeq, header.seq, performance.now()];
+    [keySeq, seq, changedAt] = [decoder.keySeq, header.seq, performance.now()];
   };
   while (!done) {
     const answer = await fetch(`/messages?key=${keySeq}&seq=${seq}`);

@@ -21,7 +21,7 @@ export function readHeader(message) {
   };
 }
 
-export class SplatStream {
+export class SplatDecoder {
   constructor() {
     this.key = null; // Uint32Array, four words a splat
     this.keySeq = -1;

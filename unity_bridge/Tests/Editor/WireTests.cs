@@ -61,21 +61,21 @@ namespace FlexAvatar.Tests
         [Test]
         public void DeltasChangeTheKeyframeInPlace()
         {
-            var stream = new SplatDecoder();
+            var decoder = new SplatDecoder();
             var frame = new SplatFrame();
             Assert.IsFalse(
-                stream.Feed(Splats(MessageKind.SplatsDelta, 300, 2, 1), new byte[16], frame));
+                decoder.Feed(Splats(MessageKind.SplatsDelta, 300, 2, 1), new byte[16], frame));
             Assert.IsTrue(
-                stream.Feed(Splats(MessageKind.SplatsKey, 300, 1, 1), new byte[4800], frame));
+                decoder.Feed(Splats(MessageKind.SplatsKey, 300, 1, 1), new byte[4800], frame));
             PackedSplat[] buffer = frame.Splats;
             var delta = new byte[16 + 44 * 16]; // the second chunk is short
             delta[0] = 2;
             delta[16] = 99;
-            Assert.IsTrue(stream.Feed(Splats(MessageKind.SplatsDelta, 300, 2, 1), delta, frame));
+            Assert.IsTrue(decoder.Feed(Splats(MessageKind.SplatsDelta, 300, 2, 1), delta, frame));
             Assert.AreSame(buffer, frame.Splats);
             Assert.AreEqual(99, frame.Splats[256].Color);
             Assert.IsTrue(
-                stream.Feed(Splats(MessageKind.SplatsDelta, 300, 3, 1), new byte[16], frame));
+                decoder.Feed(Splats(MessageKind.SplatsDelta, 300, 3, 1), new byte[16], frame));
             Assert.AreEqual(
                 0, frame.Splats[256].Color, "a delta is of the keyframe, not of the last delta");
         }
@@ -83,25 +83,25 @@ namespace FlexAvatar.Tests
         [Test]
         public void BitsBeyondTheLastChunkAreRefused()
         {
-            var stream = new SplatDecoder();
-            stream.Feed(Splats(MessageKind.SplatsKey, 300, 1, 1), new byte[4800], new SplatFrame());
+            var decoder = new SplatDecoder();
+            decoder.Feed(Splats(MessageKind.SplatsKey, 300, 1, 1), new byte[4800], new SplatFrame());
             var delta = new byte[16];
             delta[0] = 4;
             Assert.Throws<WireException>(
-                () => stream.Feed(
+                () => decoder.Feed(
                     Splats(MessageKind.SplatsDelta, 300, 2, 1), delta, new SplatFrame()));
         }
 
         [Test]
         public void UploadsHoldWhatChangedBeforeAndNow()
         {
-            var stream = new SplatDecoder();
+            var decoder = new SplatDecoder();
             var (one, other, upload) = (new SplatFrame(), new SplatFrame(), new SplatUpload());
-            stream.Feed(Splats(MessageKind.SplatsKey, 1000, 1, 1), new byte[16000], one);
+            decoder.Feed(Splats(MessageKind.SplatsKey, 1000, 1, 1), new byte[16000], one);
             Assert.AreEqual((0, 1000, 1), Uploaded(upload, one));
-            stream.Feed(Splats(MessageKind.SplatsDelta, 1000, 2, 1), Delta(1), other);
+            decoder.Feed(Splats(MessageKind.SplatsDelta, 1000, 2, 1), Delta(1), other);
             Assert.AreEqual((256, 256, 1), Uploaded(upload, other));
-            stream.Feed(Splats(MessageKind.SplatsDelta, 1000, 3, 1), Delta(2), one);
+            decoder.Feed(Splats(MessageKind.SplatsDelta, 1000, 3, 1), Delta(2), one);
             Assert.AreEqual(
                 (256, 512, 1), Uploaded(upload, one), "chunk 1 goes back, chunk 2 comes");
             Assert.AreEqual((512, 256, 1), Uploaded(upload, one));
