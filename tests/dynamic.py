@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from flexavatar.avatar.avatar import Avatar
-from flexavatar.avatar.dynamic import Dynamics
-from flexavatar.avatar.maps import UvLayout, uv_layout
+from flexavatar.avatar.expression_network import Dynamics
+from flexavatar.avatar.uv_maps import UvLayout, uv_layout
 from flexavatar.head.binding import LocalSplats
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.texels import texel_frames

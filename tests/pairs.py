@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from flexavatar.avatar.avatar import Avatar
-from flexavatar.avatar.dynamic import Dynamics
-from flexavatar.avatar.pairing import CHART_SIDE
+from flexavatar.avatar.avatar_pair import CHART_SIDE
+from flexavatar.avatar.expression_network import Dynamics
 from flexavatar.head.binding import Binding, LocalSplats
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.texels import chart_texels, texel_frames

@@ -10,25 +10,25 @@ import pytest
 import torch
 from torch import Tensor
 
-from flexavatar.avatar.maps import map_at_texels, uv_layout
-from flexavatar.avatar.sink_maps import activate, base_splats, query_positions
+from flexavatar.avatar.bias_sink_maps import activate_gaussians, base_splats, query_positions
+from flexavatar.avatar.uv_maps import map_at_texels, uv_layout
 from flexavatar.errors import AssetError, InputError, ShapeError
 from flexavatar.head.arkit import arkit_vector_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models import weights
 from flexavatar.models.bias_sink import RAYS, BiasSink, plucker_rays, positional_encoding
+from flexavatar.models.blocks import Upsampler
 from flexavatar.models.channels import COLOR, MAP_CHANNELS, ChartEvidence
 from flexavatar.models.config import BIAS_SINK_PAPER, BIAS_SINK_TINY, BiasSinkConfig, SignalKind
 from flexavatar.models.mmdit import MmditBlock
-from flexavatar.models.signals import (
+from flexavatar.models.signal_vectors import (
     CORRECTIVES,
     SIGNAL_SIZES,
     flame_signal,
     rotation_6d,
     signal_vector,
 )
-from flexavatar.models.upsample import Upsampler
 from flexavatar.render.camera import project, unproject
 from flexavatar.types import SH_C0, Camera, FlameCodes
 from tests.test_query_lrm import parameters_of, pictures
@@ -149,7 +149,7 @@ def test_untrained_it_shows_the_evidence_where_the_head_is() -> None:
         maps = made.decode(encoded(made, 1, (0,)), signals())
     texels = uv_layout(HEAD, config).texels
     start = base_splats(config, HEAD, HEAD.template, texels)
-    shown = activate(map_at_texels(maps[0], texels.chart), start)
+    shown = activate_gaussians(map_at_texels(maps[0], texels.chart), start)
     torch.testing.assert_close(shown.means, start.positions)
     base = map_at_texels(told(config).base[0], texels.chart)
     # two linear layers there and back in float32
@@ -161,11 +161,11 @@ def test_the_papers_gaussians_start_round_on_the_mean_head() -> None:
     config, neutral = BIAS_SINK_PAPER, HEAD.template * 1.1
     texels = uv_layout(HEAD, config).texels
     start = base_splats(config, HEAD, neutral, texels)
-    shown = activate(torch.zeros(len(texels), MAP_CHANNELS), start)
+    shown = activate_gaussians(torch.zeros(len(texels), MAP_CHANNELS), start)
     assert shown.means.norm(dim=-1).max() < HEAD.template.norm(dim=-1).max() + 1e-5
     assert bool((shown.quats == torch.tensor([1.0, 0, 0, 0])).all())
     torch.testing.assert_close(shown.scales, torch.full_like(shown.scales, 0.006737947))  # e^-5
-    grown = activate(torch.full((len(texels), MAP_CHANNELS), 9.0), start)
+    grown = activate_gaussians(torch.full((len(texels), MAP_CHANNELS), 9.0), start)
     assert float(grown.scales.max()) == pytest.approx(0.01)
     assert float((grown.means - start.positions).abs().max()) < 0.1
 

@@ -21,10 +21,10 @@ from flexavatar.avatar.avatar import (
     save_avatar,
 )
 from flexavatar.avatar.bias_sink_avatar import BiasSinkAnimator, BiasSinkAvatar
+from flexavatar.avatar.bias_sink_maps import activate_gaussians, base_splats, drive_base
 from flexavatar.avatar.interpolate import interpolate
-from flexavatar.avatar.maps import map_at_texels, uv_layout
 from flexavatar.avatar.morph import make_morpher
-from flexavatar.avatar.sink_maps import activate, base_splats, drive_base
+from flexavatar.avatar.uv_maps import map_at_texels, uv_layout
 from flexavatar.capture.portrait import Portrait
 from flexavatar.create import fit_code as fitting
 from flexavatar.create.evidence import observe_surface
@@ -40,7 +40,7 @@ from flexavatar.head.binding import surface_motion
 from flexavatar.head.open_head import load_open_head
 from flexavatar.head.texels import interpolate_barycentric
 from flexavatar.models.config import BIAS_SINK_TINY
-from flexavatar.models.signals import flame_signal
+from flexavatar.models.signal_vectors import flame_signal
 from flexavatar.models.weights import FOLDER, bias_sink_path, load_matching_bias_sink
 from flexavatar.types import FlameCodes
 
@@ -187,7 +187,7 @@ def test_what_is_driven_is_what_is_fitted(
     model = load_matching_bias_sink(coded.preset, coded.weights)
     with torch.no_grad():
         maps = model.decode(coded.code, flame_signal(asked)[None])
-        wanted = activate(map_at_texels(maps[0], texels.chart), start)
+        wanted = activate_gaussians(map_at_texels(maps[0], texels.chart), start)
     shown = animator.animate(asked)
     torch.testing.assert_close(shown.means, wanted.means, rtol=0, atol=2e-5)  # float32
     torch.testing.assert_close(shown.scales, wanted.scales, rtol=1e-2, atol=1e-6)

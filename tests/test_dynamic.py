@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from flexavatar.avatar.avatar import Animator, Avatar, load_avatar, save_avatar
-from flexavatar.avatar.compiled import CompiledUNet, add_border, can_compile
-from flexavatar.avatar.dynamic import Dynamics, fold_texel_major
-from flexavatar.avatar.maps import NeutralSplats, apply_change, drive_map, upsample_change
+from flexavatar.avatar.compiled_unet import CompiledUNet, add_border, can_compile
+from flexavatar.avatar.expression_network import Dynamics, fold_texel_major
+from flexavatar.avatar.uv_maps import NeutralSplats, apply_change, drive_map, upsample_change
 from flexavatar.errors import AssetError, InputError, ShapeError
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
@@ -67,7 +67,7 @@ def change_at_texels(avatar: Avatar, moves: Tensor) -> Tensor:
 
 
 def expected(animator: Animator, codes: FlameCodes) -> Gaussians:
-    """By maps.changed and head.binding, in float64 but for the network; lids as the animator's."""
+    """By uv_maps.apply_change and head.binding, in float64 but for the network; the same lids."""
     avatar, head = animator.avatar, animator.head
     assert avatar.dynamic is not None
     ids = avatar.dynamic.splats

@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from flexavatar.avatar.avatar import Animator, Avatar, load_avatar, save_avatar
-from flexavatar.avatar.dynamic import ExpressionNetwork
-from flexavatar.avatar.dynamic_between import MorphNetwork
+from flexavatar.avatar.avatar_pair import pair_avatars
+from flexavatar.avatar.expression_network import ExpressionNetwork
 from flexavatar.avatar.interpolate import interpolate
-from flexavatar.avatar.morph import make_morpher
-from flexavatar.avatar.pairing import pair_avatars
+from flexavatar.avatar.morph import MorphNetwork, make_morpher
 from flexavatar.errors import AssetError, InputError
 from flexavatar.evaluation.contact_sheet import TILE
 from flexavatar.evaluation.morph_sheet import morph_sheet

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from flexavatar.avatar.pairing import pair_avatars
+from flexavatar.avatar.avatar_pair import pair_avatars
 from flexavatar.errors import AvatarNotFoundError, DriveError, SessionNotFoundError
 from plugin_server.client.client import ClientSession, FlexAvatarClient
 from plugin_server.model_engine import ModelEngine

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from flexavatar.avatar.avatar import Animator, Avatar
-from flexavatar.avatar.maps import UvLayout, changeable_texels, uv_layout
+from flexavatar.avatar.uv_maps import UvLayout, changeable_texels, uv_layout
 from flexavatar.capture.portrait import Portrait
 from flexavatar.create.create import CreateConfig, create_avatar_from_portraits
 from flexavatar.create.encoder_inputs import encoder_inputs

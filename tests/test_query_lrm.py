@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from flexavatar.avatar.maps import (
+from flexavatar.avatar.uv_maps import (
     apply_change,
     drive_map,
     expression_coefficients,
@@ -182,7 +182,7 @@ def test_gradients_of_model_and_maps() -> None:
 
 
 def test_no_change_is_no_change_at_all() -> None:
-    from flexavatar.avatar.maps import NeutralSplats
+    from flexavatar.avatar.uv_maps import NeutralSplats
     from flexavatar.head.binding import LocalSplats
 
     generator = torch.Generator().manual_seed(2)

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from flexavatar.avatar.bias_sink_avatar import BiasSinkAnimator, BiasSinkAvatar
-from flexavatar.avatar.dynamic import Dynamics, ExpressionNetwork
 from flexavatar.avatar.expression_deformer import ExpressionChange, ExpressionDeformer
+from flexavatar.avatar.expression_network import Dynamics, ExpressionNetwork
 from flexavatar.avatar.poser import Poser, without_head_pose
 from flexavatar.errors import AssetError, InputError, ShapeError
 from flexavatar.head.binding import Binding, LocalSplats

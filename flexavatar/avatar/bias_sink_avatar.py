@@ -13,17 +13,17 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from flexavatar.avatar.dynamic import FINGERPRINT
-from flexavatar.avatar.maps import UvLayout, map_at_texels, uv_layout
+from flexavatar.avatar.bias_sink_maps import BaseSplats, activate_gaussians, base_splats
+from flexavatar.avatar.expression_network import FINGERPRINT
 from flexavatar.avatar.poser import Poser, without_head_pose
-from flexavatar.avatar.sink_maps import BaseSplats, activate, base_splats
+from flexavatar.avatar.uv_maps import UvLayout, map_at_texels, uv_layout
 from flexavatar.errors import InputError
 from flexavatar.head.binding import LocalSplats, matrix_to_quat, quat_multiply
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.bias_sink import PersonFeatures
 from flexavatar.models.config import BIAS_SINK_PRESETS, BiasSinkConfig
-from flexavatar.models.signals import flame_signal
+from flexavatar.models.signal_vectors import flame_signal
 from flexavatar.models.weights import load_matching_bias_sink
 from flexavatar.render.blend import nlerp
 from flexavatar.render.deform import Deformer
@@ -110,7 +110,7 @@ class BiasSinkAnimator(Poser):
         return DecoderInputs(self._person, self._driven_base(codes), self.transforms(codes)[NECK])
 
     def _driven_base(self, codes: FlameCodes) -> BaseSplats:
-        """What `sink_maps.driven` computes, compiled on the CPU."""
+        """What `bias_sink_maps.drive_base` computes, compiled on the CPU."""
         if self._deformer is None:
             return self._start
         places, quats, scales = self._deformer.deform(self.vertices(without_head_pose(codes)))
@@ -121,7 +121,7 @@ class BiasSinkAnimator(Poser):
     def decode(self, posed: DecoderInputs, codes: FlameCodes) -> Gaussians:
         """What the network makes of it."""
         maps = self._decoder(posed.person, flame_signal(without_head_pose(codes))[None], "3d")
-        still = activate(map_at_texels(maps[0], self._texels.chart), posed.start)
+        still = activate_gaussians(map_at_texels(maps[0], self._texels.chart), posed.start)
         return move_rigidly(still, posed.head)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from flexavatar.avatar.dynamic import Taps
-from flexavatar.avatar.maps import NeutralSplats, apply_change
+from flexavatar.avatar.expression_network import Taps
+from flexavatar.avatar.uv_maps import NeutralSplats, apply_change
 from flexavatar.head.binding import Binding, LocalSplats, deform
 from flexavatar.models.channels import MAP_CHANNELS
 from flexavatar.render import native

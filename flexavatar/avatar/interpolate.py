@@ -9,9 +9,7 @@ from typing import Any, TypeVar
 import torch
 
 from flexavatar.avatar.avatar import AnyAvatar, Avatar
-from flexavatar.avatar.bias_sink_avatar import BiasSinkAvatar, check_same_network
-from flexavatar.avatar.dynamic import Dynamics
-from flexavatar.avatar.pairing import (
+from flexavatar.avatar.avatar_pair import (
     SplatColumns,
     check_same_rig,
     pair_avatars,
@@ -19,6 +17,8 @@ from flexavatar.avatar.pairing import (
     splat_columns,
     with_splat_columns,
 )
+from flexavatar.avatar.bias_sink_avatar import BiasSinkAvatar, check_same_network
+from flexavatar.avatar.expression_network import Dynamics
 from flexavatar.errors import InputError
 from flexavatar.head.binding import matrix_to_quat, quat_to_matrix
 from flexavatar.render.blend import blend_field, nlerp

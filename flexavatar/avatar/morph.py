@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from flexavatar.avatar.avatar import Animator, AnyAvatar, Avatar
+from flexavatar.avatar.avatar_pair import AvatarPair, check_same_rig, pair_avatars
 from flexavatar.avatar.bias_sink_avatar import BiasSinkAvatar, BiasSinkMorpher
-from flexavatar.avatar.dynamic_between import MorphNetwork
+from flexavatar.avatar.expression_network import Dynamics, ExpressionNetwork
 from flexavatar.avatar.interpolate import interpolation_of
-from flexavatar.avatar.pairing import AvatarPair, check_same_rig, pair_avatars
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
-from flexavatar.render.blend import blend_gaussians
+from flexavatar.render.blend import blend_gaussians, lerp
 from flexavatar.types import FlameCodes, Gaussians, to_device
+
+NODES = 9
+"""Shares, 0 and 1 among them, at which it is known what the network says of a face at rest."""
 
 
 class Morpher:
@@ -49,6 +53,40 @@ class Morpher:
         change = self._between.change(moves, share)
         a, b = (x.carry_with_change(x.vertices(codes), change) for x in (self._a, self._b))
         return a, b
+
+
+class MorphNetwork:
+    """An ExpressionNetwork of two people of the same weights and of all between. For one thread."""
+
+    def __init__(self, a: Dynamics, b: Dynamics) -> None:
+        """Raises AssetError where the weights are missing or are not those of the two."""
+        self._own = ExpressionNetwork(a)  # whose person is written over
+        self._a, self._b = self._own.person.clone(), ExpressionNetwork(b).person
+        self._rest_offsets = [self._rest_offset(i / (NODES - 1)) for i in range(NODES)]
+        self._share = -1.0
+
+    @torch.inference_mode()
+    def _rest_offset(self, share: float) -> Tensor:
+        """`ExpressionNetwork.rest_offset` of who is `share` of the second: bordered [.., .., C]."""
+        lerp(self._a, self._b, share, self._own.person)
+        self._own.rest_offset.zero_()
+        return -self._own.change(None).view_as(self._own.rest_offset)
+
+    @torch.inference_mode()
+    def change(self, moves: Tensor | None, share: float) -> Tensor:
+        """`ExpressionNetwork.change` of who is `share` of the second: [V, 3] -> [R, 14]."""
+        if share != self._share:
+            lerp(self._a, self._b, share, self._own.person)
+            at = share * (NODES - 1)
+            low = min(int(at), NODES - 2)
+            lerp(
+                self._rest_offsets[low],
+                self._rest_offsets[low + 1],
+                at - low,
+                self._own.rest_offset,
+            )
+            self._share = share
+        return self._own.change(moves)
 
 
 def make_morpher(

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from flexavatar.avatar.avatar import Animator, AnyAvatar, Avatar
-from flexavatar.avatar.dynamic import ExpressionNetwork
+from flexavatar.avatar.expression_network import ExpressionNetwork
 from flexavatar.bench.measure import Measurement, measure, percentiles
 from flexavatar.create.create import CreateConfig, create_avatar
 from flexavatar.demo import SHIPPED_PORTRAIT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from flexavatar.avatar.maps import uv_layout
+from flexavatar.avatar.uv_maps import uv_layout
 from flexavatar.bench.measure import Measurement, measure
 from flexavatar.capture.landmark_rig import load_landmark_rig
 from flexavatar.capture.portrait import PORTRAIT_SIDE

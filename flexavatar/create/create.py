@@ -13,8 +13,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from flexavatar.avatar.avatar import AnyAvatar, Avatar, animator_of
-from flexavatar.avatar.dynamic import Dynamics
-from flexavatar.avatar.maps import changeable_texels, uv_layout
+from flexavatar.avatar.expression_network import Dynamics
+from flexavatar.avatar.uv_maps import changeable_texels, uv_layout
 from flexavatar.capture.landmark_rig import load_landmark_rig
 from flexavatar.capture.portrait import Portrait
 from flexavatar.capture.read_portraits import PhotoOrVideo, read_portraits

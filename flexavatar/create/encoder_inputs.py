@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flexavatar.avatar.maps import UvLayout, map_at_texels, texels_to_map, uv_layout
+from flexavatar.avatar.uv_maps import UvLayout, map_at_texels, texels_to_map, uv_layout
 from flexavatar.capture.inpaint import push_pull
 from flexavatar.capture.portrait import Portrait
 from flexavatar.create.evidence import Evidence, SurfaceObservations, without_doubtful_lids

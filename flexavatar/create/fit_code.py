@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from flexavatar.avatar.bias_sink_avatar import BiasSinkAvatar
-from flexavatar.avatar.maps import map_at_texels
-from flexavatar.avatar.sink_maps import activate, base_splats, drive_base
+from flexavatar.avatar.bias_sink_maps import activate_gaussians, base_splats, drive_base
+from flexavatar.avatar.uv_maps import map_at_texels
 from flexavatar.create.fit import FitConfig, Parameter, fit
 from flexavatar.create.fit_targets import photo_targets, visible_gaussians
 from flexavatar.create.posed_views import PosedViews
 from flexavatar.models.channels import COLOR
-from flexavatar.models.signals import flame_signal
+from flexavatar.models.signal_vectors import flame_signal
 from flexavatar.models.weights import load_matching_bias_sink
 from flexavatar.progress import StageProgress, no_stage_progress
 from flexavatar.types import FlameCodes, Gaussians
@@ -49,7 +49,7 @@ def fit_code(
 
     def decode(values: Mapping[str, Tensor], view: int) -> Gaussians:
         maps = model.decode(values["code"], signals[view])
-        return activate(map_at_texels(maps[0], texels.chart), bases[view])
+        return activate_gaussians(map_at_texels(maps[0], texels.chart), bases[view])
 
     def colors(code: Tensor) -> Tensor:
         return map_at_texels(model.decode(code, at_rest)[0, COLOR], texels.chart)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from flexavatar.avatar.maps import NeutralSplats, activate, map_at_texels, uv_layout
+from flexavatar.avatar.uv_maps import NeutralSplats, activate_splats, map_at_texels, uv_layout
 from flexavatar.create.first_guess import AvatarDraft, DraftSplats
 from flexavatar.create.fit import FitConfig, Parameter, fit
 from flexavatar.create.fit_splats import pose_splats, raw_values, splat_motions
@@ -53,7 +53,7 @@ def fit_network(
     def encode(values: Mapping[str, Tensor]) -> tuple[Tensor, NeutralSplats]:
         static = functional_call(model, dict(values), (inputs.images, inputs.evidence)).static
         raw = map_at_texels(static[0], texels.chart)
-        predicted = activate(torch.where(mouth, raw.detach(), raw), prediction.discs)
+        predicted = activate_splats(torch.where(mouth, raw.detach(), raw), prediction.discs)
         colors = predicted.colors.index_add(0, rows, grain).clamp(0, 1)
         return static, replace(predicted, colors=colors)
 

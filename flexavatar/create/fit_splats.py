@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from flexavatar.avatar.maps import NeutralSplats, apply_change
+from flexavatar.avatar.uv_maps import NeutralSplats, apply_change
 from flexavatar.create.first_guess import AvatarDraft, DraftSplats
 from flexavatar.create.fit import FitConfig, Parameter, fit
 from flexavatar.create.fit_targets import closeup_targets, visible_gaussians

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from flexavatar.avatar.bias_sink_avatar import BiasSinkAvatar
-from flexavatar.avatar.maps import (
+from flexavatar.avatar.bias_sink_maps import query_positions
+from flexavatar.avatar.uv_maps import (
     NeutralSplats,
-    activate,
+    activate_splats,
     drive_map,
     map_at_texels,
     upsample_change,
     uv_layout,
 )
-from flexavatar.avatar.sink_maps import query_positions
 from flexavatar.create.encoder_inputs import EncoderInputs, encoder_inputs
 from flexavatar.create.evidence import LID, SurfaceObservations
 from flexavatar.create.posed_views import PosedViews
@@ -59,7 +59,7 @@ def predict_from(inputs: EncoderInputs, posed: PosedViews, preset: str) -> Predi
     texels = uv_layout(posed.head, model.config).texels
     discs = surface_discs(texels, posed.head, posed.neutral)
     code = model.encode(inputs.images, inputs.evidence)
-    splats = activate(map_at_texels(code.static[0], texels.chart), discs)
+    splats = activate_splats(map_at_texels(code.static[0], texels.chart), discs)
     changes = expression_changes(code, posed, model)
     return Prediction(preset, weights, inputs, discs, code, splats, changes)
 

@@ -12,7 +12,7 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from flexavatar.avatar.maps import NeutralSplats
+from flexavatar.avatar.uv_maps import NeutralSplats
 from flexavatar.create import surface_inpaint
 from flexavatar.create.evidence import Evidence, SurfaceObservations, without_doubtful_lids
 from flexavatar.create.eyes_and_mouth import paint_eyes_and_mouth

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flexavatar.models.blocks import Network, zero_init
+from flexavatar.models.blocks import Network, Upsampler, zero_init
 from flexavatar.models.channels import (
     BASE_COLOR,
     COLOR,
@@ -28,26 +28,25 @@ from flexavatar.models.channels import (
 from flexavatar.models.config import BiasSinkConfig
 from flexavatar.models.encoders import DINOV2, Dino, PatchEncoder, unique_images
 from flexavatar.models.mmdit import mmdit_stack, run_blocks
-from flexavatar.models.signals import SIGNAL_SIZES
-from flexavatar.models.upsample import Upsampler
+from flexavatar.models.signal_vectors import SIGNAL_SIZES
 from flexavatar.types import SH_C0, check_shape
 
 RAYS = 6
 OCTAVES = 8
-REACH = 0.25
-"""Metres from the middle of the head that the slowest wave of a position's code spans."""
+ENCODING_RADIUS = 0.25
+"""Metres from the origin that half a period of a position's slowest wave spans."""
 EXPRESSION_TOKENS = 4
 DINO_SIDE = 224
 COLOR_UNIT = 0.5
 """A colour's distance from grey that is 1 in A."""
 
 Sink = Literal["2d", "3d"]
-"""Where what is drawn is to look as if it had been learned: from videos, or from all around."""
+"""The kind of training data that the result is to look like: videos, or cameras all around."""
 
 
 @dataclass(frozen=True)
 class PersonFeatures:
-    """What of an avatar code does not depend on the expression."""
+    """What of an avatar code does not depend on the signal."""
 
     tokens: Tensor  # [1, L, W]
     skip: Tensor | None  # [1, C, h, h] added to the upsampler's first map
@@ -76,7 +75,7 @@ def positional_encoding(places: Tensor) -> Tensor:
 
     Mildenhall et al., "NeRF" (ECCV 2020).
     """
-    x = places / REACH
+    x = places / ENCODING_RADIUS
     angles = torch.cat([x * (math.pi * 2**k) for k in range(OCTAVES)], -1)
     return torch.cat((x, angles.sin(), angles.cos()), -1)
 
@@ -132,7 +131,7 @@ class Queries(nn.Module):
 
     @torch.no_grad()
     def _init_with_base_colors(self, told: nn.Linear) -> None:
-        """Untrained, A begins with the completed colours and nothing else is added to them."""
+        """Untrained, the first channels of A are the completed colours, and nothing else."""
         texels = self.cell**2
         own = (BASE_COLOR.stop - BASE_COLOR.start) * texels
         told.weight[:own] = 0
@@ -181,13 +180,13 @@ class Decoder(nn.Module):
 
     @torch.no_grad()
     def _init_color_readout(self, colors: nn.Linear) -> None:
-        """Untrained, they are what A begins with."""
+        """Untrained, colours are the first channels of A."""
         nn.init.eye_(colors.weight)
         colors.weight *= COLOR_UNIT / SH_C0
         nn.init.zeros_(colors.bias)
 
     def person_features(self, code: Tensor) -> PersonFeatures:
-        """All that A [L, D] says by itself."""
+        """What of A [L, D] does not depend on the signal."""
         tokens = code[None]
         skip = self._picture(self.skip(tokens)) if self.skip is not None else None
         colors = self._picture(self.colors(tokens)) if self.colors is not None else None
@@ -238,9 +237,9 @@ class BiasSink(Network):
     ) -> Tensor:
         """Photos of one person in any order -> the avatar code A [L, D].
 
-        `images` [N, 3, S, S] 0..1 and their `rays` [N, 6, S, S] as `bias_sink.rays` makes them;
-        `places` [L, 3] metres, where each query is on the head; `evidence`, where the preset has
-        it. Raises ShapeError for other sizes, ValueError for evidence too much or too little.
+        `images` [N, 3, S, S] 0..1 and their `rays` [N, 6, S, S] by `plucker_rays`; `places` [L, 3]
+        metres, where each query is on the head; `evidence`, where the preset has it. Raises
+        ShapeError for other sizes, ValueError for evidence too much or too little.
         """
         config = self.config
         side = config.image_side
@@ -258,7 +257,7 @@ class BiasSink(Network):
         return self.decoder.person_features(code)
 
     def drive(self, person: PersonFeatures, signals: Tensor, sink: Sink = "3d") -> Tensor:
-        """Signals [E, Z] (`models.signals`) -> maps before activation [E, 14, U, U].
+        """Signals [E, Z] (`models.signal_vectors`) -> maps before activation [E, 14, U, U].
 
         Channels as `channels.CHANNELS`. Avatars are driven with the sink `3d`, which has been seen
         from all around. Raises ShapeError for another signal's numbers.

@@ -1,4 +1,4 @@
-"""What networks say and are told of the head's chart, as pictures of it."""
+"""Channels of maps over the head's chart: those of Gaussians, and those of evidence."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ class ChartSizes(Protocol):
 
     @property
     def image_side(self) -> int:
-        """Pixels a side of what it is shown."""
+        """Pixels a side of its input images."""
         ...
 
     @property
@@ -83,7 +83,7 @@ QUERY_LRM_TINY = QueryLrmConfig(
 QUERY_LRM_PRESETS: Mapping[str, QueryLrmConfig] = {"paper": QUERY_LRM_PAPER, "tiny": QUERY_LRM_TINY}
 
 SignalKind = Literal["flame", "arkit", "audio"]
-"""What drives K: FLAME codes, the 52 ARKit weights, or features of sound. See `models.signals`."""
+"""What drives K: FLAME codes, 52 ARKit weights or sound. See `models.signal_vectors`."""
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ def make_encoder(config: QueryLrmConfig, weights: Path | None = None) -> nn.Modu
 
 
 def unique_images(images: Tensor) -> Tensor:
-    """Each of [N, C, S, S] once: attention would hear a picture that comes twice the louder."""
+    """Each of [N, C, S, S] once: a repeated picture would weigh more in attention."""
     if len(images) == 1 or images.is_meta:
         return images
     kept: list[Tensor] = []

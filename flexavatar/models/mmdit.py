@@ -15,7 +15,7 @@ from flexavatar.models.blocks import zero_init
 
 
 class Stream(nn.Module):
-    """One stream's weights: what it asks, what it answers, what it makes of answers."""
+    """One stream's weights: queries if it `asks`, keys and values if it `answers`, feed-forward."""
 
     def __init__(
         self, width: int, inner: int, heads: int, growth: float, asks: bool, answers: bool
@@ -48,9 +48,9 @@ class Stream(nn.Module):
         key, value = self.pair(normed).chunk(2, -1)
         return self.key_norm(self._split_heads(key)), self._split_heads(value)
 
-    def attend(self, tokens: Tensor, questions: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Tokens [B, L, D] with what they find added, and a feed-forward net's thoughts on it."""
-        found = functional.scaled_dot_product_attention(questions, key, value)
+    def attend(self, tokens: Tensor, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Tokens [B, L, D] plus the result of attention, plus a feed-forward net of the sum."""
+        found = functional.scaled_dot_product_attention(query, key, value)
         tokens = tokens + self.out(found.transpose(1, 2).flatten(-2))
         return tokens + self.forth(tokens)
 
@@ -58,7 +58,7 @@ class Stream(nn.Module):
 class MmditBlock(nn.Module):
     """Attention of tokens and context.
 
-    `joint`: everybody looks at everybody. Otherwise both look at the context alone, and the cost
+    `joint`: all attend to all. Otherwise both attend to the context alone, and the cost
     does not grow with the square of the tokens. The `last` block of a stack leaves the context as
     it was: nobody reads it any more.
     """

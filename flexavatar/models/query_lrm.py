@@ -110,11 +110,11 @@ class DynamicUNet(nn.Module):
         return self(person, drive) - self.at_rest(person)
 
     def at_rest(self, person: Tensor) -> Tensor:
-        """What is taken away of everything said of one person: [1, 14, W, W]."""
+        """The raw output for a face at rest, which `change` takes away: [1, 14, W, W]."""
         return self._run(person)  # `drive` has no bias
 
     def forward(self, person: Tensor, drive: Tensor) -> Tensor:
-        """The whole of what it says, a face at rest included."""
+        """The raw output, that of a face at rest included: [B, 14, W, W]."""
         if self.by_map:
             return self._run(person + self.drive(functional.pixel_unshuffle(drive, self.fold)))
         return self._run(person + self.drive(drive)[..., None, None])

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from flexavatar.avatar.maps import UvLayout, texels_to_map
+from flexavatar.avatar.uv_maps import UvLayout, texels_to_map
 from flexavatar.create.encoder_inputs import DECIMETRE
 from flexavatar.errors import InputError
 from flexavatar.head.arkit import arkit_vector_to_flame

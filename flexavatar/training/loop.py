@@ -15,7 +15,7 @@ from safetensors import safe_open
 from torch import Tensor
 from torch.nn import functional
 
-from flexavatar.avatar.maps import UvLayout, uv_layout
+from flexavatar.avatar.uv_maps import UvLayout, uv_layout
 from flexavatar.errors import InputError
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from flexavatar.avatar.maps import REACH, NeutralSplats
+from flexavatar.avatar.uv_maps import REACH, NeutralSplats
 from flexavatar.create.image_metrics import ssim_map
 from flexavatar.head.binding import Binding, SurfaceMotion, deform
 from flexavatar.models.channels import CHANNELS, COLOR

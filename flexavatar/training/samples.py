@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
-from flexavatar.avatar.maps import UvLayout, uv_layout
 from flexavatar.avatar.poser import rig_with_own_lids
+from flexavatar.avatar.uv_maps import UvLayout, uv_layout
 from flexavatar.capture.landmark_rig import load_landmark_rig
 from flexavatar.capture.landmarks import detect_face
 from flexavatar.capture.photo import photo_from_array

@@ -14,19 +14,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from flexavatar.avatar.maps import map_at_texels
-from flexavatar.avatar.sink_maps import (
+from flexavatar.avatar.bias_sink_maps import (
     BaseSplats,
-    activate,
+    activate_gaussians,
     base_vertices,
     drive_base,
     query_positions,
 )
+from flexavatar.avatar.uv_maps import map_at_texels
 from flexavatar.head.binding import surface_motion
 from flexavatar.head.texels import interpolate_barycentric
 from flexavatar.models.bias_sink import BiasSink, Sink, plucker_rays
 from flexavatar.models.channels import COLOR, SCALE
-from flexavatar.models.signals import CORRECTIVES, SIGNAL_SIZES, signal_vector
+from flexavatar.models.signal_vectors import CORRECTIVES, SIGNAL_SIZES, signal_vector
 from flexavatar.models.weights import BIAS_SINK
 from flexavatar.training.config import TrainBiasSink
 from flexavatar.training.loader import PreparedSample, SampleChoice
@@ -98,7 +98,7 @@ class BiasSinkTrainer(Trainer[BiasSink, TrainBiasSink]):
         posed = neutral + ready.sample.moves[frame].float()
         motion = surface_motion(neutral, posed, self.head.faces)
         own = drive_base(self.config.model, start, motion, self.layout.texels)
-        return activate(map_at_texels(raw, self.layout.texels.chart), own)
+        return activate_gaussians(map_at_texels(raw, self.layout.texels.chart), own)
 
     def losses(
         self, ready: PreparedSample, choice: SampleChoice, generator: torch.Generator

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from flexavatar.avatar.maps import (
+from flexavatar.avatar.uv_maps import (
     UvLayout,
-    activate,
+    activate_splats,
     apply_change,
     drive_map,
     expression_coefficients,
@@ -109,7 +109,7 @@ class QueryLrmTrainer(Trainer[QueryLrm, TrainQueryLrm]):
         """One frame, ready to draw; `place` is the frame's among those driven."""
         sample, texels = ready.sample, self.layout.texels
         change = driven.change_at_texels(place, self.layout)
-        splats = apply_change(activate(driven.raw, ready.discs), change)
+        splats = apply_change(activate_splats(driven.raw, ready.discs), change)
         posed = sample.neutral + sample.moves[frame].float()
         motion = surface_motion(sample.neutral, posed, self.head.faces)
         return posed_gaussians(splats, texels.binding, motion)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor
 
-from flexavatar.avatar.maps import NeutralSplats, activate, map_at_texels
+from flexavatar.avatar.uv_maps import NeutralSplats, activate_splats, map_at_texels
 from flexavatar.create.image_metrics import psnr_db
 from flexavatar.formats.picture import to_uint8, write_picture
 from flexavatar.head.binding import surface_motion
@@ -157,7 +157,7 @@ def _with_colors(colors: Tensor, ready: PreparedSample) -> NeutralSplats:
     """The tracked head with these colours [T, 3] and nothing predicted."""
     blank = colors.new_zeros(len(colors), MAP_CHANNELS)
     blank[:, COLOR] = torch.logit(colors, eps=0.02)
-    return activate(blank, ready.discs)
+    return activate_splats(blank, ready.discs)
 
 
 def _posed_gaussians(

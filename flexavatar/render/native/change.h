@@ -1,4 +1,4 @@
-// The arithmetic of flexavatar/avatar/maps.py's `apply_change`, eight splats at a time.
+// The arithmetic of flexavatar/avatar/uv_maps.py's `apply_change`, eight splats at a time.
 #pragma once
 
 #include "deform.h"

@@ -1,4 +1,4 @@
-"""An avatar's expression-dependent change, P's dynamic UNet, as a function of one frame."""
+"""What an expression changes of an avatar: P's dynamic UNet, run for one person frame by frame."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from flexavatar.avatar.compiled import (
+from flexavatar.avatar.compiled_unet import (
     CompiledUNet,
     add_border,
     can_compile,
     depth_major,
     remove_border,
 )
-from flexavatar.avatar.maps import UvLayout, uv_layout
+from flexavatar.avatar.uv_maps import UvLayout, uv_layout
 from flexavatar.errors import InputError, ShapeError
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.channels import CHANNELS, MAP_CHANNELS, channel_mask
@@ -32,7 +32,7 @@ FINGERPRINT = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Dynamics:
-    """What a learned model needs to change an avatar with its expression."""
+    """What P's dynamic UNet needs to change an avatar with its expression."""
 
     identity: Tensor  # [C, W, W] F_id
     splats: Tensor  # [D] int64, rising: which of the avatar's Gaussians change
@@ -89,11 +89,10 @@ class Taps:
 
 
 class ExpressionNetwork:
-    """The UNet with all done beforehand that depends on the person alone.
+    """The UNet for one person: what depends on the person alone is computed once.
 
-    Between it and those who read, maps lie texel by texel in the order in which the UNet works:
-    folded cell by cell with a border of one cell, and within each the texels that its channels
-    hold: R rows in all.
+    Its maps have a row a texel, R in all, in the order in which the UNet works: cell by cell of the
+    folded map with a border of one cell, and within a cell the texels that its channels hold.
     """
 
     def __init__(self, dynamic: Dynamics) -> None:
@@ -125,7 +124,7 @@ class ExpressionNetwork:
         self.taps = self._taps(dynamic, layout, count)
 
     def drive_map(self, moves: Tensor | None) -> Tensor:
-        """`maps.drive_map`, a row a texel: [V, 3] metres -> [R, 3].
+        """`uv_maps.drive_map`, a row a texel: [V, 3] metres -> [R, 3].
 
         Valid until this thread's next call.
         """
@@ -163,11 +162,11 @@ class ExpressionNetwork:
 
 
 def _restrict_channels(unet: DynamicUNet, channels: Collection[str]) -> DynamicUNet:
-    """The network, changed in place to say nothing of other channels than these."""
-    told = channel_mask(channels).to(unet.out.weight).repeat_interleave(unet.fold**2)
-    unet.out.weight.data *= told[:, None, None, None]
+    """The network, changed in place to put out zero in all channels but these."""
+    mask = channel_mask(channels).to(unet.out.weight).repeat_interleave(unet.fold**2)
+    unet.out.weight.data *= mask[:, None, None, None]
     if unet.out.bias is not None:
-        unet.out.bias.data *= told
+        unet.out.bias.data *= mask
     return unet
 
 

@@ -69,7 +69,7 @@ class LayerPlan:
         return self.conv(_conv(layers, "second"), inner.active, picture.raw)
 
     def network(self, unet: DynamicUNet, person: Tensor, drive: Tensor, add: Tensor) -> Tensor:
-        """The whole of it and `add`, all bordered; where its result will be."""
+        """All layers, and `add` on the last, bordered -> the buffer of the result."""
         assert isinstance(unet.drive, nn.Conv2d)
         x = self.conv(unet.drive, drive, person)
         skips: list[Tensor] = []
@@ -97,7 +97,7 @@ def depth_major(values: Tensor, depth: int, axis: int = 0) -> Tensor:
 
 
 def can_compile(unet: DynamicUNet) -> bool:
-    """Whether there is a library, and all sizes are such that it can be used."""
+    """Whether there is a library, and the network has sizes that it takes."""
     convs = [layer for layer in unet.modules() if isinstance(layer, nn.Conv2d)]
     whole = all(layer.out_channels % LANES == 0 for layer in convs if layer is not unet.person)
     return whole and unet.by_map and native.library() is not None
@@ -106,12 +106,12 @@ def can_compile(unet: DynamicUNet) -> bool:
 class CompiledUNet:
     """A network after `fold_texel_major`, for one person. Any number of threads may use it."""
 
-    def __init__(self, unet: DynamicUNet, person: Tensor, less: Tensor) -> None:
-        """`person` [H + 2, W + 2, w] and `less` [H + 2, W + 2, C], which is added, on the CPU.
+    def __init__(self, unet: DynamicUNet, person: Tensor, rest_offset: Tensor) -> None:
+        """`person` [H + 2, W + 2, w], and `rest_offset` [H + 2, W + 2, C] to add, on the CPU.
 
         Both are read anew at every call.
         """
-        self._unet, self._person, self._less = unet, person, less
+        self._unet, self._person, self._rest_offset = unet, person, rest_offset
         self._local = threading.local()
 
     def __call__(self, drive: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ class CompiledUNet:
         if not hasattr(self._local, "tape"):
             tape = LayerPlan()
             still = torch.zeros_like(drive)
-            self._local.result = tape.network(self._unet, self._person, still, self._less)
+            self._local.result = tape.network(self._unet, self._person, still, self._rest_offset)
             self._local.tape = tape
             self._local.layers = (native.Layer * len(tape.layers))(*tape.layers)
         layers, result = self._local.layers, self._local.result

@@ -1,4 +1,4 @@
-"""Between the head and K: where queries and Gaussians start from, maps to Gaussians."""
+"""K's maps to Gaussians, and where on the head its queries and Gaussians start from."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from flexavatar.types import Gaussians
 
 SPAN = 0.2
 """Metres: a Gaussian stays within half of it from where it starts, along each axis."""
-OPACITY = math.log(0.1 / 0.9)
+OPACITY_BIAS = math.log(0.1 / 0.9)
 """Added before the sigmoid: what no data shows stays almost transparent."""
-SCALE, MOST_SCALE = -5.0, 0.01
+LOG_SCALE_BIAS, MAX_SCALE = -5.0, 0.01
 """Added before the exponential, and the limit in metres."""
-LOG_SCALES = (-3.0, 1.5)
+LOG_SCALE_RANGE = (-3.0, 1.5)
 """Of a size beside its disc's, where Gaussians start as discs."""
 
 
 @dataclass(frozen=True)
 class BaseSplats:
-    """Where the chart's Gaussians are before a network says anything."""
+    """The chart's Gaussians before the network moves them."""
 
     positions: Tensor  # [T, 3] x_mesh, head frame, metres
     discs: LocalSplats | None  # T: how they lie; None: nowhere in particular, as in the paper
@@ -40,7 +40,7 @@ def base_vertices(config: BiasSinkConfig, head: FlameHead, neutral: Tensor) -> T
 
 
 def query_positions(config: BiasSinkConfig, head: FlameHead, neutral: Tensor) -> Tensor:
-    """Where the queries are on a head: [V, 3] -> [L, 3] metres, row by row, 0 off the chart."""
+    """Positions of the queries on a head: [V, 3] -> [L, 3] metres, row by row, 0 off the chart."""
     return position_map(head, base_vertices(config, head, neutral), config.query_side).flatten(1).T
 
 
@@ -69,19 +69,19 @@ def drive_base(
     return BaseSplats(places, replace(start.discs, quats=quats, scales=scales))
 
 
-def activate(raw: Tensor, start: BaseSplats) -> Gaussians:
-    """Maps read at texels [T, 14] (`maps.map_at_texels`) -> Gaussians in the head frame."""
+def activate_gaussians(raw: Tensor, start: BaseSplats) -> Gaussians:
+    """Maps read at texels [T, 14] (`uv_maps.map_at_texels`) -> Gaussians in the head frame."""
     position, opacity, scale, color, rotation = raw.split(list(CHANNELS.values()), -1)
     quats = functional.normalize(rotation + rotation.new_tensor([1.0, 0, 0, 0]), dim=-1)
     if start.discs is None:
-        scales = torch.exp(scale + SCALE)
+        scales = torch.exp(scale + LOG_SCALE_BIAS)
     else:
         quats = quat_multiply(start.discs.quats, quats)
-        scales = start.discs.scales * torch.exp(scale.clamp(*LOG_SCALES))
+        scales = start.discs.scales * torch.exp(scale.clamp(*LOG_SCALE_RANGE))
     return Gaussians(
         start.positions + SPAN * (torch.sigmoid(position) - 0.5),
         quats,
-        scales.clamp_max(MOST_SCALE),
-        torch.sigmoid(opacity[:, 0] + OPACITY),
+        scales.clamp_max(MAX_SCALE),
+        torch.sigmoid(opacity[:, 0] + OPACITY_BIAS),
         color[:, None],
     )

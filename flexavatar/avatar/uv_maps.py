@@ -1,4 +1,4 @@
-"""Between the head's chart and the model's pictures of it: evidence in, Gaussians out."""
+"""Maps over the head's chart in UV: texels to maps and back, and P's maps to Gaussians."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from flexavatar.types import FlameCodes
 
 REACH = 0.1
 """Metres that a Gaussian may leave the tracked head: `REACH * tanh`."""
-COVERING = 3.0
+OPACITY_BIAS = 3.0
 """Added to an opacity before its sigmoid: texels start as a closed surface (0.95), not as 0.1."""
-MOVING = ("face", "mouth", "eyes", "lids", "lips", "teeth", "tongue", "cavity")
+MOVING_MASKS = ("face", "mouth", "eyes", "lids", "lips", "teeth", "tongue", "cavity")
 """Masks of what an expression changes: M_dyn."""
-MOVE, MOVE_SCALE, MOVE_LOGIT = 0.3, 1.5, 6.0
+MAX_MOVE, MAX_LOG_SCALE, MAX_LOGIT = 0.3, 1.5, 6.0
 """What an expression may change at most: position in REACH, logarithm of size, logits."""
 
 
@@ -58,7 +58,7 @@ def _cached_layout(head: FlameHead, size: int, drive_side: int) -> UvLayout:
     coarse = chart_texels(head, drive_side)
     points, _ = texel_points_and_normals(head.template, texels, head.faces)
     mirror = torch.from_numpy(mirror_index(points, texels.zones.long()))
-    mask = torch.stack([head.masks[name] for name in MOVING]).amax(0)
+    mask = torch.stack([head.masks[name] for name in MOVING_MASKS]).amax(0)
     moving = texels_to_map(
         interpolate_barycentric(mask, coarse.binding)[:, None].clamp(0, 1), coarse
     )
@@ -126,7 +126,7 @@ class NeutralSplats:
     colors: Tensor  # [T, 3] 0..1
 
 
-def activate(raw: Tensor, discs: LocalSplats) -> NeutralSplats:
+def activate_splats(raw: Tensor, discs: LocalSplats) -> NeutralSplats:
     """Maps read at texels [T, 14] on the discs that tile the surface -> Gaussians."""
     position, opacity, scale, color, rotation = raw.split(list(CHANNELS.values()), -1)
     turn = functional.normalize(rotation + rotation.new_tensor([1.0, 0, 0, 0]), dim=-1)
@@ -135,7 +135,7 @@ def activate(raw: Tensor, discs: LocalSplats) -> NeutralSplats:
         quat_multiply(discs.quats, turn),
         discs.scales * torch.exp(scale.clamp(-3, 1.5)),
     )
-    return NeutralSplats(local, torch.sigmoid(opacity[:, 0] + COVERING), torch.sigmoid(color))
+    return NeutralSplats(local, torch.sigmoid(opacity[:, 0] + OPACITY_BIAS), torch.sigmoid(color))
 
 
 def apply_change(splats: NeutralSplats, change: Tensor) -> NeutralSplats:
@@ -148,9 +148,9 @@ def apply_change(splats: NeutralSplats, change: Tensor) -> NeutralSplats:
     local = splats.local
     turn = functional.normalize(rotation + rotation.new_tensor([1.0, 0, 0, 0]), dim=-1)
     moved = LocalSplats(
-        local.offsets + REACH * position.clamp(-MOVE, MOVE),
+        local.offsets + REACH * position.clamp(-MAX_MOVE, MAX_MOVE),
         quat_multiply(local.quats, turn),
-        local.scales * torch.exp(scale.clamp(-MOVE_SCALE, MOVE_SCALE)),
+        local.scales * torch.exp(scale.clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE)),
     )
     opacities = _shift_logit(splats.opacities, opacity[:, 0])
     return NeutralSplats(moved, opacities, _shift_logit(splats.colors, color))
@@ -158,5 +158,5 @@ def apply_change(splats: NeutralSplats, change: Tensor) -> NeutralSplats:
 
 def _shift_logit(share: Tensor, by: Tensor) -> Tensor:
     """sigmoid(logit(share) + by), exact at 0 and 1."""
-    factor = torch.exp(by.clamp(-MOVE_LOGIT, MOVE_LOGIT))
+    factor = torch.exp(by.clamp(-MAX_LOGIT, MAX_LOGIT))
     return share * factor / (1 + share * (factor - 1))

@@ -23,7 +23,7 @@ from flexavatar.head.texels import chart_texels, interpolate_barycentric
 
 CHART_SIDE = 256
 """Side of the chart that avatars are made on. Splats of another belong to nobody else's."""
-FACTORS = (73_856_093, 19_349_663, 83_492_791, 2_654_435_761, 805_459_861, 3_674_653_429)
+HASH_PRIMES = (73_856_093, 19_349_663, 83_492_791, 2_654_435_761, 805_459_861, 3_674_653_429)
 """Of a hash: primes."""
 FAR = 0.02
 """Metres from where it is bound, beyond which a splat goes along with the skin around it."""
@@ -91,7 +91,7 @@ def _splats_at_texels(binding: Binding) -> Tensor:
 def _hash_bindings(binding: Binding) -> Tensor:
     """A number for each point of the mesh, the same for the same to the bit: [N] int64."""
     bits = binding.bary.float().contiguous().view(torch.int32).long()
-    return (torch.cat((binding.vertex_ids, bits), 1) * torch.tensor(FACTORS)).sum(1)
+    return (torch.cat((binding.vertex_ids, bits), 1) * torch.tensor(HASH_PRIMES)).sum(1)
 
 
 def splat_columns(avatar: Avatar) -> SplatColumns:

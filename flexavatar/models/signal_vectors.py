@@ -1,4 +1,4 @@
-"""What may drive K. The network assumes nothing of the numbers: each signal is only a vector."""
+"""Signals that drive K, as vectors; K assumes nothing of what the numbers mean."""
 
 from __future__ import annotations
 
