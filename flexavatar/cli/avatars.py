@@ -42,7 +42,7 @@ class Create:
     """Make an avatar from 1 to 16 photos or videos of one person."""
 
     photos: tyro.conf.Positional[tuple[Path, ...]]
-    """JPEG, PNG, WebP ... or MP4, MOV, WebM ... files, in any order, with any expression.
+    """JPEG, HEIC, PNG, WebP ... or MP4, MOV, WebM ... files, in any order, with any expression.
     Of a video up to 8 frames are picked."""
     where: tyro.conf.OmitArgPrefixes[ServerOptions]
     name: str = ""

@@ -25,6 +25,9 @@ other tags anew, and fails where one is odd."""
 FOCAL_RANGE_MM = (10, 400)
 """Of focal lengths equivalent to full frame: nobody is photographed with others."""
 
+INTEROPERABILITY = 1
+"""Tag of the directory of that name."""
+
 
 def upright(image: Image.Image) -> Image.Image:
     """The picture as its camera was held; as it is if EXIF does not say. Loads it."""
@@ -50,6 +53,11 @@ def lens_name(image: Image.Image) -> str | None:
     return f"{maker} {model} {focal} {equivalent} {sorted(image.size)}"
 
 
+def is_adobe_rgb(image: Image.Image) -> bool:
+    """Whether a camera wrote AdobeRGB without a profile, as DCF has it."""
+    return _text_of(_tag(image, INTEROPERABILITY, ExifTags.IFD.Interop)) == "R03"
+
+
 def _number(image: Image.Image, tag: int, directory: int | None = None) -> float | None:
     """A tag that holds one finite number."""
     value = _tag(image, tag, directory)
@@ -59,7 +67,10 @@ def _number(image: Image.Image, tag: int, directory: int | None = None) -> float
 
 def _text(image: Image.Image, tag: int) -> str | None:
     """A tag that holds text."""
-    value = _tag(image, tag)
+    return _text_of(_tag(image, tag))
+
+
+def _text_of(value: object) -> str | None:
     return value.strip("\0 ") or None if isinstance(value, str) else None
 
 

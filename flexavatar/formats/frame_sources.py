@@ -16,7 +16,12 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from flexavatar.errors import ImageError, InputError
-from flexavatar.formats.video_reader import open_container, probe_video, upright_rgb
+from flexavatar.formats.video_reader import (
+    open_container,
+    pixel_aspect,
+    probe_video,
+    upright_rgb,
+)
 from flexavatar.types import NS_PER_S
 
 DEVICES = Path("/dev")
@@ -56,13 +61,13 @@ class VideoFile:
         """All pictures in order; one without a later time than the one before is left out."""
         first, last = None, -1
         with open_container(self._data) as (container, stream):
-            stream.thread_type = "AUTO"
+            stream.thread_type, aspect = "AUTO", pixel_aspect(stream)
             for frame in container.decode(stream):
                 seconds = frame.time or 0.0
                 first = seconds if first is None else first
                 pts_ns = round((seconds - first) * NS_PER_S)
                 if pts_ns > last:
-                    yield TimedFrame(upright_rgb(frame, LONGEST_SIDE), pts_ns)
+                    yield TimedFrame(upright_rgb(frame, LONGEST_SIDE, aspect), pts_ns)
                     last = pts_ns
 
 
@@ -79,8 +84,9 @@ class Webcam:
 
     def _read(self) -> None:
         try:
+            aspect = pixel_aspect(self._container.streams.video[0])
             for frame in self._container.decode(video=0):
-                moment = TimedFrame(upright_rgb(frame, LONGEST_SIDE), time.monotonic_ns())
+                moment = TimedFrame(upright_rgb(frame, LONGEST_SIDE, aspect), time.monotonic_ns())
                 with self._changed:
                     self._newest = moment
                     self._changed.notify()

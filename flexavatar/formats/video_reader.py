@@ -20,10 +20,12 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
+from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from flexavatar.errors import ImageError, InputError
+from flexavatar.formats.color import HDR, cicp_space, to_srgb
 
 MAX_SECONDS = 600.0
 MAX_SIDE = 8_192
@@ -34,7 +36,11 @@ FEWEST_KEYFRAMES = 16
 CUT_OFF_SHARE, CUT_OFF_S = 0.8, 0.3
 """A file that holds less of the length that it declares, and these seconds, has lost its end."""
 
-STILLS = (b"avif", b"avis", b"heic", b"heif", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")
+STILLS = (
+    b"avif", b"avis", b"heic", b"heif", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm",
+    b"hevs", b"mif1", b"msf1", b"miaf", b"MiHE", b"avci", b"avcs", b"crx ", b"jxl ",
+)  # fmt: skip
+"""Brands of pictures in the boxes that videos are in."""
 QUICKTIME = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 SIGNATURES = {
     b"\x1a\x45\xdf\xa3": "matroska",
@@ -47,6 +53,10 @@ LENIENT = "replace"
 """Titles and comments of a file may be in any encoding: nobody reads them."""
 MATRIX_SIZE = 9
 """Numbers of a display matrix."""
+MAX_ASPECT = 4.0
+"""Of pixels, and its inverse the least: no camera has others."""
+UNSPECIFIED, HD_HEIGHT = 2, 720
+"""Of the matrix of colours, and from which height on it is BT.709 then."""
 PACKET_TS = 188
 """Bytes between the 0x47s of an MPEG transport stream."""
 
@@ -107,7 +117,7 @@ def decode_frames(
             stream.codec_context.skip_frame = "NONKEY"
         for number, frame in enumerate(container.decode(stream)):
             if number in wanted:
-                yield number, upright_rgb(frame, longest)
+                yield number, upright_rgb(frame, longest, pixel_aspect(stream))
                 wanted.remove(number)
             if not wanted:
                 return
@@ -163,12 +173,39 @@ def _declared_seconds(container: InputContainer, stream: VideoStream) -> float:
     return (container.duration or 0) / av.time_base
 
 
-def upright_rgb(frame: VideoFrame, longest: int) -> NDArray[np.uint8]:
-    """The frame as it is meant to be seen, reduced to `longest` pixels a side: [H, W, 3]."""
-    ratio = min(1.0, longest / max(frame.width, frame.height))
-    width, height = (max(1, round(side * ratio)) for side in (frame.width, frame.height))
-    rgb = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
-    return _turn_upright(np.asarray(rgb, np.uint8), frame)
+def pixel_aspect(stream: VideoStream) -> float:
+    """Width of a stored pixel over its height; 1 where the file says nothing or nonsense."""
+    aspect = float(stream.sample_aspect_ratio or 1)
+    return aspect if 1 / MAX_ASPECT <= aspect <= MAX_ASPECT else 1.0
+
+
+def upright_rgb(frame: VideoFrame, longest: int, aspect: float) -> NDArray[np.uint8]:
+    """The frame as it is meant to be seen, reduced to `longest` pixels a side: sRGB [H, W, 3].
+
+    `aspect` is that of its pixels, which come out square.
+    """
+    shown = (frame.width * max(1.0, aspect), frame.height / min(1.0, aspect))
+    ratio = min(1.0, longest / max(shown))
+    width, height = (max(1, round(side * ratio)) for side in shown)
+    return _turn_upright(_srgb(frame, width, height, "AREA"), frame)
+
+
+def _srgb(frame: VideoFrame, width: int, height: int, interpolation: str) -> NDArray[np.uint8]:
+    """Colours by the frame's own tags; without a tag, large pictures are BT.709, small BT.601."""
+    matrix = None
+    if frame.colorspace == UNSPECIFIED and frame.height >= HD_HEIGHT:
+        matrix = Colorspace.ITU709
+    space = cicp_space(frame.color_primaries, frame.color_trc)
+    pixels = frame.to_ndarray(
+        format="rgb48le" if frame.color_trc in HDR else "rgb24",
+        width=width,
+        height=height,
+        src_colorspace=matrix,
+        interpolation=interpolation,
+    )
+    if space is None:
+        return np.asarray(pixels, np.uint8)
+    return to_srgb(np.asarray(pixels, np.uint16 if frame.color_trc in HDR else np.uint8), space)
 
 
 def _turn_upright(rgb: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
@@ -202,8 +239,8 @@ def read_frames(path: Path, wanted: Collection[int] | None = None) -> list[np.nd
     """
     keep = range(sys.maxsize) if wanted is None else set(wanted)
     frames = [
-        _turn_upright(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), frame)
-        for number, frame in enumerate(_decode(path))
+        upright_rgb(frame, sys.maxsize, aspect)
+        for number, (frame, aspect) in enumerate(_decode(path))
         if number in keep
     ]
     if wanted is not None and len(frames) < len(set(wanted)):
@@ -216,10 +253,13 @@ def count_frames(path: Path) -> int:
     return sum(1 for _ in _decode(path))
 
 
-def _decode(path: Path) -> Iterator[av.VideoFrame]:
+def _decode(path: Path) -> Iterator[tuple[VideoFrame, float]]:
+    """Frames and the aspect of their pixels."""
     try:
         with av.open(path, metadata_errors=LENIENT) as container:
-            yield from container.decode(_video_stream(container))
+            stream = _video_stream(container)
+            for frame in container.decode(stream):
+                yield frame, pixel_aspect(stream)
     except (FFmpegError, ImageError, OSError) as error:
         raise ImageError(f"video: {path} cannot be read ({error})") from None
 
