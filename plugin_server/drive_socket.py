@@ -23,8 +23,6 @@ from plugin_server.wire import WireError
 
 logger = logging.getLogger(__name__)
 
-MAX_MESSAGE_BYTES = 4096
-"""A sender of more is disconnected."""
 QUEUE_PACKETS = 64
 BURST = 256
 """Packets that are read before the newest of them are shown."""
@@ -57,7 +55,6 @@ class DriveSocket:
         context = zmq.asyncio.Context(shadow=publisher.context)
         self._socket = context.socket(zmq.PULL)
         self._socket.setsockopt(zmq.RCVHWM, QUEUE_PACKETS)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         self._socket.setsockopt(zmq.LINGER, 0)
         try:
             self.status.address = publisher.bind(self._socket, config.drive_port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,32 @@ import zmq
 from flexavatar.errors import InputError
 from plugin_server.config import ServerConfig
 from plugin_server.security import FrameKeys
+from plugin_server.wire import topic
 
 SEND_QUEUE = 8
 """Messages kept for a slow reader, two frames of all kinds; more are dropped for it alone."""
+LARGEST_MESSAGE = 4096
+"""Bytes of anything that comes in, handshakes and topics included; who sends more is hung up on."""
+HANDSHAKE_MS = 5000
+"""Who has not introduced itself by then is hung up on."""
+STALLED_MS = 10_000
+"""Who takes none of its bytes for so long is hung up on, and the frames kept for it are freed."""
+KEEPALIVE_S = 30
 MAX_TOPIC_BYTES = 64
 MAX_TOPICS = 4096
+TOPICS_AT_ONCE = 256
+"""Subscriptions that are looked at between two frames."""
 POOL_BUFFERS = 24
 LINGER_MS = 200
+
+
+def guard(socket: zmq.Socket[Any]) -> None:
+    """Bound what a stranger can make a socket, not bound yet, hold and wait for."""
+    socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
+    socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
+    socket.setsockopt(zmq.TCP_MAXRT, STALLED_MS)
+    socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, KEEPALIVE_S)
 
 
 class MessageBuffer:
@@ -58,10 +78,10 @@ class Publisher:
     def __init__(self, config: ServerConfig) -> None:
         self.context: zmq.Context[Any] = zmq.Context()
         self._config, self._lock = config, threading.Lock()
-        self._topics: set[bytes] = set()
+        self._topics: Counter[bytes] = Counter()
         self.keys = None if config.frames_are_local else FrameKeys(self.context)
         self._socket = self.context.socket(zmq.XPUB)
-        self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # tell of every newcomer, not just the first
+        self._socket.setsockopt(zmq.XPUB_MANUAL, 1)  # every newcomer is told of, and let in here
         self._socket.setsockopt(zmq.SNDHWM, SEND_QUEUE)
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
         try:
@@ -79,6 +99,7 @@ class Publisher:
         name = self._config.frame_host
         host = f"[{name}]" if ":" in name else name
         socket.setsockopt(zmq.IPV6, int(":" in name))
+        guard(socket)
         if self.keys:
             self.keys.protect(socket)
         try:
@@ -108,21 +129,32 @@ class Publisher:
         """The topics subscribed to since the last call; they are waiting for a first message."""
         found = []
         with self._lock:
-            while (event := self._receive()) is not None:
-                joined, name = event[:1] == b"\x01", event[1:]
-                if len(name) > MAX_TOPIC_BYTES:
-                    continue
-                if not joined:
-                    self._topics.discard(name)
-                elif len(self._topics) < MAX_TOPICS:
-                    self._topics.add(name)
+            for _ in range(TOPICS_AT_ONCE):
+                if (event := self._receive()) is None:
+                    break
+                joined, name = event.bytes[:1] == b"\x01", event.bytes[1:]
+                if joined and self._may_read(event, name):
+                    self._socket.setsockopt(zmq.SUBSCRIBE, name)
+                    self._topics[name] += 1
                     found.append(name)
+                elif not joined and name in self._topics:
+                    self._socket.setsockopt(zmq.UNSUBSCRIBE, name)
+                    self._topics -= Counter((name,))
         return found
 
-    def _receive(self) -> bytes | None:
+    def _may_read(self, event: zmq.Frame, name: bytes) -> bool:
+        """Whether the reader who sent this may hear what starts so: its own session, with keys."""
+        if len(name) > MAX_TOPIC_BYTES or len(self._topics) >= MAX_TOPICS:
+            return False
+        if self.keys is None:
+            return True
+        session = self.keys.session_of(event)
+        return session is not None and name.startswith(topic(session)[0])
+
+    def _receive(self) -> zmq.Frame | None:
         """The next (un)subscription, if there is one."""
         try:
-            return self._socket.recv(zmq.DONTWAIT)
+            return self._socket.recv(zmq.DONTWAIT, copy=False)
         except zmq.Again:
             return None
 

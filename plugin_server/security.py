@@ -61,18 +61,21 @@ class KeyPair(NamedTuple):
 
 
 class FrameKeys:
-    """CURVE for one ZeroMQ socket: only clients whose key was handed out over gRPC get in."""
+    """CURVE for one ZeroMQ socket: only clients whose key was handed out over gRPC get in.
+
+    Keys belong to one session and open nothing but that session.
+    """
 
     def __init__(self, context: zmq.Context[Any]) -> None:
         self.public, self._secret = zmq.curve_keypair()
-        self._clients: set[bytes] = set()
+        self._sessions: dict[bytes, str] = {}  # by the client's public key, Z85
         self._authenticator = ThreadAuthenticator(context)
         self._authenticator.start()
         self._authenticator.configure_curve_callback(domain="*", credentials_provider=self)
 
     def callback(self, domain: str, key: bytes) -> bool:
         """Asked by ZeroMQ's authenticator for every connection: `key` is the client's, Z85."""
-        return key in self._clients
+        return key in self._sessions
 
     def protect(self, socket: zmq.Socket[Any]) -> None:
         """Make a socket, not bound yet, the encrypted server's end."""
@@ -80,15 +83,19 @@ class FrameKeys:
         socket.curve_publickey = self.public
         socket.curve_secretkey = self._secret
 
-    def issue(self) -> KeyPair:
-        """A new client's keys."""
+    def issue(self, session: str) -> KeyPair:
+        """Keys of a new client of a session."""
         pair = KeyPair(*zmq.curve_keypair())
-        self._clients.add(pair.public)
+        self._sessions[pair.public] = session
         return pair
 
-    def revoke(self, pair: KeyPair) -> None:
-        """No new connection with these keys; the ones that exist stay."""
-        self._clients.discard(pair.public)
+    def session_of(self, message: zmq.Frame) -> str | None:
+        """The session whose keys a message came in with; None once they are revoked."""
+        return self._sessions.get(str(message.get("User-Id")).encode())
+
+    def revoke(self, session: str) -> None:
+        """The end of a session's keys: no new connection, no new subscription."""
+        self._sessions = {key: of for key, of in self._sessions.items() if of != session}
 
     @property
     def alive(self) -> bool:

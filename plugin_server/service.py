@@ -152,7 +152,7 @@ class FlexAvatarService(FlexAvatarServicer):
     ) -> pb.Session:
         owned = await self.start_session(request)
         with self._ended_by_failure(owned):
-            return self._session_message(owned)
+            return self._session_message(owned, owned.frame_keys)
 
     async def start_session(
         self, request: pb.StartSessionRequest, lasting: bool = False
@@ -185,8 +185,8 @@ class FlexAvatarService(FlexAvatarServicer):
             self._sessions.end(owned.session, str(error) or "its client is gone")
             raise
 
-    def _session_message(self, owned: OwnedSession) -> pb.Session:
-        """All that its owner needs to know of a session."""
+    def _session_message(self, owned: OwnedSession, keys: KeyPair | None) -> pb.Session:
+        """All that its owner needs to know of a session; `keys` if frames are encrypted."""
         session, plan = owned.session, owned.session.plan
         return pb.Session(
             session_id=session.session_id,
@@ -198,7 +198,7 @@ class FlexAvatarService(FlexAvatarServicer):
             kinds=plan_kinds(plan),
             camera=camera_message(session.camera),
             gaussians=owned.gaussians,
-            curve=self._curve(owned.frame_keys),
+            curve=self._curve(keys),
             drive_address=self._drive_socket.address,
         )
 
@@ -277,7 +277,8 @@ class FlexAvatarService(FlexAvatarServicer):
     async def GetSession(  # noqa: N802
         self, request: pb.GetSessionRequest, context: ServicerContext
     ) -> pb.Session:
-        message = self._session_message(self._sessions.find(request.name))
+        owned = self._sessions.find(request.name)
+        message = self._session_message(owned, owned.reader_keys)
         message.ClearField("owner_token")
         return message
 

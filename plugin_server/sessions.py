@@ -31,7 +31,9 @@ class OwnedSession:
     session: Session
     token: str
     frame_keys: KeyPair | None
-    """If frames are encrypted."""
+    """The owner's, if frames are encrypted."""
+    reader_keys: KeyPair | None
+    """Those of who finds it by its name."""
     gaussians: int
     name: str
     """Under which it can be found; empty if it cannot."""
@@ -55,8 +57,8 @@ class Sessions:
             if session.end_reason is not None:
                 del self._running[session.session_id]
                 self._ended[session.session_id] = owned.token, session.end_reason
-                if owned.frame_keys and self._publisher.keys:
-                    self._publisher.keys.revoke(owned.frame_keys)
+                if self._publisher.keys:
+                    self._publisher.keys.revoke(session.session_id)
         while len(self._ended) > REMEMBERED:
             self._ended.popitem(last=False)
         return [owned.session for owned in self._running.values()]
@@ -94,8 +96,10 @@ class Sessions:
         writer = FrameWriter(session_id, plan, self._engine, self._publisher, puppet.count)
         mailbox = Latest(self._loop.changed)
         session = Session(session_id, avatars, puppet, plan, camera, writer, mailbox)
-        keys = self._publisher.keys.issue() if self._publisher.keys else None
-        owned = self._running[session_id] = OwnedSession(session, token, keys, puppet.count, name)
+        keys = self._publisher.keys
+        own, reading = (keys.issue(session_id) if keys else None for _ in range(2))
+        owned = OwnedSession(session, token, own, reading, puppet.count, name)
+        self._running[session_id] = owned
         self._loop.add(session)
         return owned
 

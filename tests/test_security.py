@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +124,28 @@ def test_tls_and_encrypted_frames(
                 reader.close()
                 assert received is not None
                 assert strangers_get_nothing(session.info)
+                with client.start_session("ada", name="other") as other:
+                    assert keys_open_one_session(client, session.info, other.info)
         with FlexAvatarClient(address, "a-token-of-tests") as client:
             with pytest.raises(ServerUnavailableError):  # not without TLS
                 client.info()
+
+
+def keys_open_one_session(client: FlexAvatarClient, own: pb.Session, other: pb.Session) -> bool:
+    """Neither the owner's keys nor those of a reader who found a session by name."""
+    found = client.get_session("other")
+    assert found.curve.client_secret_key != other.curve.client_secret_key
+    assert hears(found)
+    crossed = pb.Session()
+    crossed.CopyFrom(other)
+    crossed.curve.CopyFrom(own.curve)
+    return not hears(crossed)
+
+
+def hears(session: pb.Session) -> bool:
+    """Whether frames come; a session at rest repeats itself every half second."""
+    with closing(FrameReader(session)) as reader:
+        return reader.receive(2.0) is not None
 
 
 def strangers_get_nothing(info: pb.Session) -> bool:
