@@ -39,6 +39,8 @@ class ServerConfig:
     """Private key of the certificate, PEM."""
     token_file: Path | None = None
     """File whose first line every client must send as `authorization: Bearer ...`."""
+    driver_token_file: Path | None = None
+    """File with a second token, which may see and drive avatars, but not make or delete them."""
     device: str = "auto"
     """cpu, cuda, cuda:0 ...; auto takes a GPU if there is one."""
     max_photos: int = 16
@@ -60,7 +62,8 @@ class ServerConfig:
     creations_waiting: int = 2
     """Creations that may wait for their turn; one more is refused."""
     upload_timeout_s: float = 30.0
-    """An upload that sends nothing for this long is given up."""
+    """An upload that sends nothing for this long is given up, and one that comes slower than
+    128 KiB/s once it is twice as much behind."""
     idle_timeout_s: float = 300.0
     """A session that is not driven for this long ends."""
     max_audio_s: float = 60.0
@@ -123,6 +126,8 @@ def check_config(config: ServerConfig) -> None:
     check_gateways(config.gateways)
     if (config.tls_certificate is None) != (config.tls_key is None):
         raise InputError("TLS: expected tls-certificate and tls-key together, got one of them")
+    if config.driver_token_file is not None and config.token_file is None:
+        raise InputError("driver-token-file: expected a token-file as well")
     secured = config.tls_certificate is not None and config.token_file is not None
     if not secured and not (config.is_local and config.frames_are_local):
         raise InputError(

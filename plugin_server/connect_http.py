@@ -7,13 +7,9 @@ protocol: connectrpc.com/docs/protocol. Drive, which streams both ways at once, 
 from __future__ import annotations
 
 import asyncio
-import hmac
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
-import uvicorn
 from connectrpc.code import Code
 from connectrpc.compat import google_protobuf_codecs
 from connectrpc.errors import ConnectError
@@ -24,18 +20,15 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from grpc import StatusCode
 
-from flexavatar.errors import InputError
+from flexavatar.errors import FlexAvatarError
 from plugin_server.config import ServerConfig
+from plugin_server.errors import status_of
 from plugin_server.pb import flexavatar_pb2 as pb
-from plugin_server.security import NO_TOKEN
+from plugin_server.security import Access
 
 SERVICE = pb.DESCRIPTOR.services_by_name["FlexAvatar"]
 STREAMED = ("CreateAvatar",)
 """Calls that stream first one way, then the other, as HTTP/1.1 can."""
-GRACE_S = 2
-KEEP_ALIVE_S = 60
-CONNECTIONS = 256
-"""More at once are answered 503."""
 END = object()
 
 Rpc = Callable[..., Awaitable[Any]]
@@ -64,6 +57,11 @@ class CallContext:
 def _code(code: StatusCode) -> Code:
     """gRPC writes CANCELLED, Connect CANCELED."""
     return Code.CANCELED if code is StatusCode.CANCELLED else Code[code.name]
+
+
+def connect_error(error: FlexAvatarError) -> ConnectError:
+    """The same error as Connect has it."""
+    return ConnectError(_code(status_of(error)), str(error))
 
 
 def _unary(rpc: Rpc) -> Rpc:
@@ -117,19 +115,19 @@ def _endpoints(service: object) -> Mapping[str, Any]:
 class AccessInterceptor:
     """Checks the token or the origin before anything of the body is read."""
 
-    def __init__(self, token: str | None) -> None:
-        self._expected = None if token is None else f"Bearer {token}".encode()
+    def __init__(self, access: Access) -> None:
+        self._access = access
 
     async def on_start(self, ctx: RequestContext[Any, Any]) -> None:
         """Raises ConnectError without the token; without one, for the pages of a browser."""
-        if self._expected is None:
-            if origin := ctx.request_headers.get("origin"):
-                message = f"a page of {origin[:80]} may not call a server that asks for no token"
-                raise ConnectError(Code.PERMISSION_DENIED, message)
-            return
-        given = ctx.request_headers.get("authorization", "").encode()
-        if not hmac.compare_digest(given, self._expected):
-            raise ConnectError(Code.UNAUTHENTICATED, NO_TOKEN)
+        origin = ctx.request_headers.get("origin")
+        if origin and not self._access.asks_for_token:
+            message = f"a page of {origin[:80]} may not call a server that asks for no token"
+            raise ConnectError(Code.PERMISSION_DENIED, message)
+        given = ctx.request_headers.get("authorization", "")
+        refusal = self._access.refusal(f"/{SERVICE.full_name}/{ctx.method.name}", given)
+        if refusal is not None:
+            raise connect_error(refusal)
 
     async def on_end(
         self, token: None, ctx: RequestContext[Any, Any], error: Exception | None, /
@@ -150,76 +148,12 @@ def max_body_bytes(config: ServerConfig) -> int:
     return -(-config.message_bytes * 4 // 3)
 
 
-def _application(config: ServerConfig, service: object, token: str | None) -> Any:
-    application = Application(
+def connect_application(config: ServerConfig, service: object, access: Access) -> Application:
+    """The service, for whoever has access."""
+    return Application(
         service=service,
         endpoints=_endpoints,
-        interceptors=[AccessInterceptor(token)],
+        interceptors=[AccessInterceptor(access)],
         read_max_bytes=max_body_bytes(config),
         codecs=google_protobuf_codecs(),
     )
-
-    async def patient(scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
-        """Give up an upload that stops half way."""
-        reading = True
-
-        async def next_event() -> Any:
-            nonlocal reading
-            if not reading:
-                return await receive()
-            try:
-                event = await asyncio.wait_for(receive(), config.upload_timeout_s)
-            except TimeoutError:
-                message = f"upload: nothing came for {config.upload_timeout_s:g} s"
-                raise ConnectError(Code.DEADLINE_EXCEEDED, message) from None
-            reading = event["type"] == "http.request" and event.get("more_body", False)
-            return event
-
-        await application(scope, next_event, send)
-
-    return patient
-
-
-def _listening_socket(config: ServerConfig) -> socket.socket:
-    """Raises InputError."""
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    try:
-        return socket.create_server((config.host, config.http_port), family=family)
-    except OSError as error:
-        where = f"{config.host}:{config.http_port}"
-        raise InputError(f"cannot listen for HTTP on {where}: {error}") from error
-
-
-@asynccontextmanager
-async def open_http(config: ServerConfig, service: object, token: str | None) -> AsyncIterator[str]:
-    """Answer HTTP for as long as the context lasts; gives its URL. Raises InputError."""
-    settings = uvicorn.Config(
-        _application(config, service, token),
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        limit_concurrency=CONNECTIONS,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=GRACE_S,
-        ssl_certfile=config.tls_certificate,
-        ssl_keyfile=config.tls_key,
-    )
-    try:
-        settings.load()
-    except OSError as error:
-        raise InputError(f"TLS: cannot read certificate or key: {error}") from error
-    server = uvicorn.Server(settings)  # not run(): signals and the loop are not its own
-    server.lifespan = settings.lifespan_class(settings)
-    bound = _listening_socket(config)
-    await server.startup(sockets=[bound])
-    try:
-        host = f"[{config.host}]" if ":" in config.host else config.host
-        scheme = "https" if config.tls_certificate else "http"
-        yield f"{scheme}://{host}:{bound.getsockname()[1]}"
-    finally:
-        await server.shutdown(sockets=[bound])

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 QUEUE_PACKETS = 64
 BURST = 256
 """Packets that are read before the newest of them are shown."""
+REST = 3.0
+"""Packets get a quarter of the event loop's time at most, whoever floods it: calls go on."""
 RESTART_AFTER_S = 1.0
 """After this silence a sender may count from anywhere."""
 
@@ -66,12 +68,14 @@ class DriveSocket:
     async def _run(self) -> None:
         while True:
             messages = [await self._socket.recv_multipart()]
+            start_s = time.monotonic()
             while len(messages) < BURST and await self._socket.poll(0):
                 messages.append(await self._socket.recv_multipart())
             try:
                 self._handle(messages)
             except Exception as error:  # a bug must not silence everybody
                 self._watch.failed("taking drive packets", error)
+            await asyncio.sleep(REST * (time.monotonic() - start_s))
 
     def _handle(self, messages: Iterable[list[bytes]]) -> None:
         """Show the newest packets of a burst, one of each session and set of parts."""

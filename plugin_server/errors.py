@@ -37,6 +37,14 @@ class ServerUnavailableError(FlexAvatarError):
     """No server answers there, or it does not let this client in."""
 
 
+class TokenError(ServerUnavailableError):
+    """The server's token is missing or wrong."""
+
+
+class RoleError(ServerUnavailableError):
+    """The token is not that of somebody who may do this."""
+
+
 ERROR_KEY = "flexavatar-error"
 """Trailing metadata that names the error's class, since several share a code."""
 
@@ -49,6 +57,8 @@ STATUS: dict[type[FlexAvatarError], StatusCode] = {
     OwnerError: StatusCode.PERMISSION_DENIED,
     AssetError: StatusCode.DATA_LOSS,
     UploadTimeoutError: StatusCode.DEADLINE_EXCEEDED,
+    TokenError: StatusCode.UNAUTHENTICATED,
+    RoleError: StatusCode.PERMISSION_DENIED,
 }
 
 

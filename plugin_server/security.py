@@ -3,43 +3,64 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import grpc
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
-from flexavatar.errors import InputError
-from plugin_server.config import ServerConfig
+from flexavatar.errors import FlexAvatarError, InputError
+from plugin_server.config import ServerConfig, read_token
+from plugin_server.errors import RoleError, TokenError
 
 OPEN_METHODS = ("/grpc.health.v1.Health/",)
 """Calls that need no token: a load balancer's probe has none."""
+MAKERS_CALLS = (
+    "CreateAvatar",
+    "CreateAvatarOnce",
+    "InterpolateAvatars",
+    "DeleteAvatar",
+)
+"""What the token of those who only drive does not open."""
 
 NO_TOKEN = "expected metadata 'authorization: Bearer <token>' with this server's token"
-Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
 
 
-class TokenInterceptor(grpc.aio.ServerInterceptor):
-    """Answers UNAUTHENTICATED to calls without `authorization: Bearer <token>`."""
+class Access:
+    """Who may call what: whoever has the server's token all, whoever has the drivers' most."""
 
-    def __init__(self, token: str) -> None:
-        self._expected = f"Bearer {token}".encode()
+    def __init__(self, config: ServerConfig) -> None:
+        """Raises InputError for tokens that cannot be read."""
+        self._config = config
+        self.reload()
 
-        async def refuse(request: Any, context: grpc.aio.ServicerContext) -> None:
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, NO_TOKEN)
+    def reload(self) -> None:
+        """Read the tokens anew. Raises InputError, and keeps the old ones then."""
+        found = read_token(self._config.token_file), read_token(self._config.driver_token_file)
+        self._makers, self._drivers = (token and f"Bearer {token}".encode() for token in found)
 
-        self._refusal = grpc.unary_unary_rpc_method_handler(refuse)
+    @property
+    def asks_for_token(self) -> bool:
+        """Whether there is one; else only this machine can be here."""
+        return self._makers is not None
 
-    async def intercept_service(
-        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler | None:
-        method = handler_call_details.method  # type: ignore[attr-defined]
-        metadata = dict(handler_call_details.invocation_metadata)  # type: ignore[attr-defined]
-        given = str(metadata.get("authorization", "")).encode()
-        if hmac.compare_digest(given, self._expected) or method.startswith(OPEN_METHODS):
-            return await continuation(handler_call_details)
-        return self._refusal
+    def is_open(self, method: str) -> bool:
+        """Whether a call, as gRPC writes it, needs no token."""
+        return method.startswith(OPEN_METHODS)
+
+    def refusal(self, method: str, authorization: str) -> FlexAvatarError | None:
+        """Why the call may not be made with this header; None if it may."""
+        if self._makers is None or self.is_open(method):
+            return None
+        given = authorization.encode()
+        if hmac.compare_digest(given, self._makers):
+            return None
+        if self._drivers is None or not hmac.compare_digest(given, self._drivers):
+            return TokenError(NO_TOKEN)
+        call = method.rpartition("/")[2]
+        return (
+            RoleError(f"{call}: the drivers' token is not enough") if call in MAKERS_CALLS else None
+        )
 
 
 def server_credentials(config: ServerConfig) -> grpc.ServerCredentials | None:

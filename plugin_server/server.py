@@ -18,25 +18,34 @@ from grpc_reflection.v1alpha import reflection
 
 from flexavatar.errors import InputError
 from plugin_server.background import Watch
-from plugin_server.config import ServerConfig, check_config, read_token
-from plugin_server.connect_http import open_http
+from plugin_server.bodies import BodyPlaces
+from plugin_server.call_gate import CallGate
+from plugin_server.config import ServerConfig, check_config
 from plugin_server.creation import Creations
 from plugin_server.drive_socket import DriveSocket
 from plugin_server.engine import Engine
 from plugin_server.frameloop import FrameLoop
 from plugin_server.gateways.hub import Hub
 from plugin_server.gateways.open import open_gateways
+from plugin_server.http_server import open_http
 from plugin_server.messages.sources import show_request
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import add_FlexAvatarServicer_to_server
 from plugin_server.publisher import Publisher
-from plugin_server.security import TokenInterceptor, server_credentials
+from plugin_server.security import Access, server_credentials
 from plugin_server.service import FlexAvatarService
 from plugin_server.sessions import Sessions
 from plugin_server.store import Store
 
 SERVICE = pb.DESCRIPTOR.services_by_name["FlexAvatar"].full_name
 GRACE_S = 2.0
+HANDSHAKE_MS = 10_000
+"""A connection on which nobody speaks gRPC by then is closed."""
+IDLE_CONNECTION_MS = 600_000
+CONNECTIONS = 512
+"""gRPC's, at once."""
+STREAMS = 100
+"""Calls at once, of one connection."""
 SWITCH_S = 0.001
 """Python's threads take turns this often: the event loop must not hold up a frame for 5 ms."""
 
@@ -57,17 +66,21 @@ class ServerAddresses:
     """Where capture apps may send, each for a person to read."""
 
 
-def _grpc_server(config: ServerConfig, token: str | None) -> grpc.aio.Server:
+def _grpc_server(config: ServerConfig, access: Access, places: BodyPlaces) -> grpc.aio.Server:
     options = (
         ("grpc.max_receive_message_length", config.message_bytes),
         ("grpc.so_reuseport", 0),  # a second server on this port must fail, not share it
+        ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
+        ("grpc.max_connection_idle_ms", IDLE_CONNECTION_MS),  # clients come back by themselves
+        ("grpc.max_allowed_incoming_connections", CONNECTIONS),
+        ("grpc.max_concurrent_streams", STREAMS),
         ("grpc.keepalive_time_ms", 10_000),  # notice clients that are gone without a word
         ("grpc.keepalive_timeout_ms", 5_000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     )
-    interceptors = [] if token is None else [TokenInterceptor(token)]
-    return grpc.aio.server(interceptors=interceptors, options=options)
+    gate = CallGate(access, places, config.upload_timeout_s)
+    return grpc.aio.server(interceptors=[gate], options=options)
 
 
 def _listen(server: grpc.aio.Server, config: ServerConfig) -> str:
@@ -111,8 +124,8 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[ServerA
         stack.callback(publisher.close)
         creations = Creations(engine, store, config.creations_running, config.creations_waiting)
         stack.callback(creations.close)
-        token = read_token(config.token_file)
-        server = _grpc_server(config, token)
+        access, places = Access(config), BodyPlaces()
+        server = _grpc_server(config, access, places)
         stack.push_async_callback(server.stop, GRACE_S)
         frame_loop = FrameLoop(publisher, config.idle_timeout_s, watch)
         stack.callback(frame_loop.close)
@@ -126,7 +139,9 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[ServerA
         stack.push_async_callback(service.close)
         await _add_services(server, service)
         address = _listen(server, config)
-        http_address = await stack.enter_async_context(open_http(config, service, token))
+        http_address = await stack.enter_async_context(
+            open_http(config, service, access, places, {})
+        )
         await stack.enter_async_context(open_gateways(config.gateways, hub, watch))
         if config.gateways.show:
             await service.start_session(show_request(config.gateways, hub), lasting=True)

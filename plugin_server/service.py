@@ -17,6 +17,7 @@ from flexavatar.render.camera import resize_camera
 from plugin_server import wire
 from plugin_server.audio_stream import drive_audio, drive_audio_once, interrupt_audio
 from plugin_server.background import Watch, to_its_end
+from plugin_server.bodies import UploadPace
 from plugin_server.config import ServerConfig
 from plugin_server.creation import Creation, Creations
 from plugin_server.drive_stream import drive_report, drive_until_end, exclusive_stream
@@ -84,10 +85,11 @@ class FlexAvatarService(FlexAvatarServicer):
     async def CreateAvatar(  # noqa: N802
         self, request_iterator: AsyncIterator[pb.CreateAvatarRequest], context: ServicerContext
     ) -> None:
-        header = await read_header(request_iterator, self._config)
+        pace = UploadPace(self._config.upload_timeout_s)
+        header = await read_header(request_iterator, pace)
         recipe = recipe_from(header, self._engine.models)
         with self._seat(header.name, header.replace) as creation:
-            photos = await read_photos(request_iterator, self._config)
+            photos = await read_photos(request_iterator, self._config, pace)
             making = asyncio.ensure_future(self._creations.create(creation, photos, recipe))
             del photos
             try:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from flexavatar.errors import InputError
 from flexavatar.formats.video_reader import container_format
+from plugin_server.bodies import UploadPace
 from plugin_server.config import ServerConfig
 from plugin_server.engine import Recipe
-from plugin_server.errors import TooLargeError, UploadTimeoutError
+from plugin_server.errors import TooLargeError
 from plugin_server.messages.models import MODEL_NUMBERS, model_name
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.store import AvatarRecord
@@ -63,21 +63,21 @@ def _check_size(photos: Sequence[bytes | bytearray], config: ServerConfig) -> No
 
 
 async def read_header(
-    requests: AsyncIterator[pb.CreateAvatarRequest], config: ServerConfig
+    requests: AsyncIterator[pb.CreateAvatarRequest], pace: UploadPace
 ) -> pb.CreateAvatarHeader:
     """The first message of an upload. Raises InputError, UploadTimeoutError."""
-    first = await _next(requests, config)
+    first = await pace.wait(anext(requests, None))
     if first is None or first.WhichOneof("part") != "header":
         raise InputError("upload: expected a header as the first message")
     return first.header
 
 
 async def read_photos(
-    requests: AsyncIterator[pb.CreateAvatarRequest], config: ServerConfig
+    requests: AsyncIterator[pb.CreateAvatarRequest], config: ServerConfig, pace: UploadPace
 ) -> list[bytes]:
     """The rest of an upload: whole files. Raises InputError, TooLargeError, UploadTimeoutError."""
     photos: list[bytearray] = []
-    while (request := await _next(requests, config)) is not None:
+    while (request := await pace.wait(anext(requests, None))) is not None:
         if request.WhichOneof("part") != "chunk":
             raise InputError("upload: expected a chunk after the header")
         index = request.chunk.photo
@@ -88,17 +88,7 @@ async def read_photos(
         if index == len(photos):
             photos.append(bytearray())
         photos[index] += request.chunk.data
+        pace.count(len(request.chunk.data))
         _check_size(photos, config)
     check_photos(photos, config)
     return [bytes(photo) for photo in photos]
-
-
-async def _next(
-    requests: AsyncIterator[pb.CreateAvatarRequest], config: ServerConfig
-) -> pb.CreateAvatarRequest | None:
-    """The next message, or None after the last."""
-    try:
-        return await asyncio.wait_for(anext(requests, None), config.upload_timeout_s)
-    except TimeoutError as error:
-        message = f"upload: nothing came for {config.upload_timeout_s:g} s"
-        raise UploadTimeoutError(message) from error
