@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flexavatar.capture.cropped_frame import CroppedFrame, crop_frames, crop_to_crop
@@ -22,6 +22,7 @@ from flexavatar.evaluation.figures import total_figures
 from flexavatar.evaluation.report import Item, Picture
 from flexavatar.evaluation.temporal import RUN_FRAMES, DrawnFrame, temporal_figures
 from flexavatar.evaluation.tracked_avatar import (
+    DrivingPose,
     TrackedAvatar,
     align_to,
     create_from_portraits,
@@ -30,6 +31,7 @@ from flexavatar.evaluation.tracked_avatar import (
 from flexavatar.formats.picture import to_uint8
 from flexavatar.formats.video_reader import count_frames, evenly_spaced
 from flexavatar.progress import Progress, no_progress
+from flexavatar.render.composite import RgbImage
 
 ABOUT = """An avatar from the first frame of a video, or from some of its first half, driven by our
 tracker (identity held) through 40 evenly spaced frames of the rest, each pose then aligned with the
@@ -71,75 +73,77 @@ def evaluate_self(
         config,
         lambda what, share: progress(what, 0.6 * share),
     )
-    asked = evenly_spaced(start, count - 1, EVALUATED_FRAMES)
-    rows, shots = _compare_frames(
-        crop_frames(video, asked), len(asked), avatar, sources[0],
-        lambda what, share: progress(what, 0.6 + 0.3 * share),
+    compared = evenly_spaced(start, count - 1, EVALUATED_FRAMES)
+    first = max(start, (start + count - RUN_FRAMES) // 2)
+    run = range(first, min(first + RUN_FRAMES, count))
+    return _score_frames(
+        video, compared, run, avatar, sources[0],
+        lambda what, share: progress(what, 0.6 + 0.4 * share),
     )  # fmt: skip
-    run = _draw_consecutive(
-        video, avatar, start, count, lambda what, share: progress(what, 0.9 + 0.1 * share)
-    )
-    return Item(video.name, total_figures(rows) | temporal_figures(run), shots)
 
 
-def _compare_frames(
-    seen: Iterator[tuple[int, CroppedFrame | None]],
-    count: int,
+def _score_frames(
+    video: Path,
+    compared: Sequence[int],
+    run: range,
     avatar: TrackedAvatar,
     source: CroppedFrame,
     progress: Progress,
-) -> tuple[list[dict[str, float]], list[Picture]]:
-    """Figures of every frame and pictures of some. Raises FaceError if no frame has a face."""
+) -> Item:
+    """Figures of the `compared` frames, pictures of some, and the motion in `run`.
+
+    The run, consecutive frames from the middle, ends before its first frame without a face. Raises
+    FaceError if no compared frame has one.
+    """
     rows: list[dict[str, float]] = []
     shots: list[Picture] = []
-    pictured = set(evenly_spaced(0, count - 1, PICTURED_FRAMES))
-    for n, (number, frame) in enumerate(seen):
+    drawn: list[DrawnFrame] = []
+    pictured = {compared[i] for i in evenly_spaced(0, len(compared) - 1, PICTURED_FRAMES)}
+    numbers = sorted({*compared, *run})
+    for n, (number, frame) in enumerate(crop_frames(video, numbers)):
         if frame is not None:
-            figures, shot = _compare_frame(number, frame, avatar, source)
-            rows.append(figures)
-            shots += [shot] if n in pictured else []
-        progress(f"frame {number}", (n + 1) / count)
+            driving = align_to(frame.portrait, avatar)
+            shown = draw(avatar, driving)
+            if number in compared:
+                rows.append(_frame_figures(frame, shown, driving, avatar, source))
+            if number in pictured:
+                shots.append(_frame_picture(number, frame, shown, source, rows[-1]))
+            if number in run[len(drawn) : len(drawn) + 1]:
+                face = find_face(to_uint8(shown))
+                drawn += [] if face is None else [DrawnFrame(frame, shown, face)]
+        progress(f"frame {number}", (n + 1) / len(numbers))
     if not rows:
-        raise FaceError(f"expected a face in the video, found none in {count} frames")
-    return rows, shots
+        raise FaceError(f"expected a face in the video, found none in {len(compared)} frames")
+    return Item(video.name, total_figures(rows) | temporal_figures(drawn), shots)
 
 
-def _compare_frame(
-    number: int, frame: CroppedFrame, avatar: TrackedAvatar, source: CroppedFrame
-) -> tuple[dict[str, float], Picture]:
-    """All figures of one frame, and truth, avatar, warp and error as a picture."""
-    driving = align_to(frame.portrait, avatar)
-    shown = draw(avatar, driving)
+def _frame_figures(
+    frame: CroppedFrame,
+    shown: RgbImage,
+    driving: DrivingPose,
+    avatar: TrackedAvatar,
+    source: CroppedFrame,
+) -> dict[str, float]:
+    """All figures of one frame, and those of the two baselines."""
     copied = warp_on_grey(crop_to_crop(source, frame), source)
     warped = warp_on_grey(landmark_similarity(source, frame), source)
-    figures = frame_figures(shown, frame, avatar, driving) | {
+    return frame_figures(shown, frame, avatar, driving) | {
         "copy_psnr": head_psnr(copied, frame),
         "warp_psnr": head_psnr(warped, frame),
     }
+
+
+def _frame_picture(
+    number: int,
+    frame: CroppedFrame,
+    shown: RgbImage,
+    source: CroppedFrame,
+    figures: Mapping[str, float],
+) -> Picture:
+    """Truth, avatar, warp and error side by side."""
+    warped = warp_on_grey(landmark_similarity(source, frame), source)
     caption = (
         f"frame {number}: truth, avatar ({figures['head_psnr']:.1f} dB), 2D warp of the first "
         f"({figures['warp_psnr']:.1f} dB), error of the avatar {ERROR_GAIN:g} times brighter"
     )
-    return figures, side_by_side(
-        caption, (frame.on_grey, shown, warped, error_picture(shown, frame))
-    )
-
-
-def _draw_consecutive(
-    video: Path, avatar: TrackedAvatar, start: int, count: int, progress: Progress
-) -> list[DrawnFrame]:
-    """Consecutive frames from the middle of the compared part, up to the first without a face."""
-    first = max(start, (start + count - RUN_FRAMES) // 2)
-    numbers = range(first, min(first + RUN_FRAMES, count))
-    run: list[DrawnFrame] = []
-    for number, frame in crop_frames(video, numbers):
-        progress(f"motion, frame {number}", len(run) / len(numbers))
-        if frame is None:
-            break
-        driving = align_to(frame.portrait, avatar)
-        shown = draw(avatar, driving)
-        face = find_face(to_uint8(shown))
-        if face is None:
-            break
-        run.append(DrawnFrame(frame, shown, face))
-    return run
+    return side_by_side(caption, (frame.on_grey, shown, warped, error_picture(shown, frame)))
