@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -88,19 +90,49 @@ def portrait(astronaut: bytes) -> Portrait:
 
 
 @pytest.fixture(scope="session")
-def stages() -> list[tuple[str, float]]:
-    """What was heard while `avatar` was made."""
-    return []
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+MadeOnce = Callable[[str, Callable[[], Any]], Any]
 
 
 @pytest.fixture(scope="session")
-def avatar(astronaut: bytes, stages: list[tuple[str, float]]) -> Avatar:
-    """Of the sample, made quickly."""
-    made = create_avatar(
-        [astronaut], CreateConfig(quick=True), lambda what, share: stages.append((what, share))
-    )
-    assert isinstance(made, Avatar)
+def made_once(run_folder: Path) -> MadeOnce:
+    """Makes what takes long, by name, in one worker; the others wait for it and read it."""
+
+    def made(name: str, make: Callable[[], Any]) -> Any:
+        path = run_folder / f"{name}.pt"
+        with path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                torch.save(make(), path)
+        return torch.load(path, weights_only=False)
+
     return made
+
+
+@pytest.fixture(scope="session")
+def quick_creation(astronaut: bytes, made_once: MadeOnce) -> tuple[Avatar, list[tuple[str, float]]]:
+    """An avatar of the sample, made quickly, and the progress that was reported meanwhile."""
+
+    def make() -> tuple[Avatar, list[tuple[str, float]]]:
+        stages: list[tuple[str, float]] = []
+        avatar = create_avatar(
+            [astronaut], CreateConfig(quick=True), lambda what, share: stages.append((what, share))
+        )
+        assert isinstance(avatar, Avatar)
+        return avatar, stages
+
+    return made_once("quick_creation", make)
+
+
+@pytest.fixture(scope="session")
+def avatar(quick_creation: tuple[Avatar, list[tuple[str, float]]]) -> Avatar:
+    """Of the sample, made quickly."""
+    return quick_creation[0]
 
 
 @pytest.fixture(scope="session")
@@ -110,12 +142,16 @@ def placed(portrait: Portrait) -> PosedViews:
 
 
 @pytest.fixture(scope="session")
-def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Synthetic ones, one to look at and two to learn from."""
-    folder = tmp_path_factory.mktemp("people")
-    shares: list[float] = []
-    fill_pool(folder, SEEDS, lambda what, share: shares.append(share))
-    assert shares[-1] == 1
+def people(run_folder: Path, made_once: MadeOnce) -> Path:
+    """Synthetic ones, one to look at and two to learn from: a folder that only is read."""
+    folder = run_folder / "people"
+
+    def make() -> list[float]:
+        shares: list[float] = []
+        fill_pool(folder, SEEDS, lambda what, share: shares.append(share))
+        return shares
+
+    assert made_once("people", make)[-1] == 1
     return folder
 
 
@@ -129,12 +165,13 @@ def view(avatar: Avatar, portrait: Portrait) -> PosedView:
 
 
 @pytest.fixture(scope="session")
-def full_avatar(shared_data: Path) -> Callable[[str], Avatar]:
+def full_avatar(shared_data: Path, made_once: MadeOnce) -> Callable[[str], Avatar]:
     """An avatar of one of the portraits, by file name, made with all steps and only once."""
 
     @lru_cache
     def made(name: str) -> Avatar:
-        avatar = create_avatar([(shared_data / "portraits" / name).read_bytes()])
+        photo = (shared_data / "portraits" / name).read_bytes()
+        avatar = made_once(name, lambda: create_avatar([photo]))
         assert isinstance(avatar, Avatar)
         return avatar
 

@@ -178,21 +178,31 @@ def pair(shared_data: Path) -> list[Portrait]:
 SMALL = CreateConfig(texels=96, spacing_px=8, steps=1, rough_steps=16)
 
 
-def test_the_first_photos_pose_is_untouched_and_the_others_fit_better(
-    pair: list[Portrait], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[tuple[Portrait, PhotoPose, PhotoPose, PoseRenderer]] = []
+Watched = list[tuple[Portrait, PhotoPose, PhotoPose, PoseRenderer]]
+
+
+@pytest.fixture(scope="module")
+def aligned(pair: list[Portrait]) -> tuple[AnyAvatar, Watched]:
+    """An avatar of both photos, and what was aligned while it was made."""
+    betas = track(pair, load_landmark_rig()).betas
+    seen: Watched = []
 
     def watched(
-        portrait: Portrait, pose: PhotoPose, rig: object, betas: object, draw: PoseRenderer
+        portrait: Portrait, pose: PhotoPose, rig: object, own: object, draw: PoseRenderer
     ) -> PhotoPose:
-        found = align(portrait, pose, load_landmark_rig(), tracked.betas, draw, RIGID)
+        found = align(portrait, pose, load_landmark_rig(), betas, draw, RIGID)
         seen.append((portrait, pose, found, draw))
         return found
 
-    monkeypatch.setattr(create, "align", watched)
-    tracked = track(pair, load_landmark_rig())
-    made = create_avatar_from_portraits(pair, SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(create, "align", watched)
+        return create_avatar_from_portraits(pair, SMALL), seen
+
+
+def test_the_first_photos_pose_is_untouched_and_the_others_fit_better(
+    pair: list[Portrait], aligned: tuple[AnyAvatar, Watched]
+) -> None:
+    tracked, (made, seen) = track(pair, load_landmark_rig()), aligned
     assert torch.equal(made.camera.viewmat, tracked.photos[0].camera.viewmat)
     assert torch.equal(made.camera.K, tracked.photos[0].camera.K)
     ((portrait, before, after, draw),) = seen
@@ -203,21 +213,16 @@ def test_the_first_photos_pose_is_untouched_and_the_others_fit_better(
 
 
 def test_a_moved_photo_changes_what_is_fitted(
-    pair: list[Portrait], monkeypatch: pytest.MonkeyPatch
+    pair: list[Portrait], aligned: tuple[AnyAvatar, Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What alignment says is believed: the second photo's colours come from elsewhere."""
-
-    def kept(portrait: Portrait, pose: PhotoPose, *rest: object) -> PhotoPose:
-        return pose
+    one, ((_, _, found, _),) = aligned
 
     def shifted(portrait: Portrait, pose: PhotoPose, *rest: object) -> PhotoPose:
-        return apply_step(pose, _step(shift=(0.01, 0.0, 0.0)))
+        return apply_step(found, _step(shift=(0.01, 0.0, 0.0)))
 
-    avatars: list[AnyAvatar] = []
-    for how in (kept, shifted):
-        monkeypatch.setattr(create, "align", how)
-        avatars.append(create_avatar_from_portraits(pair, replace(SMALL, rough_steps=1)))
-    one, other = avatars
+    monkeypatch.setattr(create, "align", shifted)
+    other = create_avatar_from_portraits(pair, replace(SMALL, rough_steps=1))
     assert torch.equal(one.camera.viewmat, other.camera.viewmat)
     assert not torch.equal(one.neutral, other.neutral)
 

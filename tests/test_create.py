@@ -50,7 +50,10 @@ def test_default_settings_reach_their_likeness(
     assert input_psnr_db(made, make_portrait(read_photo(photo))) >= least_db
 
 
-def test_progress_rises_to_the_end(avatar: Avatar, stages: list[tuple[str, float]]) -> None:
+def test_progress_rises_to_the_end(
+    quick_creation: tuple[Avatar, list[tuple[str, float]]],
+) -> None:
+    avatar, stages = quick_creation
     assert len(avatar) >= 40_000
     shares = [share for _, share in stages]
     assert shares == sorted(shares)
@@ -145,7 +148,7 @@ def test_two_people_are_refused(astronaut: bytes, shared_data: Path) -> None:
 def test_several_photos_make_one_avatar_in_any_order(shared_data: Path) -> None:
     """One woman with two expressions: the same head, splats and framing whichever comes first."""
     photos = [(shared_data / f"portraits/st_{n}.png").read_bytes() for n in ("happy", "sad")]
-    config = CreateConfig(quick_steps=2, quick=True)
+    config = CreateConfig(quick_steps=2, quick=True, texels=96, spacing_px=8)
     one, other = create_avatar(photos, config), create_avatar(photos[::-1], config)
     assert isinstance(one, Avatar)
     assert isinstance(other, Avatar)
