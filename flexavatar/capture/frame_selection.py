@@ -17,7 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexavatar.capture.identity import face_descriptor, group_by_person
-from flexavatar.capture.landmarks import FaceLandmarks, detect_faces, main_face, refine_face
+from flexavatar.capture.landmarks import (
+    FaceLandmarks,
+    check_width,
+    detect_faces,
+    level_warp,
+    main_face,
+    refine_face,
+)
+from flexavatar.capture.person import QUARTERS, human_faces, nobody
 from flexavatar.capture.photo import WORKING_SIDE
 from flexavatar.errors import FaceError
 from flexavatar.formats.video_reader import DecodableVideo, decode_frames, probe_video
@@ -94,6 +102,33 @@ class _FaceRun:
             self.best, self.picture = sighting, picture
 
 
+@dataclass
+class _FaceSearch:
+    """What was found in the frames of a video, held in one position."""
+
+    runs: list[_FaceRun] = field(default_factory=list)
+    faults: Counter[str] = field(default_factory=Counter)
+    crowded: bool = False
+    """Whether a frame showed several people."""
+
+    def main_face(self, rgb: NDArray[np.uint8]) -> FaceLandmarks | None:
+        """The face that a frame is about; None, and a fault, if it is not about one."""
+        faces = detect_faces(rgb)
+        people = human_faces(rgb, faces) if len(faces) > 1 else faces
+        self.crowded |= len(people) > 1
+        try:
+            return check_width(main_face(people, rgb.shape))
+        except FaceError as error:
+            self.faults[str(error)] += 1
+            return None
+
+    def fault(self, footage: DecodableVideo) -> FaceError:
+        """Why no frame can be used."""
+        often = "; ".join(f"{fault} ({n} times)" for fault, n in self.faults.most_common(2))
+        count = len(footage.evenly_spaced(CANDIDATES))
+        return FaceError(f"no frame of {count} looked at can be used: {often}")
+
+
 def select_frames(
     data: bytes, count: int = FRAMES, progress: StageProgress = no_stage_progress
 ) -> list[SelectedFrame]:
@@ -104,11 +139,34 @@ def select_frames(
     several in each frame, or of several people.
     """
     footage = probe_video(data)
-    runs = _face_runs(footage, lambda share: progress(0.85 * share))
+    quarters, runs = _human_runs(footage, lambda share: progress(0.85 * share))
     chosen = farthest_points(_main_scene(runs), count)
     progress(0.9)
     pictures = dict(decode_frames(footage, [s.number for s in chosen], WORKING_SIDE))
-    return [_selected_frame(pictures[s.number], s) for s in chosen]
+    return [_selected_frame(_turned(pictures[s.number], quarters), s) for s in chosen]
+
+
+def _human_runs(footage: DecodableVideo, progress: StageProgress) -> tuple[int, list[_FaceRun]]:
+    """Quarter turns to the left that put a video the right way up, and the people in it then.
+
+    FaceError as the video is, if there is nobody in any position.
+    """
+    fault: FaceError | None = None
+    for quarters in QUARTERS:
+        search = _search_faces(footage, quarters, progress)
+        human = [run for run in search.runs if human_faces(run.picture, [run.best.face])]
+        if human:
+            return quarters, human
+        own = nobody(search.runs[0].picture) if search.runs else search.fault(footage)
+        fault = fault or own
+        if search.crowded:
+            break
+    assert fault is not None
+    raise fault
+
+
+def _turned(rgb: NDArray[np.uint8], quarters: int) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(np.rot90(rgb, quarters))
 
 
 def _selected_frame(rgb: NDArray[np.uint8], sighting: FrameCandidate) -> SelectedFrame:
@@ -138,39 +196,34 @@ def farthest_points(sightings: Sequence[FrameCandidate], count: int) -> list[Fra
 
 def yaw_pitch_deg(face: FaceLandmarks) -> tuple[float, float]:
     """Yaw and pitch of a face by its own landmarks' depth, degrees; rough beyond 40."""
-    across = face.points[454] - face.points[234]
-    down = face.points[152] - face.points[10]
+    level = face.warped(level_warp((0.0, 0.0), (0.0, 0.0), 1.0, face.tilt)).points
+    across, down = level[454] - level[234], level[152] - level[10]
     yaw, pitch = np.arctan2(across[2], across[0]), np.arctan2(down[2], down[1])
     return float(np.degrees(yaw)), float(np.degrees(pitch))
 
 
-def _face_runs(footage: DecodableVideo, progress: StageProgress) -> list[_FaceRun]:
-    """Every face that has a frame to itself, in order of time. FaceError if there is none."""
+def _search_faces(footage: DecodableVideo, quarters: int, progress: StageProgress) -> _FaceSearch:
+    """Every face that has a frame to itself, in order of time."""
     numbers = footage.evenly_spaced(CANDIDATES)
-    runs: list[_FaceRun] = []
-    faults: Counter[str] = Counter()
+    found = _FaceSearch()
     run, scene, before = None, 0, None
-    for i, (number, rgb) in enumerate(decode_frames(footage, numbers, ANALYSIS_SIDE), 1):
+    for i, (number, lying) in enumerate(decode_frames(footage, numbers, ANALYSIS_SIDE), 1):
         progress(i / len(numbers))
+        rgb = _turned(lying, quarters)
         colors = _histogram(rgb)
         if before is not None and _hellinger(colors, before) > CUT_DISTANCE:
             scene += 1
         before = colors
-        try:
-            face = main_face(detect_faces(rgb), rgb.shape)
-        except FaceError as error:
-            faults[str(error)] += 1
+        face = found.main_face(rgb)
+        if face is None:
             run = None
             continue
         sighting = FrameCandidate(number, face, _sharpness(rgb, face), max(rgb.shape))
         if run is None or run.scene != scene or not run.continues_with(face):
             run = _FaceRun(scene, sighting, rgb)
-            runs.append(run)
+            found.runs.append(run)
         run.add(sighting, rgb)
-    if not runs:
-        often = "; ".join(f"{fault} ({n} times)" for fault, n in faults.most_common(2))
-        raise FaceError(f"no frame of {len(numbers)} looked at can be used: {often}")
-    return runs
+    return found
 
 
 def _main_scene(runs: Sequence[_FaceRun]) -> list[FrameCandidate]:

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flexavatar.capture.landmarks import FaceLandmarks
+from flexavatar.capture.landmarks import FaceLandmarks, level_warp
 from flexavatar.errors import AssetError, FaceError
 
 HUMAN_SCORE = 0.5
@@ -56,9 +56,7 @@ def _human_net() -> Any:
 def human_score(rgb: NDArray[np.uint8], face: FaceLandmarks, side: int = 220) -> float:
     """Confidence of dlib's detector that a face is a person's; people score about 1."""
     crop_side = 2.2 * float(np.ptp(face.points[:, :2], axis=0).max())
-    scale = side / crop_side
-    left, top = face.centre - crop_side / 2
-    warp = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]], np.float64)
+    warp = level_warp(face.centre, (side / 2, side / 2), side / crop_side, face.tilt)
     crop = cv2.warpAffine(rgb, warp, (side, side), flags=cv2.INTER_AREA)
     with _lock:
         found = _human_net()(np.ascontiguousarray(crop), 0)
@@ -81,7 +79,12 @@ def check_human(rgb: NDArray[np.uint8], face: FaceLandmarks) -> None:
     """Raise FaceError if the face is not a person's."""
     score = human_score(rgb, face)
     if score < HUMAN_SCORE:
-        raise FaceError(f"expected a human face, found something like one (score {score:.2f} of 1)")
+        raise not_human(score)
+
+
+def not_human(score: float) -> FaceError:
+    """What is wrong with a face of this score."""
+    return FaceError(f"expected a human face, found something like one (score {score:.2f} of 1)")
 
 
 def check_same_person(descriptors: Sequence[NDArray[np.float64]], names: Sequence[str]) -> None:

@@ -22,6 +22,10 @@ MIN_WIDTH_PX = 48
 """Narrower faces have no eyes to speak of."""
 RIVAL_SHARE = 0.5
 """A second face this wide, beside the widest, is a person in the picture and not a bystander."""
+LEVEL = np.radians(6.0)
+"""A head that leans less is held as people hold their heads."""
+MIN_TILE = 64
+"""Pixels of the squares in which small faces are looked for."""
 
 _lock = threading.Lock()
 
@@ -43,6 +47,21 @@ class FaceLandmarks:
         """Middle of the bounding box, [2] pixels."""
         xy = self.points[:, :2]
         return (xy.min(0) + xy.max(0)) / 2
+
+    @property
+    def tilt(self) -> float:
+        """Radians that the face leans to the picture's right; 0 for one that is nearly level."""
+        across = self.points[454, :2] - self.points[234, :2]
+        down = self.points[152, :2] - self.points[10, :2]
+        x, y = across + np.array([down[1], -down[0]])
+        tilt = float(np.arctan2(y, x))
+        return tilt if abs(tilt) > LEVEL else 0.0
+
+    def warped(self, warp: NDArray[np.float64]) -> FaceLandmarks:
+        """In pixels to which a turn, shift and scale [2, 3] takes these."""
+        xy = self.points[:, :2] @ warp[:, :2].T + warp[:, 2]
+        z = self.points[:, 2:] * np.hypot(*warp[0, :2])
+        return FaceLandmarks(np.concatenate((xy, z), 1).astype(np.float32), self.scores)
 
     @property
     def frontal_penalty(self) -> float:
@@ -105,7 +124,8 @@ def detect_face(rgb: NDArray[np.uint8]) -> FaceLandmarks:
     Raises FaceError when there is none, when it is too small, or when several people are equally
     in the picture.
     """
-    return refine_face(rgb, main_face(detect_faces(rgb) or _faces_in_tiles(rgb), rgb.shape))
+    faces = detect_faces(rgb) or detect_faces_in_tiles(rgb, 2)
+    return refine_face(rgb, check_width(main_face(faces, rgb.shape)))
 
 
 def find_face(rgb: NDArray[np.uint8]) -> FaceLandmarks | None:
@@ -117,31 +137,37 @@ def find_face(rgb: NDArray[np.uint8]) -> FaceLandmarks | None:
 def main_face(faces: Sequence[FaceLandmarks], shape: Sequence[int]) -> FaceLandmarks:
     """The face of `faces`, the widest first, that a picture of `shape` is about.
 
-    Raises FaceError as `detect_face`.
+    Raises FaceError if there is none, or if several are.
     """
     if not faces:
-        height, width = shape[:2]
-        raise FaceError(
-            f"expected a picture of one face, found no face in {width} x {height} pixels"
-        )
+        raise no_face(shape)
     rivals = [face for face in faces if face.width >= RIVAL_SHARE * faces[0].width]
     if len(rivals) > 1:
         raise FaceError(
             f"expected a picture of one face, found {len(rivals)}: crop it to one person"
         )
-    if faces[0].width < MIN_WIDTH_PX:
-        raise FaceError(
-            f"expected a face at least {MIN_WIDTH_PX} pixels wide, got {faces[0].width:.0f}"
-        )
     return faces[0]
 
 
+def no_face(shape: Sequence[int]) -> FaceError:
+    """What is wrong with a picture of this shape in which nobody is found."""
+    height, width = shape[:2]
+    return FaceError(f"expected a picture of one face, found no face in {width} x {height} pixels")
+
+
+def check_width(face: FaceLandmarks) -> FaceLandmarks:
+    """The face. Raises FaceError if it is too small."""
+    if face.width < MIN_WIDTH_PX:
+        raise FaceError(
+            f"expected a face at least {MIN_WIDTH_PX} pixels wide, got {face.width:.0f}"
+        )
+    return face
+
+
 def refine_face(rgb: NDArray[np.uint8], face: FaceLandmarks, size: int = 512) -> FaceLandmarks:
-    """Detect again on a crop where the face fills half: small and large faces are as precise."""
+    """Detect again on a level crop where the face fills half, which is as precise for any face."""
     side = 2.0 * float(np.ptp(face.points[:, :2], axis=0).max())
-    left, top = face.centre - side / 2
-    scale = size / side
-    warp = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]], np.float32)
+    warp = level_warp(face.centre, (size / 2, size / 2), size / side, face.tilt)
     crop = cv2.warpAffine(
         rgb, warp, (size, size), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE
     )
@@ -149,18 +175,33 @@ def refine_face(rgb: NDArray[np.uint8], face: FaceLandmarks, size: int = 512) ->
     if not again:
         return face
     nearest = min(again, key=lambda f: float(np.linalg.norm(f.centre - size / 2)))
-    points = nearest.points / np.float32(scale)
-    points[:, :2] += np.array([left, top], np.float32)
-    return FaceLandmarks(points, nearest.scores)
+    return nearest.warped(cv2.invertAffineTransform(warp))
 
 
-def _faces_in_tiles(rgb: NDArray[np.uint8]) -> list[FaceLandmarks]:
-    """Look again in overlapping halves: the detector misses faces under a tenth of the picture."""
+def level_warp(
+    centre: Sequence[float] | NDArray[np.float32],
+    place: tuple[float, float],
+    scale: float,
+    tilt: float,
+) -> NDArray[np.float64]:
+    """Pixels of a picture to those of a crop, `tilt` radians level and `centre` at `place`."""
+    across = scale * np.array([np.cos(tilt), np.sin(tilt)])
+    turn = np.array([across, (-across[1], across[0])])
+    return np.column_stack((turn, np.asarray(place) - turn @ np.asarray(centre, np.float64)))
+
+
+def detect_faces_in_tiles(rgb: NDArray[np.uint8], parts: int) -> list[FaceLandmarks]:
+    """Look closer, in overlapping squares whose side is one of so many parts of the shorter side.
+
+    The detector misses faces under a tenth of what it is shown.
+    """
     height, width = rgb.shape[:2]
-    side = max(min(height, width) // 2, 64)
+    side = min(height, width) // parts
+    if side < MIN_TILE:
+        return []
     found: list[FaceLandmarks] = []
-    for top in range(0, max(height - side, 0) + 1, max(side // 2, 1)):
-        for left in range(0, max(width - side, 0) + 1, max(side // 2, 1)):
+    for top in range(0, height - side + 1, side // 2):
+        for left in range(0, width - side + 1, side // 2):
             for face in detect_faces(rgb[top : top + side, left : left + side]):
                 moved = face.points + np.array([left, top, 0], np.float32)
                 found.append(FaceLandmarks(moved, face.scores))

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flexavatar.capture.landmarks import FaceLandmarks, detect_face
+from flexavatar.capture.landmarks import FaceLandmarks, detect_face, level_warp
 from flexavatar.capture.matte import foreground_colors, keep_component, person_matte
 from flexavatar.capture.photo import Photo
 
@@ -19,6 +19,11 @@ MATTE_THRESHOLD = 0.5
 PORTRAIT_SIDE = 512
 CROP_SHARE = 2.5
 """Side of the crop in face heights: hair above, collar and some shoulder below."""
+CENTRE_SHARE = 0.47
+"""Of the crop's height above the middle of the face."""
+BACKGROUND, FRAMED_SHARE = 0.1, 0.25
+"""Matte below which a pixel is surely not the person's; with so many of these, a picture with
+transparency is a framed one, cut to a circle for example, and not a cut-out of a person."""
 
 
 @dataclass(frozen=True)
@@ -57,42 +62,64 @@ def crop_portrait(
     face: FaceLandmarks,
     side: int = PORTRAIT_SIDE,
     cover: NDArray[np.uint8] | None = None,
+    level: bool = False,
 ) -> Portrait:
-    """Crop around a known face; the person's matte [H, W], 255 full, may be given as `cover`."""
-    left, top, scale = _crop_square(face, side)
-    warp = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]], np.float64)
+    """Crop around a known face, turned until it is level if so asked.
+
+    The person's matte [H, W], 255 full, may be given as `cover`; a cut-out photo has its own.
+    """
+    left, top, crop = crop_square(face)
+    scale = side / crop
+    centre = (left + crop / 2, top + CENTRE_SHARE * crop)
+    place = (side / 2, CENTRE_SHARE * side)
+    warp = level_warp(centre, place, scale, face.tilt if level else 0.0)
     rgb = _warp(photo.rgb, warp, side, cv2.BORDER_REPLICATE)
     white = np.full(photo.rgb.shape[:2], 255, np.uint8)
     inside = _warp(white, warp, side, cv2.BORDER_CONSTANT) > 250
-    points = face.points * np.float32(scale)
-    points[:, :2] -= np.array([left, top], np.float32) * np.float32(scale)
-    moved = FaceLandmarks(points, face.scores)
-    known = None if cover is None else _warp(cover, warp, side, cv2.BORDER_CONSTANT)
-    matte = person_matte(rgb) if known is None else np.asarray(known / 255, np.float32)
-    matte = matte * inside
-    matte = keep_component(matte, (int(points[1, 0]), int(points[1, 1])))
+    moved = face.warped(warp)
+    matte = _matte(photo, rgb, cover, warp) * inside
+    matte = keep_component(matte, (int(moved.points[1, 0]), int(moved.points[1, 1])))
     unit = np.asarray(rgb / 255, np.float32)
     focal = None if photo.focal_px is None else photo.focal_px * scale
     colors = foreground_colors(unit, matte)
     return Portrait(unit, colors, matte, inside, moved, focal, scale, photo.lens)
 
 
-def _crop_square(face: FaceLandmarks, side: int) -> tuple[float, float, float]:
-    """Left, top in photo pixels, and crop pixels per photo pixel."""
+def _matte(
+    photo: Photo,
+    rgb: NDArray[np.uint8],
+    cover: NDArray[np.uint8] | None,
+    warp: NDArray[np.float64],
+) -> NDArray[np.float32]:
+    """The person's matte of a crop `rgb` [S, S, 3]: as given, of the cut-out, or found: [S, S]."""
+    given = photo.alpha if cover is None else cover
+    if given is None:
+        return person_matte(rgb)
+    known = np.asarray(_warp(given, warp, len(rgb), cv2.BORDER_CONSTANT) / 255, np.float32)
+    if cover is not None:
+        return known
+    found = person_matte(rgb)
+    opaque = known > MATTE_THRESHOLD
+    framed = (found[opaque] < BACKGROUND).sum() > FRAMED_SHARE * opaque.sum()
+    return np.minimum(known, found) if framed else known
+
+
+def crop_square(face: FaceLandmarks) -> tuple[float, float, float]:
+    """Left, top and side of the square that a portrait of this face shows, pixels."""
     points = face.points[:, :2]
     across = points[454] - points[234]
     down = points[152] - points[10]
     height = max(float(np.linalg.norm(down)), 1.15 * float(np.linalg.norm(across)))
     crop = CROP_SHARE * height
     middle = 0.5 * (points[10] + points[152])
-    return float(middle[0] - crop / 2), float(middle[1] - 0.47 * crop), side / crop
+    return float(middle[0] - crop / 2), float(middle[1] - CENTRE_SHARE * crop), crop
 
 
 def _warp(
     image: NDArray[np.uint8], warp: NDArray[np.float64], side: int, border: int
 ) -> NDArray[np.uint8]:
     """Affine crop; area-averaged when it shrinks, cubic when it enlarges."""
-    scale = float(warp[0, 0])
+    scale = float(np.hypot(*warp[0, :2]))
     if scale < 0.75:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.35 / scale), np.uint8)
     mode = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_LINEAR

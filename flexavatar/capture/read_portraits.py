@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexavatar.capture.frame_selection import FRAMES, select_frames
-from flexavatar.capture.identity import check_human, check_same_person, face_descriptor
-from flexavatar.capture.landmarks import FaceLandmarks, detect_face
-from flexavatar.capture.photo import Photo, photo_from_array, read_photo
+from flexavatar.capture.identity import check_same_person, face_descriptor
+from flexavatar.capture.person import PhotoWithFace, read_photo_with_face
+from flexavatar.capture.photo import photo_from_array
 from flexavatar.capture.portrait import Portrait, crop_portrait
 from flexavatar.errors import FaceError, ImageError, InputError
 from flexavatar.formats.video_reader import container_format
@@ -60,21 +60,20 @@ def _read_one(
 ) -> tuple[list[Portrait], NDArray[np.float64]]:
     """Its portraits, and the descriptor of the first one's face."""
     sights = _frames_with_faces(source, name, frames, lambda share: report(PICKING_SHARE * share))
-    first, face = sights[0]
-    check_human(first.rgb, face)  # a video's other frames are known to show the same face
     portraits: list[Portrait] = []
     for i, sight in enumerate(sights):
         report(PICKING_SHARE + (1 - PICKING_SHARE) * i / len(sights))
-        portraits.append(crop_portrait(*sight))
-    return portraits, face_descriptor(first.rgb, face)
+        portraits.append(crop_portrait(sight.photo, sight.face, level=True))
+    return portraits, face_descriptor(sights[0].photo.rgb, sights[0].face)
 
 
 def _frames_with_faces(
     source: PhotoOrVideo, name: str, frames: int, report: StageProgress
-) -> list[tuple[Photo, FaceLandmarks]]:
+) -> list[PhotoWithFace]:
     """The photo itself, or the selected frames of a video, each with its face."""
-    if _is_video(source):
-        picked = select_frames(bytes(source), frames, report)
-        return [(replace(photo_from_array(p.rgb), lens=name), p.face) for p in picked]
-    photo = read_photo(source) if isinstance(source, bytes) else photo_from_array(source)
-    return [(photo, detect_face(photo.rgb))]
+    if isinstance(source, np.ndarray):
+        return [read_photo_with_face(photo_from_array(source))]
+    if not _is_video(source):
+        return [read_photo_with_face(source)]
+    picked = select_frames(source, frames, report)
+    return [PhotoWithFace(replace(photo_from_array(p.rgb), lens=name), p.face) for p in picked]

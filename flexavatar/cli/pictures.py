@@ -96,7 +96,7 @@ class Sheet:
     avatar: tyro.conf.Positional[str]
     """Its name."""
     photo: Path | None = None
-    """The photo to show beside it."""
+    """The photo or video to show beside it."""
     out: Path = Path("out/contact_sheet.png")
     """The picture's file."""
     store: Path = DEFAULT_STORE

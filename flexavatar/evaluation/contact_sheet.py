@@ -10,8 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from flexavatar.avatar.avatar import AnyAvatar
-from flexavatar.capture.photo import read_photo
-from flexavatar.capture.portrait import make_portrait
+from flexavatar.capture.read_portraits import read_portraits
 from flexavatar.drive.expressions import (
     BROWS_UP,
     GAZE_DOWN,
@@ -22,6 +21,7 @@ from flexavatar.drive.expressions import (
 )
 from flexavatar.evaluation.avatar_renderer import AvatarRenderer
 from flexavatar.formats.picture import to_uint8
+from flexavatar.progress import no_progress
 from flexavatar.render.camera import orbit, resize_camera
 from flexavatar.render.composite import BACKGROUND
 from flexavatar.types import Camera
@@ -117,8 +117,11 @@ def montage(tiles: Sequence[tuple[str, np.ndarray]], columns: int = COLUMNS) -> 
 
 
 def cropped_photo(data: bytes) -> np.ndarray:
-    """A photo file as creation crops it, RGB uint8 [H, W, 3]. Raises ImageError, FaceError."""
-    return to_uint8(make_portrait(read_photo(data)).rgb)
+    """A photo file, or the best frame of a video, as creation crops it, RGB uint8 [H, W, 3].
+
+    Raises ImageError, FaceError.
+    """
+    return to_uint8(read_portraits([data], no_progress)[0].rgb)
 
 
 def eyes_and_lips(renderer: AvatarRenderer) -> tuple[Tensor, Tensor]:
