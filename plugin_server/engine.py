@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -97,10 +97,10 @@ class Engine(Protocol):
         """Make it ready to be driven, and to become the other. Raises InputError, AssetError."""
         ...
 
-    def draw_rgba8(self, gaussians: Gaussians, camera: Camera, out: np.ndarray) -> None:
-        """Premultiplied bytes into `out` [H, W, 4]."""
+    def rgba8_strips(self, gaussians: Gaussians, camera: Camera, out: np.ndarray) -> Iterator[None]:
+        """Draw premultiplied bytes into `out` [H, W, 4], some milliseconds before each yield."""
         ...
 
-    def draw_depth(self, gaussians: Gaussians, camera: Camera) -> np.ndarray:
-        """[H, W] float32 metres, 0 where empty."""
+    def depth_strips(self, gaussians: Gaussians, camera: Camera, out: np.ndarray) -> Iterator[None]:
+        """The same for depth, float32 [H, W]: metres, 0 where empty."""
         ...

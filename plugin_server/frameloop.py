@@ -1,4 +1,8 @@
-"""The render thread: every session's newest signal, in turn, as fast as it is needed."""
+"""The render thread: every session's newest signal, as fast as it is needed.
+
+Sessions share its time, not its turns: work is done some milliseconds at a time, and next comes
+who has had the least. A large picture pays itself, and makes no small one wait.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from plugin_server.wire import topic
 
 logger = logging.getLogger(__name__)
 
+SAVED_S = 0.1
 LONGEST_NAP_S = 0.05
 """Newcomers are noticed this late, if no signal wakes the loop before."""
 
@@ -25,6 +30,8 @@ class FrameLoop:
         self._publisher, self._watch = publisher, watch
         self._idle_timeout_s = idle_timeout_s
         self._sessions: dict[str, Session] = {}
+        self._turn_s = 0.0
+        """The `spent_s` of whoever had the last turn; it never falls."""
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="frames", daemon=True)
         self._thread.start()
@@ -60,22 +67,46 @@ class FrameLoop:
 
     def _round(self) -> None:
         self._greet_newcomers()
-        for session in list(self._sessions.values()):
-            self._step(session)
-        self._nap()
-
-    def _step(self, session: Session) -> None:
-        """One session's turn. A bug ends this session alone, and is logged."""
         now = time.monotonic()
+        for session in list(self._sessions.values()):
+            self._finish_if_over(session, now)
+        if (session := self._next(now)) is None:
+            self._publisher.pool.forget_unused()
+            self._nap()
+        else:
+            self._step(session, now)
+
+    def _finish_if_over(self, session: Session, now: float) -> None:
         if now - session.driven_at > self._idle_timeout_s:
             self._finish(session, f"it was not driven for {self._idle_timeout_s:g} s")
         elif session.end_reason is not None:
             self._finish(session, session.end_reason)
-        else:
-            try:
-                session.step(now)
-            except Exception:
-                self._fail(session)
+
+    def _next(self, now: float) -> Session | None:
+        """The session that has something to do and has had the least time, or None.
+
+        Who did nothing meanwhile has saved nothing up but the time of a few frames.
+        """
+        due = [s for s in self._sessions.values() if self._wakes_at(s, now) <= now]
+        for session in due:
+            if not session.draws:
+                session.spent_s = max(session.spent_s, self._turn_s - SAVED_S)
+        session = min(due, key=lambda s: s.spent_s, default=None)
+        if session is not None:
+            self._turn_s = max(self._turn_s, session.spent_s)
+        return session
+
+    def _step(self, session: Session, now: float) -> None:
+        """Some milliseconds for one session. A bug ends this session alone, and is logged."""
+        try:
+            if (work := session.step(now)) is not None:
+                work.add_done_callback(lambda _: self._wake())
+        except Exception:
+            self._fail(session)
+
+    def _wake(self) -> None:
+        with self.changed:
+            self.changed.notify()
 
     def _fail(self, session: Session) -> None:
         """For an exception that is handled: log it; the session's next turn is its last."""

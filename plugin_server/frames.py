@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 
+from flexavatar.render.rasterize import STRIP_PIXELS
 from flexavatar.types import Camera, Gaussians
 from plugin_server import wire
 from plugin_server.engine import Engine
 from plugin_server.publisher import Publisher
 from plugin_server.splats import SplatEncoder
 from plugin_server.wire import HEADER_BYTES, Flags, Header, Kind
+
+Work: TypeAlias = "Iterator[Future[Any] | None]"
+"""Something that is done some milliseconds at a time; a future is what it waits for elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,6 @@ class FrameWriter:
         self._publisher = publisher
         self._splats = SplatEncoder(count)
         self._topics = {kind: wire.topic(session, kind)[0] for kind in Kind}
-        self._picture: np.ndarray | None = None  # [H, W, 4], for JPEG without RGBA8
         self._bgr: np.ndarray | None = None  # [H, W, 3], for JPEG
 
     def subscribed_kinds(self) -> set[Kind]:
@@ -60,17 +66,15 @@ class FrameWriter:
         topics = {kind: self._topics[kind] for kind in self._plan.kinds}
         return {kind for kind, name in topics.items() if self._publisher.has_subscriber(name)}
 
-    def send(self, instant: Instant, kinds: set[Kind]) -> None:
+    def send(self, instant: Instant, kinds: set[Kind]) -> Work:
         """Draw and publish these kinds of one instant."""
-        picture = None
-        if Kind.RGBA8 in kinds:
-            picture = self._send_rgba8(instant)
-        if Kind.JPEG in kinds:
-            self._send_jpeg(instant, picture)
+        if kinds & {Kind.RGBA8, Kind.JPEG}:
+            yield from self._send_pictures(instant, kinds)
         if Kind.DEPTH in kinds:
-            self._send_depth(instant)
+            yield from self._send_depth(instant)
         if Kind.SPLATS_KEY in kinds:
             self._send_splats(instant)
+            yield None
 
     def send_end(self, reason: str) -> None:
         """Tell every reader that nothing more comes."""
@@ -90,47 +94,52 @@ class FrameWriter:
             payload_bytes=payload_bytes,
         )
 
-    def _send_rgba8(self, instant: Instant) -> np.ndarray:
-        size = 4 * self._plan.width * self._plan.height
-        buffer = self._publisher.pool.take(HEADER_BYTES + size)
-        picture = buffer.bytes[HEADER_BYTES : HEADER_BYTES + size]
-        picture = picture.reshape(self._plan.height, self._plan.width, 4)
-        self._engine.draw_rgba8(instant.gaussians, instant.camera, picture)
-        wire.write_header(self._header(instant, Kind.RGBA8, size), buffer.bytes.data)
-        self._publisher.send(buffer, HEADER_BYTES + size)
-        return picture
+    def _send_pictures(self, instant: Instant, kinds: set[Kind]) -> Work:
+        """One drawing for both kinds, in the buffer of RGBA8 if that is sent."""
+        plan, size = self._plan, 4 * self._plan.width * self._plan.height
+        with self._publisher.pool.take(HEADER_BYTES + size) as buffer:
+            picture = buffer.bytes[HEADER_BYTES : HEADER_BYTES + size]
+            picture = picture.reshape(plan.height, plan.width, 4)
+            yield from self._engine.rgba8_strips(instant.gaussians, instant.camera, picture)
+            if Kind.RGBA8 in kinds:
+                wire.write_header(self._header(instant, Kind.RGBA8, size), buffer.bytes.data)
+                self._publisher.send(buffer, HEADER_BYTES + size)
+            if Kind.JPEG in kinds:
+                yield from self._send_jpeg(instant, picture)
 
-    def _send_jpeg(self, instant: Instant, picture: np.ndarray | None) -> None:
+    def _send_jpeg(self, instant: Instant, picture: np.ndarray) -> Work:
         """Premultiplied colours without their alpha are the picture over black."""
-        if picture is None:
-            if self._picture is None:
-                self._picture = np.empty((self._plan.height, self._plan.width, 4), np.uint8)
-            picture = self._picture
-            self._engine.draw_rgba8(instant.gaussians, instant.camera, picture)
+        if picture.size > 4 * STRIP_PIXELS:
+            encoding = self._publisher.encoder.submit(self._encode, picture)
+            yield encoding
+            encoded = encoding.result()
+        else:
+            encoded = self._encode(picture)
+        size = HEADER_BYTES + encoded.size
+        with self._publisher.pool.take(size) as buffer:
+            wire.write_header(self._header(instant, Kind.JPEG, encoded.size), buffer.bytes.data)
+            buffer.bytes[HEADER_BYTES:size] = encoded
+            self._publisher.send(buffer, size)
+
+    def _encode(self, picture: np.ndarray) -> np.ndarray:
+        """[H, W, 4] -> a JPEG file's bytes."""
         self._bgr = cv2.cvtColor(picture, cv2.COLOR_RGBA2BGR, dst=self._bgr)
         options = (cv2.IMWRITE_JPEG_QUALITY, self._plan.jpeg_quality)
         done, encoded = cv2.imencode(".jpg", self._bgr, options)
         assert done, "OpenCV encodes every picture of 8 bits"
-        self._send_payload(self._header(instant, Kind.JPEG, encoded.size), encoded)
+        return encoded
 
-    def _send_depth(self, instant: Instant) -> None:
-        depth = self._engine.draw_depth(instant.gaussians, instant.camera)
-        raw = np.ascontiguousarray(depth, "<f4").reshape(-1).view(np.uint8)
-        self._send_payload(self._header(instant, Kind.DEPTH, raw.size), raw)
-
-    def _send_payload(self, header: Header, payload: np.ndarray) -> None:
-        """A payload that lies elsewhere."""
-        size = HEADER_BYTES + header.payload_bytes
-        buffer = self._publisher.pool.take(size)
-        wire.write_header(header, buffer.bytes.data)
-        buffer.bytes[HEADER_BYTES:size] = payload
-        self._publisher.send(buffer, size)
+    def _send_depth(self, instant: Instant) -> Work:
+        size = 4 * self._plan.width * self._plan.height
+        with self._publisher.pool.take(HEADER_BYTES + size) as buffer:
+            depth = buffer.bytes[HEADER_BYTES : HEADER_BYTES + size].view(np.float32)
+            depth = depth.reshape(self._plan.height, self._plan.width)
+            yield from self._engine.depth_strips(instant.gaussians, instant.camera, depth)
+            wire.write_header(self._header(instant, Kind.DEPTH, size), buffer.bytes.data)
+            self._publisher.send(buffer, HEADER_BYTES + size)
 
     def _send_splats(self, instant: Instant) -> None:
         update = self._splats.update(instant.gaussians, instant.seq, instant.keyframe)
-        size = update.payload_bytes
-        buffer = self._publisher.pool.take(HEADER_BYTES + update.buffer_bytes)
-        update.write(buffer.bytes[HEADER_BYTES:])
         header = Header(
             session=self._session,
             kind=update.kind,
@@ -140,9 +149,11 @@ class FrameWriter:
             flags=Flags.REPEATED if instant.repeated else Flags(0),
             count=update.count,
             base_seq=update.base_seq,
-            payload_bytes=size,
+            payload_bytes=update.payload_bytes,
             scales=update.scales,
             bounds=update.bounds,
         )
-        wire.write_header(header, buffer.bytes.data)
-        self._publisher.send(buffer, HEADER_BYTES + size)
+        with self._publisher.pool.take(HEADER_BYTES + update.buffer_bytes) as buffer:
+            update.write(buffer.bytes[HEADER_BYTES:])
+            wire.write_header(header, buffer.bytes.data)
+            self._publisher.send(buffer, HEADER_BYTES + update.payload_bytes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -28,7 +28,7 @@ from flexavatar.errors import InputError
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.open_head import load_open_head
 from flexavatar.progress import Progress
-from flexavatar.render.rasterize import rasterize, rasterize_rgba8
+from flexavatar.render.rasterize import depth_strips, rgba8_strips
 from flexavatar.types import Camera, Gaussians, to_device
 from plugin_server.engine import Recipe
 
@@ -110,15 +110,14 @@ class ModelEngine:
         return ModelPuppet(avatar, other, self.device)
 
     @torch.inference_mode()
-    def draw_rgba8(self, gaussians: Gaussians, camera: Camera, out: np.ndarray) -> None:
-        """Premultiplied bytes into `out` [H, W, 4]."""
-        rasterize_rgba8(gaussians, camera, out)
+    def rgba8_strips(self, gaussians: Gaussians, camera: Camera, out: np.ndarray) -> Iterator[None]:
+        """Draw premultiplied bytes into `out` [H, W, 4], some milliseconds before each yield."""
+        yield from rgba8_strips(gaussians, camera, out)
 
     @torch.inference_mode()
-    def draw_depth(self, gaussians: Gaussians, camera: Camera) -> np.ndarray:
-        """[H, W] float32 metres, 0 where empty."""
-        moved = to_device(camera, gaussians.means.device)
-        return rasterize(gaussians, moved).depth.cpu().numpy()
+    def depth_strips(self, gaussians: Gaussians, camera: Camera, out: np.ndarray) -> Iterator[None]:
+        """The same for depth, float32 [H, W]: metres, 0 where empty."""
+        yield from depth_strips(gaussians, to_device(camera, gaussians.means.device), out)
 
 
 def _checked_device(name: str) -> str:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -28,6 +32,8 @@ MAX_TOPICS = 4096
 TOPICS_AT_ONCE = 256
 """Subscriptions that are looked at between two frames."""
 POOL_BUFFERS = 24
+UNUSED_S = 2.0
+"""A buffer that was not needed for so long is given back."""
 LINGER_MS = 200
 
 
@@ -46,11 +52,14 @@ class MessageBuffer:
     def __init__(self, capacity: int) -> None:
         self.bytes = np.empty(capacity, np.uint8)
         self.tracker: zmq.MessageTracker | None = None
+        self.held = False
+        """Whether it is written or read here."""
+        self.taken_s = 0.0
 
     @property
     def free(self) -> bool:
         """Whether nobody reads it any more."""
-        return self.tracker is None or self.tracker.done
+        return not self.held and (self.tracker is None or self.tracker.done)
 
 
 class BufferPool:
@@ -59,17 +68,24 @@ class BufferPool:
     def __init__(self) -> None:
         self._buffers: list[MessageBuffer] = []
 
-    def take(self, size: int) -> MessageBuffer:
-        """A free buffer of at least `size` bytes, the tightest there is."""
+    @contextmanager
+    def take(self, size: int) -> Iterator[MessageBuffer]:
+        """A buffer of at least `size` bytes, the tightest that is free, kept for this context."""
         fits = [b for b in self._buffers if size <= len(b.bytes) <= 2 * size + 65536 and b.free]
         tightest = min(fits, key=lambda b: len(b.bytes), default=None)
         buffer = tightest or MessageBuffer(size + size // 8)
-        if buffer in self._buffers:
-            self._buffers.remove(buffer)
-        self._buffers = [buffer, *self._buffers][
-            :POOL_BUFFERS
-        ]  # ZeroMQ keeps what it still reads alive
-        return buffer
+        buffer.held, buffer.taken_s = True, time.monotonic()
+        others = [b for b in self._buffers if b is not buffer]
+        self._buffers = [buffer, *others][:POOL_BUFFERS]  # ZeroMQ keeps what it still reads alive
+        try:
+            yield buffer
+        finally:
+            buffer.held = False
+
+    def forget_unused(self) -> None:
+        """Let go of buffers that nobody has needed lately."""
+        oldest_s = time.monotonic() - UNUSED_S
+        self._buffers = [b for b in self._buffers if b.taken_s >= oldest_s]
 
 
 class Publisher:
@@ -79,6 +95,8 @@ class Publisher:
         self.context: zmq.Context[Any] = zmq.Context()
         self._config, self._lock = config, threading.Lock()
         self._topics: Counter[bytes] = Counter()
+        self.encoder = ThreadPoolExecutor(1, "encode")
+        """For pictures that take long: other sessions are drawn meanwhile."""
         self.keys = None if config.frames_are_local else FrameKeys(self.context)
         self._socket = self.context.socket(zmq.XPUB)
         self._socket.setsockopt(zmq.XPUB_MANUAL, 1)  # every newcomer is told of, and let in here
@@ -167,6 +185,7 @@ class Publisher:
 
     def close(self) -> None:
         """Send what is on its way, for a moment, then close."""
+        self.encoder.shutdown()
         with self._lock:
             self._socket.close()
             if self.keys:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from flexavatar.drive.signal import Signal
 from flexavatar.errors import SessionNotFoundError
 from flexavatar.types import Camera
 from plugin_server.engine import Puppet
-from plugin_server.frames import FrameWriter, Instant, StreamPlan
+from plugin_server.frames import FrameWriter, Instant, StreamPlan, Work
 from plugin_server.latest import Latest
 from plugin_server.speech import Speech
 from plugin_server.wire import Kind
@@ -82,6 +84,16 @@ class Session:
         self._shown = self.accepted
         self._next_frame = self._last_frame = self._last_key = 0.0
         self._keyframe_requested = True
+        self._frame: Work | None = None  # what is left to do of it
+        self._waits_for: Future[Any] | None = None
+        self._frame_s = 0.0
+        self.spent_s = 0.0
+        """Time of the render thread that it has had, or let pass while it had nothing to do."""
+
+    @property
+    def draws(self) -> bool:
+        """Whether a frame is begun."""
+        return self._frame is not None
 
     @property
     def puppet(self) -> Puppet:
@@ -126,37 +138,59 @@ class Session:
 
     def wakes_at(self, now: float) -> float:
         """When there is something to do next, if nothing else happens."""
-        waiting = self._keyframe_requested or self.mailbox.waiting
-        return max(now if waiting else self._last_frame + REFRESH_S, self._next_frame)
+        if self._waits_for is not None and not self._waits_for.done():
+            return math.inf
+        if self._frame is not None:
+            return now
+        due = now if self._keyframe_requested or self.mailbox.waiting else self._last_frame + REFRESH_S
+        return max(due, self._next_frame)
 
-    def step(self, now: float) -> None:
-        """Draw the newest signal, or the last one again if that is due."""
+    def step(self, now: float) -> Future[Any] | None:
+        """Some milliseconds of work: on the frame at hand, else on the next one that is due.
+
+        What it returns must be done before there is more to do.
+        """
         if now < self.wakes_at(now):
-            return
+            return None
+        self._frame = self._frame or self._begin(now)
+        try:
+            self._waits_for = next(self._frame)
+        except StopIteration:
+            self._frame = self._waits_for = None
+        spent_s = time.monotonic() - now
+        self.spent_s += spent_s
+        self._frame_s += spent_s
+        if self._frame is None:
+            frame_ms = 1e3 * self._frame_s
+            self.last_frame = LastFrame(self._shown.pts_ns, self.last_frame.seq + 1, frame_ms)
+        return self._waits_for
+
+    def _begin(self, now: float) -> Work:
+        """Draw the newest signal, or the last one again if that is due."""
         signal = self.mailbox.take()
         self._shown = signal or self._shown
         period = 1 / self.plan.max_fps
         self._next_frame = max(self._next_frame, now - period) + period  # early by one is fine
         self._last_frame = now
-        self._draw(self._writer.subscribed_kinds(), now, repeated=signal is None)
+        self._frame_s = 0.0
+        return self._draw(self._writer.subscribed_kinds(), now, repeated=signal is None)
 
-    def _draw(self, kinds: set[Kind], now: float, repeated: bool) -> None:
+    def _draw(self, kinds: set[Kind], now: float, repeated: bool) -> Work:
         keyframe = self._keyframe_requested or repeated
         keyframe = keyframe or now >= self._last_key + self.plan.keyframe_interval_s
         self._keyframe_requested = False
-        seq = self.last_frame.seq + 1
-        if kinds:
-            gaussians = self.puppet.animate(self._shown)
-            camera = self._shown.camera or self._camera
-            instant = Instant(gaussians, camera, seq, self._shown.pts_ns, repeated, keyframe)
-            self._writer.send(instant, kinds)
         if keyframe:
             self._last_key = now
-        self.last_frame = LastFrame(self._shown.pts_ns, seq, 1e3 * (time.monotonic() - now))
+        seq, shown = self.last_frame.seq + 1, self._shown
+        if kinds:
+            gaussians = self.puppet.animate(shown)
+            camera = shown.camera or self._camera
+            instant = Instant(gaussians, camera, seq, shown.pts_ns, repeated, keyframe)
+            yield from self._writer.send(instant, kinds)
 
     def finish(self) -> None:
         """Tell the readers that it has ended: what the render thread does with it last."""
-        self._puppet = None
+        self._puppet = self._frame = None
         try:
             self._writer.send_end(self.end_reason or "the server stops")
         finally:

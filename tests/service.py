@@ -150,6 +150,14 @@ class TinyEngine:
         out[..., 1] = int(1000 * camera.viewmat[2, 3]) % 256
         out[..., 3] = 255
 
+    def rgba8_strips(self, gaussians: Gaussians, camera: Camera, out: np.ndarray) -> Iterator[None]:
+        self.draw_rgba8(gaussians, camera, out)
+        yield
+
+    def depth_strips(self, gaussians: Gaussians, camera: Camera, out: np.ndarray) -> Iterator[None]:
+        out[:] = self.draw_depth(gaussians, camera)
+        yield
+
     def draw_depth(self, gaussians: Gaussians, camera: Camera) -> np.ndarray:
         depth = np.zeros((camera.height, camera.width), np.float32)
         depth[camera.height // 2 :] = float(camera.viewmat[2, 3])

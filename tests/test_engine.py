@@ -16,6 +16,7 @@ from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.binding import Binding, LocalSplats
 from flexavatar.head.open_head import load_open_head
+from flexavatar.render.rasterize import rasterize_rgba8
 from flexavatar.types import Camera, FlameCodes
 from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.frame_reader import FrameReader, Received
@@ -145,7 +146,7 @@ def test_a_gpu_draws_the_same(client: FlexAvatarClient) -> None:
         engine = ModelEngine(device)
         puppet = engine.puppet(avatar)
         picture = np.empty((512, 512, 4), np.uint8)
-        engine.draw_rgba8(puppet.animate(signal_of({"jawOpen": 0.5})), puppet.camera, picture)
+        rasterize_rgba8(puppet.animate(signal_of({"jawOpen": 0.5})), puppet.camera, picture)
         pictures.append(picture.astype(int))
     assert np.abs(pictures[0] - pictures[1]).mean() < 0.5  # grey levels
 

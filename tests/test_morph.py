@@ -14,6 +14,7 @@ import torch
 
 from flexavatar.avatar.avatar_pair import pair_avatars
 from flexavatar.errors import AvatarNotFoundError, DriveError, SessionNotFoundError
+from flexavatar.render.rasterize import rasterize_rgba8
 from plugin_server.client.client import ClientSession, FlexAvatarClient
 from plugin_server.model_engine import ModelEngine
 from plugin_server.pb import flexavatar_pb2 as pb
@@ -125,7 +126,7 @@ def test_one_becomes_the_other_smoothly(real: FlexAvatarClient) -> None:
     bob, picture = engine.puppet(person(2)), np.empty((128, 128, 4), np.uint8)
     camera = engine.puppet(person(1)).camera
     small = type(camera)(camera.viewmat, camera.K * torch.tensor([[0.5], [0.5], [1]]), 128, 128)
-    engine.draw_rgba8(bob.animate(signal_of({"jawOpen": 0.3})), small, picture)
+    rasterize_rgba8(bob.animate(signal_of({"jawOpen": 0.3})), small, picture)
     assert np.abs(frames[-1] - picture).max() <= 1  # splats are sorted in another order
 
 
@@ -162,6 +163,6 @@ def test_a_gpu_morphs_the_same() -> None:
         puppet = engine.puppet(person(1), person(2))
         picture = np.empty((256, 256, 4), np.uint8)
         signal = replace(signal_of({"jawOpen": 0.5}), morph=0.4)
-        engine.draw_rgba8(puppet.animate(signal), puppet.camera, picture)
+        rasterize_rgba8(puppet.animate(signal), puppet.camera, picture)
         pictures.append(picture.astype(int))
     assert np.abs(pictures[0] - pictures[1]).mean() < 0.5  # grey levels

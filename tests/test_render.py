@@ -17,7 +17,12 @@ from torch import Tensor
 from flexavatar.bench.gaussians import ellipsoid_gaussians, front_camera, require_gradients
 from flexavatar.errors import InputError, ShapeError
 from flexavatar.render import build, cpu, native
-from flexavatar.render.rasterize import rasterize, rasterize_rgba8
+from flexavatar.render.rasterize import (
+    depth_strips,
+    rasterize,
+    rasterize_rgba8,
+    rgba8_strips,
+)
 from flexavatar.render.reference import composite, project, rasterize_reference, rasterize_tiled
 from flexavatar.types import Camera, Frame, Gaussians
 from tests.scenes import cloud, to_dtype
@@ -184,6 +189,18 @@ def test_bytes_go_where_they_should() -> None:
     for wrong in (np.zeros((20, 31, 4), np.uint8), np.zeros((20, 30, 4)), out[:, ::-1]):
         with pytest.raises(InputError, match="out: expected"):
             rasterize_rgba8(ellipsoid_gaussians(0), front_camera(30, 20), wrong)
+
+
+@needs_library
+def test_strips_are_the_picture() -> None:
+    """Bit by bit: sessions that share a thread are drawn some rows at a time."""
+    gaussians, camera = ellipsoid_gaussians(3000), front_camera(75, 150)
+    pixels, depth = np.full((150, 75, 4), 7, np.uint8), np.full((150, 75), 7, np.float32)
+    strips = sum(1 for _ in rgba8_strips(gaussians, camera, pixels, pixels=75 * 64))
+    assert strips == 3
+    assert (pixels == rasterize_rgba8(gaussians, camera)).all()
+    assert sum(1 for _ in depth_strips(gaussians, camera, depth, 1)) == 5  # rows of tiles of 32
+    assert (depth == rasterize(gaussians, camera).depth.numpy()).all()
 
 
 def gradients(

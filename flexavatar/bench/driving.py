@@ -20,6 +20,7 @@ from flexavatar.drive.performance import SHIPPED_PERFORMANCE, read_performance
 from flexavatar.drive.voice.driver import VoiceDriver
 from flexavatar.render import native
 from flexavatar.render.camera import resize_camera
+from flexavatar.render.rasterize import rasterize_rgba8
 from flexavatar.types import Gaussians
 from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.live_performance import perform_live
@@ -71,7 +72,7 @@ def driven_stages(
 
     actions = {
         "drive_to_gaussians": animate,
-        "frame": lambda: engine.draw_rgba8(animate(), camera, pixels),
+        "frame": lambda: rasterize_rgba8(animate(), camera, pixels),
     }
     return [
         measure(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 from collections import deque
+from collections.abc import Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -65,16 +67,29 @@ def draw(
     context: RasterContext, camera: Camera, tensors: list[Tensor], image: native.Image
 ) -> None:
     """Fill the image. Raises MemoryError."""
+    for _ in draw_strips(context, camera, tensors, image, camera.width * camera.height):
+        pass
+
+
+def draw_strips(
+    context: RasterContext, camera: Camera, tensors: list[Tensor], image: native.Image, pixels: int
+) -> Iterator[None]:
+    """Fill the image, about so many pixels before each yield. Raises MemoryError."""
     image.width, image.height = camera.width, camera.height
-    failed = context.library.flex_draw(
-        context.address,
-        ctypes.byref(pinhole(camera)),
-        len(tensors[0]),
-        ctypes.byref(gaussian_arrays(tensors)),
-        ctypes.byref(image),
-    )
+    check = partial(_check, len(tensors[0]))
+    library, arrays = context.library, gaussian_arrays(tensors)
+    lens = ctypes.byref(pinhole(camera))
+    check(library.flex_project(context.address, lens, len(tensors[0]), ctypes.byref(arrays)))
+    step = -(-pixels // (native.TILE * camera.width)) * native.TILE
+    for first in range(0, camera.height, step):
+        last = min(first + step, camera.height)
+        check(library.flex_draw(context.address, ctypes.byref(image), first, last))
+        yield
+
+
+def _check(count: int, failed: int) -> None:
     if failed:
-        raise MemoryError(f"no memory to draw {len(tensors[0])} Gaussians")
+        raise MemoryError(f"no memory to draw {count} Gaussians")
 
 
 def draw_backward(
@@ -146,17 +161,30 @@ def rasterize_rgba8(
     camera: Camera,
     out: np.ndarray,
     background: tuple[float, float, float] | None,
-) -> None:
-    """Draw into premultiplied RGBA bytes [H, W, 4]."""
+    pixels: int,
+) -> Iterator[None]:
+    """Draw into premultiplied RGBA bytes [H, W, 4], about so many pixels before each yield."""
     library = native.library()
     if library is None:
         torch.from_numpy(out).copy_(to_rgba8(rasterize_tiled(gaussians, camera).rgba, background))
         return
     behind = (ctypes.c_float * 4)(*((0.0,) * 4 if background is None else (*background, 1.0)))
     image = native.Image(rgba8=out.ctypes.data, background=behind)
-    draw(
-        RasterContext(library),
-        camera,
-        [contiguous_float32(x) for x in vars(gaussians).values()],
-        image,
-    )
+    yield from draw_strips(RasterContext(library), camera, _arrays(gaussians), image, pixels)
+
+
+@torch.no_grad()
+def rasterize_depth(
+    gaussians: Gaussians, camera: Camera, out: np.ndarray, pixels: int
+) -> Iterator[None]:
+    """Draw depth alone into float32 [H, W], about so many pixels before each yield."""
+    library = native.library()
+    if library is None:
+        torch.from_numpy(out).copy_(rasterize_tiled(gaussians, camera).depth)
+        return
+    image = native.Image(depth=out.ctypes.data)
+    yield from draw_strips(RasterContext(library), camera, _arrays(gaussians), image, pixels)
+
+
+def _arrays(gaussians: Gaussians) -> list[Tensor]:
+    return [contiguous_float32(x) for x in vars(gaussians).values()]

@@ -119,15 +119,15 @@ class Layer(Structure):
     ]
 
 
+TILE = 32
+"""Pixels: `TILE` of native/raster.h."""
 SIGNATURES = {
     "flex_set_threads": (None, (c_int,)),
     "flex_get_threads": (c_int, ()),
     "flex_context_new": (c_void_p, ()),
     "flex_context_free": (None, (c_void_p,)),
-    "flex_draw": (
-        c_int,
-        (c_void_p, POINTER(Pinhole), c_int, POINTER(GaussianArrays), POINTER(Image)),
-    ),
+    "flex_project": (c_int, (c_void_p, POINTER(Pinhole), c_int, POINTER(GaussianArrays))),
+    "flex_draw": (c_int, (c_void_p, POINTER(Image), c_int, c_int)),
     "flex_draw_backward": (
         c_int,
         (c_void_p, POINTER(PictureGradient), POINTER(GaussianArrays), POINTER(GaussianArrays)),

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
+import torch
 
 from flexavatar.errors import InputError
 from flexavatar.render import cpu, cuda
 from flexavatar.types import Camera, Frame, Gaussians, check_shape
 
 MAX_SIDE = 16384
+STRIP_PIXELS = 1 << 18
+"""Of a picture of 512x512, which is drawn in a few milliseconds."""
 
 
 def check_gaussians(gaussians: Gaussians) -> None:
@@ -67,13 +71,45 @@ def rasterize_rgba8(
     `out` is written in place when given: uint8, C-contiguous, [H, W, 4]. With a `background`
     (rgb 0..1) the picture is opaque. Raises InputError as `rasterize` does, and for a wrong `out`.
     """
+    if out is None:
+        out = np.empty((camera.height, camera.width, 4), np.uint8)
+    for _ in rgba8_strips(gaussians, camera, out, background, camera.width * camera.height):
+        pass
+    return out
+
+
+def rgba8_strips(
+    gaussians: Gaussians,
+    camera: Camera,
+    out: np.ndarray,
+    background: tuple[float, float, float] | None = None,
+    pixels: int = STRIP_PIXELS,
+) -> Iterator[None]:
+    """As `rasterize_rgba8`, about so many pixels before each yield; a GPU draws all at once."""
     check_gaussians(gaussians)
     check_camera(camera)
-    shape = (camera.height, camera.width, 4)
-    if out is None:
-        out = np.empty(shape, np.uint8)
-    elif out.shape != shape or out.dtype != np.uint8 or not out.flags["C_CONTIGUOUS"]:
-        raise InputError(f"out: expected contiguous uint8 {shape}, got {out.dtype} {out.shape}")
-    draw = cuda.rasterize_rgba8 if gaussians.means.is_cuda else cpu.rasterize_rgba8
-    draw(gaussians, camera, out, background)
-    return out
+    _check_out(out, (camera.height, camera.width, 4), np.uint8)
+    if gaussians.means.is_cuda:
+        cuda.rasterize_rgba8(gaussians, camera, out, background)
+    else:
+        yield from cpu.rasterize_rgba8(gaussians, camera, out, background, pixels)
+
+
+def depth_strips(
+    gaussians: Gaussians, camera: Camera, out: np.ndarray, pixels: int = STRIP_PIXELS
+) -> Iterator[None]:
+    """Depth alone into float32 [H, W]: metres, 0 where nothing is; otherwise as `rgba8_strips`."""
+    check_gaussians(gaussians)
+    check_camera(camera)
+    _check_out(out, (camera.height, camera.width), np.float32)
+    if gaussians.means.is_cuda:
+        torch.from_numpy(out).copy_(cuda.rasterize(gaussians, camera).depth)
+    else:
+        yield from cpu.rasterize_depth(gaussians, camera, out, pixels)
+
+
+def _check_out(out: np.ndarray, shape: tuple[int, ...], kind: type) -> None:
+    """Raise InputError unless it can be drawn into."""
+    if out.shape != shape or out.dtype != kind or not out.flags["C_CONTIGUOUS"]:
+        expected = f"contiguous {np.dtype(kind)} {shape}"
+        raise InputError(f"out: expected {expected}, got {out.dtype} {out.shape}")

@@ -31,8 +31,8 @@ FLEX_EXPORT int flex_get_threads() { return get_threads(); }
 FLEX_EXPORT void* flex_context_new() { return new (std::nothrow) Context; }
 FLEX_EXPORT void flex_context_free(void* context) { delete static_cast<Context*>(context); }
 
-FLEX_EXPORT int flex_draw(void* context, const Pinhole* camera, int count,
-                          const GaussianArrays* gaussians, const Image* image) {
+FLEX_EXPORT int flex_project(void* context, const Pinhole* camera, int count,
+                             const GaussianArrays* gaussians) {
     return guarded([&] {
         Context& ctx = *static_cast<Context*>(context);
         ctx.camera = *camera;
@@ -40,11 +40,19 @@ FLEX_EXPORT int flex_draw(void* context, const Pinhole* camera, int count,
         ctx.tiles_x = (camera->width + TILE - 1) >> TILE_SHIFT;
         ctx.tiles_y = (camera->height + TILE - 1) >> TILE_SHIFT;
         project(ctx, *gaussians);
-        draw(ctx, *image);
     });
 }
 
-// Only after flex_draw into floats, with the same Gaussians.
+// Only after flex_project: rows of pixels from first_row to last_row, multiples of TILE but for the
+// picture's last.
+FLEX_EXPORT int flex_draw(void* context, const Image* image, int first_row, int last_row) {
+    return guarded([&] {
+        draw(*static_cast<Context*>(context), *image, first_row >> TILE_SHIFT,
+             (last_row + TILE - 1) >> TILE_SHIFT);
+    });
+}
+
+// Only after flex_draw of all rows into floats, with the same Gaussians.
 FLEX_EXPORT int flex_draw_backward(void* context, const PictureGradient* picture,
                                    const GaussianArrays* gaussians, const GradientArrays* out) {
     return guarded([&] {

@@ -82,6 +82,7 @@ void write_float(const Tile<PLANES>& tile, const Image& image, int x0, int y0, i
             const f8 alpha = 1.0f - abs8(load(&row[T][x]));
             const f8 depth = load(&row[DEPTH][x]) / max8(alpha, splat(1e-10f));
             store_part(image.depth + at + x, select(above(alpha, splat(0.0f)), depth, splat(0.0f)), lanes);
+            if (!image.rgba) continue;
             f8 rgba[8] = {load(&row[RED][x]), load(&row[GREEN][x]), load(&row[BLUE][x]), alpha};
             transpose8(rgba);
             for (int l = 0; l < lanes; ++l)
@@ -126,10 +127,10 @@ void draw_tile(Context& ctx, const Image& image, int t) {
 
 }  // namespace
 
-void draw(Context& ctx, const Image& image) {
+void draw(Context& ctx, const Image& image, int first_row, int last_row) {
     ctx.tile_used.reserve(ctx.tiles());
-    for (int first = 0, last; first < ctx.tiles_y; first = last) {
-        last = band_end(ctx, first);
+    for (int first = first_row, last; first < last_row; first = last) {
+        last = std::min(last_row, band_end(ctx, first));
         fill_band(ctx, first, last);
         const int offset = first * ctx.tiles_x;
         parallel_for(last * ctx.tiles_x - offset,

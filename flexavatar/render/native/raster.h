@@ -48,7 +48,7 @@ struct GradientArrays {
 
 // The picture, as floats with depth or as bytes over a background.
 struct Image {
-    float* rgba;         // [H, W, 4] premultiplied
+    float* rgba;         // [H, W, 4] premultiplied, or null for depth alone
     float* depth;        // [H, W] metres
     uint8_t* rgba8;      // [H, W, 4], or null for floats
     float background[4]; // premultiplied
@@ -146,7 +146,7 @@ struct Context {
 void project(Context& ctx, const GaussianArrays& in);
 int band_end(const Context& ctx, int first_row);
 uint32_t fill_band(Context& ctx, int first_row, int last_row);
-void draw(Context& ctx, const Image& image);
+void draw(Context& ctx, const Image& image, int first_row, int last_row);  // rows of tiles
 void draw_backward(Context& ctx, const PictureGradient& in, const GaussianArrays& gaussians,
                    const GradientArrays& out);
 void sum_slots(Context& ctx, bool fresh);
