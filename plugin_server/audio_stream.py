@@ -44,11 +44,13 @@ async def drive_audio(
         await speech.end()
         await playing
 
-    with exclusive_stream(session, AUDIO):
+    if AUDIO in session.streams:  # the older sound is said to its end
+        raise ConflictError(f"session {session.session_id}: another DriveAudio stream speaks")
+    with exclusive_stream(session, AUDIO) as taken_over:
         _check_silent(live)
         speech.streamed = True
         try:
-            await run_until_end(session, take(), next_report, context)
+            await run_until_end(session, take(), next_report, context, taken_over)
         finally:
             if not speech.playout.complete:
                 speech.abort()
@@ -76,7 +78,7 @@ async def drive_audio_once(
 ) -> pb.DriveAudioResponse:
     """Take one chunk of a sound. Raises DriveError, InputError, ConflictError, BusyError."""
     live = _live_face(session)
-    if AUDIO in session.streaming:
+    if AUDIO in session.streams:
         raise ConflictError(f"session {session.session_id}: a DriveAudio stream speaks")
     style = voice_style(request.header.style)
     check_chunk(request.chunk, audio_format(request.header))

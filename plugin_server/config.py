@@ -66,6 +66,10 @@ class ServerConfig:
     128 KiB/s once it is twice as much behind."""
     idle_timeout_s: float = 300.0
     """A session that is not driven for this long ends."""
+    drain_s: float = 20.0
+    """Told to end by SIGTERM, the server gives what runs so long to finish."""
+    log_json: bool = False
+    """Logs as JSON, one object a line."""
     max_audio_s: float = 60.0
     """Sound that may wait to be shown, of one session."""
     gateways: GatewayConfig = field(default_factory=GatewayConfig)
@@ -100,6 +104,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "creations_waiting": (0, 1024),
     "upload_timeout_s": (0.1, LONGEST_S),
     "idle_timeout_s": (0.1, LONGEST_S),
+    "drain_s": (0.0, LONGEST_S),
     "max_audio_s": (1.0, 3600.0),
 }
 """Smallest and largest value of the settings that do not depend on the model."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,12 @@ from typing import Any
 from flexavatar.errors import BusyError
 from plugin_server.engine import Engine, Recipe
 from plugin_server.store import AvatarRecord, Store
+
+
+def release_memory() -> None:
+    """Give the system what the allocator keeps: a creation's hundreds of MiB, for one."""
+    with suppress(OSError, AttributeError):  # another libc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class CreationCancelledError(Exception):
@@ -69,6 +76,8 @@ class Creations:
         self._seats = running + waiting
         self._limit = f"{running} being made and {waiting} waiting"
         self._open: dict[str, Creation] = {}
+        self.on_created: Callable[[float], object] = lambda seconds: None
+        """Called with how long each avatar took, on its worker thread."""
         self._workers = ThreadPoolExecutor(running, "create")
         self._interpolator = ThreadPoolExecutor(1, "interpolate")  # a second, not behind a minute
 
@@ -127,7 +136,15 @@ class Creations:
         return await asyncio.wrap_future(creation.work)
 
     def _make_stored(self, creation: Creation, make: Callable[[], CreationResult]) -> AvatarRecord:
-        """Make and store an avatar, on a worker thread."""
+        """Make and store an avatar, on a worker thread, and give back what memory it took."""
+        try:
+            return self._make_and_write(creation, make)
+        finally:
+            release_memory()
+
+    def _make_and_write(
+        self, creation: Creation, make: Callable[[], CreationResult]
+    ) -> AvatarRecord:
         began = time.monotonic()
         creation.report("starting", 0.0)
         made = make()
@@ -146,6 +163,7 @@ class Creations:
             self._engine.save(avatar, folder)
 
         self._store.write(record, save, creation.check)
+        self.on_created(record.create_s)
         return record
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -22,26 +23,33 @@ LAST_REPORT_S = 1.0
 
 def drive_report(session: Session) -> pb.DriveResponse:
     """The answer to a driver: the newest frame, and what became of the signals."""
-    last = session.last_frame
+    last, ending = session.last_frame, session.ending(time.monotonic())
     return pb.DriveResponse(
         pts_ns=last.pts_ns,
         seq=last.seq,
         received=session.mailbox.received,
         replaced=session.mailbox.replaced,
         frame_ms=last.frame_ms,
+        ending=ending.reason if ending else "",
+        ends_in_s=ending.left_s if ending else 0.0,
     )
 
 
 @contextmanager
-def exclusive_stream(session: Session, source: str) -> Iterator[None]:
-    """Hold the one seat of a source's driver. Raises ConflictError."""
-    if source in session.streaming:
-        raise ConflictError(f"session {session.session_id} is driven by another stream already")
-    session.streaming.add(source)
+def exclusive_stream(session: Session, source: str) -> Iterator[asyncio.Event]:
+    """Hold the one seat of a source's stream, from an older one of the owner, which may be dead.
+
+    Gives what is set when a newer one takes over in its turn.
+    """
+    taken_over = asyncio.Event()
+    if (older := session.streams.get(source)) is not None:
+        older.set()
+    session.streams[source] = taken_over
     try:
-        yield
+        yield taken_over
     finally:
-        session.streaming.remove(source)
+        if session.streams.get(source) is taken_over:
+            del session.streams[source]
 
 
 async def drive_until_end(
@@ -49,10 +57,11 @@ async def drive_until_end(
     first: pb.DriveRequest,
     requests: AsyncIterator[pb.DriveRequest],
     context: ServicerContext,
+    taken_over: asyncio.Event,
 ) -> None:
-    """Take signals until the client stops or the session ends.
+    """Take signals until the client stops, the session ends, or a newer stream takes over.
 
-    Raises what `request_signal` and `Session.drive` raise.
+    Raises what `request_signal` and `Session.drive` raise, and ConflictError.
     """
     seq = -1
 
@@ -61,7 +70,8 @@ async def drive_until_end(
         before, seq = seq, session.last_frame.seq
         return drive_report(session) if seq != before else None
 
-    await run_until_end(session, _receive(session, first, requests), next_report, context)
+    receiving = _receive(session, first, requests)
+    await run_until_end(session, receiving, next_report, context, taken_over)
 
 
 async def run_until_end(
@@ -69,17 +79,21 @@ async def run_until_end(
     receive: Coroutine[Any, Any, None],
     next_report: Callable[[], Message | None],
     context: ServicerContext,
+    taken_over: asyncio.Event,
 ) -> None:
-    """Receive until nothing comes any more or the session ends; report meanwhile.
+    """Receive until nothing comes any more, the session ends or is taken over; report meanwhile.
 
-    `next_report` gives None while there is nothing new. Raises what `receive` raises.
+    `next_report` gives None while there is nothing new. Raises what `receive` raises, and
+    ConflictError once another stream has taken over.
     """
     over = asyncio.Event()
     receiving = asyncio.ensure_future(receive)
     reporting = asyncio.ensure_future(_report_until(over, next_report, context))
     ended = asyncio.ensure_future(_ended(session))
+    replaced = asyncio.ensure_future(taken_over.wait())
+    tasks = receiving, reporting, ended, replaced
     try:
-        await asyncio.wait((receiving, reporting, ended), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         over.set()
         if receiving.done():
             receiving.result()
@@ -89,10 +103,12 @@ async def run_until_end(
         if ended.done():
             reason = session.end_reason
             raise SessionNotFoundError(f"session {session.session_id} has ended: {reason}")
+        if replaced.done():
+            raise ConflictError(f"session {session.session_id}: a newer stream has taken over")
     finally:
-        for task in (receiving, reporting, ended):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(receiving, reporting, ended, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _receive(

@@ -29,12 +29,20 @@ class TooLargeError(BusyError):
     """An upload is larger than the server takes."""
 
 
+class StorageError(BusyError):
+    """The disk of the avatars is full."""
+
+
 class UploadTimeoutError(FlexAvatarError):
     """An upload stopped half way."""
 
 
 class ServerUnavailableError(FlexAvatarError):
     """No server answers there, or it does not let this client in."""
+
+
+class StoppingError(ServerUnavailableError):
+    """The server is about to stop and takes no new work."""
 
 
 class TokenError(ServerUnavailableError):
@@ -57,6 +65,7 @@ STATUS: dict[type[FlexAvatarError], StatusCode] = {
     OwnerError: StatusCode.PERMISSION_DENIED,
     AssetError: StatusCode.DATA_LOSS,
     UploadTimeoutError: StatusCode.DEADLINE_EXCEEDED,
+    StoppingError: StatusCode.UNAVAILABLE,
     TokenError: StatusCode.UNAUTHENTICATED,
     RoleError: StatusCode.PERMISSION_DENIED,
 }

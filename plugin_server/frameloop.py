@@ -9,15 +9,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from plugin_server.background import Watch
 from plugin_server.publisher import Publisher
-from plugin_server.session import Session
+from plugin_server.session import LastFrame, Session
 from plugin_server.wire import topic
 
 logger = logging.getLogger(__name__)
 
 SAVED_S = 0.1
+"""What a session that rests may save up of its share."""
+MEASURE_S = 1.0
 LONGEST_NAP_S = 0.05
 """Newcomers are noticed this late, if no signal wakes the loop before."""
 
@@ -25,11 +28,16 @@ LONGEST_NAP_S = 0.05
 class FrameLoop:
     """One thread for one device. Nothing here waits for a reader."""
 
-    def __init__(self, publisher: Publisher, idle_timeout_s: float, watch: Watch) -> None:
+    def __init__(self, publisher: Publisher, watch: Watch) -> None:
         self.changed = threading.Condition()
         self._publisher, self._watch = publisher, watch
-        self._idle_timeout_s = idle_timeout_s
         self._sessions: dict[str, Session] = {}
+        self.on_frame: Callable[[LastFrame], None] = lambda frame: None
+        """Called on the render thread with every frame that was drawn."""
+        self.load = 0.0
+        """Share of its time that the thread works."""
+        self._measured_at = time.monotonic()
+        self._work_before: dict[str, float] = {}
         self._turn_s = 0.0
         """The `spent_s` of whoever had the last turn; it never falls."""
         self._stopping = False
@@ -55,6 +63,11 @@ class FrameLoop:
             self.changed.notify()
         self._thread.join()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the render thread runs."""
+        return self._thread.is_alive()
+
     def _run(self) -> None:
         while not self._stopping:
             try:
@@ -68,6 +81,8 @@ class FrameLoop:
     def _round(self) -> None:
         self._greet_newcomers()
         now = time.monotonic()
+        if now - self._measured_at >= MEASURE_S:
+            self._measure(now)
         for session in list(self._sessions.values()):
             self._finish_if_over(session, now)
         if (session := self._next(now)) is None:
@@ -77,8 +92,9 @@ class FrameLoop:
             self._step(session, now)
 
     def _finish_if_over(self, session: Session, now: float) -> None:
-        if now - session.driven_at > self._idle_timeout_s:
-            self._finish(session, f"it was not driven for {self._idle_timeout_s:g} s")
+        idle_timeout_s = session.plan.idle_timeout_s
+        if now - session.driven_at > idle_timeout_s:
+            self._finish(session, f"it was not driven for {idle_timeout_s:g} s")
         elif session.end_reason is not None:
             self._finish(session, session.end_reason)
 
@@ -98,11 +114,24 @@ class FrameLoop:
 
     def _step(self, session: Session, now: float) -> None:
         """Some milliseconds for one session. A bug ends this session alone, and is logged."""
+        before = session.last_frame
         try:
             if (work := session.step(now)) is not None:
                 work.add_done_callback(lambda _: self._wake())
+            if session.last_frame is not before:
+                self.on_frame(session.last_frame)
         except Exception:
             self._fail(session)
+
+    def _measure(self, now: float) -> None:
+        """What share of the time since the last look each session has had."""
+        passed_s, self._measured_at = now - self._measured_at, now
+        before, self._work_before = self._work_before, {}
+        for session in self._sessions.values():
+            name, work_s = session.session_id, session.work_s
+            session.load = (work_s - before.get(name, 0.0)) / passed_s
+            self._work_before[name] = work_s
+        self.load = min(1.0, sum(s.load for s in self._sessions.values()))
 
     def _wake(self) -> None:
         with self.changed:

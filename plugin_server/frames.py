@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -33,6 +34,13 @@ class StreamPlan:
     max_fps: float
     jpeg_quality: int
     keyframe_interval_s: float
+    idle_timeout_s: float = math.inf
+    """It ends when it was not driven for so long."""
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether others may be drawn while one of its frames is."""
+        return len(self.kinds) > 1 or self.width * self.height > STRIP_PIXELS
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -235,6 +237,14 @@ def _listening_socket(config: ServerConfig) -> socket.socket:
         raise InputError(f"cannot listen for HTTP on {where}: {error}") from error
 
 
+@dataclass(frozen=True)
+class HttpServer:
+    """Where it listens, and how it takes a new certificate."""
+
+    url: str
+    reload_certificate: Callable[[], None]
+
+
 @asynccontextmanager
 async def open_http(
     config: ServerConfig,
@@ -242,8 +252,8 @@ async def open_http(
     access: Access,
     places: BodyPlaces,
     pages: Mapping[str, Page],
-) -> AsyncIterator[str]:
-    """Answer HTTP for as long as the context lasts; gives its URL. Raises InputError."""
+) -> AsyncIterator[HttpServer]:
+    """Answer HTTP for as long as the context lasts. Raises InputError."""
     calls = connect_application(config, service, access)
     settings = uvicorn.Config(
         FrontDoor(calls, config, access, places, pages),
@@ -271,9 +281,16 @@ async def open_http(
     try:
         host = f"[{config.host}]" if ":" in config.host else config.host
         scheme = "https" if config.tls_certificate else "http"
-        yield f"{scheme}://{host}:{bound.getsockname()[1]}"
+        url = f"{scheme}://{host}:{bound.getsockname()[1]}"
+        yield HttpServer(url, partial(_reload_certificate, config, settings.ssl))
     finally:
         await server.shutdown(sockets=[bound])
+
+
+def _reload_certificate(config: ServerConfig, context: ssl.SSLContext | None) -> None:
+    """For connections that come from now on. Raises OSError."""
+    if context is not None and config.tls_certificate is not None:
+        context.load_cert_chain(config.tls_certificate, config.tls_key)
 
 
 async def _listen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
@@ -20,6 +21,8 @@ MAKERS_CALLS = (
     "CreateAvatarOnce",
     "InterpolateAvatars",
     "DeleteAvatar",
+    "ListSessions",
+    "TerminateSession",
 )
 """What the token of those who only drive does not open."""
 
@@ -64,14 +67,35 @@ class Access:
 
 
 def server_credentials(config: ServerConfig) -> grpc.ServerCredentials | None:
-    """TLS from the config's files, None without. Raises InputError if they cannot be read."""
+    """TLS from the config's files, None without. Raises InputError if they cannot be read.
+
+    The files are looked at again for new connections, once they have changed.
+    """
     if config.tls_certificate is None or config.tls_key is None:
         return None
+    certificate, key = config.tls_certificate, config.tls_key
+    known = [_certificate_pair(certificate, key)]
+
+    def renewed() -> grpc.ServerCertificateConfiguration | None:
+        try:
+            pair = _certificate_pair(certificate, key)
+        except InputError:
+            return None  # the old one goes on
+        if pair == known[0]:
+            return None
+        known[0] = pair
+        return grpc.ssl_server_certificate_configuration([pair])
+
+    first = grpc.ssl_server_certificate_configuration(known)
+    return grpc.dynamic_ssl_server_credentials(first, renewed)
+
+
+def _certificate_pair(certificate: Path, key: Path) -> tuple[bytes, bytes]:
+    """Key and certificate chain. Raises InputError."""
     try:
-        pair = (config.tls_key.read_bytes(), config.tls_certificate.read_bytes())
+        return key.read_bytes(), certificate.read_bytes()
     except OSError as error:
         raise InputError(f"TLS: cannot read {error.filename}: {error.strerror}") from error
-    return grpc.ssl_server_credentials([pair])
 
 
 class KeyPair(NamedTuple):

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -28,14 +29,19 @@ from plugin_server.frameloop import FrameLoop
 from plugin_server.gateways.hub import Hub
 from plugin_server.gateways.open import open_gateways
 from plugin_server.http_server import open_http
+from plugin_server.logs import allow_open_files, set_up_logs
 from plugin_server.messages.sources import show_request
+from plugin_server.monitoring import Monitoring
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import add_FlexAvatarServicer_to_server
 from plugin_server.publisher import Publisher
 from plugin_server.security import Access, server_credentials
 from plugin_server.service import FlexAvatarService
 from plugin_server.sessions import Sessions
+from plugin_server.shutdown import Shutdown
 from plugin_server.store import Store
+
+logger = logging.getLogger(__name__)
 
 SERVICE = pb.DESCRIPTOR.services_by_name["FlexAvatar"].full_name
 GRACE_S = 2.0
@@ -44,6 +50,9 @@ HANDSHAKE_MS = 10_000
 IDLE_CONNECTION_MS = 600_000
 CONNECTIONS = 512
 """gRPC's, at once."""
+DRIVEN_S = 5.0
+"""Whoever has not driven for so long is not waited for when the server stops."""
+DRAIN_STEP_S = 0.05
 STREAMS = 100
 """Calls at once, of one connection."""
 SWITCH_S = 0.001
@@ -97,26 +106,66 @@ def _listen(server: grpc.aio.Server, config: ServerConfig) -> str:
     return f"{host}:{port}"
 
 
-async def _add_services(server: grpc.aio.Server, service: FlexAvatarService) -> None:
-    """Ours, health and reflection."""
-    add_FlexAvatarServicer_to_server(service, server)
-    status = health.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(status, server)
-    for name in ("", SERVICE):
-        await status.set(name, health_pb2.HealthCheckResponse.SERVING)
-    names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-    reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
+class Health:
+    """gRPC's health service: whether new work should come here."""
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self._status = health.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._status, server)
+
+    async def set(self, serves: bool) -> None:
+        """Tell whoever asks or watches."""
+        kind = health_pb2.HealthCheckResponse
+        for name in ("", SERVICE):
+            await self._status.set(name, kind.SERVING if serves else kind.NOT_SERVING)
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """What can be done with a server that runs."""
+
+    config: ServerConfig
+    addresses: ServerAddresses
+    access: Access
+    health: Health
+    shutdown: Shutdown
+    sessions: Sessions
+    creations: Creations
+    reload_certificate: Callable[[], None]
+
+    def reload(self) -> None:
+        """Read tokens and certificate anew; what cannot be read stays as it was, and is logged."""
+        for reload in (self.access.reload, self.reload_certificate):
+            try:
+                reload()
+            except (InputError, OSError) as error:
+                logger.error("reloading: %s", error)
+        logger.info("tokens and certificate were read anew")
+
+    async def drain(self) -> None:
+        """Take nothing new, tell everybody, and let what runs finish within the limit."""
+        await self.health.set(serves=False)
+        self.shutdown.begin(self.config.drain_s)
+        logger.info("stopping: what runs has %g s to finish", self.config.drain_s)
+        for session in self.sessions.running():
+            session.announce_end("the server stops", self.config.drain_s)
+        while self.shutdown.left_s > 0 and (len(self.creations) or self._somebody_drives()):
+            await asyncio.sleep(DRAIN_STEP_S)
+
+    def _somebody_drives(self) -> bool:
+        oldest_s = time.monotonic() - DRIVEN_S
+        return any(s.driven_at > oldest_s for s in self.sessions.running() if not s.lasting)
 
 
 @asynccontextmanager
-async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[ServerAddresses]:
+async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[RunningServer]:
     """A server for as long as the context lasts.
 
     Raises InputError for a config that must not or cannot run, ConflictError if another server
     uses the store.
     """
     check_config(config)
-    watch = Watch()
+    watch, shutdown = Watch(), Shutdown()
     async with AsyncExitStack() as stack:  # what waits for threads does so here and now
         store = Store(config.store)
         stack.callback(store.close)
@@ -127,51 +176,89 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[ServerA
         access, places = Access(config), BodyPlaces()
         server = _grpc_server(config, access, places)
         stack.push_async_callback(server.stop, GRACE_S)
-        frame_loop = FrameLoop(publisher, config.idle_timeout_s, watch)
+        frame_loop = FrameLoop(publisher, watch)
         stack.callback(frame_loop.close)
-        sessions = Sessions(engine, publisher, frame_loop, config.max_sessions)
+        sessions = Sessions(engine, publisher, frame_loop, config.max_sessions, store.secret())
         hub = Hub()
         drive = DriveSocket(config, publisher, sessions, hub, watch)
         stack.push_async_callback(drive.close)
         service = FlexAvatarService(
-            config, engine, store, creations, sessions, publisher, hub, drive.status, watch
+            config,
+            engine,
+            store,
+            creations,
+            sessions,
+            publisher,
+            hub,
+            drive.status,
+            watch,
+            shutdown,
         )
         stack.push_async_callback(service.close)
-        await _add_services(server, service)
+        monitoring = Monitoring(sessions, creations, frame_loop, publisher, watch, shutdown)
+        add_FlexAvatarServicer_to_server(service, server)
+        running_health = Health(server)
+        names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+        reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
         address = _listen(server, config)
-        http_address = await stack.enter_async_context(
-            open_http(config, service, access, places, {})
+        http = await stack.enter_async_context(
+            open_http(config, service, access, places, monitoring.pages)
         )
         await stack.enter_async_context(open_gateways(config.gateways, hub, watch))
         if config.gateways.show:
-            await service.start_session(show_request(config.gateways, hub), lasting=True)
+            await service.starter.start(show_request(config.gateways, hub), lasting=True)
         await server.start()
+        await running_health.set(serves=True)
         store.announce(address)
         gateways = [f"{status.source} on {status.address}" for status in hub.statuses]
-        yield ServerAddresses(
-            address, http_address, publisher.address, drive.status.address, gateways
+        addresses = ServerAddresses(
+            address, http.url, publisher.address, drive.status.address, gateways
         )
+        yield RunningServer(
+            config, addresses, access, running_health, shutdown, sessions, creations,
+            http.reload_certificate,
+        )  # fmt: skip
 
 
 def run(config: ServerConfig) -> None:
     """Serve until interrupted. Raises what `serving` raises."""
-    logging.basicConfig(level=logging.INFO)
+    set_up_logs(config.log_json)
     sys.setswitchinterval(SWITCH_S)
+    allow_open_files()
     asyncio.run(_serve(config))
 
 
 async def _serve(config: ServerConfig) -> None:
-    stopping = asyncio.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(name, stopping.set)
-    async with serving(config, _model_engine(config)) as listening:
-        print(f"gRPC on {listening.address}, frames on {listening.frame_address}", flush=True)
-        print(f"HTTP on {listening.http_address}, drive packets on {listening.drive_address}")
-        print(f"avatars in {config.store}", flush=True)
-        for gateway in listening.gateways:
-            print(gateway, flush=True)
-        await stopping.wait()
+    """SIGTERM drains, a second one or SIGINT stops at once, SIGHUP reloads."""
+    asked, at_once = asyncio.Event(), asyncio.Event()
+
+    def terminate() -> None:
+        (at_once if asked.is_set() else asked).set()
+
+    def interrupt() -> None:
+        at_once.set()
+        asked.set()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, terminate)
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    async with serving(config, _model_engine(config)) as server:
+        loop.add_signal_handler(signal.SIGHUP, server.reload)
+        _print_addresses(config, server.addresses)
+        await asked.wait()
+        draining, hurried = asyncio.create_task(server.drain()), asyncio.create_task(at_once.wait())
+        await asyncio.wait((draining, hurried), return_when=asyncio.FIRST_COMPLETED)
+        for task in (draining, hurried):
+            task.cancel()
     print("stopped", flush=True)
+
+
+def _print_addresses(config: ServerConfig, listening: ServerAddresses) -> None:
+    print(f"gRPC on {listening.address}, frames on {listening.frame_address}", flush=True)
+    print(f"HTTP on {listening.http_address}, drive packets on {listening.drive_address}")
+    print(f"avatars in {config.store}", flush=True)
+    for gateway in listening.gateways:
+        print(gateway, flush=True)
 
 
 @contextmanager
@@ -185,8 +272,8 @@ def running_server(config: ServerConfig, engine: Engine | None = None) -> Iterat
     loop, stopping = asyncio.new_event_loop(), asyncio.Event()
 
     async def serve() -> None:
-        async with serving(config, chosen) as addresses:
-            started.set_result(addresses)
+        async with serving(config, chosen) as server:
+            started.set_result(server.addresses)
             await stopping.wait()
 
     def work() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
 
 from grpc.aio import ServicerContext
@@ -13,7 +13,6 @@ from grpc.aio import ServicerContext
 from flexavatar.drive.head_angles import HeadAngles
 from flexavatar.drive.signal import DRIVE
 from flexavatar.errors import InputError
-from flexavatar.render.camera import resize_camera
 from plugin_server import wire
 from plugin_server.audio_stream import drive_audio, drive_audio_once, interrupt_audio
 from plugin_server.background import Watch, to_its_end
@@ -21,7 +20,7 @@ from plugin_server.bodies import UploadPace
 from plugin_server.config import ServerConfig
 from plugin_server.creation import Creation, Creations
 from plugin_server.drive_stream import drive_report, drive_until_end, exclusive_stream
-from plugin_server.engine import Engine, Puppet
+from plugin_server.engine import Engine
 from plugin_server.errors import reports_errors
 from plugin_server.gateways.hub import GatewayStatus, Hub
 from plugin_server.live import LiveFaces
@@ -34,20 +33,22 @@ from plugin_server.messages.avatars import (
     recipe_from,
 )
 from plugin_server.messages.sessions import (
-    camera_from,
     camera_message,
     check_range,
     limits_message,
     plan_kinds,
-    stream_plan,
+    session_status,
 )
 from plugin_server.messages.signals import request_signal
-from plugin_server.messages.sources import gateway_message, sources_from
+from plugin_server.messages.sources import gateway_message
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarServicer
 from plugin_server.publisher import Publisher
+from plugin_server.puppets import Puppets
 from plugin_server.security import KeyPair
+from plugin_server.session_start import SessionStarter
 from plugin_server.sessions import OwnedSession, Sessions
+from plugin_server.shutdown import Shutdown
 from plugin_server.speech import Speech
 from plugin_server.store import Store
 
@@ -68,14 +69,15 @@ class FlexAvatarService(FlexAvatarServicer):
         hub: Hub,
         drive: GatewayStatus,
         watch: Watch,
+        shutdown: Shutdown,
     ) -> None:
         self._config, self._engine, self._store = config, engine, store
         self._creations, self._sessions, self._publisher = creations, sessions, publisher
         self._drive_socket, self._watch = drive, watch
-        self._hub, self._lives = (
-            hub,
-            LiveFaces(hub, HeadAngles(*config.gateways.head_gain), sessions.end),
-        )
+        self._hub, self._shutdown = hub, shutdown
+        self._lives = LiveFaces(hub, HeadAngles(*config.gateways.head_gain), sessions.end)
+        puppets = Puppets(engine, store)
+        self.starter = SessionStarter(config, store, puppets, sessions, self._lives, shutdown)
 
     async def close(self) -> None:
         """Let go of the faces that live by themselves."""
@@ -111,7 +113,11 @@ class FlexAvatarService(FlexAvatarServicer):
             return avatar_message(await self._creations.create(creation, [*request.photos], recipe))
 
     def _seat(self, name: str, replace: bool) -> AbstractContextManager[Creation]:
-        """A place among the creations. Raises InputError, ConflictError, BusyError."""
+        """A place among the creations.
+
+        Raises InputError, ConflictError, BusyError, StoppingError.
+        """
+        self._shutdown.check()
         return self._creations.seat(name or f"avatar-{secrets.token_hex(4)}", replace)
 
     @reports_errors
@@ -152,40 +158,9 @@ class FlexAvatarService(FlexAvatarServicer):
     async def StartSession(  # noqa: N802
         self, request: pb.StartSessionRequest, context: ServicerContext
     ) -> pb.Session:
-        owned = await self.start_session(request)
-        with self._ended_by_failure(owned):
+        owned = await self.starter.start(request)
+        with self.starter.ended_by_failure(owned):
             return self._session_message(owned, owned.frame_keys)
-
-    async def start_session(
-        self, request: pb.StartSessionRequest, lasting: bool = False
-    ) -> OwnedSession:
-        """A session as it is asked for; a lasting one never times out.
-
-        Raises AvatarNotFoundError, AssetError, InputError, DriveError, BusyError, ConflictError.
-        """
-        plan = stream_plan(request, self._config)
-        sources = sources_from(request.sources, self._lives.gateways)
-        self._sessions.check_room()
-        self._sessions.check_name(request.name)
-        names = [request.avatar, request.morph_to] if request.morph_to else [request.avatar]
-        puppet = await self._store.in_thread(self._load, names)
-        camera = camera_from(request.camera, puppet.camera, plan)
-        camera = camera or resize_camera(puppet.camera, plan.width, plan.height)
-        owned = self._sessions.start(names, puppet, plan, camera, request.name)
-        with self._ended_by_failure(owned):
-            for name in names:  # it may have been deleted while it was loaded
-                await self._store.in_thread(self._store.record, name)
-            self._lives.start(owned.session, sources, lasting)
-        return owned
-
-    @contextmanager
-    def _ended_by_failure(self, owned: OwnedSession) -> Iterator[None]:
-        """Whatever goes wrong, also a client that is gone, ends a new session: nobody else can."""
-        try:
-            yield
-        except BaseException as error:
-            self._sessions.end(owned.session, str(error) or "its client is gone")
-            raise
 
     def _session_message(self, owned: OwnedSession, keys: KeyPair | None) -> pb.Session:
         """All that its owner needs to know of a session; `keys` if frames are encrypted."""
@@ -203,10 +178,6 @@ class FlexAvatarService(FlexAvatarServicer):
             curve=self._curve(keys),
             drive_address=self._drive_socket.address,
         )
-
-    def _load(self, names: Sequence[str]) -> Puppet:
-        """An avatar from the store, ready to be driven, and to become another if there are two."""
-        return self._engine.puppet(*(self._store.read(name, self._engine.load) for name in names))
 
     def _curve(self, own: KeyPair | None) -> pb.CurveKeys | None:
         """What a reader needs if frames are encrypted."""
@@ -226,8 +197,8 @@ class FlexAvatarService(FlexAvatarServicer):
         if first is None:
             return
         session = self._sessions.claim(first.session_id, first.owner_token)
-        with exclusive_stream(session, first.source or DRIVE):
-            await drive_until_end(session, first, request_iterator, context)
+        with exclusive_stream(session, first.source or DRIVE) as taken_over:
+            await drive_until_end(session, first, request_iterator, context, taken_over)
 
     @reports_errors
     async def DriveOnce(  # noqa: N802
@@ -276,6 +247,22 @@ class FlexAvatarService(FlexAvatarServicer):
         return pb.EndSessionResponse(frames=session.last_frame.seq)
 
     @reports_errors
+    async def ListSessions(  # noqa: N802
+        self, request: pb.ListSessionsRequest, context: ServicerContext
+    ) -> pb.ListSessionsResponse:
+        return pb.ListSessionsResponse(
+            sessions=[session_status(o.session, o.name) for o in self._sessions.owned()]
+        )
+
+    @reports_errors
+    async def TerminateSession(  # noqa: N802
+        self, request: pb.TerminateSessionRequest, context: ServicerContext
+    ) -> pb.EndSessionResponse:
+        session = self._sessions.get(request.session_id)
+        self._sessions.end(session, request.reason[:200] or "an administrator ended it")
+        return pb.EndSessionResponse(frames=session.last_frame.seq)
+
+    @reports_errors
     async def GetSession(  # noqa: N802
         self, request: pb.GetSessionRequest, context: ServicerContext
     ) -> pb.Session:
@@ -300,6 +287,7 @@ class FlexAvatarService(FlexAvatarServicer):
             gateways=[gateway_message(s, self._hub.clock()) for s in self._hub.statuses],
             drive=gateway_message(self._drive_socket, self._hub.clock()),
             problems=[*self._watch.problems, *self._publisher.problems],
+            stopping=self._shutdown.begun,
         )
 
 

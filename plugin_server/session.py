@@ -12,13 +12,15 @@ from typing import Any, Protocol
 
 from flexavatar.drive.signal import Signal
 from flexavatar.errors import SessionNotFoundError
-from flexavatar.types import Camera
+from flexavatar.types import Camera, Gaussians
 from plugin_server.engine import Puppet
 from plugin_server.frames import FrameWriter, Instant, StreamPlan, Work
 from plugin_server.latest import Latest
 from plugin_server.speech import Speech
 from plugin_server.wire import Kind
 
+WARNING_S = 30.0
+"""Who drives is told so long before an idle session ends."""
 REFRESH_S = 0.5
 """A session at rest shows itself this often, so that a latecomer waits a second at most."""
 
@@ -41,12 +43,22 @@ class FaceMixer(Protocol):
 
 
 @dataclass(frozen=True)
+class Ending:
+    """What is told of a session before it ends."""
+
+    reason: str
+    left_s: float
+
+
+@dataclass(frozen=True)
 class LastFrame:
     """The frame that a session has shown last."""
 
     pts_ns: int = 0
     seq: int = 0
     frame_ms: float = 0.0
+    delay_s: float | None = None
+    """Since its signal came in; None if it repeats an older one."""
 
 
 class Session:
@@ -71,8 +83,12 @@ class Session:
         self.last_frame = LastFrame()
         self.driven_at = time.monotonic()
         self.end_reason: str | None = None
-        self.streaming: set[str] = set()
-        """The sources that a stream drives."""
+        self.started_ns = time.time_ns()
+        self.streams: dict[str, asyncio.Event] = {}
+        """The sources that a stream drives, and what tells it to make way."""
+        self.lasting = False
+        """Whether it is the server's own, which nobody waits for."""
+        self._ends_at: tuple[str, float] | None = None
         self.on_end: list[Callable[[], object]] = []
         self.live: FaceMixer | None = None
         """What mixes its face of several sources; None if Drive alone decides."""
@@ -87,6 +103,10 @@ class Session:
         self._frame: Work | None = None  # what is left to do of it
         self._waits_for: Future[Any] | None = None
         self._frame_s = 0.0
+        self._came_in_s = 0.0  # the newest signal
+        self._signal_s: float | None = None  # that of the frame at hand
+        self.work_s = self.load = 0.0
+        """Time of the render thread that it has had, and what share it has now."""
         self.spent_s = 0.0
         """Time of the render thread that it has had, or let pass while it had nothing to do."""
 
@@ -94,6 +114,12 @@ class Session:
     def draws(self) -> bool:
         """Whether a frame is begun."""
         return self._frame is not None
+
+    @property
+    def av_skew_s(self) -> float | None:
+        """How far its face is behind the speech that is playing; None in silence."""
+        speaks = self.live is not None and self.live.speech is not None
+        return self.last_frame.delay_s if speaks else None
 
     @property
     def puppet(self) -> Puppet:
@@ -130,7 +156,22 @@ class Session:
         if self.end_reason is not None:
             raise self._ended_error()
         self.accepted = signal.after(self.accepted)
+        self._came_in_s = time.monotonic()
         self.mailbox.put(self.accepted)
+
+    def announce_end(self, reason: str, left_s: float) -> None:
+        """Tell its drivers that it will end soon."""
+        self._ends_at = reason, time.monotonic() + left_s
+
+    def ending(self, now: float) -> Ending | None:
+        """Why it is about to end, if it is."""
+        if self._ends_at is not None:
+            reason, at_s = self._ends_at
+            return Ending(reason, max(0.0, at_s - now))
+        left_s = self.driven_at + self.plan.idle_timeout_s - now
+        if left_s > min(WARNING_S, self.plan.idle_timeout_s / 2):
+            return None
+        return Ending("it is not driven", max(0.0, left_s))
 
     def request_keyframe(self) -> None:
         """Draw a keyframe soon, for a reader who has just come."""
@@ -142,7 +183,11 @@ class Session:
             return math.inf
         if self._frame is not None:
             return now
-        due = now if self._keyframe_requested or self.mailbox.waiting else self._last_frame + REFRESH_S
+        due = (
+            now
+            if self._keyframe_requested or self.mailbox.waiting
+            else self._last_frame + REFRESH_S
+        )
         return max(due, self._next_frame)
 
     def step(self, now: float) -> Future[Any] | None:
@@ -159,15 +204,21 @@ class Session:
             self._frame = self._waits_for = None
         spent_s = time.monotonic() - now
         self.spent_s += spent_s
+        self.work_s += spent_s
         self._frame_s += spent_s
         if self._frame is None:
-            frame_ms = 1e3 * self._frame_s
-            self.last_frame = LastFrame(self._shown.pts_ns, self.last_frame.seq + 1, frame_ms)
+            self.last_frame = self._finished_frame()
         return self._waits_for
+
+    def _finished_frame(self) -> LastFrame:
+        delay_s = None if self._signal_s is None else time.monotonic() - self._signal_s
+        seq = self.last_frame.seq + 1
+        return LastFrame(self._shown.pts_ns, seq, 1e3 * self._frame_s, delay_s)
 
     def _begin(self, now: float) -> Work:
         """Draw the newest signal, or the last one again if that is due."""
         signal = self.mailbox.take()
+        self._signal_s = None if signal is None else self._came_in_s
         self._shown = signal or self._shown
         period = 1 / self.plan.max_fps
         self._next_frame = max(self._next_frame, now - period) + period  # early by one is fine
@@ -184,6 +235,8 @@ class Session:
         seq, shown = self.last_frame.seq + 1, self._shown
         if kinds:
             gaussians = self.puppet.animate(shown)
+            if self.plan.takes_turns:  # others may drive the same puppet before it is all drawn
+                gaussians = Gaussians(*(x.clone() for x in vars(gaussians).values()))
             camera = shown.camera or self._camera
             instant = Instant(gaussians, camera, seq, shown.pts_ns, repeated, keyframe)
             yield from self._writer.send(instant, kinds)

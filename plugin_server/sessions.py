@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
+import re
 import secrets
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flexavatar.errors import BusyError, ConflictError, InputError, SessionNotFoundError
@@ -20,6 +23,7 @@ from plugin_server.security import KeyPair
 from plugin_server.session import Session
 
 LONGEST_NAME = 64
+SESSION_ID = re.compile("[0-9a-f]{16}")
 REMEMBERED = 256
 """Ended sessions whose reason is still told to their owners."""
 
@@ -43,10 +47,18 @@ class Sessions:
     """The sessions of one server; used from its event loop only."""
 
     def __init__(
-        self, engine: Engine, publisher: Publisher, frame_loop: FrameLoop, limit: int
+        self,
+        engine: Engine,
+        publisher: Publisher,
+        frame_loop: FrameLoop,
+        limit: int,
+        secret: bytes,
     ) -> None:
+        """`secret` outlives the server: whom a session belongs to can still be told then."""
         self._engine, self._publisher, self._loop = engine, publisher, frame_loop
-        self._limit = limit
+        self.limit, self._starting = limit, 0
+        self._replaced = 0
+        self._secret = secret
         self._running: dict[str, OwnedSession] = {}
         self._ended: OrderedDict[str, tuple[str, str]] = OrderedDict()  # token, reason
 
@@ -56,6 +68,7 @@ class Sessions:
             session = owned.session
             if session.end_reason is not None:
                 del self._running[session.session_id]
+                self._replaced += session.mailbox.replaced
                 self._ended[session.session_id] = owned.token, session.end_reason
                 if self._publisher.keys:
                     self._publisher.keys.revoke(session.session_id)
@@ -63,36 +76,82 @@ class Sessions:
             self._ended.popitem(last=False)
         return [owned.session for owned in self._running.values()]
 
-    def check_room(self) -> None:
-        """Raise BusyError if one more is too many."""
-        if len(self.running()) >= self._limit:
-            raise BusyError(f"sessions: {self._limit} is the limit, end one or wait")
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Room for one more, from before its avatar is loaded. Raises BusyError."""
+        if len(self.running()) + self._starting >= self.limit:
+            raise BusyError(f"sessions: {self.limit} is the limit, end one or wait")
+        self._starting += 1
+        try:
+            yield
+        finally:
+            self._starting -= 1
 
     def check_name(self, name: str) -> None:
         """Raise ConflictError if a running session has it, InputError if it is too long."""
         if len(name) > LONGEST_NAME:
             raise InputError(f"name: expected {LONGEST_NAME} characters at most, got {len(name)}")
-        if name and any(owned.name == name for owned in self._owned()):
+        if name and any(owned.name == name for owned in self.owned()):
             raise ConflictError(f"a session {name!r} is running already")
 
     def find(self, name: str) -> OwnedSession:
         """The running session of a name. Raises SessionNotFoundError."""
-        for owned in self._owned():
+        for owned in self.owned():
             if name and owned.name == name:
                 return owned
         raise SessionNotFoundError(f"no session is named {name[:40]!r}")
 
-    def _owned(self) -> list[OwnedSession]:
+    def owned(self) -> list[OwnedSession]:
+        """Those that have not ended, the oldest first."""
         self.running()  # sorts out those that have ended
         return [*self._running.values()]
 
+    def replaced(self) -> int:
+        """Signals of all sessions so far that were gone before they were drawn."""
+        return self._replaced + sum(s.mailbox.replaced for s in self.running())
+
+    def get(self, session_id: str) -> Session:
+        """A running session, whoever owns it. Raises SessionNotFoundError."""
+        for session in self.running():
+            if session.session_id == session_id:
+                return session
+        raise SessionNotFoundError(f"no session {session_id[:40]!r}")
+
+    def resume(self, session_id: str, token: str) -> OwnedSession | None:
+        """The session that its owner has lost; None if it is of a server that was here before.
+
+        Raises OwnerError, InputError, and SessionNotFoundError if it was ended.
+        """
+        if not SESSION_ID.fullmatch(session_id):
+            raise InputError(f"resume: expected 16 hex digits, got {session_id[:40]!r}")
+        if not hmac.compare_digest(token.encode(), self._token(session_id).encode()):
+            raise _not_owner(session_id)
+        known = session_id in self._ended or session_id in self._running
+        return self._running[self.claim(session_id, token).session_id] if known else None
+
+    def _token(self, session_id: str) -> str:
+        """The owner's: whoever has the secret can tell it from others, also after a restart."""
+        digest = hmac.digest(self._secret, session_id.encode(), "sha256")[:24]
+        return base64.urlsafe_b64encode(digest).decode()
+
     def start(
-        self, avatars: Sequence[str], puppet: Puppet, plan: StreamPlan, camera: Camera, name: str
+        self,
+        avatars: Sequence[str],
+        puppet: Puppet,
+        plan: StreamPlan,
+        camera: Camera,
+        name: str,
+        session_id: str = "",
     ) -> OwnedSession:
-        """A new session that shows these avatars. Raises BusyError, ConflictError, InputError."""
-        self.check_room()
+        """A new session that shows these avatars, under the id of one that is resumed.
+
+        Raises ConflictError, InputError.
+        """
         self.check_name(name)
-        session_id, token = secrets.token_hex(8), secrets.token_urlsafe(24)
+        session_id = session_id or secrets.token_hex(8)
+        if session_id in self._running:
+            raise ConflictError(f"session {session_id} is being resumed already")
+        token = self._token(session_id)
         writer = FrameWriter(session_id, plan, self._engine, self._publisher, puppet.count)
         mailbox = Latest(self._loop.changed)
         session = Session(session_id, avatars, puppet, plan, camera, writer, mailbox)
@@ -111,10 +170,7 @@ class Sessions:
             raise SessionNotFoundError(f"no session {session_id[:40]!r}")
         expected, reason = (owned.token, "") if owned else self._ended[session_id]
         if not hmac.compare_digest(token.encode(), expected.encode()):
-            raise OwnerError(
-                f"session {session_id} belongs to another client: expected the owner_token that"
-                " StartSession returned"
-            )
+            raise _not_owner(session_id)
         if owned is None:
             raise SessionNotFoundError(f"session {session_id} has ended: {reason}")
         return owned.session
@@ -129,3 +185,10 @@ class Sessions:
         for session in found:
             self.end(session, reason)
         return len(found)
+
+
+def _not_owner(session_id: str) -> OwnerError:
+    return OwnerError(
+        f"session {session_id} belongs to another client: expected the owner_token that"
+        " StartSession returned"
+    )

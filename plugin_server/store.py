@@ -4,7 +4,8 @@
     <root>/.staging/<random>  being written
     <root>/.replaced/<name>   the old one, for the instant in which the new one takes its place
     <root>/.deleted/<random>  being removed
-    <root>/.lock              held by the one server that uses this store; says where it listens
+    <root>/.lock              held, as the folder is, by the one server here; says where it listens
+    <root>/.secret            tells owners of sessions from others, also after a restart
 
 An avatar appears by one rename of a folder that is complete and flushed. Only a replacement needs
 two; if the second did not happen, the next start undoes the first.
@@ -25,16 +26,21 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from stat import S_ISDIR
 from typing import IO, Any, TypeVar
 
 from flexavatar.errors import AssetError, AvatarNotFoundError, ConflictError, InputError
+from plugin_server.errors import StorageError
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 RECORD, MANIFEST = "record.json", "manifest.json"
-LOCK = ".lock"
+LOCK, SECRET = ".lock", ".secret"
+SECRET_BYTES = 32
+NO_SPACE = "No space left on device"
+"""As the system says it, also through libraries whose errors are their own."""
+LARGEST_COUNT, LATEST_MS = 1 << 32, 1 << 63
 RECORD_VERSION = 1
 REPLACED_TIMES = 8
 """A reader that finds an avatar replaced in the middle this often gives up."""
@@ -81,6 +87,7 @@ class Store:
             for folder in (root, self._staging, self._replaced, self._deleted):
                 folder.mkdir(parents=True, exist_ok=True)
             with ExitStack() as held:
+                self._folder_lock = held.enter_context(_lock_folder(root))
                 self._lock = held.enter_context(_lock(root / LOCK))
                 self._recover()
                 held.pop_all()
@@ -108,7 +115,7 @@ class Store:
         _flush(self._root)
         for folder in (self._replaced, self._staging, self._deleted):
             for leftover in folder.iterdir():
-                shutil.rmtree(leftover)
+                _remove(leftover)
 
     @contextmanager
     def reserve(self, name: str, replace: bool) -> Iterator[None]:
@@ -144,8 +151,10 @@ class Store:
             _flush_tree(folder)
             check()
             self._install(folder, record.name)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
+            if NO_SPACE in str(error):
+                raise StorageError(f"store: {NO_SPACE.lower()}") from error
             raise
 
     def _install(self, folder: Path, name: str) -> None:
@@ -210,6 +219,13 @@ class Store:
             _flush(self._root)
         shutil.rmtree(trash)
 
+    def identity(self, name: str) -> tuple[int, int]:
+        """What tells an avatar from one that replaces it.
+
+        Raises AvatarNotFoundError, InputError.
+        """
+        return self._find(name)[1]
+
     def _find(self, name: str) -> Place:
         with self._mutex:
             return _find(self._root, name)
@@ -230,6 +246,28 @@ class Store:
         if not self._lock.closed:
             self._lock.truncate(0)
         self._lock.close()
+        self._folder_lock.close()
+
+    def secret(self) -> bytes:
+        """Random bytes that stay the same for as long as the store is there."""
+        path = self._root / SECRET
+        with suppress(FileNotFoundError):
+            if len(found := path.read_bytes()) == SECRET_BYTES:
+                return found
+        made = self._staging / secrets.token_hex(8)
+        with open(made, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(secrets.token_bytes(SECRET_BYTES))
+        _flush(made)
+        made.rename(path)
+        return path.read_bytes()
+
+
+def _remove(path: Path) -> None:
+    """A folder with all in it, or whatever lies in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _find(root: Path, name: str) -> Place:
@@ -276,6 +314,26 @@ def read_beside_server(root: Path, name: str, load: Callable[[Path], T]) -> T:
     return _read_steadily(name, find, load)
 
 
+@contextmanager
+def _open_folder(root: Path) -> Iterator[int]:
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _lock_folder(root: Path) -> ExitStack:
+    """Hold the folder itself: a lock file may be deleted. Raises ConflictError."""
+    with ExitStack() as held:
+        descriptor = held.enter_context(_open_folder(root))
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConflictError(f"{root} is in use by another server") from error
+        return held.pop_all()
+
+
 def _lock(path: Path) -> IO[str]:
     """Take the store for this process, until the file is closed or the process is gone."""
     file = path.open("a")  # what the holder wrote must stay
@@ -290,7 +348,9 @@ def _lock(path: Path) -> IO[str]:
 
 def server_address(root: Path) -> str:
     """host:port of the server that holds this store, "" if it has not announced it yet."""
-    return (root / LOCK).read_text()
+    with suppress(FileNotFoundError):
+        return (root / LOCK).read_text()
+    return ""
 
 
 def _size_and_sum(path: Path) -> tuple[int, str]:
@@ -319,9 +379,23 @@ def _read_record(folder: Path) -> tuple[AvatarRecord, dict[str, tuple[int, str]]
             raise AssetError(f"avatar {folder.name!r}: {found}")
         files = {str(k): (int(size), str(total)) for k, (size, total) in content["files"].items()}
         avatar = {"model": _manifest_model(folder), **content["avatar"], "name": folder.name}
-        return AvatarRecord(**avatar), files
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return _checked_record(AvatarRecord(**avatar)), files
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise AssetError(f"avatar {folder.name!r}: {RECORD} is damaged: {error}") from error
+
+
+def _checked_record(record: AvatarRecord) -> AvatarRecord:
+    """The record, if a message can hold it: one that cannot must not spoil a list. ValueError."""
+    counts = {"gaussians": record.gaussians, "photos": record.photos}
+    for name, count in counts.items():
+        if type(count) is not int or not 0 <= count < LARGEST_COUNT:
+            raise ValueError(f"{name}: expected a count, got {count!r:.40}")
+    if type(record.created_unix_ms) is not int or not 0 <= record.created_unix_ms < LATEST_MS:
+        raise ValueError(f"created_unix_ms: expected a time, got {record.created_unix_ms!r:.40}")
+    metrics = {str(name): float(value) for name, value in dict(record.metrics).items()}
+    return replace(
+        record, create_s=float(record.create_s), metrics=metrics, model=str(record.model)
+    )
 
 
 def _manifest_model(folder: Path) -> str:

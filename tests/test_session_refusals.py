@@ -14,7 +14,6 @@ from grpc import StatusCode
 from flexavatar.errors import (
     AvatarNotFoundError,
     BusyError,
-    ConflictError,
     DriveError,
     FlexAvatarError,
     InputError,
@@ -181,16 +180,6 @@ def test_a_second_client_on_one_session(client: FlexAvatarClient, session: Clien
         next(call)
     assert isinstance(caught.value, grpc.Call)
     assert caught.value.code() is StatusCode.PERMISSION_DENIED
-
-
-def test_a_second_stream_of_the_owner(client: FlexAvatarClient, session: ClientSession) -> None:
-    session.drive({"jawOpen": 0.1}, pts_ns=1)
-    eventually(lambda: session.report.pts_ns == 1)
-    twin = ClientSession(client, session.info)
-    with pytest.raises(ConflictError, match="driven by another stream already"):
-        drive_until_refused(twin, {"jawOpen": 1})
-    session.drive({"jawOpen": 0.1}, pts_ns=2)
-    eventually(lambda: session.report.pts_ns == 2)
 
 
 def test_the_driver_may_come_back(client: FlexAvatarClient, session: ClientSession) -> None:

@@ -177,6 +177,15 @@ class FlexAvatarClient:
         """A running session by its name, to read it. Raises SessionNotFoundError."""
         return self.call("GetSession", pb.GetSessionRequest(name=name))
 
+    def list_sessions(self) -> Sequence[pb.SessionStatus]:
+        """What runs, for who has the server's token."""
+        return self.call("ListSessions", pb.ListSessionsRequest()).sessions
+
+    def terminate_session(self, session_id: str, reason: str = "") -> None:
+        """End anybody's session, for who has the server's token. Raises SessionNotFoundError."""
+        request = pb.TerminateSessionRequest(session_id=session_id, reason=reason)
+        self.call("TerminateSession", request)
+
     def drive_stream(self, signals: Iterator[pb.DriveRequest]) -> Any:
         """The Drive call as gRPC gives it; `ClientSession.drive` is easier."""
         return self._stub.Drive(signals, metadata=self._metadata)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 
 import torch
@@ -15,6 +16,7 @@ from flexavatar.types import Camera
 from plugin_server.config import SMALLEST_SIDE, ServerConfig
 from plugin_server.frames import StreamPlan
 from plugin_server.pb import flexavatar_pb2 as pb
+from plugin_server.session import Session
 from plugin_server.wire import Kind
 
 DEFAULT_SIDE = 512
@@ -46,7 +48,8 @@ def stream_plan(request: pb.StartSessionRequest, config: ServerConfig) -> Stream
     check_range("jpeg_quality", quality, 1, 100)
     check_range("keyframe_interval_ms", interval_ms, 1, 1000)
     kinds = frozenset(KINDS[kind] for kind in request.kinds or (pb.STREAM_KIND_RGBA8,))
-    return StreamPlan(kinds, width, height, fps, quality, interval_ms / 1000)
+    idle_s = config.idle_timeout_s
+    return StreamPlan(kinds, width, height, fps, quality, interval_ms / 1000, idle_s)
 
 
 def plan_kinds(plan: StreamPlan) -> list[pb.StreamKind]:
@@ -111,6 +114,25 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
         raise InputError(f"{name}: expected {low:g} to {high:g}, got {value:g}")
 
 
+def session_status(session: Session, name: str) -> pb.SessionStatus:
+    """What an administrator sees of a session."""
+    plan, last = session.plan, session.last_frame
+    return pb.SessionStatus(
+        session_id=session.session_id,
+        name=name,
+        avatars=session.avatars,
+        width=plan.width,
+        height=plan.height,
+        kinds=plan_kinds(plan),
+        max_fps=plan.max_fps,
+        started_unix_ms=session.started_ns // 1_000_000,
+        frames=last.seq,
+        frame_ms=last.frame_ms,
+        load=session.load,
+        driven_s=time.monotonic() - session.driven_at,
+    )
+
+
 def limits_message(config: ServerConfig) -> pb.Limits:
     """The limits of a server."""
     return pb.Limits(
@@ -127,4 +149,5 @@ def limits_message(config: ServerConfig) -> pb.Limits:
         video_seconds=int(MAX_SECONDS),
         audio_seconds=int(config.max_audio_s),
         emotions=EMOTIONS,
+        idle_timeout_s=config.idle_timeout_s,
     )

@@ -186,7 +186,7 @@ class Camera(_message.Message):
     def __init__(self, orbit: _Optional[_Union[Orbit, _Mapping]] = ..., pinhole: _Optional[_Union[PinholeCamera, _Mapping]] = ...) -> None: ...
 
 class StartSessionRequest(_message.Message):
-    __slots__ = ("avatar", "width", "height", "kinds", "camera", "max_fps", "jpeg_quality", "keyframe_interval_ms", "morph_to", "name", "sources")
+    __slots__ = ("avatar", "width", "height", "kinds", "camera", "max_fps", "jpeg_quality", "keyframe_interval_ms", "morph_to", "name", "sources", "resume")
     AVATAR_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
@@ -198,6 +198,7 @@ class StartSessionRequest(_message.Message):
     MORPH_TO_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     SOURCES_FIELD_NUMBER: _ClassVar[int]
+    RESUME_FIELD_NUMBER: _ClassVar[int]
     avatar: str
     width: int
     height: int
@@ -209,7 +210,16 @@ class StartSessionRequest(_message.Message):
     morph_to: str
     name: str
     sources: _containers.RepeatedCompositeFieldContainer[Source]
-    def __init__(self, avatar: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., kinds: _Optional[_Iterable[_Union[StreamKind, str]]] = ..., camera: _Optional[_Union[Camera, _Mapping]] = ..., max_fps: _Optional[float] = ..., jpeg_quality: _Optional[int] = ..., keyframe_interval_ms: _Optional[int] = ..., morph_to: _Optional[str] = ..., name: _Optional[str] = ..., sources: _Optional[_Iterable[_Union[Source, _Mapping]]] = ...) -> None: ...
+    resume: Resume
+    def __init__(self, avatar: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., kinds: _Optional[_Iterable[_Union[StreamKind, str]]] = ..., camera: _Optional[_Union[Camera, _Mapping]] = ..., max_fps: _Optional[float] = ..., jpeg_quality: _Optional[int] = ..., keyframe_interval_ms: _Optional[int] = ..., morph_to: _Optional[str] = ..., name: _Optional[str] = ..., sources: _Optional[_Iterable[_Union[Source, _Mapping]]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ...) -> None: ...
+
+class Resume(_message.Message):
+    __slots__ = ("session_id", "owner_token")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    OWNER_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    owner_token: str
+    def __init__(self, session_id: _Optional[str] = ..., owner_token: _Optional[str] = ...) -> None: ...
 
 class Source(_message.Message):
     __slots__ = ("name", "shares", "gains")
@@ -341,18 +351,22 @@ class DriveRequest(_message.Message):
     def __init__(self, session_id: _Optional[str] = ..., owner_token: _Optional[str] = ..., pts_ns: _Optional[int] = ..., head: _Optional[_Union[HeadPose, _Mapping]] = ..., arkit: _Optional[_Union[ArkitWeights, _Mapping]] = ..., flame: _Optional[_Union[FlameCodes, _Mapping]] = ..., source: _Optional[str] = ..., mouth_hidden: _Optional[float] = ..., camera: _Optional[_Union[Camera, _Mapping]] = ..., morph: _Optional[_Union[Morph, _Mapping]] = ...) -> None: ...
 
 class DriveResponse(_message.Message):
-    __slots__ = ("pts_ns", "seq", "received", "replaced", "frame_ms")
+    __slots__ = ("pts_ns", "seq", "received", "replaced", "frame_ms", "ending", "ends_in_s")
     PTS_NS_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_FIELD_NUMBER: _ClassVar[int]
     REPLACED_FIELD_NUMBER: _ClassVar[int]
     FRAME_MS_FIELD_NUMBER: _ClassVar[int]
+    ENDING_FIELD_NUMBER: _ClassVar[int]
+    ENDS_IN_S_FIELD_NUMBER: _ClassVar[int]
     pts_ns: int
     seq: int
     received: int
     replaced: int
     frame_ms: float
-    def __init__(self, pts_ns: _Optional[int] = ..., seq: _Optional[int] = ..., received: _Optional[int] = ..., replaced: _Optional[int] = ..., frame_ms: _Optional[float] = ...) -> None: ...
+    ending: str
+    ends_in_s: float
+    def __init__(self, pts_ns: _Optional[int] = ..., seq: _Optional[int] = ..., received: _Optional[int] = ..., replaced: _Optional[int] = ..., frame_ms: _Optional[float] = ..., ending: _Optional[str] = ..., ends_in_s: _Optional[float] = ...) -> None: ...
 
 class VoiceStyle(_message.Message):
     __slots__ = ("intensity", "emotion", "emotion_strength")
@@ -460,6 +474,52 @@ class EndSessionResponse(_message.Message):
     frames: int
     def __init__(self, frames: _Optional[int] = ...) -> None: ...
 
+class ListSessionsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListSessionsResponse(_message.Message):
+    __slots__ = ("sessions",)
+    SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    sessions: _containers.RepeatedCompositeFieldContainer[SessionStatus]
+    def __init__(self, sessions: _Optional[_Iterable[_Union[SessionStatus, _Mapping]]] = ...) -> None: ...
+
+class SessionStatus(_message.Message):
+    __slots__ = ("session_id", "name", "avatars", "width", "height", "kinds", "max_fps", "started_unix_ms", "frames", "frame_ms", "load", "driven_s")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    AVATARS_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    MAX_FPS_FIELD_NUMBER: _ClassVar[int]
+    STARTED_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    FRAME_MS_FIELD_NUMBER: _ClassVar[int]
+    LOAD_FIELD_NUMBER: _ClassVar[int]
+    DRIVEN_S_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    name: str
+    avatars: _containers.RepeatedScalarFieldContainer[str]
+    width: int
+    height: int
+    kinds: _containers.RepeatedScalarFieldContainer[StreamKind]
+    max_fps: float
+    started_unix_ms: int
+    frames: int
+    frame_ms: float
+    load: float
+    driven_s: float
+    def __init__(self, session_id: _Optional[str] = ..., name: _Optional[str] = ..., avatars: _Optional[_Iterable[str]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., kinds: _Optional[_Iterable[_Union[StreamKind, str]]] = ..., max_fps: _Optional[float] = ..., started_unix_ms: _Optional[int] = ..., frames: _Optional[int] = ..., frame_ms: _Optional[float] = ..., load: _Optional[float] = ..., driven_s: _Optional[float] = ...) -> None: ...
+
+class TerminateSessionRequest(_message.Message):
+    __slots__ = ("session_id", "reason")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    reason: str
+    def __init__(self, session_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
 class GetSessionRequest(_message.Message):
     __slots__ = ("name",)
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -471,7 +531,7 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("photos", "photo_bytes", "upload_bytes", "message_bytes", "width", "height", "sessions", "creations_running", "creations_waiting", "video_bytes", "video_seconds", "audio_seconds", "emotions")
+    __slots__ = ("photos", "photo_bytes", "upload_bytes", "message_bytes", "width", "height", "sessions", "creations_running", "creations_waiting", "video_bytes", "video_seconds", "audio_seconds", "emotions", "idle_timeout_s")
     PHOTOS_FIELD_NUMBER: _ClassVar[int]
     PHOTO_BYTES_FIELD_NUMBER: _ClassVar[int]
     UPLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -485,6 +545,7 @@ class Limits(_message.Message):
     VIDEO_SECONDS_FIELD_NUMBER: _ClassVar[int]
     AUDIO_SECONDS_FIELD_NUMBER: _ClassVar[int]
     EMOTIONS_FIELD_NUMBER: _ClassVar[int]
+    IDLE_TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
     photos: int
     photo_bytes: int
     upload_bytes: int
@@ -498,7 +559,8 @@ class Limits(_message.Message):
     video_seconds: int
     audio_seconds: int
     emotions: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, photos: _Optional[int] = ..., photo_bytes: _Optional[int] = ..., upload_bytes: _Optional[int] = ..., message_bytes: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., sessions: _Optional[int] = ..., creations_running: _Optional[int] = ..., creations_waiting: _Optional[int] = ..., video_bytes: _Optional[int] = ..., video_seconds: _Optional[int] = ..., audio_seconds: _Optional[int] = ..., emotions: _Optional[_Iterable[str]] = ...) -> None: ...
+    idle_timeout_s: float
+    def __init__(self, photos: _Optional[int] = ..., photo_bytes: _Optional[int] = ..., upload_bytes: _Optional[int] = ..., message_bytes: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., sessions: _Optional[int] = ..., creations_running: _Optional[int] = ..., creations_waiting: _Optional[int] = ..., video_bytes: _Optional[int] = ..., video_seconds: _Optional[int] = ..., audio_seconds: _Optional[int] = ..., emotions: _Optional[_Iterable[str]] = ..., idle_timeout_s: _Optional[float] = ...) -> None: ...
 
 class Gateway(_message.Message):
     __slots__ = ("source", "address", "sender", "subject", "frames", "refused", "silent_s", "problem")
@@ -521,7 +583,7 @@ class Gateway(_message.Message):
     def __init__(self, source: _Optional[str] = ..., address: _Optional[str] = ..., sender: _Optional[str] = ..., subject: _Optional[str] = ..., frames: _Optional[int] = ..., refused: _Optional[int] = ..., silent_s: _Optional[float] = ..., problem: _Optional[str] = ...) -> None: ...
 
 class ServerInfo(_message.Message):
-    __slots__ = ("version", "wire_version", "device", "frame_address", "avatars", "sessions", "creations", "limits", "gateways", "drive", "problems")
+    __slots__ = ("version", "wire_version", "device", "frame_address", "avatars", "sessions", "creations", "limits", "gateways", "drive", "problems", "stopping")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     WIRE_VERSION_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
@@ -533,6 +595,7 @@ class ServerInfo(_message.Message):
     GATEWAYS_FIELD_NUMBER: _ClassVar[int]
     DRIVE_FIELD_NUMBER: _ClassVar[int]
     PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    STOPPING_FIELD_NUMBER: _ClassVar[int]
     version: str
     wire_version: int
     device: str
@@ -544,4 +607,5 @@ class ServerInfo(_message.Message):
     gateways: _containers.RepeatedCompositeFieldContainer[Gateway]
     drive: Gateway
     problems: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, version: _Optional[str] = ..., wire_version: _Optional[int] = ..., device: _Optional[str] = ..., frame_address: _Optional[str] = ..., avatars: _Optional[int] = ..., sessions: _Optional[int] = ..., creations: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., gateways: _Optional[_Iterable[_Union[Gateway, _Mapping]]] = ..., drive: _Optional[_Union[Gateway, _Mapping]] = ..., problems: _Optional[_Iterable[str]] = ...) -> None: ...
+    stopping: bool
+    def __init__(self, version: _Optional[str] = ..., wire_version: _Optional[int] = ..., device: _Optional[str] = ..., frame_address: _Optional[str] = ..., avatars: _Optional[int] = ..., sessions: _Optional[int] = ..., creations: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., gateways: _Optional[_Iterable[_Union[Gateway, _Mapping]]] = ..., drive: _Optional[_Union[Gateway, _Mapping]] = ..., problems: _Optional[_Iterable[str]] = ..., stopping: _Optional[bool] = ...) -> None: ...

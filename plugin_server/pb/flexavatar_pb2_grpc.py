@@ -99,6 +99,16 @@ class FlexAvatarStub:
                 request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.EndSessionRequest.SerializeToString,
                 response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.EndSessionResponse.FromString,
                 _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/flexavatar.v1.FlexAvatar/ListSessions',
+                request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.TerminateSession = channel.unary_unary(
+                '/flexavatar.v1.FlexAvatar/TerminateSession',
+                request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.TerminateSessionRequest.SerializeToString,
+                response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.EndSessionResponse.FromString,
+                _registered_method=True)
         self.GetSession = channel.unary_unary(
                 '/flexavatar.v1.FlexAvatar/GetSession',
                 request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.GetSessionRequest.SerializeToString,
@@ -165,7 +175,8 @@ class FlexAvatarServicer:
 
     def Drive(self, request_iterator, context):
         """Newest wins: a signal that is not drawn yet is replaced by the next one. Answers report what
-        was drawn, at most ten a second; they may be left unread. One stream a session at a time.
+        was drawn, at most ten a second; they may be left unread. One stream a session at a time: the
+        owner's newer one takes over, and the older ends with ALREADY_EXISTS.
         A signal that is refused ends the stream with its error; the session goes on as it was, and
         a new stream may drive it. A session that is driven by neither twin, and by no source, for the
         server's idle timeout (`flexavatar serve --idle-timeout-s`, 300 s unless set) ends.
@@ -218,6 +229,19 @@ class FlexAvatarServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EndSession(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSessions(self, request, context):
+        """What runs here, and ending any of it: for whoever has the server's token, not the drivers'.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TerminateSession(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -302,6 +326,16 @@ def add_FlexAvatarServicer_to_server(servicer, server):
             'EndSession': grpc.unary_unary_rpc_method_handler(
                     servicer.EndSession,
                     request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.EndSessionRequest.FromString,
+                    response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.EndSessionResponse.SerializeToString,
+            ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.ListSessionsRequest.FromString,
+                    response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'TerminateSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.TerminateSession,
+                    request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.TerminateSessionRequest.FromString,
                     response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.EndSessionResponse.SerializeToString,
             ),
             'GetSession': grpc.unary_unary_rpc_method_handler(
@@ -665,6 +699,60 @@ class FlexAvatar:
             target,
             '/flexavatar.v1.FlexAvatar/EndSession',
             plugin__server_dot_pb_dot_flexavatar__pb2.EndSessionRequest.SerializeToString,
+            plugin__server_dot_pb_dot_flexavatar__pb2.EndSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/flexavatar.v1.FlexAvatar/ListSessions',
+            plugin__server_dot_pb_dot_flexavatar__pb2.ListSessionsRequest.SerializeToString,
+            plugin__server_dot_pb_dot_flexavatar__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TerminateSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/flexavatar.v1.FlexAvatar/TerminateSession',
+            plugin__server_dot_pb_dot_flexavatar__pb2.TerminateSessionRequest.SerializeToString,
             plugin__server_dot_pb_dot_flexavatar__pb2.EndSessionResponse.FromString,
             options,
             channel_credentials,

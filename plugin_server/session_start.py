@@ -1,0 +1,72 @@
+"""What it takes to start a session: room, its avatar, its camera, its sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flexavatar.render.camera import resize_camera
+from plugin_server.config import ServerConfig
+from plugin_server.live import LiveFaces
+from plugin_server.messages.sessions import camera_from, stream_plan
+from plugin_server.messages.sources import sources_from
+from plugin_server.pb import flexavatar_pb2 as pb
+from plugin_server.puppets import Puppets
+from plugin_server.sessions import OwnedSession, Sessions
+from plugin_server.shutdown import Shutdown
+from plugin_server.store import Store
+
+
+class SessionStarter:
+    """Starts sessions as they are asked for. For the event loop."""
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        store: Store,
+        puppets: Puppets,
+        sessions: Sessions,
+        lives: LiveFaces,
+        shutdown: Shutdown,
+    ) -> None:
+        self._config, self._store, self._puppets = config, store, puppets
+        self._sessions, self._lives, self._shutdown = sessions, lives, shutdown
+
+    async def start(self, request: pb.StartSessionRequest, lasting: bool = False) -> OwnedSession:
+        """A new session, or the one that is resumed; a lasting one never times out.
+
+        Raises AvatarNotFoundError, AssetError, InputError, DriveError, BusyError, ConflictError,
+        StoppingError; of one that is resumed OwnerError, SessionNotFoundError.
+        """
+        self._shutdown.check()
+        resume = request.resume
+        if request.HasField("resume") and (
+            running := self._sessions.resume(resume.session_id, resume.owner_token)
+        ):
+            return running
+        plan = stream_plan(request, self._config)
+        sources = sources_from(request.sources, self._lives.gateways)
+        self._sessions.check_name(request.name)
+        names = [request.avatar, request.morph_to] if request.morph_to else [request.avatar]
+        with self._sessions.place():
+            puppet = await self._puppets.get(names)
+            camera = camera_from(request.camera, puppet.camera, plan)
+            camera = camera or resize_camera(puppet.camera, plan.width, plan.height)
+            owned = self._sessions.start(
+                names, puppet, plan, camera, request.name, resume.session_id
+            )
+        owned.session.lasting = lasting
+        with self.ended_by_failure(owned):
+            for name in names:  # it may have been deleted while it was loaded
+                await self._store.in_thread(self._store.record, name)
+            self._lives.start(owned.session, sources, lasting)
+        return owned
+
+    @contextmanager
+    def ended_by_failure(self, owned: OwnedSession) -> Iterator[None]:
+        """Whatever goes wrong, also a client that is gone, ends a new session: nobody else can."""
+        try:
+            yield
+        except BaseException as error:
+            self._sessions.end(owned.session, str(error) or "its client is gone")
+            raise
