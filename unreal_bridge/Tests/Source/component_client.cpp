@@ -1,5 +1,9 @@
 // The component against a real server, in the hands of a stand-in for the engine:
 //   component_client PORT PHOTO. Ends with 0 if everything that it checks holds.
+#include <sys/stat.h>
+
+#include <fstream>
+
 #include "FlexAvatar/Net.h"
 #include "FlexAvatar/SplatTexture.h"
 #include "FlexAvatarComponent.h"
@@ -54,9 +58,21 @@ void create(int port, const char* photo) {
     stage.until([&] { return !stage.error.empty() && !stage.ready.empty(); });
     CHECK(stage.error == "another avatar is being made" && stage.ready == "ada");
     stage.avatar.CreateAvatar("eve", {"/nowhere.jpg"});
-    CHECK(stage.error == "cannot read /nowhere.jpg");
+    stage.until([&] { return stage.error == "cannot read /nowhere.jpg"; });
     stage.avatar.CreateAvatar("ada", {photo});
     stage.until([&] { return stage.error.find("ada") != std::string::npos; });  // it exists
+}
+
+// The game goes on while a disk that sleeps, here a pipe, does not give a photo yet.
+void createSlowly(int port, const char* photo) {
+    Stage stage(port);
+    const std::string pipe = std::string(photo) + ".pipe";
+    CHECK(mkfifo(pipe.c_str(), 0600) == 0);
+    stage.avatar.CreateAvatar("slow", {pipe.c_str()});
+    for (int i = 0; i < 10; ++i) stage.tick();
+    CHECK(stage.ready.empty() && stage.error.empty());
+    std::ofstream(pipe, std::ios::binary) << std::ifstream(photo, std::ios::binary).rdbuf();
+    stage.until([&] { return stage.ready == "slow"; });
 }
 
 // Connecting has nothing to do with an avatar that is being made; the end of play has.
@@ -200,6 +216,7 @@ int main(int argc, char** argv) {
     if (argc != 3) return 2;
     const int port = std::atoi(argv[1]);
     create(port, argv[2]);
+    createSlowly(port, argv[2]);
     createMeanwhile(port, argv[2]);
     picture(port);
     jpeg(port);

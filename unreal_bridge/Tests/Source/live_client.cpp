@@ -130,9 +130,11 @@ int main(int argc, char** argv) {
     if (has(mode, 'c')) {
         NewAvatar avatar;
         avatar.name = argv[2];
-        const std::string photo = "a photo of nobody";
-        avatar.photos.emplace_back(photo.begin(), photo.end());
-        run.link.createAvatar(config, avatar);
+        run.link.createAvatar(config, avatar, [](std::vector<Bytes>& photos, std::string&) {
+            const std::string photo = "a photo of nobody";
+            photos.emplace_back(photo.begin(), photo.end());
+            return true;
+        });
         while (run.created.empty() && run.lastFailure.empty()) {
             run.events();
             nap();

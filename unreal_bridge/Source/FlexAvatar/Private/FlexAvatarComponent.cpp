@@ -40,6 +40,22 @@ LinkConfig ConfigOf(const UFlexAvatarComponent& Component)
 	return Config;
 }
 
+/** Reads files whole; false, and which of them cannot be read. */
+bool ReadFiles(const TArray<FString>& Files, std::vector<Bytes>& Contents, std::string& Problem)
+{
+	for (const FString& File : Files)
+	{
+		TArray<uint8> Content;
+		if (!FFileHelper::LoadFileToArray(Content, *File))
+		{
+			Problem = "cannot read " + ToText(File);
+			return false;
+		}
+		Contents.emplace_back(Content.GetData(), Content.GetData() + Content.Num());
+	}
+	return true;
+}
+
 float Clamped(float Weight)
 {
 	return FMath::Clamp(Weight, 0.0f, 1.0f);  // apps overshoot, which the server refuses
@@ -86,17 +102,8 @@ void UFlexAvatarComponent::CreateAvatar(const FString& Name, const TArray<FStrin
 	Made.name = ToText(Name);
 	Made.quick = bQuick;
 	Made.replace = bReplace;
-	for (const FString& File : Files)
-	{
-		TArray<uint8> Bytes;
-		if (!FFileHelper::LoadFileToArray(Bytes, *File))
-		{
-			OnError.Broadcast(FString(TEXT("cannot read ")) + File);
-			return;
-		}
-		Made.photos.emplace_back(Bytes.GetData(), Bytes.GetData() + Bytes.Num());
-	}
-	if (!Connection->Link.createAvatar(ConfigOf(*this), std::move(Made)))
+	auto Read = [Files](std::vector<Bytes>& Photos, std::string& Problem) { return ReadFiles(Files, Photos, Problem); };
+	if (!Connection->Link.createAvatar(ConfigOf(*this), std::move(Made), std::move(Read)))
 	{
 		OnError.Broadcast(TEXT("another avatar is being made"));
 	}

@@ -38,15 +38,17 @@ void AvatarLink::stop() {
 
 void AvatarLink::drive(const Signal& signal) { worker_->drive(signal); }
 
-bool AvatarLink::createAvatar(const LinkConfig& config, NewAvatar avatar) {
+bool AvatarLink::createAvatar(const LinkConfig& config, NewAvatar avatar, PhotoReader read) {
     if (creation_ && !creation_->told) return false;
     const auto creation = std::make_shared<Creation>();
     creation->name = avatar.name;
-    auto make = [creation, config, avatar = std::move(avatar), worker = worker_] {
+    auto make = [creation, config, avatar = std::move(avatar), read = std::move(read),
+                 worker = worker_]() mutable {
         std::string name;
         CallError error;
         const ServiceClient service(config.server, config.token);
-        const bool made = service.createAvatar(avatar, creation->abandoned, name, error);
+        const bool made = read(avatar.photos, error.message) &&
+                          service.createAvatar(avatar, creation->abandoned, name, error);
         if (creation->told.exchange(true)) return;
         worker->post(made ? EventKind::AvatarReady : EventKind::Failed,
                      made ? name : error.message);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 
 #include "FlexAvatar/ServiceClient.h"
@@ -35,6 +36,9 @@ struct LinkStats {
     double latencyP50Ms = 0, latencyP99Ms = 0;  // drive to taken, of the last 256 frames
 };
 
+// Reads an avatar's photos; false, and why. Called once, by the thread that makes the avatar.
+using PhotoReader = std::function<bool(std::vector<Bytes>& photos, std::string& problem)>;
+
 // All calls are for one thread, the game's. None of them waits: what takes time ends in threads.
 class FLEXAVATARCORE_API AvatarLink {
 public:
@@ -51,8 +55,8 @@ public:
     // Shows this next: the newest wins. ptsNs 0 is now.
     void drive(const Signal& signal);
     // Makes an avatar, whether started, stopped or started anew: AvatarReady or Failed tell how it
-    // went. False while another is being made.
-    bool createAvatar(const LinkConfig& config, NewAvatar avatar);
+    // went. False while another is being made. Its photos are what `read` gives.
+    bool createAvatar(const LinkConfig& config, NewAvatar avatar, PhotoReader read);
     // Waits for that no longer, which Failed tells; the server may finish it.
     void abandonAvatar(const std::string& why);
 
