@@ -41,6 +41,10 @@ class ServerUnavailableError(FlexAvatarError):
     """No server answers there, or it does not let this client in."""
 
 
+class ConnectionLostError(ServerUnavailableError):
+    """The server is gone, or the way to it."""
+
+
 class StoppingError(ServerUnavailableError):
     """The server is about to stop and takes no new work."""
 
@@ -103,7 +107,8 @@ def _server_error(error: Any) -> FlexAvatarError:
         return error_named(str(metadata[ERROR_KEY]), details)
     if code is StatusCode.RESOURCE_EXHAUSTED:  # gRPC's own: a message beyond the limit
         return TooLargeError(details)
-    return ServerUnavailableError(f"{code.name.lower().replace('_', ' ')}: {details}")
+    kind = ConnectionLostError if code is StatusCode.UNAVAILABLE else ServerUnavailableError
+    return kind(f"{code.name.lower().replace('_', ' ')}: {details}")
 
 
 async def abort(context: ServicerContext, error: FlexAvatarError) -> NoReturn:

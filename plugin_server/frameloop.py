@@ -14,6 +14,7 @@ from collections.abc import Callable
 from plugin_server.background import Watch
 from plugin_server.publisher import Publisher
 from plugin_server.session import LastFrame, Session
+from plugin_server.shutdown import STOPS
 from plugin_server.wire import topic
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class FrameLoop:
                 self._watch.failed("drawing", error)
                 time.sleep(LONGEST_NAP_S)
         for session in list(self._sessions.values()):
-            self._finish(session, "the server stops")
+            self._finish(session, STOPS)
 
     def _round(self) -> None:
         self._greet_newcomers()

@@ -38,7 +38,7 @@ from plugin_server.publisher import Publisher
 from plugin_server.security import Access, server_credentials
 from plugin_server.service import FlexAvatarService
 from plugin_server.sessions import Sessions
-from plugin_server.shutdown import Shutdown
+from plugin_server.shutdown import STOPS, Shutdown
 from plugin_server.store import Store
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def _grpc_server(config: ServerConfig, access: Access, places: BodyPlaces) -> gr
         ("grpc.keepalive_time_ms", 10_000),  # notice clients that are gone without a word
         ("grpc.keepalive_timeout_ms", 5_000),
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
     )
     gate = CallGate(access, places, config.upload_timeout_s)
     return grpc.aio.server(interceptors=[gate], options=options)
@@ -148,7 +148,7 @@ class RunningServer:
         self.shutdown.begin(self.config.drain_s)
         logger.info("stopping: what runs has %g s to finish", self.config.drain_s)
         for session in self.sessions.running():
-            session.announce_end("the server stops", self.config.drain_s)
+            session.announce_end(STOPS, self.config.drain_s)
         while self.shutdown.left_s > 0 and (len(self.creations) or self._somebody_drives()):
             await asyncio.sleep(DRAIN_STEP_S)
 

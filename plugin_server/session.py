@@ -16,6 +16,7 @@ from flexavatar.types import Camera, Gaussians
 from plugin_server.engine import Puppet
 from plugin_server.frames import FrameWriter, Instant, StreamPlan, Work
 from plugin_server.latest import Latest
+from plugin_server.shutdown import STOPS
 from plugin_server.speech import Speech
 from plugin_server.wire import Kind
 
@@ -245,7 +246,7 @@ class Session:
         """Tell the readers that it has ended: what the render thread does with it last."""
         self._puppet = self._frame = None
         try:
-            self._writer.send_end(self.end_reason or "the server stops")
+            self._writer.send_end(self.end_reason or STOPS)
         finally:
             for callback in [*self.on_end]:
                 callback()

@@ -6,6 +6,9 @@ import time
 
 from plugin_server.errors import StoppingError
 
+STOPS = "the server stops"
+"""Why sessions end then."""
+
 
 class Shutdown:
     """Whether the server is about to stop."""
@@ -30,4 +33,4 @@ class Shutdown:
     def check(self) -> None:
         """Raise StoppingError once nothing new may start."""
         if self.begun:
-            raise StoppingError("the server stops: nothing new starts here")
+            raise StoppingError(f"{STOPS}: nothing new starts here")

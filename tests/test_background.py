@@ -288,7 +288,7 @@ def test_reports_that_fail_end_their_stream_with_an_error(
     def broken(session: object) -> pb.DriveResponse:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(drive_stream, "report", broken)
+    monkeypatch.setattr(drive_stream, "drive_report", broken)
     with pytest.raises(ServerUnavailableError, match="unknown"):
         drive_until_refused(session, {"jawOpen": 0.1})
 

@@ -6,12 +6,13 @@ import http.client
 import json
 import logging
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from flexavatar.errors import BusyError, ConflictError, SessionNotFoundError
 from plugin_server.client.client import ClientSession, FlexAvatarClient
+from plugin_server.client.frame_reader import FrameReader
 from plugin_server.config import ServerConfig
 from plugin_server.errors import OwnerError, ServerUnavailableError, StoppingError
 from plugin_server.logs import JsonLines, TextLines
@@ -37,6 +39,7 @@ from tests.service import (
     eventually,
     must_receive,
     server_and_client,
+    wait_for_pts,
 )
 
 SERVES = """
@@ -153,6 +156,63 @@ def test_a_session_goes_on_after_a_restart(config: ServerConfig, engine: TinyEng
         ClientSession(client, after).close()
         with pytest.raises(SessionNotFoundError, match="its owner ended it"):
             client.call("StartSession", request)
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        lines = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [line.getsockname()[1] for line in lines]
+
+
+def test_clients_come_back_by_themselves(tmp_path: Path) -> None:
+    """The server is killed without a word and started anew: all live again within five seconds.
+
+    One drives by a stream, one by calls, one only reads what somebody else's session shows.
+    """
+    ports = free_ports(4)
+    with ExitStack() as stack:
+        with server_process(tmp_path, *ports) as (process, first):
+            first.create_avatar([PHOTO], "ada")
+            client = stack.enter_context(FlexAvatarClient(f"127.0.0.1:{ports[0]}"))
+            streamed = client.start_session("ada", 64, 48, name="stage")
+            called = client.start_session("ada", 64, 48)
+            readers = [
+                stack.enter_context(closing(reader))
+                for reader in (
+                    streamed.reader(),
+                    called.reader(),
+                    FrameReader(client.get_session("stage"), latest=True),
+                )
+            ]
+            streamed.drive({"jawOpen": 0.2}, pts_ns=1)
+            called.drive_once({"jawOpen": 0.2}, pts_ns=1)
+            for reader in readers:
+                wait_for_pts(reader, 1)
+            process.kill()
+        with server_process(tmp_path, *ports):
+            start = time.monotonic()
+            while time.monotonic() - start < 5:
+                streamed.drive({"jawOpen": 0.3}, pts_ns=2)
+                time.sleep(0.05)
+            with suppress(ServerUnavailableError):
+                called.drive_once({"jawOpen": 0.3}, pts_ns=2)
+            late = [reader.receive(0.7) for reader in readers]
+            assert [frame is not None for frame in late] == [True] * 3
+            assert streamed.problem == ""
+            assert not any(reader.problem for reader in readers)
+
+
+def test_a_reader_says_that_nothing_comes(config: ServerConfig, engine: TinyEngine) -> None:
+    with server_and_client(config, engine) as (client, _):
+        client.create_avatar([PHOTO], "ada")
+        info = client.start_session("ada", 64, 48).info
+        reader = FrameReader(info, latest=True)
+        must_receive(reader)
+    with closing(reader):
+        assert "the server stops" in end_of(reader)  # `latest` hears of the end, too
+    with closing(FrameReader(info)) as reader:
+        assert reader.receive(4.0) is None
+        assert "the server or the link is lost" in reader.problem
 
 
 def test_a_newer_stream_of_the_owner_takes_over(

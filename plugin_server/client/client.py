@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext, suppress
@@ -14,6 +15,7 @@ import grpc
 from flexavatar.errors import ImageError, SessionNotFoundError
 from flexavatar.progress import Progress, no_progress
 from plugin_server.client.frame_reader import FrameReader, Received
+from plugin_server.client.recovery import Recovery, is_lost
 from plugin_server.client.speech import ClientSpeech
 from plugin_server.client.stream import ClientStream
 from plugin_server.errors import ServerUnavailableError, translate_errors
@@ -25,6 +27,7 @@ from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub
 CHUNK_BYTES = 1 << 20
 CALL_S = 30.0
 CREATE_S = 600.0
+RESUME_S = 2.0
 
 Photo = bytes | Path
 """An image or video file, or its content."""
@@ -40,7 +43,15 @@ class FlexAvatarClient:
         root_certificate: bytes | None = None,
     ) -> None:
         """`root_certificate` (PEM) turns TLS on; a server beyond loopback wants a `token` too."""
-        options = (("grpc.max_receive_message_length", 64 << 20),)
+        options = (
+            ("grpc.max_receive_message_length", 64 << 20),
+            ("grpc.keepalive_time_ms", 2_000),  # a dead link shows within five seconds
+            ("grpc.keepalive_timeout_ms", 2_000),
+            ("grpc.http2.max_pings_without_data", 0),
+            ("grpc.initial_reconnect_backoff_ms", 200),
+            ("grpc.min_reconnect_backoff_ms", 1_000),
+            ("grpc.max_reconnect_backoff_ms", 1_000),
+        )
         if root_certificate is None:
             self.channel = grpc.insecure_channel(address, options)
         else:
@@ -171,7 +182,7 @@ class FlexAvatarClient:
             name=name,
             sources=[pb.Source(name=s) if isinstance(s, str) else s for s in sources],
         )
-        return ClientSession(self, self.call("StartSession", request))
+        return ClientSession(self, self.call("StartSession", request), request)
 
     def get_session(self, name: str) -> pb.Session:
         """A running session by its name, to read it. Raises SessionNotFoundError."""
@@ -196,15 +207,28 @@ class FlexAvatarClient:
 
 
 class ClientSession:
-    """One session that this client owns: drive it, read its frames, close it."""
+    """One session that this client owns: drive it, read its frames, close it.
 
-    def __init__(self, client: FlexAvatarClient, info: pb.Session) -> None:
+    If the server or the link is lost, the session is looked for on a thread and taken up again as
+    soon as it can be, also on a server that has started anew: `problem` and the log say so.
+    """
+
+    def __init__(
+        self,
+        client: FlexAvatarClient,
+        info: pb.Session,
+        request: pb.StartSessionRequest | None = None,
+    ) -> None:
+        """`request` is what it was started with; without it it is not taken up again."""
         self.info = info
         self.report = pb.DriveResponse()
         """What the server last said about its drawing."""
         self._client = client
         self._stream: ClientStream[pb.DriveRequest, pb.DriveResponse] | None = None
         self._mailbox: Latest[pb.DriveRequest] = Latest()
+        self._start, self._newest = request, pb.DriveRequest()
+        self._recovery: Recovery | None = None
+        self._lock = threading.Lock()
 
     def __enter__(self) -> ClientSession:
         return self
@@ -237,23 +261,66 @@ class ClientSession:
 
         Returns at once; a signal that is not sent yet is replaced by the next. `pts_ns` (default:
         the monotonic clock) comes back with the frame. Raises what the server said about an
-        earlier signal: DriveError, SessionNotFoundError, ...; the next call starts afresh.
+        earlier signal: DriveError, SessionNotFoundError, ...; the next call starts afresh. A server
+        that is lost is looked for, and raised after half a minute.
         """
+        request = self._request(weights, pts_ns, head, flame, camera, morph)
+        request.source, request.mouth_hidden = source, mouth_hidden
+        self._newest = request
         self._raise_refusal()
+        if self.problem:
+            return
         if self._stream is None:
             self._mailbox = Latest()
             call = self._client.drive_stream
             self._stream = ClientStream(call, self._keep_report, self._mailbox)
-        request = self._request(weights, pts_ns, head, flame, camera, morph)
-        request.source, request.mouth_hidden = source, mouth_hidden
         self._mailbox.put(request)
 
     def _raise_refusal(self) -> None:
         """Let go of a stream that is over; raise the error that it ended with, once."""
         if self._stream is not None and self._stream.over.is_set():
             error, self._stream = self._stream.error, None
-            if error is not None:
+            if error is not None and not self._recover(error):
                 raise error
+        self._finish_recovery()
+
+    @property
+    def problem(self) -> str:
+        """What keeps the session from being driven; empty: nothing."""
+        recovery = self._recovery
+        return "" if recovery is None or recovery.over.is_set() else "the server is lost"
+
+    def _recover(self, error: Exception) -> bool:
+        """Look for what is lost; whether an error says that, and something can be done."""
+        with self._lock:
+            if self._start is None or not is_lost(error):
+                return False
+            if self._recovery is None or self._recovery.over.is_set():
+                self._recovery = Recovery(self._resume, error)
+            return True
+
+    def _finish_recovery(self) -> None:
+        """Raises why it was given up."""
+        if self._recovery is not None and self._recovery.over.is_set():
+            recovery, self._recovery = self._recovery, None
+            if recovery.error is not None:
+                raise recovery.error
+
+    def _resume(self) -> pb.Session:
+        """Take the session up again, with what it showed last."""
+        assert self._start is not None
+        request = pb.StartSessionRequest()
+        request.CopyFrom(self._start)
+        request.resume.session_id = self.info.session_id
+        request.resume.owner_token = self.info.owner_token
+        self.info = self._client.call("StartSession", request, RESUME_S)
+        if self._newest.session_id and not self._newest.source:
+            self._client.call("DriveOnce", self._newest, RESUME_S)
+        return self.info
+
+    def _find(self) -> pb.Session:
+        """Where the session is, for a reader that hears nothing. Raises what `_resume` does."""
+        return self.info if self._start is None else self._resume()
 
     def _keep_report(self, report: pb.DriveResponse) -> None:
         self.report = report
@@ -272,6 +339,13 @@ class ClientSession:
         """As `drive`, in a call of its own that raises its own errors."""
         request = self._request(weights, pts_ns, head, flame, camera, morph)
         request.source, request.mouth_hidden = source, mouth_hidden
+        self._newest = request
+        try:
+            return self._client.call("DriveOnce", request)
+        except SessionNotFoundError as error:
+            if self._start is None or not str(error).startswith("no session"):
+                raise
+        self._resume()  # the server has started anew meanwhile
         return self._client.call("DriveOnce", request)
 
     def _request(
@@ -326,7 +400,7 @@ class ClientSession:
 
     def reader(self, kinds: Sequence[pb.StreamKind] = (), latest: bool = False) -> FrameReader:
         """A subscription to the session's frames. For one thread, which closes it."""
-        return FrameReader(self.info, kinds, latest)
+        return FrameReader(self.info, kinds, latest, self._find)
 
     def frames(
         self, timeout: float = 5.0, kinds: Sequence[pb.StreamKind] = ()
@@ -338,6 +412,9 @@ class ClientSession:
 
     def close(self) -> None:
         """Send what is left, end the session. Raises what no `drive` has raised yet."""
+        if self._recovery is not None:
+            self._recovery.give_up()
+        self._start = None  # it is over, whatever a reader that is left may miss
         if self._stream is not None:
             self._stream.finish(CALL_S)
         request = pb.EndSessionRequest(

@@ -1,13 +1,19 @@
 """Subscribes to the frames of one session, in the order in which they were sent.
 
 Who cannot keep up misses frames but gets no newer ones: what waits here and at the server is read
-first, and what comes while those queues are full is dropped. `latest` keeps the newest instead.
+first, and what comes while those queues are full is dropped. `latest` takes the newest instead.
+
+A reader that hears nothing for `SILENT_S` says so in `problem` and in the log, and looks for its
+session again: a session that is drawn at all repeats itself twice a second.
 """
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +21,24 @@ import cv2
 import numpy as np
 import zmq
 
-from flexavatar.errors import SessionNotFoundError
+from flexavatar.errors import FlexAvatarError, SessionNotFoundError
 from flexavatar.types import Gaussians
 from plugin_server import wire
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.splats import SplatDecoder
 from plugin_server.wire import Header, Kind, WireError
 
+logger = logging.getLogger(__name__)
+
+SILENT_S = 3.0
+RENEW_S = 1.0
+HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 1000, 3000
+"""A link that is dead without a word is closed and opened again."""
+RECONNECT_MS = 500
+NEWEST_OF = 64
+"""Messages that are passed over for the newest, at most."""
+Renew = Callable[[], pb.Session]
+"""Asks for the session again. Raises FlexAvatarError."""
 RECEIVE_QUEUE = 2
 """Frames, each of as many messages as there are kinds."""
 KIND_TOPICS = {
@@ -87,16 +104,33 @@ class FrameReader:
     """Reads one session's messages. For one thread."""
 
     def __init__(
-        self, session: pb.Session, kinds: Sequence[pb.StreamKind] = (), latest: bool = False
+        self,
+        session: pb.Session,
+        kinds: Sequence[pb.StreamKind] = (),
+        latest: bool = False,
+        renew: Renew | None = None,
     ) -> None:
         """Subscribe to all kinds of the session, or to these.
 
-        With `latest` only the newest message is kept: for one kind of picture, not for splats.
+        With `latest` only the newest message is taken: for one kind of picture, not for splats.
+        `renew` is asked, on a thread of its own, where the session is now, when nothing comes.
         """
+        self.problem = ""
+        """What keeps frames from coming; empty: they come."""
+        self._kinds, self._latest, self._renew = kinds, latest, renew
         self._context: zmq.Context[Any] = zmq.Context()
+        self._renewed: pb.Session | None = None
+        self._renewing: threading.Thread | None = None
+        self._connect(session)
+
+    def _connect(self, session: pb.Session) -> None:
+        kinds = self._kinds
+        self._session, self._heard_s = session, time.monotonic()
         self._socket = self._context.socket(zmq.SUB)
         self._socket.setsockopt(zmq.RCVHWM, RECEIVE_QUEUE * len(kinds or session.kinds))
-        self._socket.setsockopt(zmq.CONFLATE, int(latest))
+        self._socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.IPV6, int("[" in session.frame_address))
         use_curve(self._socket, session)
@@ -112,17 +146,59 @@ class FrameReader:
         """
         deadline = time.monotonic() + timeout
         while (left := deadline - time.monotonic()) >= 0:
-            if not self._socket.poll(max(1, int(1000 * left))):
-                return None
-            message = self._socket.recv(copy=False)
+            wait_s = min(left, RENEW_S)
+            if not self._socket.poll(max(1, int(1000 * wait_s))):
+                self._look_after_link()
+                if wait_s == left:
+                    return None
+                continue
+            message = self._take()
             if (received := self._decoder.decode(message.buffer)) is not None:
                 return received
         return None
+
+    def _take(self) -> zmq.Frame:
+        """The next message, or the newest of those that wait."""
+        message = self._socket.recv(copy=False)
+        if self._latest:
+            with suppress(zmq.Again):
+                for _ in range(NEWEST_OF):
+                    message = self._socket.recv(zmq.DONTWAIT, copy=False)
+        if self.problem:
+            logger.info("session %s: frames come again", self._session.session_id)
+        self._heard_s, self.problem = time.monotonic(), ""
+        return message
+
+    def _look_after_link(self) -> None:
+        """After a silence say so, and go where the session is now."""
+        if time.monotonic() - self._heard_s < SILENT_S:
+            return
+        if not self.problem:
+            self.problem = f"nothing came for {SILENT_S:g} s: the server or the link is lost"
+            logger.warning("session %s: %s", self._session.session_id, self.problem)
+        if self._renewed is not None and _place(self._renewed) != _place(self._session):
+            self._socket.close()
+            self._decoder = Decoder()
+            self._connect(self._renewed)
+        self._renewed = None
+        if self._renew is not None and (self._renewing is None or not self._renewing.is_alive()):
+            self._renewing = threading.Thread(target=self._ask, args=(self._renew,), daemon=True)
+            self._renewing.start()
+
+    def _ask(self, renew: Renew) -> None:
+        """On its own thread, since a dead link takes its time."""
+        with suppress(FlexAvatarError):
+            self._renewed = renew()
 
     def close(self) -> None:
         """Close the subscription."""
         self._socket.close()
         self._context.term()
+
+
+def _place(session: pb.Session) -> tuple[str, str, str]:
+    """What a reader must connect to anew if it changes."""
+    return session.session_id, session.frame_address, session.curve.server_public_key
 
 
 def use_curve(socket: zmq.Socket[Any], session: pb.Session) -> None:
