@@ -18,7 +18,7 @@ from grpc_health.v1.health import aio as health  # pyright: ignore
 from grpc_reflection.v1alpha import reflection
 
 from flexavatar.errors import InputError
-from plugin_server.background import Watch
+from plugin_server.background import Watch, start
 from plugin_server.bodies import BodyPlaces
 from plugin_server.call_gate import CallGate
 from plugin_server.config import ServerConfig, check_config
@@ -246,7 +246,7 @@ async def _serve(config: ServerConfig) -> None:
         loop.add_signal_handler(signal.SIGHUP, server.reload)
         _print_addresses(config, server.addresses)
         await asked.wait()
-        draining, hurried = asyncio.create_task(server.drain()), asyncio.create_task(at_once.wait())
+        draining, hurried = start("draining", server.drain()), start("stopping", at_once.wait())
         await asyncio.wait((draining, hurried), return_when=asyncio.FIRST_COMPLETED)
         for task in (draining, hurried):
             task.cancel()

@@ -21,7 +21,7 @@ namespace FlexAvatar
         readonly int _firstMs, _longestMs;
         int _nextMs;
 
-        public Backoff(int firstMs = 250, int longestMs = 5000)
+        public Backoff(int firstMs = 250, int longestMs = 2000)
         {
             (_firstMs, _longestMs) = (firstMs, longestMs);
             _nextMs = firstMs;

@@ -18,7 +18,7 @@ struct LinkConfig {
     SessionRequest request;
     std::string frameAddress, driveAddress;  // through a tunnel; empty: as the server says
     Seconds stall{3};                     // without a message: something is wrong
-    Seconds retryFirst{0.25}, retryLast{5};
+    Seconds retryFirst{0.25}, retryLast{2};
 };
 
 enum class EventKind { Connected, Disconnected, AvatarReady, Failed };
