@@ -148,7 +148,7 @@ def test_two_people_are_refused(astronaut: bytes, shared_data: Path) -> None:
 def test_several_photos_make_one_avatar_in_any_order(shared_data: Path) -> None:
     """One woman with two expressions: the same head, splats and framing whichever comes first."""
     photos = [(shared_data / f"portraits/st_{n}.png").read_bytes() for n in ("happy", "sad")]
-    config = CreateConfig(quick_steps=2, quick=True, texels=96, spacing_px=8)
+    config = CreateConfig(quick_steps=2, quick=True)
     one, other = create_avatar(photos, config), create_avatar(photos[::-1], config)
     assert isinstance(one, Avatar)
     assert isinstance(other, Avatar)
