@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import tyro
 
 from flexavatar.errors import FlexAvatarError
-from plugin_server.config import ServerConfig
+from plugin_server.config import ServerConfig, environment_options
 from plugin_server.server import run
 
 if __name__ == "__main__":
     try:
-        run(tyro.cli(ServerConfig, prog="plugin_server"))
+        given = sys.argv[1:]
+        options = [*environment_options(os.environ, given, "gateways."), *given]
+        run(tyro.cli(ServerConfig, prog="plugin_server", args=options))
     except FlexAvatarError as error:
         sys.exit(f"error: {error}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from flexavatar.errors import InputError
@@ -15,7 +16,10 @@ SMALLEST_SIDE = 16
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """One server: gRPC and HTTP for control, ZeroMQ for frames and drive packets."""
+    """One server: gRPC and HTTP for control, ZeroMQ for frames and drive packets.
+
+    Every option can be a variable of the environment as well: FLEXAVATAR_HTTP_PORT is --http-port.
+    """
 
     store: Path = Path.home() / ".local" / "share" / "flexavatar" / "avatars"
     """Folder of the avatars, one folder each."""
@@ -57,6 +61,9 @@ class ServerConfig:
     """Highest picture of a session."""
     max_sessions: int = 16
     """Sessions at once."""
+    max_load: float = 4.0
+    """How much of the renderer's time sessions may ask for together, 1 is all of it: their frames'
+    time times their rate. Above 1 they get fewer frames than they ask for."""
     creations_running: int = 1
     """Avatars made at once."""
     creations_waiting: int = 2
@@ -100,6 +107,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "max_video_mib": (1, 1024),
     "max_upload_mib": (1, 2046),  # a message and a little more: gRPC counts to 2^31
     "max_sessions": (1, 1024),
+    "max_load": (0.1, 1000.0),
     "creations_running": (1, 64),
     "creations_waiting": (0, 1024),
     "upload_timeout_s": (0.1, LONGEST_S),
@@ -123,6 +131,41 @@ def _check_ranges(config: ServerConfig) -> None:
         if not low <= value <= high:  # also false for NaN
             option = name.replace("_", "-")
             raise InputError(f"{option}: expected {low:g} to {high:g}, got {value:g}")
+
+
+ENVIRONMENT = "FLEXAVATAR_"
+TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+def environment_options(
+    environment: Mapping[str, str], given: Sequence[str], gateways: str = ""
+) -> list[str]:
+    """Options of `serve` from variables: FLEXAVATAR_HTTP_PORT is --http-port. What is given wins.
+
+    `gateways` is what their options' names begin with. Raises InputError for a switch that is
+    neither on nor off.
+    """
+    options: list[str] = []
+    settings = [("", setting) for setting in fields(ServerConfig)]
+    settings += [(gateways, setting) for setting in fields(GatewayConfig)]
+    for owner, setting in settings:
+        value = environment.get(ENVIRONMENT + setting.name.upper())
+        name = "--" + (owner + setting.name).replace("_", "-")
+        stated = (word.partition("=")[0].replace("_", "-") for word in given)
+        if value is None or {name, name.replace("--", "--no-", 1)} & {*stated}:
+            continue
+        if setting.type == "bool":
+            options.append(_switch(setting.name, name, value.lower()))
+        else:
+            options += [name, *(value.split() if "tuple" in str(setting.type) else [value])]
+    return options
+
+
+def _switch(setting: str, option: str, value: str) -> str:
+    if value not in (*TRUE, *FALSE):
+        expected = f"expected {TRUE[0]} or {FALSE[0]}, got {value!r:.40}"
+        raise InputError(f"{ENVIRONMENT}{setting.upper()}: {expected}")
+    return option if value in TRUE else option.replace("--", "--no-", 1)
 
 
 def check_config(config: ServerConfig) -> None:

@@ -22,7 +22,7 @@ from grpc import StatusCode
 
 from flexavatar.errors import FlexAvatarError
 from plugin_server.config import ServerConfig
-from plugin_server.errors import status_of
+from plugin_server.errors import RETRY_KEY, status_of
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.security import Access
 
@@ -47,6 +47,8 @@ class CallContext:
         """End the call: gRPC's codes have the same names here."""
         for key, value in metadata:
             self._context.response_trailers[key] = value
+            if key == RETRY_KEY:
+                self._context.response_headers[key] = value
         raise ConnectError(_code(code), message)
 
     async def write(self, answer: Any) -> None:

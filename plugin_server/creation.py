@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,8 @@ from typing import Any
 from flexavatar.errors import BusyError
 from plugin_server.engine import Engine, Recipe
 from plugin_server.store import AvatarRecord, Store
+
+logger = logging.getLogger(__name__)
 
 
 def release_memory() -> None:
@@ -137,10 +140,20 @@ class Creations:
 
     def _make_stored(self, creation: Creation, make: Callable[[], CreationResult]) -> AvatarRecord:
         """Make and store an avatar, on a worker thread, and give back what memory it took."""
+        about = {"avatar": creation.name}
+        logger.info("creation started", extra=about)
         try:
-            return self._make_and_write(creation, make)
+            record = self._make_and_write(creation, make)
+        except CreationCancelledError:
+            logger.info("creation ended: its client is gone", extra=about)
+            raise
+        except Exception as error:
+            logger.info("creation ended: %s", error, extra=about)
+            raise
         finally:
             release_memory()
+        logger.info("avatar made in %.1f s", record.create_s, extra=about)
+        return record
 
     def _make_and_write(
         self, creation: Creation, make: Callable[[], CreationResult]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, NoReturn, TypeVar, cast
@@ -60,6 +60,14 @@ class RoleError(ServerUnavailableError):
 ERROR_KEY = "flexavatar-error"
 """Trailing metadata that names the error's class, since several share a code."""
 
+RETRY_KEY = "retry-after"
+"""Trailing metadata, and HTTP's header: seconds after which it may be worth to come again."""
+RETRY_AFTER_S: dict[type[FlexAvatarError], int] = {
+    BusyError: 5,
+    TooLargeError: 0,  # never
+    StoppingError: 2,
+}
+
 STATUS: dict[type[FlexAvatarError], StatusCode] = {
     InputError: StatusCode.INVALID_ARGUMENT,
     AvatarNotFoundError: StatusCode.NOT_FOUND,
@@ -111,9 +119,17 @@ def _server_error(error: Any) -> FlexAvatarError:
     return kind(f"{code.name.lower().replace('_', ' ')}: {details}")
 
 
+def error_metadata(error: FlexAvatarError) -> Sequence[tuple[str, str]]:
+    """What a client may know beside code and message: the error's class, and when to come again."""
+    name = ((ERROR_KEY, type(error).__name__),)
+    waits = (RETRY_AFTER_S[kind] for kind in type(error).__mro__ if kind in RETRY_AFTER_S)
+    wait_s = next(waits, 0)
+    return (*name, (RETRY_KEY, str(wait_s))) if wait_s else name
+
+
 async def abort(context: ServicerContext, error: FlexAvatarError) -> NoReturn:
     """End the call with the error's code and message, and its class's name as metadata."""
-    metadata = ((ERROR_KEY, type(error).__name__),)
+    metadata = error_metadata(error)
     await context.abort(status_of(error), str(error), metadata)
     raise AssertionError("abort returned")
 

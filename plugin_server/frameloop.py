@@ -12,16 +12,19 @@ import time
 from collections.abc import Callable
 
 from plugin_server.background import Watch
+from plugin_server.frames import StreamPlan
 from plugin_server.publisher import Publisher
 from plugin_server.session import LastFrame, Session
 from plugin_server.shutdown import STOPS
-from plugin_server.wire import topic
+from plugin_server.wire import Kind, topic
 
 logger = logging.getLogger(__name__)
 
 SAVED_S = 0.1
 """What a session that rests may save up of its share."""
 MEASURE_S = 1.0
+COST_STEP = 0.1
+"""How fast the known time of a frame follows."""
 LONGEST_NAP_S = 0.05
 """Newcomers are noticed this late, if no signal wakes the loop before."""
 
@@ -39,6 +42,7 @@ class FrameLoop:
         """Share of its time that the thread works."""
         self._measured_at = time.monotonic()
         self._work_before: dict[str, float] = {}
+        self._costs: dict[frozenset[Kind], tuple[int, float]] = {}  # pixels, seconds a frame
         self._turn_s = 0.0
         """The `spent_s` of whoever had the last turn; it never falls."""
         self._stopping = False
@@ -120,9 +124,32 @@ class FrameLoop:
             if (work := session.step(now)) is not None:
                 work.add_done_callback(lambda _: self._wake())
             if session.last_frame is not before:
+                self._note_cost(session)
                 self.on_frame(session.last_frame)
         except Exception:
             self._fail(session)
+
+    def _note_cost(self, session: Session) -> None:
+        """What frames of these kinds take."""
+        last, drawn = session.last_frame, session.plan.pixels
+        frame_s = last.frame_ms / 1e3
+        if last.kinds:
+            pixels, known_s = self._costs.get(last.kinds, (drawn, frame_s))
+            step = COST_STEP if pixels == drawn else 1.0
+            self._costs[last.kinds] = drawn, known_s + step * (frame_s - known_s)
+
+    def frame_s(self, plan: StreamPlan) -> float:
+        """What a frame of this plan is likely to take, by what others took; 0 if none did yet."""
+        if plan.kinds in self._costs:
+            pixels, known_s = self._costs[plan.kinds]
+            return known_s * plan.pixels / pixels
+        shared = [c for kinds, c in self._costs.items() if kinds & plan.kinds]
+        return max((s * plan.pixels / pixels for pixels, s in shared), default=0.0)
+
+    @property
+    def asked_load(self) -> float:
+        """How much of the thread's time the sessions ask for together; above 1 they get less."""
+        return sum(s.asked_rate * s.last_frame.frame_ms / 1e3 for s in [*self._sessions.values()])
 
     def _measure(self, now: float) -> None:
         """What share of the time since the last look each session has had."""
@@ -130,6 +157,7 @@ class FrameLoop:
         before, self._work_before = self._work_before, {}
         for session in self._sessions.values():
             name, work_s = session.session_id, session.work_s
+            session.measure_rate(passed_s)
             session.load = (work_s - before.get(name, 0.0)) / passed_s
             self._work_before[name] = work_s
         self.load = min(1.0, sum(s.load for s in self._sessions.values()))

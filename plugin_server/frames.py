@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -38,9 +39,14 @@ class StreamPlan:
     """It ends when it was not driven for so long."""
 
     @property
+    def pixels(self) -> int:
+        """Of a picture."""
+        return self.width * self.height
+
+    @property
     def takes_turns(self) -> bool:
         """Whether others may be drawn while one of its frames is."""
-        return len(self.kinds) > 1 or self.width * self.height > STRIP_PIXELS
+        return len(self.kinds) > 1 or self.pixels > STRIP_PIXELS
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ class FrameWriter:
         topics = {kind: self._topics[kind] for kind in self._plan.kinds}
         return {kind for kind, name in topics.items() if self._publisher.has_subscriber(name)}
 
-    def send(self, instant: Instant, kinds: set[Kind]) -> Work:
+    def send(self, instant: Instant, kinds: AbstractSet[Kind]) -> Work:
         """Draw and publish these kinds of one instant."""
         if kinds & {Kind.RGBA8, Kind.JPEG}:
             yield from self._send_pictures(instant, kinds)
@@ -102,7 +108,7 @@ class FrameWriter:
             payload_bytes=payload_bytes,
         )
 
-    def _send_pictures(self, instant: Instant, kinds: set[Kind]) -> Work:
+    def _send_pictures(self, instant: Instant, kinds: AbstractSet[Kind]) -> Work:
         """One drawing for both kinds, in the buffer of RGBA8 if that is sent."""
         plan, size = self._plan, 4 * self._plan.width * self._plan.height
         with self._publisher.pool.take(HEADER_BYTES + size) as buffer:

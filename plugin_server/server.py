@@ -178,7 +178,8 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Running
         stack.push_async_callback(server.stop, GRACE_S)
         frame_loop = FrameLoop(publisher, watch)
         stack.callback(frame_loop.close)
-        sessions = Sessions(engine, publisher, frame_loop, config.max_sessions, store.secret())
+        limits = config.max_sessions, config.max_load
+        sessions = Sessions(engine, publisher, frame_loop, *limits, store.secret())
         hub = Hub()
         drive = DriveSocket(config, publisher, sessions, hub, watch)
         stack.push_async_callback(drive.close)

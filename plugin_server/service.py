@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
@@ -51,6 +52,8 @@ from plugin_server.sessions import OwnedSession, Sessions
 from plugin_server.shutdown import Shutdown
 from plugin_server.speech import Speech
 from plugin_server.store import Store
+
+logger = logging.getLogger(__name__)
 
 PROGRESS_S = 0.25
 
@@ -152,6 +155,7 @@ class FlexAvatarService(FlexAvatarServicer):
     async def _delete(self, name: str) -> int:
         """Remove an avatar and end its sessions; how many they were."""
         await self._store.in_thread(self._store.delete, name)
+        logger.info("avatar deleted", extra={"avatar": name})
         return self._sessions.end_avatar(name, f"avatar {name!r} was deleted")
 
     @reports_errors

@@ -22,6 +22,8 @@ from plugin_server.wire import Kind
 
 WARNING_S = 30.0
 """Who drives is told so long before an idle session ends."""
+USUAL_FPS = 30.0
+"""What a new session is taken to ask for."""
 REFRESH_S = 0.5
 """A session at rest shows itself this often, so that a latecomer waits a second at most."""
 
@@ -60,6 +62,8 @@ class LastFrame:
     frame_ms: float = 0.0
     delay_s: float | None = None
     """Since its signal came in; None if it repeats an older one."""
+    kinds: frozenset[Kind] = frozenset()
+    """Those that somebody reads."""
 
 
 class Session:
@@ -102,12 +106,16 @@ class Session:
         self._next_frame = self._last_frame = self._last_key = 0.0
         self._keyframe_requested = True
         self._frame: Work | None = None  # what is left to do of it
+        self._kinds: frozenset[Kind] = frozenset()  # of it
         self._waits_for: Future[Any] | None = None
         self._frame_s = 0.0
         self._came_in_s = 0.0  # the newest signal
         self._signal_s: float | None = None  # that of the frame at hand
         self.work_s = self.load = 0.0
         """Time of the render thread that it has had, and what share it has now."""
+        self._counted = 0  # signals
+        self.asked_rate = min(plan.max_fps, USUAL_FPS)
+        """Frames a second that its signals ask for."""
         self.spent_s = 0.0
         """Time of the render thread that it has had, or let pass while it had nothing to do."""
 
@@ -115,6 +123,13 @@ class Session:
     def draws(self) -> bool:
         """Whether a frame is begun."""
         return self._frame is not None
+
+    def measure_rate(self, passed_s: float) -> None:
+        """Note how many frames a second its signals ask for; at rest it repeats itself."""
+        received = self.mailbox.received
+        rate = (received - self._counted) / passed_s
+        self._counted = received
+        self.asked_rate = min(self.plan.max_fps, max(rate, 1 / REFRESH_S))
 
     @property
     def av_skew_s(self) -> float | None:
@@ -214,7 +229,8 @@ class Session:
     def _finished_frame(self) -> LastFrame:
         delay_s = None if self._signal_s is None else time.monotonic() - self._signal_s
         seq = self.last_frame.seq + 1
-        return LastFrame(self._shown.pts_ns, seq, 1e3 * self._frame_s, delay_s)
+        frame_ms = 1e3 * self._frame_s
+        return LastFrame(self._shown.pts_ns, seq, frame_ms, delay_s, self._kinds)
 
     def _begin(self, now: float) -> Work:
         """Draw the newest signal, or the last one again if that is due."""
@@ -225,22 +241,23 @@ class Session:
         self._next_frame = max(self._next_frame, now - period) + period  # early by one is fine
         self._last_frame = now
         self._frame_s = 0.0
-        return self._draw(self._writer.subscribed_kinds(), now, repeated=signal is None)
+        self._kinds = frozenset(self._writer.subscribed_kinds())
+        return self._draw(now, repeated=signal is None)
 
-    def _draw(self, kinds: set[Kind], now: float, repeated: bool) -> Work:
+    def _draw(self, now: float, repeated: bool) -> Work:
         keyframe = self._keyframe_requested or repeated
         keyframe = keyframe or now >= self._last_key + self.plan.keyframe_interval_s
         self._keyframe_requested = False
         if keyframe:
             self._last_key = now
         seq, shown = self.last_frame.seq + 1, self._shown
-        if kinds:
+        if self._kinds:
             gaussians = self.puppet.animate(shown)
             if self.plan.takes_turns:  # others may drive the same puppet before it is all drawn
                 gaussians = Gaussians(*(x.clone() for x in vars(gaussians).values()))
             camera = shown.camera or self._camera
             instant = Instant(gaussians, camera, seq, shown.pts_ns, repeated, keyframe)
-            yield from self._writer.send(instant, kinds)
+            yield from self._writer.send(instant, self._kinds)
 
     def finish(self) -> None:
         """Tell the readers that it has ended: what the render thread does with it last."""

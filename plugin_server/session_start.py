@@ -48,7 +48,7 @@ class SessionStarter:
         sources = sources_from(request.sources, self._lives.gateways)
         self._sessions.check_name(request.name)
         names = [request.avatar, request.morph_to] if request.morph_to else [request.avatar]
-        with self._sessions.place():
+        with self._sessions.place(plan):
             puppet = await self._puppets.get(names)
             camera = camera_from(request.camera, puppet.camera, plan)
             camera = camera or resize_camera(puppet.camera, plan.width, plan.height)

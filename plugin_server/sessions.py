@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import logging
 import re
 import secrets
 from collections import OrderedDict
@@ -20,7 +21,9 @@ from plugin_server.frames import FrameWriter, StreamPlan
 from plugin_server.latest import Latest
 from plugin_server.publisher import Publisher
 from plugin_server.security import KeyPair
-from plugin_server.session import Session
+from plugin_server.session import USUAL_FPS, Session
+
+logger = logging.getLogger(__name__)
 
 LONGEST_NAME = 64
 SESSION_ID = re.compile("[0-9a-f]{16}")
@@ -52,13 +55,14 @@ class Sessions:
         publisher: Publisher,
         frame_loop: FrameLoop,
         limit: int,
+        max_load: float,
         secret: bytes,
     ) -> None:
         """`secret` outlives the server: whom a session belongs to can still be told then."""
         self._engine, self._publisher, self._loop = engine, publisher, frame_loop
         self.limit, self._starting = limit, 0
         self._replaced = 0
-        self._secret = secret
+        self._max_load, self._secret = max_load, secret
         self._running: dict[str, OwnedSession] = {}
         self._ended: OrderedDict[str, tuple[str, str]] = OrderedDict()  # token, reason
 
@@ -68,6 +72,9 @@ class Sessions:
             session = owned.session
             if session.end_reason is not None:
                 del self._running[session.session_id]
+                _log(
+                    "ended after %d frames: %s", session, session.last_frame.seq, session.end_reason
+                )
                 self._replaced += session.mailbox.replaced
                 self._ended[session.session_id] = owned.token, session.end_reason
                 if self._publisher.keys:
@@ -77,8 +84,9 @@ class Sessions:
         return [owned.session for owned in self._running.values()]
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def place(self, plan: StreamPlan) -> Iterator[None]:
         """Room for one more, from before its avatar is loaded. Raises BusyError."""
+        self._check_load(plan)
         if len(self.running()) + self._starting >= self.limit:
             raise BusyError(f"sessions: {self.limit} is the limit, end one or wait")
         self._starting += 1
@@ -86,6 +94,18 @@ class Sessions:
             yield
         finally:
             self._starting -= 1
+
+    def _check_load(self, plan: StreamPlan) -> None:
+        """Raise BusyError for a session that takes more of the renderer's time than is free."""
+        frame_s, rate = self._loop.frame_s(plan), min(plan.max_fps, USUAL_FPS)
+        asked = self._loop.asked_load
+        if asked and asked + frame_s * rate > self._max_load:
+            free = max(0.0, self._max_load - asked)
+            raise BusyError(
+                f"renderer: {free:.0%} of its time is free, this session would take"
+                f" {frame_s * rate:.0%} ({1e3 * frame_s:.1f} ms a frame, {rate:g} a second): ask"
+                " for a smaller picture, fewer kinds or frames, or come again"
+            )
 
     def check_name(self, name: str) -> None:
         """Raise ConflictError if a running session has it, InputError if it is too long."""
@@ -160,6 +180,7 @@ class Sessions:
         owned = OwnedSession(session, token, own, reading, puppet.count, name)
         self._running[session_id] = owned
         self._loop.add(session)
+        _log("started, %dx%d at %g a second", session, plan.width, plan.height, plan.max_fps)
         return owned
 
     def claim(self, session_id: str, token: str) -> Session:
@@ -185,6 +206,12 @@ class Sessions:
         for session in found:
             self.end(session, reason)
         return len(found)
+
+
+def _log(what: str, session: Session, *arguments: object) -> None:
+    """One line about a session."""
+    about = {"session": session.session_id, "avatar": " to ".join(session.avatars)}
+    logger.info("session " + what, *arguments, extra=about)
 
 
 def _not_owner(session_id: str) -> OwnerError:

@@ -6,13 +6,18 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
+from grpc import RpcError
 
+from flexavatar.errors import BusyError
 from flexavatar.render.rasterize import STRIP_PIXELS
 from flexavatar.types import Camera, Gaussians
 from plugin_server.client.client import ClientSession
 from plugin_server.pb import flexavatar_pb2 as pb
+from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub
 from tests.service import PHOTO, TinyEngine, local_config, must_receive, server_and_client
 
 STRIP_S = 0.004
@@ -74,6 +79,27 @@ def test_nor_does_one_of_all_kinds(tmp_path: Path) -> None:
     small, large = beside_a_large_one(tmp_path, ALL_KINDS)
     assert small >= 25
     assert large > 0.3
+
+
+def test_a_session_is_let_in_while_its_time_is_free(tmp_path: Path) -> None:
+    """Told how much is free, what it would take, and when to come again."""
+    with server_and_client(local_config(tmp_path, max_load=1.0), CostlyEngine()) as (client, _):
+        client.create_avatar([PHOTO], "ada")
+        first = client.start_session("ada", 1024, 1024, max_fps=30)
+        with closing(first.reader()) as reader:
+            for _ in range(20):
+                first.drive({"jawOpen": 0.5})
+                must_receive(reader)
+            small = client.start_session("ada", 256, 256, max_fps=10)
+            with pytest.raises(BusyError, match=r"of its time is free.* ms a frame, 30 a second"):
+                client.start_session("ada", 2048, 2048)
+            stub = FlexAvatarStub(client.channel)
+            with pytest.raises(RpcError) as refusal:
+                stub.StartSession(pb.StartSessionRequest(avatar="ada", width=2048, height=2048))
+            error: Any = refusal.value
+            assert dict(error.trailing_metadata())["retry-after"] == "5"
+        first.close()
+        small.close()
 
 
 def test_equals_get_the_same(tmp_path: Path) -> None:

@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tyro
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from flexavatar.errors import BusyError, ConflictError, SessionNotFoundError
+from flexavatar.cli.tools import Serve
+from flexavatar.errors import BusyError, ConflictError, InputError, SessionNotFoundError
 from plugin_server.client.client import ClientSession, FlexAvatarClient
 from plugin_server.client.frame_reader import FrameReader
-from plugin_server.config import ServerConfig
+from plugin_server.config import ServerConfig, environment_options
 from plugin_server.errors import OwnerError, ServerUnavailableError, StoppingError
 from plugin_server.logs import JsonLines, TextLines
 from plugin_server.pb import flexavatar_pb2 as pb
@@ -348,6 +350,28 @@ def test_room_is_held_before_an_avatar_is_loaded(config: ServerConfig) -> None:
             thread.join()
     assert (outcomes.count("started"), outcomes.count("refused")) == (3, 17)
     assert engine.loaded == 1
+
+
+def test_options_from_the_environment() -> None:
+    """Every option of `serve` can be a variable; what is given beside it wins."""
+    variables = {
+        "FLEXAVATAR_HTTP_PORT": "8080",
+        "FLEXAVATAR_PORT": "1",
+        "FLEXAVATAR_LOG_JSON": "true",
+        "FLEXAVATAR_SHOW": "ada",
+        "FLEXAVATAR_HEAD_GAIN": "1 -1 1",
+        "FLEXAVATAR_SHARED": "of no option",
+    }
+    options = environment_options(variables, ["--port=5"])
+    assert options == [
+        *("--http-port", "8080", "--log-json", "--show", "ada", "--head-gain", "1", "-1", "1"),
+    ]
+    serve: Any = tyro.cli(Serve, args=[*options, "--port=5"])
+    config: ServerConfig = serve.config
+    assert (config.port, config.http_port, config.log_json) == (5, 8080, True)
+    assert (config.gateways.show, config.gateways.head_gain) == ("ada", (1, -1, 1))
+    with pytest.raises(InputError, match="FLEXAVATAR_LOG_JSON: expected 1 or 0, got 'maybe'"):
+        environment_options({"FLEXAVATAR_LOG_JSON": "maybe"}, [])
 
 
 def test_lines_of_the_log() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from flexavatar.cli.tools import ArkitReport, Bench, Serve
 from flexavatar.cli.train import Train
 from flexavatar.cli.view import View
 from flexavatar.errors import FlexAvatarError
+from plugin_server.config import environment_options
 
 USER_ERROR = 1
 INTERRUPTED, TERMINATED = 130, 143
@@ -45,8 +47,11 @@ Command = (
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Parse and carry out one command -> exit status: 0, 1 for the user's errors, 2 for usage."""
+    given = [*(sys.argv[1:] if arguments is None else arguments)]
     try:  # settings that cannot be are refused while they are parsed
-        command = tyro.cli(Command, prog="flexavatar", description=DESCRIPTION, args=arguments)  # type: ignore[arg-type]
+        if given[:1] == ["serve"]:
+            given[1:1] = environment_options(os.environ, given)
+        command = tyro.cli(Command, prog="flexavatar", description=DESCRIPTION, args=given)  # type: ignore[arg-type]
         command.run()
     except FlexAvatarError as error:
         print(f"error: {error}", file=sys.stderr)
