@@ -9,7 +9,13 @@ from grpc.aio import ServicerContext
 from flexavatar.drive.signal import AUDIO
 from flexavatar.errors import ConflictError, DriveError, InputError
 from plugin_server.drive_stream import exclusive_stream, run_until_end
-from plugin_server.messages.audio import audio_format, audio_message, check_chunk, voice_style
+from plugin_server.messages.audio import (
+    WholeSamples,
+    audio_format,
+    audio_message,
+    check_chunk,
+    voice_style,
+)
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.session import FaceMixer, Session
 from plugin_server.speech import Speech
@@ -38,9 +44,10 @@ async def drive_audio(
         return before if before != last else None
 
     async def take() -> None:
-        playing = live.speak(speech)
+        playing, samples = live.speak(speech), WholeSamples(speech.format)
         async for request in requests:
-            await _take(speech, request)
+            await _take(speech, request, samples)
+        samples.check_end()
         await speech.end()
         await playing
 
@@ -56,12 +63,12 @@ async def drive_audio(
                 speech.abort()
 
 
-async def _take(speech: Speech, request: pb.DriveAudioRequest) -> None:
+async def _take(speech: Speech, request: pb.DriveAudioRequest, samples: WholeSamples) -> None:
     part = request.WhichOneof("part")
     if part == "chunk":
-        check_chunk(request.chunk, speech.format)
-        await speech.wait_for_room(request.chunk)
-        await speech.push(request.chunk)
+        chunk = samples.add(request.chunk)
+        await speech.wait_for_room(chunk)
+        await speech.push(chunk)
     elif part == "style":
         speech.style = voice_style(request.style)
     elif part == "interrupt":

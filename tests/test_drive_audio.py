@@ -19,7 +19,14 @@ from plugin_server.config import ServerConfig
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub
 from tests.live import Seen, TellingEngine, seen_of
-from tests.service import PHOTO, eventually, local_config, must_receive, server_and_client
+from tests.service import (
+    PATIENCE_S,
+    PHOTO,
+    eventually,
+    local_config,
+    must_receive,
+    server_and_client,
+)
 from tests.voices import PlainVoice, plain_voice, sound
 
 __all__ = ["plain_voice"]  # a fixture
@@ -127,6 +134,38 @@ def test_the_style_is_the_next_chunks(tmp_path: Path) -> None:
     assert late
     np.testing.assert_allclose([t[[0, 2]] for t in early], [[0.4, 0.0]] * len(early), atol=0.01)
     np.testing.assert_allclose([t[[0, 2]] for t in late], [[0.8, 1.0]] * len(late), atol=0.01)
+
+
+# ---- cut anywhere
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_samples_may_end_in_the_next_piece(tmp_path: Path, channels: int) -> None:
+    """Written 4095 bytes a time, as programs read files: nothing is lost, nothing becomes noise."""
+    pcm = np.arange(RATE // 2 * channels, dtype="<i2").tobytes()
+    with speaking(tmp_path) as (client, session, _):
+        voice = session.drive_audio(RATE, channels)
+        for start in range(0, len(pcm), 4095):
+            voice.write(pcm[start : start + 4095])
+        assert voice.finish(PATIENCE_S).accepted_samples == RATE // 2
+        header = pb.AudioHeader(
+            session_id=session.info.session_id, owner_token=session.info.owner_token,
+            sample_rate=RATE, channels=channels,
+        )  # fmt: skip
+        chunks = [pcm[start : start + 4095] for start in range(0, len(pcm), 4095)]
+        requests = [pb.DriveAudioRequest(chunk=chunk) for chunk in chunks]
+        reports = [*client.audio_stream(iter([pb.DriveAudioRequest(header=header), *requests]))]
+        assert reports[-1].accepted_samples == RATE // 2
+
+
+def test_interrupt_right_after_opening(tmp_path: Path) -> None:
+    with speaking(tmp_path) as (_, session, _):
+        for _ in range(10):
+            voice = session.drive_audio(RATE)
+            voice.restyle(pb.VoiceStyle(intensity=0.5))
+            voice.interrupt()
+            voice.write(bytes(RATE // 5))
+            assert voice.finish(PATIENCE_S).accepted_samples == RATE // 10
 
 
 # ---- interrupted

@@ -168,6 +168,22 @@ def test_send_command_refuses(wrong: list[str], capsys: pytest.CaptureFixture[st
     assert "expected" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("protocol", ["vmc", "ifacialmocap-v3", "ifacialmocap-tcp"])
+def test_send_says_that_nobody_listens(
+    protocol: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    take = tmp_path / "take.csv"
+    write_performance(take, [frame_of(i * NS_PER_S // 60, {}, (0, 0, 0)) for i in range(90)])
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = ["send", "--protocol", protocol, "--from", str(take), "--to", address]
+    assert run(command) == USER_ERROR
+    said = capsys.readouterr()
+    assert f"nobody listens on {address}: start flexavatar serve" in said.err
+    assert "sent" not in said.out
+
+
 def test_a_network_loses_and_swaps() -> None:
     numbers = [bytes([i]) for i in range(200)]
     assert [*Network().deliver(iter(numbers))] == numbers

@@ -74,7 +74,7 @@ def test_vmc_refused_packets_change_nothing() -> None:
     reader.read(packets.VMC_VALUE)
     broken = write_message("/VMC/Ext/Blend/Val", "jawOpen", math.nan)
     with pytest.raises(DriveError, match="Blend/Val"):
-        reader.read(packets.bundle(packets.VMC_CAMEL, broken))
+        reader.read(packets.bundle(broken))
     face = reader.read(packets.VMC_APPLY)
     assert face is not None
     assert face.named() == {"jawOpen": 0.5}

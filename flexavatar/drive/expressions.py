@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from flexavatar.drive.names import without_prefix
 from flexavatar.head.arkit import GAZE_PITCH, GAZE_YAW, SIDES
 
 Gaze = tuple[float, float]
@@ -85,7 +86,8 @@ VRM1_NAMES = {
 
 def preset_name(sent: str) -> str | None:
     """The key in VRM_PRESETS of a VRM preset, None if it is none that shows."""
-    name = VRM1_NAMES.get(sent.lower(), sent.lower())
+    plain = without_prefix(sent).lower()
+    name = VRM1_NAMES.get(plain, plain)
     return name if name in VRM_PRESETS else None
 
 

@@ -40,6 +40,8 @@ MOUTH, EYES, HEAD_TURN = "mouth", "eyes", "head"
 REGIONS = (MOUTH, EYES, HEAD_TURN)
 EYE_REGION = ("eye", "brow", "cheekSquint")
 IS_EYES = np.array([name.startswith(EYE_REGION) for name in ARKIT_NAMES])  # [52]
+FORGET_S = 1.0
+"""A shape that a source has not sent for so long, while it sent others, it sends no more."""
 MAX_STEP_S, MIN_STEP_S = 1.0, 1e-3
 MAX_GAIN = 4.0
 WHOLE_TURN = HeadAngles(1.0, 1.0, 1.0)
@@ -103,6 +105,7 @@ class _Layer:
 
     def _reset(self) -> None:
         self._raw, self._sent = np.zeros(52), np.zeros(52, bool)
+        self._sent_at_s, self._turned_at_s = np.full(52, -np.inf), -np.inf
         self._pts_ns = NO_PTS
         self._smooth = WeightFilter(self._smoothing)
         self._turns = RotationFilter(self._config.head)
@@ -115,9 +118,9 @@ class _Layer:
         if joined:
             self._reset()
         step_s = self._step_s(signal.pts_ns, now_s)
-        joined = joined or not self._sent[signal.sent].all()
+        joined = self._note_sent(signal, now_s) or joined
         raw = np.where(signal.sent, np.clip(self._gains * signal.weights, 0, 1), self._raw)
-        self._raw, self._sent = raw, self._sent | signal.sent
+        self._raw = raw
         self.weights = self._smooth.step(raw, step_s)
         self.mouth.add(raw, signal.mouth_hidden, now_s)
         if signal.head is not None:
@@ -128,6 +131,21 @@ class _Layer:
         self.fed_at_s, self._pts_ns = now_s, signal.pts_ns
         self.pts_ns = round(now_s * NS_PER_S) if signal.pts_ns == NO_PTS else signal.pts_ns
         return joined
+
+    def _note_sent(self, signal: Signal, now_s: float) -> bool:
+        """Which shapes it sends, and whether it turns the head; true if that has changed.
+
+        What it has not sent for a while shows what is below again.
+        """
+        self._sent_at_s[signal.sent] = now_s
+        sent = self._sent_at_s >= now_s - FORGET_S
+        changed = bool((sent != self._sent).any())
+        self._sent = sent
+        if signal.head is not None:
+            self._turned_at_s = now_s
+        elif self.turn is not None and self._turned_at_s < now_s - FORGET_S:
+            self.turn, changed = None, True
+        return changed
 
     def _step_s(self, pts_ns: int, now_s: float) -> float:
         """Since the signal before: by the sender's clock, unless that was set anew."""

@@ -2,11 +2,13 @@
 
 Apple writes `jawOpen` and `eyeBlinkLeft`. Live Link Face, VTube Studio and some VMC senders write
 `JawOpen`, iFacialMocap and MeowFace `eyeBlink_L`; the case of the first letter differs even within
-one app. Always by name: the order differs between apps.
+one app. Some put a prefix before it (`BlendShape.jawOpen`), or write words apart (`jaw_open`).
+Always by name: the order differs between apps.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from flexavatar.head.arkit import ARKIT_NAMES
@@ -23,12 +25,26 @@ def snake_side(name: str) -> str:
     return name if stem in ("jaw", "mouth", name) else f"{stem}_{name[len(stem)]}"
 
 
+PREFIX = re.compile(r"^.*[./:]|^(arkit|blend ?shapes?|bs|face)[ _-]+", re.IGNORECASE)
+"""What apps put before a name: what it belongs to."""
+APART = re.compile(r"[^a-z0-9]")
+
+
+def _letters(name: str) -> str:
+    return APART.sub("", name.lower())
+
+
 SPELLINGS: Mapping[str, str] = {
-    spelling.lower(): name for name in ARKIT_NAMES for spelling in (name, snake_side(name))
+    _letters(spelling): name for name in ARKIT_NAMES for spelling in (name, snake_side(name))
 }
-"""Lower case, as any app writes it -> ARKit's own."""
+"""The letters alone, in lower case -> ARKit's own."""
+
+
+def without_prefix(sent: str) -> str:
+    """A shape's own name: `jawOpen` of `BlendShape.jawOpen`."""
+    return PREFIX.sub("", sent.strip())
 
 
 def arkit_name(sent: str) -> str | None:
     """ARKit's name of a shape in whatever spelling, None if it is none of the 52."""
-    return SPELLINGS.get(sent.lower())
+    return SPELLINGS.get(_letters(without_prefix(sent)))

@@ -69,6 +69,8 @@ class Signal:
     """How little of the mouth is seen, 0..1."""
     subject: str = ""
     """Whom or what an app says it tracks."""
+    faults: tuple[str, ...] = ()
+    """What a packet held besides that could not be read, and is left out."""
 
     @property
     def has_face(self) -> bool:

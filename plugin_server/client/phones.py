@@ -16,7 +16,7 @@ from flexavatar.drive.protocols import fmv3, ifacialmocap, live_link_face, vmc, 
 from flexavatar.drive.signal import Signal
 from flexavatar.errors import InputError
 from flexavatar.types import NS_PER_S
-from plugin_server.gateways.config import ProtocolName
+from plugin_server.gateways.config import PORT_OPTIONS, ProtocolName
 
 SWAPPED = 0.05
 """Share of datagrams that come after the next one, where they may."""
@@ -26,6 +26,8 @@ ANSWER_BYTES = 2048
 NEAR_NS = 2_000_000
 """Clocks are rounded on the wire, to milliseconds at worst."""
 AFTER_NS = 100_000_000
+REFUSED_SHARE = 0.25
+"""Of datagrams: a server that starts or stops in between refuses fewer."""
 
 
 class Phone(Protocol):
@@ -144,16 +146,19 @@ def send_performance(
 ) -> list[SentFrame]:
     """Send a performance at its own pace to host:port; what was sent when.
 
-    Raises InputError for an address that is none, OSError if nobody listens to TCP there.
+    Raises InputError for an address that is none, and where nobody listens.
     """
-    phone, sent = PHONES[protocol](), list[SentFrame]()
+    phone, sent, refused, datagrams = PHONES[protocol](), list[SentFrame](), 0, 0
     with closing(_connect(to, protocol)) as line:
 
         def packets() -> Iterator[bytes]:
+            nonlocal refused
             start_ns = time.monotonic_ns()
             for frame in at_rate(frames, fps):
                 time.sleep(max(0, start_ns + frame.pts_ns - time.monotonic_ns()) / NS_PER_S)
-                for answer in _answers(line):
+                answers = _answers(line)
+                refused += answers is None
+                for answer in answers or ():
                     phone.receive(answer)
                 signal = replace(frame, subject=subject)
                 sent.append(SentFrame(signal, time.monotonic_ns()))
@@ -164,16 +169,25 @@ def send_performance(
                 line.sendall(packet + ifacialmocap.END)
         else:
             for packet in network.deliver(packets()):
-                _try_to_send(line, packet)
+                datagrams += 1
+                refused += _is_refused(line, packet)
+            if refused > REFUSED_SHARE * datagrams:
+                raise InputError(_nobody_listens(to, protocol))
     return sent
 
 
-def _try_to_send(line: socket.socket, packet: bytes) -> None:
-    """A datagram to a port where nobody listens is lost like any other."""
+def _is_refused(line: socket.socket, packet: bytes) -> bool:
+    """Send a datagram; whether the machine there has said that nobody takes the one before."""
     try:
         line.send(packet)
     except ConnectionError:
-        pass
+        return True
+    return False
+
+
+def _nobody_listens(to: str, protocol: ProtocolName) -> str:
+    option = PORT_OPTIONS[protocol]
+    return f"to: nobody listens on {to}: start flexavatar serve --show NAME {option} PORT"
 
 
 def _connect(to: str, protocol: ProtocolName) -> socket.socket:
@@ -186,17 +200,25 @@ def _connect(to: str, protocol: ProtocolName) -> socket.socket:
     except OSError as error:
         raise InputError(f"to: {host}: {error}") from error
     line = socket.socket(family, kind)
-    line.connect(address)
+    try:
+        line.connect(address)
+    except OSError as error:
+        line.close()
+        raise InputError(f"{_nobody_listens(to, protocol)} ({error.strerror})") from error
     return line
 
 
-def _answers(line: socket.socket) -> Iterator[bytes]:
-    """Datagrams that have come back, without waiting."""
-    while line.type is socket.SOCK_DGRAM:
-        try:
-            yield line.recv(ANSWER_BYTES, socket.MSG_DONTWAIT)
-        except OSError:  # nothing there, or nobody listens
-            return
+def _answers(line: socket.socket) -> list[bytes] | None:
+    """Datagrams that have come back, without waiting; None if nobody takes ours there."""
+    answers = []
+    try:
+        while line.type is socket.SOCK_DGRAM:
+            answers.append(line.recv(ANSWER_BYTES, socket.MSG_DONTWAIT))
+    except ConnectionError:
+        return None
+    except OSError:  # nothing there
+        pass
+    return answers
 
 
 def repeat(frames: Sequence[Signal], times: int) -> list[Signal]:

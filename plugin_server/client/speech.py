@@ -11,6 +11,7 @@ from plugin_server.client.stream import POLL_S, ClientStream
 from plugin_server.pb import flexavatar_pb2 as pb
 
 Request = pb.DriveAudioRequest
+SAMPLE_BYTES = 2
 PIECE_BYTES = 1 << 15
 QUEUED_PIECES = 32
 """Beyond it `write` waits for the server."""
@@ -38,10 +39,12 @@ class SendQueue:
         except queue.Empty:
             return None
 
-    def clear(self) -> None:
-        """Remove all."""
-        while self.take() is not None:
-            pass
+    def drop_sound(self) -> None:
+        """Remove what is to be heard; a header or a style that waits still counts."""
+        waiting = [*iter(self.take, None)]
+        for request in waiting:
+            if request.WhichOneof("part") != "chunk":
+                self._queue.put_nowait(request)
 
 
 class ClientSpeech:
@@ -60,6 +63,8 @@ class ClientSpeech:
         """The server's last report."""
         self._interrupt = interrupt
         self._queue = SendQueue()
+        self._sample_bytes = SAMPLE_BYTES * (header.channels or 1)
+        self._part = b""  # of a sample
         self._send(pb.DriveAudioRequest(header=header), 0)
         self._stream = ClientStream(call, self._keep, self._queue)
 
@@ -79,9 +84,16 @@ class ClientSpeech:
             raise self._stream.error or BusyError("audio: the server takes no more of it")
 
     def write(self, pcm: bytes) -> None:
-        """Append samples, s16le, whole ones. Waits while the server's queue is full."""
-        for start in range(0, len(pcm), PIECE_BYTES):
-            self._send_surely(pb.DriveAudioRequest(chunk=pcm[start : start + PIECE_BYTES]))
+        """Append samples, s16le. Waits while the server's queue is full.
+
+        A sample may end in the next call; what is left of one at the end is dropped.
+        """
+        sound = self._part + pcm
+        whole = len(sound) - len(sound) % self._sample_bytes
+        self._part = sound[whole:]
+        for start in range(0, whole, PIECE_BYTES):
+            piece = sound[start : min(start + PIECE_BYTES, whole)]
+            self._send_surely(pb.DriveAudioRequest(chunk=piece))
 
     def restyle(self, style: pb.VoiceStyle) -> None:
         """Change the style of what is written next."""
@@ -89,7 +101,8 @@ class ClientSpeech:
 
     def interrupt(self) -> pb.DriveAudioResponse:
         """Drop what was written and is not shown; what is written next goes on."""
-        self._queue.clear()
+        self._queue.drop_sound()
+        self._part = b""
         report = self._interrupt()
         self._send_surely(pb.DriveAudioRequest(resume=pb.AudioResume()))
         return report

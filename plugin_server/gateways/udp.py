@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from flexavatar.drive.protocols import Reader, fmv3, ifacialmocap, live_link_face, vmc, vtube_studio
@@ -20,6 +22,8 @@ MOST_SENDERS = 16
 ASK_S = 1.0
 SILENT_S = 2.0
 """A phone that has sent nothing for this long is asked again."""
+HOLD_S = 1.0
+ANOTHER = "another program sends too and is not followed: stop one of them"
 PING_EVERY = 3
 """Requests from one ping of v3 to the next."""
 METAHUMAN_PORT = 14785
@@ -32,12 +36,56 @@ Read = Callable[[bytes], Signal | None]
 class StatelessReader:
     """A reader of packets that need no others to be understood."""
 
-    def __init__(self, read: Read) -> None:
-        self._read = read
+    def __init__(self, read: Read, missing: str) -> None:
+        """`missing` is what it means that a packet has no face."""
+        self._read, self.missing = read, missing
 
     def read(self, packet: bytes) -> Signal | None:
         """The signal of a packet. Raises DriveError."""
         return self._read(packet)
+
+
+@dataclass
+class _Heard:
+    """A sender's reader, and when it was heard."""
+
+    reader: Reader
+    at_s: float = 0.0
+
+
+class PortFollower:
+    """Of programs on one machine that send the same thing, the one that is followed.
+
+    The first, until it is silent for HOLD_S. A sender that takes a new port for every packet is one
+    program all the same: a port that was heard once holds nothing.
+    """
+
+    def __init__(self) -> None:
+        self._ports: OrderedDict[tuple[str, str, int], _Port] = OrderedDict()
+        self._followed: OrderedDict[tuple[str, str], _Port] = OrderedDict()
+
+    def follows(self, sender: tuple[str, str], port: int, now_s: float) -> bool:
+        """Whether a signal of an address and subject, from this port, is to be taken."""
+        key = (*sender, port)
+        own = self._ports.pop(key, None)
+        if own is None or now_s - own.at_s > HOLD_S:
+            own = _Port()
+        own.signals, own.at_s = own.signals + 1, now_s
+        self._ports[key] = own
+        followed = self._followed.pop(sender, own)
+        if followed.signals < 2 or now_s - followed.at_s > HOLD_S:
+            followed = own
+        self._followed[sender] = followed
+        for kept in (self._ports, self._followed):
+            if len(kept) > MOST_SENDERS:
+                kept.popitem(last=False)
+        return followed is own
+
+
+@dataclass
+class _Port:
+    signals: int = 0
+    at_s: float = 0.0
 
 
 class UdpGateway(asyncio.DatagramProtocol):
@@ -45,7 +93,8 @@ class UdpGateway(asyncio.DatagramProtocol):
 
     def __init__(self, name: str, new_reader: Callable[[], Reader], guard: Guard, hub: Hub) -> None:
         self._new_reader, self._guard, self._hub = new_reader, guard, hub
-        self._readers: OrderedDict[str, Reader] = OrderedDict()
+        self._readers: OrderedDict[str, _Heard] = OrderedDict()
+        self._ports = PortFollower()
         self.status = hub.add_gateway(name)
         self.transport: asyncio.DatagramTransport | None = None
 
@@ -76,15 +125,25 @@ class UdpGateway(asyncio.DatagramProtocol):
         sender = str(addr[0])
         if not self._guard.allows(sender):
             return
-        reader = self._reader_of(sender)
+        reader = self._reader_of(addr)
         try:
             signal = reader.read(data)
         except DriveError as error:
             self._hub.refuse(self.status, sender, str(error))
             return
         self.answer(reader, addr)
-        if signal is not None:
+        if signal is None:
+            self._note_missing(sender, reader)
+        elif self._ports.follows((sender, signal.subject), addr[1], self._hub.clock()):
             self._hub.deliver(self.status, sender, signal)
+        else:
+            self._hub.warn(self.status, f"{ANOTHER} (port {addr[1]} of {sender})")
+
+    def _note_missing(self, sender: str, reader: Reader) -> None:
+        """Say once why packets come and no face."""
+        silent_s = self._hub.clock() - self.status.received_at_s
+        if silent_s > SILENT_S and (missing := reader.missing):
+            self._hub.warn(self.status, f"{missing} ({sender})")
 
     def error_received(self, exc: Exception) -> None:
         """The phone is not there, or no network: say so; it is asked again."""
@@ -95,12 +154,23 @@ class UdpGateway(asyncio.DatagramProtocol):
         if exc is not None:
             self._hub.warn(self.status, f"listens no more: {exc}")
 
-    def _reader_of(self, sender: str) -> Reader:
-        reader = self._readers.pop(sender, None) or self._new_reader()
-        self._readers[sender] = reader
+    def _reader_of(self, addr: tuple[Any, ...]) -> Reader:
+        sender, now_s = self.reader_key(addr), self._hub.clock()
+        heard = self._readers.pop(sender, None)
+        if heard is None or now_s - heard.at_s > self.forget_after_s:
+            heard = _Heard(self._new_reader())
+        heard.at_s = now_s
+        self._readers[sender] = heard
         if len(self._readers) > MOST_SENDERS:
             self._readers.popitem(last=False)
-        return reader
+        return heard.reader
+
+    forget_after_s = math.inf
+    """A sender that is silent for longer starts with nothing kept."""
+
+    def reader_key(self, addr: tuple[Any, ...]) -> str:
+        """Whose packets one reader reads: those of one address."""
+        return str(addr[0])
 
     def answer(self, reader: Reader, addr: tuple[Any, ...]) -> None:
         """Send what the protocol wants back after a packet: here nothing."""
@@ -132,7 +202,8 @@ class LiveLinkFaceGateway(UdpGateway):
 
     def __init__(self, guard: Guard, hub: Hub) -> None:
         read = live_link_face.read
-        super().__init__(live_link_face.SOURCE, lambda: StatelessReader(read), guard, hub)
+        new_reader = lambda: StatelessReader(read, live_link_face.NO_FACE)  # noqa: E731
+        super().__init__(live_link_face.SOURCE, new_reader, guard, hub)
 
     async def keep_asking(self) -> None:
         """Look now and then whether a silent phone is in MetaHuman mode, and say so."""
@@ -160,6 +231,12 @@ class VmcGateway(UdpGateway):
     def __init__(self, guard: Guard, hub: Hub) -> None:
         super().__init__(vmc.SOURCE, VmcReader, guard, hub)
 
+    forget_after_s = SILENT_S
+
+    def reader_key(self, addr: tuple[Any, ...]) -> str:
+        """Programs on one machine have a port each, and values that are not to be mixed."""
+        return f"{addr[0]}:{addr[1]}"
+
 
 class VtubeStudioGateway(UdpGateway):
     """The phone sends for some seconds after each request."""
@@ -168,7 +245,8 @@ class VtubeStudioGateway(UdpGateway):
 
     def __init__(self, guard: Guard, hub: Hub) -> None:
         read = vtube_studio.read
-        super().__init__(vtube_studio.SOURCE, lambda: StatelessReader(read), guard, hub)
+        new_reader = lambda: StatelessReader(read, vtube_studio.NO_FACE)  # noqa: E731
+        super().__init__(vtube_studio.SOURCE, new_reader, guard, hub)
 
     def requests(self, silent_s: float) -> Iterable[bytes]:
         """The same request every time."""
@@ -180,6 +258,7 @@ class IFacialMocapReader:
 
     def __init__(self, nonces: Iterable[int] = ()) -> None:
         self.v3 = Fmv3Reader([*nonces])
+        self.missing = ifacialmocap.NO_FACE
 
     def read(self, packet: bytes) -> Signal | None:
         """One packet of either. Raises DriveError."""
@@ -209,7 +288,7 @@ class IFacialMocapGateway(UdpGateway):
         if silent_s > SILENT_S:
             yield self._request()
         if self._asked % PING_EVERY == 0:  # also while no face is seen
-            yield from (p for r in self._readers.values() if (p := _ping(r)) is not None)
+            yield from (p for h in self._readers.values() if (p := _ping(h.reader)) is not None)
 
     def _request(self) -> bytes:
         if self._version != 3:

@@ -37,8 +37,37 @@ def check_chunk(chunk: bytes, audio_format: AudioFormat) -> None:
     size = SAMPLE_BYTES * audio_format.channels
     if len(chunk) % size:
         raise DriveError(f"audio: expected whole samples of {size} bytes, got {len(chunk)} bytes")
+    check_length(chunk)
+
+
+def check_length(chunk: bytes) -> None:
+    """Raise DriveError for a chunk that is too long."""
     if len(chunk) > LARGEST_CHUNK:
         raise DriveError(f"audio: expected {LARGEST_CHUNK} bytes at most, got {len(chunk)}")
+
+
+class WholeSamples:
+    """Chunks of a stream that may end in the middle of a sample."""
+
+    def __init__(self, audio_format: AudioFormat) -> None:
+        self._size = SAMPLE_BYTES * audio_format.channels
+        self._part, self._total = b"", 0
+
+    def add(self, chunk: bytes) -> bytes:
+        """The samples that are whole with this chunk. Raises DriveError for a chunk too long."""
+        check_length(chunk)
+        self._total += len(chunk)
+        sound = self._part + chunk
+        whole = len(sound) - len(sound) % self._size
+        self._part = sound[whole:]
+        return sound[:whole]
+
+    def check_end(self) -> None:
+        """Raise DriveError if the stream ends within a sample."""
+        if self._part:
+            raise DriveError(
+                f"audio: expected whole samples of {self._size} bytes, got {self._total} bytes"
+            )
 
 
 def audio_message(speech: Speech) -> pb.DriveAudioResponse:

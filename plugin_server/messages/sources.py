@@ -44,6 +44,8 @@ def gateway_message(status: GatewayStatus, now_s: float) -> pb.Gateway:
         subject=sender.subject if sender else "",
         frames=status.frames,
         refused=status.refused,
+        late=status.late,
+        skipped=status.skipped,
         silent_s=now_s - status.received_at_s if sender else 0.0,
         problem=status.problem,
     )

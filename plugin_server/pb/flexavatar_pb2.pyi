@@ -95,7 +95,7 @@ class CreateAvatarOnceRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[CreateAvatarHeader, _Mapping]] = ..., photos: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Avatar(_message.Message):
-    __slots__ = ("name", "gaussians", "photos", "created_unix_ms", "create_s", "metrics", "model")
+    __slots__ = ("name", "gaussians", "photos", "created_unix_ms", "create_s", "metrics", "model", "warnings")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -110,6 +110,7 @@ class Avatar(_message.Message):
     CREATE_S_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     name: str
     gaussians: int
     photos: int
@@ -117,7 +118,8 @@ class Avatar(_message.Message):
     create_s: float
     metrics: _containers.ScalarMap[str, float]
     model: Model
-    def __init__(self, name: _Optional[str] = ..., gaussians: _Optional[int] = ..., photos: _Optional[int] = ..., created_unix_ms: _Optional[int] = ..., create_s: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ..., model: _Optional[_Union[Model, str]] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., gaussians: _Optional[int] = ..., photos: _Optional[int] = ..., created_unix_ms: _Optional[int] = ..., create_s: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ..., model: _Optional[_Union[Model, str]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class InterpolateAvatarsRequest(_message.Message):
     __slots__ = ("a", "b", "share", "name", "replace")
@@ -563,7 +565,7 @@ class Limits(_message.Message):
     def __init__(self, photos: _Optional[int] = ..., photo_bytes: _Optional[int] = ..., upload_bytes: _Optional[int] = ..., message_bytes: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., sessions: _Optional[int] = ..., creations_running: _Optional[int] = ..., creations_waiting: _Optional[int] = ..., video_bytes: _Optional[int] = ..., video_seconds: _Optional[int] = ..., audio_seconds: _Optional[int] = ..., emotions: _Optional[_Iterable[str]] = ..., idle_timeout_s: _Optional[float] = ...) -> None: ...
 
 class Gateway(_message.Message):
-    __slots__ = ("source", "address", "sender", "subject", "frames", "refused", "silent_s", "problem")
+    __slots__ = ("source", "address", "sender", "subject", "frames", "refused", "silent_s", "problem", "late", "skipped")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     SENDER_FIELD_NUMBER: _ClassVar[int]
@@ -572,6 +574,8 @@ class Gateway(_message.Message):
     REFUSED_FIELD_NUMBER: _ClassVar[int]
     SILENT_S_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    LATE_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
     source: str
     address: str
     sender: str
@@ -580,7 +584,9 @@ class Gateway(_message.Message):
     refused: int
     silent_s: float
     problem: str
-    def __init__(self, source: _Optional[str] = ..., address: _Optional[str] = ..., sender: _Optional[str] = ..., subject: _Optional[str] = ..., frames: _Optional[int] = ..., refused: _Optional[int] = ..., silent_s: _Optional[float] = ..., problem: _Optional[str] = ...) -> None: ...
+    late: int
+    skipped: int
+    def __init__(self, source: _Optional[str] = ..., address: _Optional[str] = ..., sender: _Optional[str] = ..., subject: _Optional[str] = ..., frames: _Optional[int] = ..., refused: _Optional[int] = ..., silent_s: _Optional[float] = ..., problem: _Optional[str] = ..., late: _Optional[int] = ..., skipped: _Optional[int] = ...) -> None: ...
 
 class ServerInfo(_message.Message):
     __slots__ = ("version", "wire_version", "device", "frame_address", "avatars", "sessions", "creations", "limits", "gateways", "drive", "problems", "stopping")

@@ -17,3 +17,8 @@ class Reader(Protocol):
     def read(self, packet: bytes) -> Signal | None:
         """The face in a packet; None if it has none (yet). Raises DriveError."""
         ...
+
+    @property
+    def missing(self) -> str:
+        """Why packets came and no face, in words; empty if nothing is amiss."""
+        ...

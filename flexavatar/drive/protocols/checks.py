@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TypeVar
 
 from flexavatar.errors import DriveError
-from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.types import NS_PER_S
 
 SANE = 10.0
 """Weights are about 0..1, calibrated ones a little beyond; a packet that says more is broken."""
 SUBJECT_LENGTH = 64
+MOST_FAULTS = 64
+"""Of one packet that are told; others are left out as well."""
+
+T = TypeVar("T")
 
 
 def finite(name: str, value: object, largest: float) -> float:
@@ -26,17 +28,29 @@ def finite(name: str, value: object, largest: float) -> float:
     return float(value)
 
 
-def finite_weights(weights: Iterable[tuple[str, object]]) -> dict[str, float]:
-    """Named weights, the last of each name. Raises DriveError if one is no number or not SANE."""
-    return {name: finite(name, value, SANE) for name, value in weights}
+class Faults(list[str]):
+    """What of one packet cannot be read and is left out, in words; the rest is taken."""
 
+    def attempt(self, read: Callable[[], T]) -> T | None:
+        """What `read` gives; None, and a fault, where it raises DriveError."""
+        try:
+            return read()
+        except DriveError as error:
+            if len(self) < MOST_FAULTS:
+                self.append(str(error))
+            return None
 
-def sane_weights(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The same [52], in the order of ARKIT_NAMES. Raises DriveError if one is not SANE."""
-    if not (fine := np.abs(weights) <= SANE).all():  # NaN is not fine
-        bad = int(np.argmin(fine))
-        finite(ARKIT_NAMES[bad], float(weights[bad]), SANE)
-    return weights
+    def finite_weights(self, weights: Iterable[tuple[str, object]]) -> dict[str, float]:
+        """Named weights, the last of each name, without those that are no number or not SANE."""
+        checked = [
+            (name, self.attempt(partial(finite, name, value, SANE))) for name, value in weights
+        ]
+        return {name: value for name, value in checked if value is not None}
+
+    def check_rest(self, found: object) -> None:
+        """Raise DriveError, the first fault, if nothing was found beside faults."""
+        if self and not found:
+            raise DriveError(self[0])
 
 
 def printable(text: str) -> str:

@@ -17,12 +17,13 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from typing import Any
 
 from flexavatar.drive.expressions import add_gaze, gaze_angles
 from flexavatar.drive.head_angles import HeadAngles
 from flexavatar.drive.names import arkit_name
-from flexavatar.drive.protocols.checks import finite, finite_weights
+from flexavatar.drive.protocols.checks import Faults, finite
 from flexavatar.drive.protocols.ifacialmocap import SOURCE
 from flexavatar.drive.signal import HeadPose, Signal, weights_of
 from flexavatar.errors import DriveError
@@ -237,14 +238,21 @@ def _frame_signal(content: bytes, schema: Schema) -> Signal:
     if len(content) != expected:
         raise DriveError(f"FMV3: expected a frame of {expected} bytes, got {len(content)}")
     named = zip(map(arkit_name, schema.names), schema.values.unpack_from(content), strict=True)
-    weights = finite_weights((name, value / 100) for name, value in named if name is not None)
-    pose = [
-        math.radians(finite("FMV3: angle", value, MAX_ANGLE_DEG))
-        for value in POSE.unpack_from(content, schema.values.size)
-    ]
-    head, right, left = (HeadAngles(y, -x, z) for x, y, z in (pose[0:3], pose[6:9], pose[9:12]))
-    named = add_gaze(weights, (left[:2], right[:2]))
-    return Signal(*weights_of(named), head=HeadPose(head.axis_angle()), source=SOURCE)
+    faults = Faults()
+    weights = faults.finite_weights((n, value / 100) for n, value in named if n is not None)
+    pose = POSE.unpack_from(content, schema.values.size)
+    turns = [faults.attempt(partial(_turn, pose[i : i + 3])) for i in (0, 6, 9)]
+    faults.check_rest(weights or any(turns))
+    head, right, left = turns
+    gaze = (left[:2], right[:2]) if left and right else None
+    held = HeadPose(head.axis_angle()) if head else None
+    named_weights = weights_of(add_gaze(weights, gaze))
+    return Signal(*named_weights, head=held, source=SOURCE, faults=tuple(faults))
+
+
+def _turn(degrees: Sequence[float]) -> HeadAngles:
+    x, y, z = (math.radians(finite("FMV3: angle", v, MAX_ANGLE_DEG)) for v in degrees)
+    return HeadAngles(y, -x, z)
 
 
 def write_hello(nonce: int, revision: int) -> bytes:

@@ -14,11 +14,13 @@ Source: https://www.ifacialmocap.com/for-developer/
 from __future__ import annotations
 
 import math
+import re
+from functools import partial
 
 from flexavatar.drive.expressions import add_gaze, gaze_angles
 from flexavatar.drive.head_angles import HeadAngles
 from flexavatar.drive.names import arkit_name, snake_side
-from flexavatar.drive.protocols.checks import finite, finite_weights
+from flexavatar.drive.protocols.checks import Faults, finite
 from flexavatar.drive.signal import HeadPose, Signal, weights_of
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
@@ -30,6 +32,10 @@ MAX_BYTES = 16384
 """Bytes of a frame; real ones have about a thousand."""
 MAX_NUMBER = 1000.0
 """Percent or degrees."""
+NO_FACE = "iFacialMocap: the app sees no face"
+TRACKING = "trackingStatus"
+"""0 while the face is lost; the weights beside it are those of before."""
+HYPHENATED = re.compile(r"(?P<name>.+?)-(?P<number>-?[^-]*)")
 TURNS = ("head", "leftEye", "rightEye")
 
 _KEY = "sahuasouryya9218sauhuiayeta91555dy3719"
@@ -41,30 +47,42 @@ def request(version: int, tcp: bool) -> bytes:
     return f"iFacialMocap_{transport}{_KEY}{'|sendDataVersion=v2' * (version == 2)}".encode()
 
 
-def read(packet: bytes) -> Signal:
-    """One frame, with or without the end that TCP has. Raises DriveError."""
+def read(packet: bytes) -> Signal | None:
+    """One frame, with or without the end that TCP has; None if no face is seen.
+
+    Fields that cannot be read are left out. Raises DriveError if no weight is left.
+    """
     if len(packet) > MAX_BYTES:
         raise DriveError(f"iFacialMocap: expected {MAX_BYTES} bytes at most, got {len(packet)}")
     try:
         text = packet.removesuffix(END).decode("utf-8")
     except UnicodeDecodeError as error:
         raise DriveError("iFacialMocap: expected text, got other bytes") from error
-    fields = [field for field in text.split("|") if field]
-    turns = dict(_turn(field) for field in fields if "#" in field)
-    named = [_weight(field) for field in fields if "#" not in field]
-    weights = finite_weights((name, value) for name, value in named if name is not None)
+    fields, faults = [field for field in text.split("|") if field], Faults()
+    read_turns = [faults.attempt(partial(_turn, field)) for field in fields if "#" in field]
+    turns = dict(turn for turn in read_turns if turn is not None)
+    named = [faults.attempt(partial(_weight, field)) for field in fields if "#" not in field]
+    if (TRACKING, 0.0) in named:
+        return None
+    known = [(arkit_name(name), value) for name, value in filter(None, named)]
+    weights = faults.finite_weights((name, value) for name, value in known if name is not None)
+    faults.check_rest(weights)
     if not weights:
         raise DriveError(f"iFacialMocap: expected weights such as jawOpen-12, got {text!r:.60}")
     head, left, right = (turns.get(name) for name in TURNS)
     gaze = (left[:2], right[:2]) if left and right else None
     pose = HeadPose(head.axis_angle()) if head else None
-    return Signal(*weights_of(add_gaze(weights, gaze)), head=pose, source=SOURCE)
+    named_weights = weights_of(add_gaze(weights, gaze))
+    return Signal(*named_weights, head=pose, source=SOURCE, faults=tuple(faults))
 
 
-def _weight(field: str) -> tuple[str | None, float]:
-    """`eyeBlink_L-7` -> ARKit's name, None for a shape of the app's own, and 0.07."""
-    name, _, number = field.partition("&" if "&" in field else "-")
-    return arkit_name(name), _number(name, number) / 100
+def _weight(field: str) -> tuple[str, float]:
+    """`eyeBlink_L-7` -> name and 0.07. The name may have hyphens, the number a sign."""
+    name, _, number = field.partition("&")
+    if "&" not in field:
+        found = HYPHENATED.fullmatch(field)
+        name, number = (found["name"], found["number"]) if found else (field, "")
+    return name, _number(name, number) / 100
 
 
 def _turn(field: str) -> tuple[str, HeadAngles]:

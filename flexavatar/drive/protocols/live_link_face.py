@@ -18,9 +18,10 @@ import numpy as np
 from flexavatar.drive.expressions import gaze_angles
 from flexavatar.drive.head_angles import HeadAngles
 from flexavatar.drive.performance import FRAME_RATE
-from flexavatar.drive.protocols.checks import finite, nanoseconds, printable, sane_weights
-from flexavatar.drive.signal import ALL_SENT, HeadPose, Signal
+from flexavatar.drive.protocols.checks import Faults, finite, nanoseconds, printable
+from flexavatar.drive.signal import HeadPose, Signal, weights_of
 from flexavatar.errors import DriveError
+from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.types import NS_PER_S
 
 SOURCE = "live-link-face"
@@ -40,6 +41,12 @@ METAHUMAN = (
     " choose ARKit as the capture mode in the app's settings"
 )
 
+NO_FACE = "Live Link Face: the app sees no face"
+OSC = (
+    "Live Link Face: got OSC, which VMC and other programs send:"
+    " send them to the port of --vmc, and here what the app Live Link Face sends"
+)
+
 
 def read(packet: bytes) -> Signal | None:
     """One frame, None if no face is seen. Raises DriveError."""
@@ -52,6 +59,8 @@ def read(packet: bytes) -> Signal | None:
 
 
 def _read(packet: bytes) -> Signal | None:
+    if packet[:1] in (b"/", b"#"):
+        raise DriveError(OSC)
     if packet[:1] != bytes([VERSION]):
         raise DriveError(f"Live Link Face: expected version {VERSION}, got {packet[:1].hex()}")
     _, start = _text(packet, 1, "device id")
@@ -62,15 +71,18 @@ def _read(packet: bytes) -> Signal | None:
     if len(packet) != values_at + COUNT * VALUES.itemsize or packet[values_at - 1] != COUNT:
         raise DriveError(f"Live Link Face: expected {COUNT} values, got {len(packet)} bytes")
     pts_ns = _pts_ns(*TIME.unpack_from(packet, start))
-    values = np.frombuffer(packet, VALUES, COUNT, values_at)
-    head = HeadAngles(*(finite("head", value, MAX_TURN) for value in values[52:55].tolist()))
+    values = np.frombuffer(packet, VALUES, COUNT, values_at).tolist()
+    faults = Faults()
+    weights = faults.finite_weights(zip(ARKIT_NAMES, values[:52], strict=True))
+    head = faults.attempt(lambda: HeadAngles(*(finite("head", v, MAX_TURN) for v in values[52:55])))
+    faults.check_rest(weights)
     return Signal(
-        sane_weights(values[:52].astype(np.float32)),
-        ALL_SENT,
-        head=HeadPose(head.axis_angle()),
+        *weights_of(weights),
+        head=None if head is None else HeadPose(head.axis_angle()),
         source=SOURCE,
         pts_ns=pts_ns,
         subject=printable(subject),
+        faults=tuple(faults),
     )
 
 
@@ -87,7 +99,7 @@ def _text(packet: bytes, start: int, what: str) -> tuple[str, int]:
 
 def _pts_ns(frame: int, subframe: float, numerator: int, denominator: int) -> int:
     """Timecode -> nanoseconds."""
-    rate = numerator / denominator if denominator > 0 else 0.0
+    rate = numerator / (denominator or 1) if denominator >= 0 else 0.0  # many send 60 / 0
     if not (RATES[0] <= rate <= RATES[1] and 0 <= subframe <= 1):  # also false for NaN
         raise DriveError(
             "Live Link Face: expected a rate of 1 to 1000 frames a second and a part of a frame,"

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from flexavatar.drive.protocols.checks import Faults
 from flexavatar.errors import DriveError
 
 BUNDLE = b"#bundle\0"
@@ -24,6 +25,10 @@ Argument = str | bytes | int | float | bool | None
 NUMBERS = {"i": struct.Struct(">i"), "f": struct.Struct(">f")}
 NUMBERS |= {"h": struct.Struct(">q"), "d": struct.Struct(">d"), "t": struct.Struct(">Q")}
 SIZE = struct.Struct(">i")
+UNUSED = dict.fromkeys("crm", struct.Struct(">I"))
+"""A letter, a colour, MIDI: nobody asks for them."""
+NO_BRACKETS = {ord(bracket): None for bracket in "[]"}
+"""Values of an array count as if they stood alone."""
 CONSTANTS: dict[str, Argument] = {"T": True, "F": False, "N": None, "I": None}
 
 
@@ -35,21 +40,26 @@ class Message:
     arguments: tuple[Argument, ...]
 
 
-def read_messages(packet: bytes) -> list[Message]:
-    """All messages of a datagram in their order. Raises DriveError."""
-    return list(_contents(packet, 0))
+def read_messages(packet: bytes, faults: Faults | None = None) -> list[Message]:
+    """All messages of a datagram in their order. Raises DriveError.
+
+    With `faults` a bundle's messages that cannot be read are left out, and named there.
+    """
+    return list(_contents(packet, 0, faults))
 
 
-def _contents(packet: bytes, depth: int) -> Iterator[Message]:
+def _contents(packet: bytes, depth: int, faults: Faults | None) -> Iterator[Message]:
     if not packet.startswith(BUNDLE):
-        yield _message(packet)
+        attempt = faults.attempt if faults is not None and depth else lambda read: read()
+        if (message := attempt(lambda: _message(packet))) is not None:
+            yield message
         return
     if depth == MAX_DEPTH:
         raise DriveError(f"OSC: expected bundles at most {MAX_DEPTH} deep")
     start = len(BUNDLE) + len(AT_ONCE)
     while start < len(packet):
         element, start = _sized_element(packet, start)
-        yield from _contents(element, depth + 1)
+        yield from _contents(element, depth + 1, faults)
 
 
 def _sized_element(packet: bytes, start: int) -> tuple[bytes, int]:
@@ -73,7 +83,7 @@ def _message(packet: bytes) -> Message:
     if not address.startswith("/") or not tags.startswith(","):
         raise DriveError(f"OSC: expected an address and types, got {address!r:.40} {tags!r:.20}")
     arguments = []
-    for tag in tags[1:]:
+    for tag in tags[1:].translate(NO_BRACKETS):
         value, start = _argument(tag, packet, start)
         arguments.append(value)
     return Message(address, tuple(arguments))
@@ -96,6 +106,9 @@ def _argument(tag: str, packet: bytes, start: int) -> tuple[Argument, int]:
         return _unpack(NUMBERS[tag], packet, start), start + NUMBERS[tag].size
     if tag in ("s", "S"):
         return _text(packet, start)
+    if tag in UNUSED:
+        _unpack(UNUSED[tag], packet, start)
+        return None, start + UNUSED[tag].size
     if tag == "b":
         blob, end = _sized_element(packet, start)
         return blob, _padded(end)

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, NoReturn
+from functools import partial
+from typing import Any
 
 from flexavatar.drive.expressions import add_gaze, gaze_angles
 from flexavatar.drive.head_angles import HeadAngles
 from flexavatar.drive.names import arkit_name, pascal_case
-from flexavatar.drive.protocols.checks import finite, finite_weights, nanoseconds
+from flexavatar.drive.protocols.checks import Faults, finite, nanoseconds
 from flexavatar.drive.signal import NO_PTS, HeadPose, Signal, weights_of
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
@@ -29,6 +30,7 @@ PHONE_PORT = 21412
 SEND_FOR_S = 5.0
 MAX_BYTES = 65536
 MAX_ANGLE_DEG = 1000.0
+NO_FACE = "VTube Studio: the app sees no face"
 NS_PER_MS = 1_000_000
 
 
@@ -46,34 +48,41 @@ def read(packet: bytes) -> Signal | None:
     shapes = frame.get("BlendShapes")
     if not isinstance(shapes, list):
         raise DriveError(f"VTube Studio: BlendShapes: expected a list, got {type(shapes)}")
-    named = [_shape(shape) for shape in shapes]
-    weights = finite_weights((name, value) for name, value in named if name is not None)
-    head, left, right = (_turn(frame, key) for key in ("Rotation", "EyeLeft", "EyeRight"))
+    faults = Faults()
+    named = filter(None, [faults.attempt(partial(_shape, shape)) for shape in shapes])
+    weights = faults.finite_weights((name, value) for name, value in named if name is not None)
+    head, left, right = (
+        faults.attempt(partial(_turn, frame, key)) for key in ("Rotation", "EyeLeft", "EyeRight")
+    )
+    faults.check_rest(weights)
     if not weights:
         raise DriveError("VTube Studio: BlendShapes: expected some of ARKit's, got none")
     gaze = (left[:2], right[:2]) if left and right else None
-    pts_ns = NO_PTS
-    if "Timestamp" in frame:
-        pts_ns = nanoseconds(finite("VTube Studio: Timestamp", frame["Timestamp"], 1e15) / 1000)
-    pose = HeadPose(head.axis_angle()) if head else None
-    named = add_gaze(weights, gaze)
-    return Signal(*weights_of(named), head=pose, source=SOURCE, pts_ns=pts_ns)
+    pts_ns = faults.attempt(partial(_pts_ns, frame["Timestamp"])) if "Timestamp" in frame else None
+    return Signal(
+        *weights_of(add_gaze(weights, gaze)),
+        head=HeadPose(head.axis_angle()) if head else None,
+        source=SOURCE,
+        pts_ns=NO_PTS if pts_ns is None else pts_ns,
+        faults=tuple(faults),
+    )
+
+
+def _pts_ns(timestamp: object) -> int:
+    """Milliseconds -> nanoseconds."""
+    return nanoseconds(finite("VTube Studio: Timestamp", timestamp, 1e15) / 1000)
 
 
 def _object(packet: bytes) -> dict[str, Any]:
     if len(packet) > MAX_BYTES:
         raise DriveError(f"VTube Studio: expected {MAX_BYTES} bytes at most, got {len(packet)}")
     try:
-        frame = json.loads(packet, parse_constant=_refuse)
+        frame = json.loads(packet, parse_constant=float)  # NaN is refused later
     except (ValueError, RecursionError) as error:  # not UTF-8 is a ValueError too
         raise DriveError(f"VTube Studio: expected JSON: {error!s:.80}") from error
     if not isinstance(frame, dict):
         raise DriveError(f"VTube Studio: expected an object, got {type(frame)}")
     return frame
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number")
 
 
 def _shape(shape: Any) -> tuple[str | None, Any]:
