@@ -2,7 +2,8 @@
 
 One row a frame: `Timecode,BlendShapeCount`, 52 ARKit weights in PascalCase, then yaw, pitch and
 roll of the head and of both eyes in radians. Columns are found by name, never by place: the order
-differs between versions. The eyes' angles are not read, since the eyeLook weights say the same.
+differs between versions. Other programs' files are read too, see `recording_table.py`. The eyes'
+angles are not read, since the eyeLook weights say the same.
 
 The app does not document the signs of the head's angles; `head_angles.py` says how they are read.
 
@@ -19,23 +20,31 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from flexavatar.drive.head_angles import HeadAngles
 from flexavatar.drive.names import pascal_case
+from flexavatar.drive.recording_table import (
+    COUNT,
+    EYE_COLUMNS,
+    HEAD_COLUMNS,
+    TIMECODE,
+    VALUE_COLUMNS,
+    read_recording_table,
+)
 from flexavatar.drive.signal import HeadPose, Signal, weights_of
 from flexavatar.errors import DriveError
 from flexavatar.head.arkit import ARKIT_NAMES
 from flexavatar.types import NS_PER_S
 
 FRAME_RATE = 60
-HEAD_COLUMNS = ("HeadYaw", "HeadPitch", "HeadRoll")
-EYE_COLUMNS = tuple(
-    f"{eye}Eye{axis}" for eye in ("Left", "Right") for axis in ("Yaw", "Pitch", "Roll")
-)
-TIMECODE_RATES = (24, 25, 30, 48, 50, 60)
+TIMECODE_RATES = (24, 25, 30, 48, 50, 60, 100, 120)
+LEAST_LAST_FRAME = 20.0
+"""A second whose last frame has a lower number was not recorded to its end."""
+MOST_SECONDS = 2.0**33
 MAX_TIMECODE_FRAME = 120
 """In a timecode's last field; more is no timecode."""
 WEIGHT_RANGE = (-0.5, 1.5)
@@ -56,21 +65,16 @@ def read_performance(path: Path) -> list[Signal]:
         DriveError: not such a file, an unknown column, or a value that is not finite, not a number
             or outside TOLERATED; the message names the line.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-    except OSError as error:
-        raise DriveError(f"performance: cannot read {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DriveError(
-            f"{path.name}: expected a Live Link Face CSV file, got other data"
-        ) from error
-    columns = _check_columns(path.name, list(reader.fieldnames or []))
-    lines = [(f"{path.name}, line {i}", row) for i, row in enumerate(rows, 2) if _has_face(row)]
+    table = read_recording_table(path)
+    lines = [(f"{path.name}, line {i}", row) for i, row in table.rows if _has_face(row)]
     if not lines:
         raise DriveError(f"{path.name}: expected at least one row with a face, got none")
-    times = _times_ns([_parse_timecode(where, row["Timecode"]) for where, row in lines])
+    if TIMECODE in table.columns:
+        times = _times_ns([_parse_time(where, row.get(TIMECODE, "")) for where, row in lines])
+    else:
+        times = [round(i * NS_PER_S / FRAME_RATE) for i in range(len(lines))]
+    columns = {pascal_case(name): name for name in ARKIT_NAMES}
+    columns = {column: columns[column] for column in table.columns if column in columns}
     frames: list[Signal] = []
     for (where, row), pts_ns in zip(lines, times, strict=True):
         frame = _parse_row(where, row, columns, pts_ns)
@@ -81,11 +85,9 @@ def read_performance(path: Path) -> list[Signal]:
 
 def write_performance(path: Path, frames: Iterable[Signal]) -> None:
     """Write a Live Link Face recording. The eyes' angles are left at zero."""
-    shapes = [pascal_case(name) for name in ARKIT_NAMES]
-    header = ["Timecode", "BlendShapeCount", *shapes, *HEAD_COLUMNS, *EYE_COLUMNS]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(header)
+        writer.writerow([TIMECODE, COUNT, *VALUE_COLUMNS])
         for frame in frames:
             head = frame.neck_pose.head_angles()
             values = [*frame.weights.tolist(), *head, *(0.0 for _ in EYE_COLUMNS)]
@@ -103,34 +105,20 @@ def at_rate(frames: Sequence[Signal], fps: float) -> Iterator[Signal]:
         yield replace(newest, pts_ns=pts_ns)
 
 
-def _check_columns(name: str, columns: list[str]) -> dict[str, str]:
-    """Column -> ARKit name of the shapes that are there."""
-    shapes = {pascal_case(shape): shape for shape in ARKIT_NAMES}
-    known = {"Timecode", "BlendShapeCount", *shapes, *HEAD_COLUMNS, *EYE_COLUMNS}
-    found = {column: shapes[column] for column in columns if column in shapes}
-    if "Timecode" not in columns or not found:
-        got = ",".join(map(str, columns[:4])) or "an empty file"
-        raise DriveError(
-            f"{name}: expected a Live Link Face CSV (Timecode,BlendShapeCount,EyeBlinkLeft,...), "
-            f"got {got}"
-        )
-    if unknown := [str(column) for column in columns if column not in known]:
-        raise DriveError(f"{name}: not columns of Live Link Face: {', '.join(unknown[:5])}")
-    return found
-
-
 def _has_face(row: Mapping[str, str]) -> bool:
     """The app writes a count of 0 while it sees no face."""
-    return (row.get("BlendShapeCount") or "").strip() != "0"
+    return row.get(COUNT, "").strip() != "0"
 
 
-def _parse_timecode(where: str, text: str) -> tuple[int, float]:
-    """`HH:MM:SS:FF.fff` -> whole seconds and frames."""
+def _parse_time(where: str, text: str) -> tuple[int, float] | float:
+    """`HH:MM:SS:FF.fff` -> whole seconds and frames; a plain number is seconds."""
+    if ":" not in text:
+        return _seconds(where, text)
     try:
         *clock, last = text.strip().split(":")
         hours, minutes, seconds = map(int, clock)
         frames = float(last)
-    except (ValueError, AttributeError):
+    except ValueError:
         hours, minutes, seconds, frames = 0, 0, 0, math.nan
     on_clock = 0 <= hours < 24 and 0 <= minutes < 60 and 0 <= seconds < 60
     if not (on_clock and 0 <= frames <= MAX_TIMECODE_FRAME):
@@ -138,14 +126,31 @@ def _parse_timecode(where: str, text: str) -> tuple[int, float]:
     return hours * 3600 + minutes * 60 + seconds, frames
 
 
-def _times_ns(timecodes: Sequence[tuple[int, float]]) -> list[int]:
-    """Nanoseconds since the first row; the rate is the lowest that the frame numbers allow."""
-    highest = max(frames for _, frames in timecodes)
-    whole = timecodes[-1][0] - timecodes[0][0] > 1  # a whole second of frame numbers was seen
-    rate = next((r for r in TIMECODE_RATES if highest < r), 60) if whole else FRAME_RATE
-    first = timecodes[0][0] + timecodes[0][1] / rate
-    spans = (seconds + frames / rate - first for seconds, frames in timecodes)
+def _seconds(where: str, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not abs(seconds) < MOST_SECONDS:
+        raise DriveError(f"{where}: expected a timecode HH:MM:SS:FF.fff, got {text!r}")
+    return seconds
+
+
+def _times_ns(times: Sequence[tuple[int, float] | float]) -> list[int]:
+    """Nanoseconds since the first row."""
+    rate = _frame_rate([time for time in times if isinstance(time, tuple)])
+    seconds = [t if isinstance(t, float) else t[0] + t[1] / rate for t in times]
+    spans = (time - seconds[0] for time in seconds)
     return [round((s + 86400 if s < -43200 else s) * NS_PER_S) for s in spans]  # past midnight
+
+
+def _frame_rate(timecodes: Sequence[tuple[int, float]]) -> int:
+    """The lowest that the frame numbers allow, of seconds that were seen to their end."""
+    ended = [frames for (second, frames), (after, _) in pairwise(timecodes) if after != second]
+    if not ended or max(ended) < LEAST_LAST_FRAME:
+        return FRAME_RATE
+    highest = max(frames for _, frames in timecodes)
+    return next((rate for rate in TIMECODE_RATES if highest < rate), FRAME_RATE)
 
 
 def _parse_row(
@@ -154,7 +159,7 @@ def _parse_row(
     low, high = WEIGHT_RANGE
     weights = {}
     for column, shape in columns.items():
-        value = _number(where, column, row[column])
+        value = _number(where, column, row.get(column))
         if not low <= value <= high:
             raise DriveError(f"{where}: {column}: expected 0..1, got {value:g}")
         weights[shape] = min(max(value, 0.0), 1.0)
