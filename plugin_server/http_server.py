@@ -34,6 +34,8 @@ REQUEST_S = 10.0
 """A connection that has not sent a request's whole head by then is closed."""
 CONNECTIONS = 256
 """At once. Of more, those that ask nothing are closed, the one that is silent longest first."""
+OPEN_PAGES = ("/healthz", "/readyz")
+"""What needs no token: a load balancer's probe has none."""
 PREFLIGHT = (
     (b"access-control-allow-methods", b"POST"),
     (
@@ -176,6 +178,9 @@ class FrontDoor:
                 return await _answer(send, 204, "", (*_allow(origin), *PREFLIGHT))
             send = _with_headers(send, _allow(origin))
         if page is not None and scope["method"] == "GET":
+            refusal = self._access.refusal(scope["path"], headers.get("authorization", ""))
+            if refusal is not None and scope["path"] not in OPEN_PAGES:
+                return await _answer(send, 401, str(refusal))
             return await _answer(send, *page())
         pace = UploadPace(self._config.upload_timeout_s)
         with BoundedBody(receive, scope["path"].rpartition("/")[2], pace, self._places) as body:

@@ -6,6 +6,7 @@ import json
 import logging
 import resource
 import sys
+from contextlib import suppress
 
 FIELDS = ("session", "avatar")
 """What a line says beside its message, if its `extra` has it."""
@@ -48,4 +49,5 @@ def set_up_logs(as_json: bool) -> None:
 def allow_open_files() -> None:
     """As many as this process may have: every connection is one."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with suppress(OSError, ValueError):  # a sandbox may forbid it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
