@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -14,15 +13,7 @@ from flexavatar.avatar.avatar import AnyAvatar, animator_of, load_avatar, save_a
 from flexavatar.avatar.bias_sink_avatar import BiasSinkMorpher
 from flexavatar.avatar.interpolate import interpolate
 from flexavatar.avatar.morph import Morpher, make_morpher
-from flexavatar.capture.read_portraits import read_portraits
-from flexavatar.create.create import (
-    MODELS,
-    READING_SHARE,
-    CreateConfig,
-    Model,
-    create_avatar_from_portraits,
-)
-from flexavatar.create.image_metrics import input_psnr_db
+from flexavatar.create.create import MODELS
 from flexavatar.drive.signal import Signal, flame_codes
 from flexavatar.errors import InputError
 from flexavatar.head.arkit_fit import load_arkit_basis
@@ -30,6 +21,7 @@ from flexavatar.head.open_head import load_open_head
 from flexavatar.progress import Progress
 from flexavatar.render.rasterize import depth_strips, rgba8_strips
 from flexavatar.types import Camera, Gaussians, to_device
+from plugin_server.create_process import create_apart
 from plugin_server.engine import Recipe
 
 
@@ -75,15 +67,11 @@ class ModelEngine:
     ) -> tuple[AnyAvatar, Mapping[str, float]]:
         """Files -> avatar, and how close it comes to its best picture, of how many.
 
-        Raises ImageError, FaceError, InputError.
+        Made in another process. Raises ImageError, FaceError, InputError, CreationCrashError.
         """
-        portraits = read_portraits(photos, lambda w, share: progress(w, READING_SHARE * share))
-        config = CreateConfig(quick=recipe.quick)
-        if recipe.model:
-            config = replace(config, model=cast(Model, recipe.model))
-        avatar = create_avatar_from_portraits(portraits, config, progress)
-        likeness = input_psnr_db(avatar, portraits[0])
-        return avatar, {"input_psnr_db": likeness, "pictures": len(portraits)}
+        with TemporaryDirectory(prefix="flexavatar-") as folder:
+            metrics = create_apart(photos, recipe, Path(folder), progress)
+            return self.load(Path(folder)), metrics
 
     def interpolate(self, a: AnyAvatar, b: AnyAvatar, share: float) -> AnyAvatar:
         """Between the two. Raises InputError, AssetError."""
