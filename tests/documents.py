@@ -23,7 +23,7 @@ from flexavatar.cli import Command
 from plugin_server.connect_http import SERVICE
 from tests.conftest import ROOT
 
-TOPS = ".ci docs flexavatar plugin_server proto tests unity_bridge unreal_bridge".split()
+TOPS = ".ci deploy docs flexavatar plugin_server proto tests unity_bridge unreal_bridge".split()
 TREE = [
     path.relative_to(ROOT).as_posix()
     for paths in (ROOT.glob("*"), *((ROOT / top).rglob("*") for top in TOPS))
