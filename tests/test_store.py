@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -18,6 +19,7 @@ import pytest
 
 from flexavatar.errors import AssetError, AvatarNotFoundError, ConflictError, InputError
 from plugin_server import store as store_module
+from plugin_server.errors import StorageError
 from plugin_server.store import RECORD, Store, server_address
 from tests.store_writer import load, record, save, write
 
@@ -282,3 +284,70 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path, place: str) -> None:
     (tmp_path / "folder/.lock").mkdir(parents=True)
     with pytest.raises(InputError, match=r"store: cannot use .*/(file|folder)"):
         Store(tmp_path / place)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("gaussians", -1),
+        ("gaussians", 1 << 40),
+        ("photos", "many"),
+        ("created_unix_ms", 1e30),
+        ("created_unix_ms", 1 << 70),
+        ("create_s", "soon"),
+        ("metrics", {"pictures": []}),
+        ("metrics", 5),
+    ],
+)
+def test_a_record_out_of_range_spoils_no_list(
+    store: Store, tmp_path: Path, name: str, value: object
+) -> None:
+    for avatar in ("ada", "bob"):
+        write(store, avatar, 1)
+    path = tmp_path / "avatars" / "ada" / RECORD
+    content = json.loads(path.read_text())
+    content["avatar"][name] = value
+    path.write_text(json.dumps(content))
+    assert [record.name for record in store.records()] == ["bob"]
+    with pytest.raises(AssetError, match=r"record\.json is damaged"):
+        store.record("ada")
+
+
+def test_a_stray_file_prevents_no_start(tmp_path: Path) -> None:
+    root = tmp_path / "avatars"
+    with closing(Store(root)) as store:
+        write(store, "ada", 1)
+    for folder in (".staging", ".replaced", ".deleted"):
+        (root / folder / "stray").write_text("")
+    (root / ".staging" / "link").symlink_to(root / "ada")
+    with closing(Store(root)) as store:
+        assert store.read("ada", load) == 1
+        assert leftovers(root) == []
+
+
+def test_a_deleted_lock_lets_nobody_in(store: Store, tmp_path: Path) -> None:
+    root = tmp_path / "avatars"
+    (root / ".lock").unlink()
+    with pytest.raises(ConflictError, match="in use by another server"):
+        Store(root)
+    assert server_address(root) == ""
+
+
+def test_a_full_disk_says_so(store: Store, tmp_path: Path) -> None:
+    def full(folder: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with store.reserve("ada", replace=False):
+        with pytest.raises(StorageError, match="no space left on device"):
+            store.write(record("ada", 1), full)
+    assert leftovers(tmp_path / "avatars") == []
+
+
+def test_the_secret_stays(tmp_path: Path) -> None:
+    """Owners are known again after a restart; nobody else may read it."""
+    found = []
+    for _ in range(2):
+        with closing(Store(tmp_path)) as store:
+            found.append(store.secret())
+    assert found[0] == found[1]
+    assert (tmp_path / ".secret").stat().st_mode & 0o077 == 0

@@ -20,7 +20,7 @@ import pytest
 import zmq
 from grpc import RpcError, StatusCode
 
-from plugin_server import http_server
+from plugin_server import http_server, publisher
 from plugin_server.bodies import LARGE_BODIES
 from plugin_server.client.client import ClientSession, FlexAvatarClient
 from plugin_server.client.frame_reader import FrameReader
@@ -28,7 +28,15 @@ from plugin_server.config import ServerConfig
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub
 from plugin_server.server import running_server
-from tests.service import PATIENCE_S, TinyEngine, must_receive
+from tests.service import (
+    PATIENCE_S,
+    PHOTO,
+    TinyEngine,
+    eventually,
+    local_config,
+    must_receive,
+    server_and_client,
+)
 
 MEBIBYTE = 1 << 20
 LONGEST_GAP_S = 1.0
@@ -181,6 +189,46 @@ def test_what_is_no_message_is_the_clients_mistake(client: FlexAvatarClient) -> 
             call()
         error: Any = refusal.value
         assert error.code() is StatusCode.INVALID_ARGUMENT
+
+
+def test_an_upload_that_trickles_holds_no_place(config: ServerConfig, engine: TinyEngine) -> None:
+    """Something comes all the time, but never enough."""
+    header = pb.CreateAvatarHeader(name="ada")
+
+    def trickle() -> Iterator[pb.CreateAvatarRequest]:
+        yield pb.CreateAvatarRequest(header=header)
+        while True:
+            yield pb.CreateAvatarRequest(chunk=pb.PhotoChunk(data=b"x"))
+            time.sleep(0.05)
+
+    with running_server(replace(config, upload_timeout_s=0.3), engine) as listening:
+        with FlexAvatarClient(listening.address) as client:
+            start = time.monotonic()
+            with pytest.raises(RpcError) as refusal:
+                [*FlexAvatarStub(client.channel).CreateAvatar(trickle())]
+            error: Any = refusal.value
+            assert error.code() is StatusCode.DEADLINE_EXCEEDED
+            assert "expected 128 KiB a second or more" in error.details()
+            assert time.monotonic() - start < 3
+            assert client.create_avatar([PHOTO], "ada").name == "ada"
+
+
+def test_a_reader_that_stops_keeps_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was kept for it goes with its connection, and the buffers soon after."""
+    monkeypatch.setattr(publisher, "STALLED_MS", 1500)
+    with server_and_client(local_config(tmp_path), TinyEngine()) as (client, _):
+        client.create_avatar([PHOTO], "ada")
+        session = client.start_session("ada", 4096, 4096)
+        before = resident_mib()
+        with subscriber(session.info.frame_address) as stranger:
+            stranger.sendall(bytes((0, 1 + len(session.info.topic), 1)) + session.info.topic)
+            deadline = time.monotonic() + PATIENCE_S
+            while resident_mib() - before < 150:
+                session.drive_once({"jawOpen": 0.5})
+                assert time.monotonic() < deadline, "it takes all that comes"
+            eventually(lambda: session.drive_once({}) and resident_mib() - before < 80)
 
 
 def test_headers_that_are_no_text(config: ServerConfig, engine: TinyEngine) -> None:
