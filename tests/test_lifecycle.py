@@ -31,6 +31,7 @@ from plugin_server.logs import JsonLines, TextLines
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.security import Access
 from plugin_server.server import running_server
+from plugin_server.wire import WireError
 from tests.service import (
     PATIENCE_S,
     PHOTO,
@@ -215,6 +216,15 @@ def test_a_reader_says_that_nothing_comes(config: ServerConfig, engine: TinyEngi
     with closing(FrameReader(info)) as reader:
         assert reader.receive(4.0) is None
         assert "the server or the link is lost" in reader.problem
+
+
+def test_a_server_of_another_version(session: ClientSession) -> None:
+    """Its frames would never come: their topics begin with the version."""
+    newer = pb.Session()
+    newer.CopyFrom(session.info)
+    newer.topic = newer.topic.replace(b"FLXA\1\0", b"FLXA\2\0")
+    with pytest.raises(WireError, match="expected version 1 of the wire, got b'FLXA"):
+        FrameReader(newer)
 
 
 def test_a_newer_stream_of_the_owner_takes_over(

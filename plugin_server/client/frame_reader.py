@@ -114,7 +114,9 @@ class FrameReader:
 
         With `latest` only the newest message is taken: for one kind of picture, not for splats.
         `renew` is asked, on a thread of its own, where the session is now, when nothing comes.
+        Raises WireError for a server of another version.
         """
+        _check_version(session)
         self.problem = ""
         """What keeps frames from coming; empty: they come."""
         self._kinds, self._latest, self._renew = kinds, latest, renew
@@ -194,6 +196,14 @@ class FrameReader:
         """Close the subscription."""
         self._socket.close()
         self._context.term()
+
+
+def _check_version(session: pb.Session) -> None:
+    """Raise WireError for a server whose messages this reader cannot know: topics begin with it."""
+    expected = wire.topic(session.session_id)[0]
+    if session.topic != expected:
+        got = session.topic[: len(expected) - len(session.session_id)]
+        raise WireError(f"frames: expected version {wire.VERSION} of the wire, got {got!r}")
 
 
 def _place(session: pb.Session) -> tuple[str, str, str]:
