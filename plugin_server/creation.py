@@ -70,6 +70,11 @@ class CreationResult:
     metrics: Mapping[str, float]
     files: int
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What will look wrong, if its engine says so."""
+        return tuple(getattr(self.avatar, "warnings", ()))
+
 
 class Creations:
     """The worker threads that make avatars, and the queue in front of them."""
@@ -170,6 +175,7 @@ class Creations:
             create_s=time.monotonic() - began,
             metrics=dict(made.metrics),
             model=self._engine.model(avatar),
+            warnings=made.warnings,
         )
 
         def save(folder: Path) -> None:

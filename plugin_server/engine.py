@@ -69,6 +69,7 @@ class Engine(Protocol):
     ) -> tuple[Any, Mapping[str, float]]:
         """Photos and videos of one person -> avatar, and how good it came out.
 
+        An avatar that has `warnings` says what of it will look wrong, in words.
         An exception of `progress` must come through.
         """
         ...

@@ -62,6 +62,8 @@ class AvatarRecord:
     metrics: dict[str, float] = field(default_factory=dict)
     model: str = ""
     """Name of the model that made it, "" if unknown."""
+    warnings: tuple[str, ...] = ()
+    """What was seen in the files that will look wrong."""
 
 
 def check_name(name: str) -> str:
@@ -394,7 +396,11 @@ def _checked_record(record: AvatarRecord) -> AvatarRecord:
         raise ValueError(f"created_unix_ms: expected a time, got {record.created_unix_ms!r:.40}")
     metrics = {str(name): float(value) for name, value in dict(record.metrics).items()}
     return replace(
-        record, create_s=float(record.create_s), metrics=metrics, model=str(record.model)
+        record,
+        create_s=float(record.create_s),
+        metrics=metrics,
+        model=str(record.model),
+        warnings=tuple(map(str, record.warnings)),
     )
 
 

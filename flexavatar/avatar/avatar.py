@@ -50,6 +50,8 @@ class Avatar:
     """What made it: `fit` or `query_lrm`."""
     dynamic: Dynamics | None = None
     """What changes with the expression beside moving with the mesh; None: nothing."""
+    warnings: tuple[str, ...] = ()
+    """What was seen in the photos that will look wrong, in words."""
 
     def __post_init__(self) -> None:
         count = len(self.binding)
@@ -168,6 +170,7 @@ def save_avatar(avatar: AnyAvatar, folder: Path) -> None:
         "gaussians": len(avatar),
         "width": avatar.camera.width,
         "height": avatar.camera.height,
+        "warnings": avatar.warnings,
         **about,
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
@@ -214,7 +217,7 @@ def load_avatar(folder: Path) -> AnyAvatar:
     except (OSError, SafetensorError) as error:
         raise AssetError(f"avatar: {folder / WEIGHTS} cannot be read ({error})") from None
     try:
-        avatar = _assemble(tensors, manifest)
+        avatar = replace(_assemble(tensors, manifest), warnings=_warnings(manifest))
     except KeyError as missing:
         raise AssetError(f"avatar: {folder} lacks {missing}") from None
     except (InputError, TypeError, ValueError) as error:
@@ -260,6 +263,10 @@ def _assemble(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> Any
         model=str(manifest["model"]),
         dynamic=_dynamics_of(tensors, manifest["dynamic"]) if "dynamic" in manifest else None,
     )
+
+
+def _warnings(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(map(str, manifest.get("warnings", ())))
 
 
 def _dynamics_of(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> Dynamics:

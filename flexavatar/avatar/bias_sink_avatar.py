@@ -45,6 +45,8 @@ class BiasSinkAvatar:
     """Key of `models.config.BIAS_SINK_PRESETS`."""
     weights: str
     """Fingerprint (SHA-256 in hex) of the weights that `code` belongs to."""
+    warnings: tuple[str, ...] = ()
+    """What was seen in the photos that will look wrong, in words."""
 
     def __post_init__(self) -> None:
         """Raises InputError for an unknown preset or no fingerprint, ShapeError for sizes."""

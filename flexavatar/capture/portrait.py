@@ -38,6 +38,7 @@ class Portrait:
     focal_px: float | None  # from EXIF, in pixels of the crop
     crop_scale: float  # pixels of the crop per pixel of the photo
     lens: str | None = None  # portraits of one lens have one focal_px / crop_scale
+    warnings: tuple[str, ...] = ()  # what it does not show of the face, in words
 
     @property
     def face_hull(self) -> NDArray[np.bool_]:

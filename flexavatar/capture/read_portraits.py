@@ -13,6 +13,7 @@ from flexavatar.capture.identity import check_same_person, face_descriptor
 from flexavatar.capture.person import PhotoWithFace, read_photo_with_face
 from flexavatar.capture.photo import photo_from_array
 from flexavatar.capture.portrait import Portrait, crop_portrait
+from flexavatar.capture.visibility import check_visibility
 from flexavatar.errors import FaceError, ImageError, InputError
 from flexavatar.formats.video_reader import container_format
 from flexavatar.progress import Progress, StageProgress, part_progress
@@ -60,11 +61,14 @@ def _read_one(
 ) -> tuple[list[Portrait], NDArray[np.float64]]:
     """Its portraits, and the descriptor of the first one's face."""
     sights = _frames_with_faces(source, name, frames, lambda share: report(PICKING_SHARE * share))
+    first = sights[0]
+    warnings = tuple(f"{name}: {w}" for w in check_visibility(first.photo.rgb, first.face))
     portraits: list[Portrait] = []
     for i, sight in enumerate(sights):
         report(PICKING_SHARE + (1 - PICKING_SHARE) * i / len(sights))
         portraits.append(crop_portrait(sight.photo, sight.face, level=True))
-    return portraits, face_descriptor(sights[0].photo.rgb, sights[0].face)
+    portraits[0] = replace(portraits[0], warnings=warnings)
+    return portraits, face_descriptor(first.photo.rgb, first.face)
 
 
 def _frames_with_faces(

@@ -68,6 +68,8 @@ class Create:
                 progress=report,
             )
         print(describe_avatar(avatar))
+        for warning in avatar.warnings:
+            print(f"warning: {warning}")
         print(f"made in {avatar.create_s:.1f} s; next: flexavatar drive {name}")
 
 
@@ -127,6 +129,8 @@ class Show:
         print(f"{'create_s':20} {avatar.create_s:7.1f}")
         for name, value in sorted(avatar.metrics.items()):
             print(f"{name:20} {value:7.2f}")
+        for warning in avatar.warnings:
+            print(f"warning: {warning}")
 
 
 @dataclass(frozen=True)

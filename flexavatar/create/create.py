@@ -105,7 +105,7 @@ def create_avatar_from_portraits(
         raise FaceError(f"the head could not be fitted to the photos ({error})") from None
     if not avatar.is_finite():
         raise FaceError("the head could not be fitted to the photos (not finite)")
-    return avatar
+    return replace(avatar, warnings=tuple(w for p in portraits for w in p.warnings))
 
 
 def _create(portraits: Sequence[Portrait], config: CreateConfig, progress: Progress) -> AnyAvatar:

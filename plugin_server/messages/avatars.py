@@ -36,6 +36,7 @@ def avatar_message(record: AvatarRecord) -> pb.Avatar:
         create_s=record.create_s,
         metrics=record.metrics,
         model=MODEL_NUMBERS.get(record.model, pb.MODEL_UNSPECIFIED),
+        warnings=record.warnings,
     )
 
 
