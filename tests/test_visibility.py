@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,8 +50,8 @@ def mask(picture: Picture, face: FaceLandmarks) -> None:
     cv2.fillPoly(picture, [corners], (205, 214, 222))
     for chin in (1, 13, 18):
         y = int(face.points[chin, 1])
-        ends = [(int(face.points[i, 0]), y) for i in (205, 425)]
-        cv2.line(picture, *ends, (195, 204, 212), 1)
+        left, right = (int(face.points[i, 0]) for i in (205, 425))
+        cv2.line(picture, (left, y), (right, y), (195, 204, 212), 1)
 
 
 def sunglasses(picture: Picture, face: FaceLandmarks) -> None:
@@ -139,7 +139,7 @@ def test_what_covers_a_face_is_told(
 
 
 def test_closed_eyes_are_told(shared_data: Path) -> None:
-    for name in ("obama.jpg", "biden.jpg"):
+    for name in ("obama.jpg", "lp_s6.jpg"):
         (warning,) = warnings_of(painted(picture_of(shared_data, name), closed_eyes))
         assert warning == (
             "photo 1: the eyes are closed: their colour is guessed; add a photo with open eyes"
@@ -184,7 +184,9 @@ class WarningAvatar(TinyAvatar):
 
 
 class WarningEngine(TinyEngine):
-    def create(self, photos: list[bytes], recipe: Recipe, progress: Progress):
+    def create(
+        self, photos: Sequence[bytes], recipe: Recipe, progress: Progress
+    ) -> tuple[TinyAvatar, Mapping[str, float]]:
         avatar, metrics = super().create(photos, recipe, progress)
         return WarningAvatar(**vars(avatar)), metrics
 
