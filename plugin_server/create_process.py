@@ -12,8 +12,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
@@ -44,14 +46,23 @@ def create_apart(
     paths = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with ours, subprocess.Popen(command, pass_fds=[theirs.fileno()], env=paths) as process:
         theirs.close()
+        # on a thread: it takes as long as the process takes to start, and nobody may wait that long
+        sending = threading.Thread(target=_send, args=(ours, (photos, recipe, folder)))
+        sending.start()
         try:
-            ours.send((photos, recipe, folder))
             return _follow(ours, progress)
         except (EOFError, BrokenPipeError, ConnectionResetError):
             status = process.wait()
             raise CreationCrashError(f"the making ended with status {status}") from None
         finally:
             process.kill()
+            sending.join()
+
+
+def _send(line: Connection, order: object) -> None:
+    """Hand over what is to be made, unless the process is gone before."""
+    with suppress(OSError):
+        line.send(order)
 
 
 def _follow(line: Connection, progress: Progress) -> Mapping[str, float]:

@@ -43,5 +43,5 @@ def test_nobody_waits_any_more(tmp_path: Path, astronaut: bytes) -> None:
     start = time.monotonic()
     with pytest.raises(KeyError):
         create_apart([astronaut], Recipe(), tmp_path, give_up)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 2  # it takes longer to start
     assert not [*tmp_path.iterdir()]

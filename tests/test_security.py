@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 import subprocess
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +20,7 @@ from flexavatar.errors import (
 from plugin_server.client.client import FlexAvatarClient, ServerUnavailableError
 from plugin_server.client.frame_reader import FrameReader
 from plugin_server.pb import flexavatar_pb2 as pb
-from plugin_server.server import running_server
+from plugin_server.server import running_server, serving
 from tests.service import PATIENCE_S, PHOTO, TinyEngine, local_config
 
 
@@ -27,10 +29,8 @@ def engine() -> TinyEngine:
     return TinyEngine()
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def make_certificate(folder: Path) -> tuple[Path, Path]:
     """A self-signed certificate for this machine, and its key."""
-    folder = tmp_path_factory.mktemp("tls")
     paths = folder / "certificate.pem", folder / "key.pem"
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
     files = ["-out", str(paths[0]), "-keyout", str(paths[1])]
@@ -41,6 +41,12 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     except FileNotFoundError:
         pytest.skip("needs the openssl command to make a certificate")
     return paths
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """One that no test changes."""
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
@@ -201,3 +207,38 @@ def test_the_command_line_gets_in(
         answer = capsys.readouterr().err
         assert f"is in use by the server on {listening.address}" in answer
         assert "see --server, --token-file, --root-certificate" in answer
+
+
+def shown_certificate(address: str) -> str:
+    """What a server answers a handshake with, PEM."""
+    host, _, port = address.rpartition(":")
+    return ssl.get_server_certificate((host, int(port)), timeout=PATIENCE_S).strip()
+
+
+def test_a_new_certificate_is_taken_while_it_runs(
+    tmp_path: Path, engine: TinyEngine, token_file: Path
+) -> None:
+    """By gRPC and HTTP; one that cannot be read changes nothing."""
+    paths = make_certificate(tmp_path)
+    config = local_config(
+        tmp_path, tls_certificate=paths[0], tls_key=paths[1], token_file=token_file
+    )
+
+    async def renew() -> None:
+        async with serving(config, engine) as server:
+            http = server.addresses.http_address.removeprefix("https://")
+            for address in (server.addresses.address, http):
+                shown = await asyncio.to_thread(shown_certificate, address)
+                assert shown == paths[0].read_text().strip()
+            make_certificate(tmp_path)
+            server.reload()
+            for address in (server.addresses.address, http):
+                shown = await asyncio.to_thread(shown_certificate, address)
+                assert shown == paths[0].read_text().strip()
+            good = paths[0].read_text().strip()
+            paths[0].write_text("no certificate")
+            server.reload()
+            for address in (server.addresses.address, http):
+                assert await asyncio.to_thread(shown_certificate, address) == good
+
+    asyncio.run(renew())
