@@ -13,6 +13,7 @@ from flexavatar.drive.signal import AUDIO, DRIVE, WEBCAM, Signal
 from flexavatar.errors import DriveError, SessionNotFoundError
 from plugin_server.background import start
 from plugin_server.gateways.hub import Hub, Sender
+from plugin_server.neutral_faces import NeutralFaces
 from plugin_server.session import Session
 from plugin_server.speech import Speech
 
@@ -47,9 +48,15 @@ class LiveFace:
     """The face of one session, mixed of its sources and an idle one. For the event loop."""
 
     def __init__(
-        self, session: Session, sources: Sequence[Source], gain: HeadAngles, hub: Hub
+        self,
+        session: Session,
+        sources: Sequence[Source],
+        gain: HeadAngles,
+        hub: Hub,
+        neutral: NeutralFaces | None = None,
     ) -> None:
         """Raises DriveError if two sources have one name."""
+        self._neutral = neutral or NeutralFaces()
         seed = int(session.session_id, 16)
         self._mixer = Mixer(MixerConfig(tuple(sources), head_gain=gain, seed=seed))
         self._session, self._clock = session, hub.clock
@@ -64,7 +71,8 @@ class LiveFace:
             if slot.accepts(sender, now_s):
                 if slot.sender != before:
                     logger.info("session %s follows %s", self._session.session_id, sender)
-                self._feed(replace(signal, source=slot.name), now_s)
+                relative = self._neutral.relative(sender.source, signal, now_s)
+                self._feed(replace(relative, source=slot.name), now_s)
 
     def drive(self, signal: Signal) -> None:
         """Mix in a signal of Drive. Raises DriveError if the session does not have its source."""
@@ -141,11 +149,13 @@ class LiveFaces:
         """The gateways' names, which sessions may have among their sources."""
         return sorted({status.source for status in self._hub.statuses})
 
-    def start(self, session: Session, sources: Sequence[Source], lasting: bool) -> None:
+    def start(
+        self, session: Session, sources: Sequence[Source], lasting: bool, neutral: NeutralFaces
+    ) -> None:
         """Let a session's face live, if it has sources. Raises DriveError."""
         if not sources:
             return
-        live = session.live = LiveFace(session, sources, self._gain, self._hub)
+        live = session.live = LiveFace(session, sources, self._gain, self._hub, neutral)
         task = start(f"the face of session {session.session_id}", self._run(session, live, lasting))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

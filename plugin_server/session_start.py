@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flexavatar.render.camera import resize_camera
+from plugin_server.background import start
 from plugin_server.config import ServerConfig
 from plugin_server.live import LiveFaces
 from plugin_server.messages.sessions import camera_from, stream_plan
 from plugin_server.messages.sources import sources_from
+from plugin_server.neutral_faces import FILE, NeutralFaces, read_neutral_faces
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.puppets import Puppets
 from plugin_server.sessions import OwnedSession, Sessions
@@ -59,8 +61,24 @@ class SessionStarter:
         with self.ended_by_failure(owned):
             for name in names:  # it may have been deleted while it was loaded
                 await self._store.in_thread(self._store.record, name)
-            self._lives.start(owned.session, sources, lasting)
+            neutral = await self._neutral_faces(names[0], lasting)
+            self._lives.start(owned.session, sources, lasting, neutral)
         return owned
+
+    async def _neutral_faces(self, name: str, lasting: bool) -> NeutralFaces:
+        """Those that are kept with an avatar; a lasting session learns them anew if so asked."""
+        folder = self._config.store / name
+        known = await self._store.in_thread(read_neutral_faces, folder)
+        if not (lasting and self._config.gateways.calibrate):
+            return NeutralFaces(known)
+
+        def keep(content: str) -> None:
+            start(
+                f"keeping the face at rest with {name}",
+                self._store.in_thread(self._store.write_beside, name, FILE, content),
+            )
+
+        return NeutralFaces(known, keep)
 
     @contextmanager
     def ended_by_failure(self, owned: OwnedSession) -> Iterator[None]:

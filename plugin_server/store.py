@@ -221,6 +221,17 @@ class Store:
             _flush(self._root)
         shutil.rmtree(trash)
 
+    def write_beside(self, name: str, file: str, content: str) -> None:
+        """Keep a small file with an avatar, whole or not at all; it goes when the avatar goes.
+
+        Raises AvatarNotFoundError.
+        """
+        made = self._staging / secrets.token_hex(8)
+        made.write_text(content)
+        _flush(made)
+        with self._mutex:
+            made.replace(self._find(name)[0] / file)
+
     def identity(self, name: str) -> tuple[int, int]:
         """What tells an avatar from one that replaces it.
 

@@ -50,6 +50,9 @@ class GatewayConfig:
     host:port asks another port than the app's own; "any" listens to everybody in the network."""
     show: str = ""
     """Avatar to show from the start, driven by all gateways; the session has the avatar's name."""
+    calibrate: bool = False
+    """Take the first two seconds of each app as the face at rest, of whoever drives the avatar that
+    is shown: look ahead, at ease. It is kept with the avatar, and used from then on."""
     show_width: int = 512
     """Pixels."""
     show_height: int = 512
