@@ -32,6 +32,8 @@ GRACE_S = 2
 KEEP_ALIVE_S = 60
 REQUEST_S = 10.0
 """A connection that has not sent a request's whole head by then is closed."""
+BACKLOG = 128
+"""Connections that wait to be let in; asyncio tries as often at once when it may open no file."""
 CONNECTIONS = 256
 """At once. Of more, those that ask nothing are closed, the one that is silent longest first."""
 OPEN_PAGES = ("/healthz", "/readyz")
@@ -269,6 +271,7 @@ async def open_http(
         log_level="warning",
         access_log=False,
         server_header=False,
+        backlog=BACKLOG,
         date_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,

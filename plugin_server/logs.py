@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
 import logging
+import math
 import resource
 import sys
 from contextlib import suppress
+from typing import Any
 
+logger = logging.getLogger(__name__)
+
+FULL_S = 10.0
+"""Running out of open files is said this often."""
 FIELDS = ("session", "avatar")
 """What a line says beside its message, if its `extra` has it."""
 
@@ -44,6 +52,21 @@ def set_up_logs(as_json: bool) -> None:
     text = TextLines("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z")
     handler.setFormatter(JsonLines() if as_json else text)
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+class LoopErrors:
+    """The event loop's exception handler: what it says again and again is logged now and then."""
+
+    def __init__(self) -> None:
+        self._said_s = -math.inf
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not (isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)):
+            loop.default_exception_handler(context)
+        elif loop.time() - self._said_s > FULL_S:
+            self._said_s = loop.time()
+            logger.error("no connection is let in: %s (see `ulimit -n`)", error.strerror)
 
 
 def allow_open_files() -> None:

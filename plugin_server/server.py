@@ -29,7 +29,7 @@ from plugin_server.frameloop import FrameLoop
 from plugin_server.gateways.hub import Hub
 from plugin_server.gateways.open import open_gateways
 from plugin_server.http_server import open_http
-from plugin_server.logs import allow_open_files, set_up_logs
+from plugin_server.logs import LoopErrors, allow_open_files, set_up_logs
 from plugin_server.messages.sources import show_request
 from plugin_server.monitoring import Monitoring
 from plugin_server.pb import flexavatar_pb2 as pb
@@ -165,6 +165,7 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Running
     uses the store.
     """
     check_config(config)
+    asyncio.get_running_loop().set_exception_handler(LoopErrors())
     watch, shutdown = Watch(), Shutdown()
     async with AsyncExitStack() as stack:  # what waits for threads does so here and now
         store = Store(config.store)

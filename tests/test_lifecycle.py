@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import http.client
 import json
 import logging
@@ -27,7 +29,7 @@ from plugin_server.client.client import ClientSession, FlexAvatarClient
 from plugin_server.client.frame_reader import FrameReader
 from plugin_server.config import ServerConfig, environment_options
 from plugin_server.errors import OwnerError, ServerUnavailableError, StoppingError
-from plugin_server.logs import JsonLines, TextLines
+from plugin_server.logs import JsonLines, LoopErrors, TextLines
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.security import Access
 from plugin_server.server import running_server
@@ -382,6 +384,20 @@ def test_options_from_the_environment() -> None:
     assert (config.gateways.show, config.gateways.head_gain) == ("ada", (1, -1, 1))
     with pytest.raises(InputError, match="FLEXAVATAR_LOG_JSON: expected 1 or 0, got 'maybe'"):
         environment_options({"FLEXAVATAR_LOG_JSON": "maybe"}, [])
+
+
+def test_running_out_of_files_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    """asyncio says it thousands of times a second."""
+    loop = asyncio.new_event_loop()
+    with closing(loop):
+        handler = LoopErrors()
+        for _ in range(1000):
+            handler(loop, {"message": "accept", "exception": OSError(errno.EMFILE, "too many")})
+        assert [r.message for r in caplog.records] == [
+            "no connection is let in: too many (see `ulimit -n`)"
+        ]
+        handler(loop, {"message": "a bug", "exception": ValueError("other")})
+    assert "a bug" in caplog.records[1].message
 
 
 def test_lines_of_the_log() -> None:
