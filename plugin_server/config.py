@@ -61,9 +61,9 @@ class ServerConfig:
     """Highest picture of a session."""
     max_sessions: int = 16
     """Sessions at once."""
-    max_load: float = 4.0
-    """How much of the renderer's time sessions may ask for together, 1 is all of it: their frames'
-    time times their rate. Above 1 they get fewer frames than they ask for."""
+    max_load: float = 0.0
+    """How much of the renderer's time sessions may ask for together: their frames' time times
+    their rate. With 1 all get the frames that they ask for; with 0 all are let in, and share."""
     creations_running: int = 1
     """Avatars made at once."""
     creations_waiting: int = 2
@@ -107,7 +107,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "max_video_mib": (1, 1024),
     "max_upload_mib": (1, 2046),  # a message and a little more: gRPC counts to 2^31
     "max_sessions": (1, 1024),
-    "max_load": (0.1, 1000.0),
+    "max_load": (0.0, 1000.0),
     "creations_running": (1, 64),
     "creations_waiting": (0, 1024),
     "upload_timeout_s": (0.1, LONGEST_S),

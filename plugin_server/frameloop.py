@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 SAVED_S = 0.1
 """What a session that rests may save up of its share."""
 MEASURE_S = 1.0
+PIXELS_OF_REST = 1 << 20
+"""What a frame costs whatever its size, as pixels: 4096x4096 takes some 13 times 512x512."""
 COST_STEP = 0.1
 """How fast the known time of a frame follows."""
 LONGEST_NAP_S = 0.05
@@ -141,10 +143,11 @@ class FrameLoop:
     def frame_s(self, plan: StreamPlan) -> float:
         """What a frame of this plan is likely to take, by what others took; 0 if none did yet."""
         if plan.kinds in self._costs:
-            pixels, known_s = self._costs[plan.kinds]
-            return known_s * plan.pixels / pixels
-        shared = [c for kinds, c in self._costs.items() if kinds & plan.kinds]
-        return max((s * plan.pixels / pixels for pixels, s in shared), default=0.0)
+            known = [self._costs[plan.kinds]]
+        else:
+            known = [cost for kinds, cost in self._costs.items() if kinds & plan.kinds]
+        share = plan.pixels + PIXELS_OF_REST
+        return max((s * share / (pixels + PIXELS_OF_REST) for pixels, s in known), default=0.0)
 
     @property
     def asked_load(self) -> float:

@@ -99,7 +99,7 @@ class Sessions:
         """Raise BusyError for a session that takes more of the renderer's time than is free."""
         frame_s, rate = self._loop.frame_s(plan), min(plan.max_fps, USUAL_FPS)
         asked = self._loop.asked_load
-        if asked and asked + frame_s * rate > self._max_load:
+        if self._max_load and asked and asked + frame_s * rate > self._max_load:
             free = max(0.0, self._max_load - asked)
             raise BusyError(
                 f"renderer: {free:.0%} of its time is free, this session would take"
