@@ -113,21 +113,21 @@ def test_a_phone_is_calibrated_and_stays_so(tmp_path: Path) -> None:
     with server_and_client(config, engine) as (client, _):
         client.create_avatar([PHOTO], "ada")
 
-    def shown_after(seconds: float, **options: bool) -> tuple[float, float]:
+    def shown_after(seconds: float, calibrate: bool = False) -> tuple[float, float]:
         """Jaw and yaw in the end."""
         gateways = GatewayConfig(
-            show="ada", show_width=SIZE, show_height=SIZE, live_link_face=0, **options
+            show="ada", show_width=SIZE, show_height=SIZE, live_link_face=0, calibrate=calibrate
         )
         with server_and_client(replace(config, gateways=gateways), engine) as (client, _):
             address = client.info().gateways[0].address
             with watching(client) as reader, sending_udp(address) as send:
-                start = time.monotonic()
+                start, seen = time.monotonic(), seen_of(must_receive(reader))
                 while (t := time.monotonic() - start) < seconds:
                     noise = 0.002 * math.sin(50 * t)
                     face = signal_of({"jawOpen": 0.4 + noise}, (0, 0.5 + noise, 0))
                     send(live_link_face.write(replace(face, pts_ns=round(t * NS_PER_S))))
                     seen = seen_of(must_receive(reader))
-                if options:
+                if calibrate:
                     eventually(lambda: (config.store / "ada" / FILE).is_file(), PATIENCE_S)
                 return float(seen.told[0]), seen.yaw
 

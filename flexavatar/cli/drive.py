@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from flexavatar.drive.signal import Signal
     from flexavatar.formats.frame_sources import TimedFrame, VideoFile
     from flexavatar.formats.sound import Recording
+    from plugin_server.client.client import ClientSession
 
 USUAL_FPS = 30.0
 RECALIBRATE_KEY = ord("c")
@@ -51,6 +53,8 @@ class Drive:
     """A video of one person, who is at rest somewhere in it; its sound is kept."""
     webcam: str | None = None
     """A camera's number or device: look into it quietly for two seconds, then be alive."""
+    microphone: str | None = None
+    """A microphone's ALSA name, "default" for the usual one: the avatar says what you say."""
     beside: bool = False
     """Show the video beside the avatar."""
     out: Path = Path("out/drive.mp4")
@@ -66,14 +70,20 @@ class Drive:
 
     def run(self) -> None:
         """Do what is asked."""
-        given = [self.source, self.audio, self.video, self.webcam]
+        given = [self.source, self.audio, self.video, self.webcam, self.microphone]
         if sum(one is not None for one in given) > 1:
-            raise InputError("drive: expected one of --from, --audio, --video, --webcam, got more")
+            raise InputError(
+                "drive: expected one of --from, --audio, --video, --webcam, --microphone, got more"
+            )
         if self.fps is not None and not 1 <= self.fps <= 240:
             raise InputError(f"fps: expected 1..240, got {self.fps:g}")
+        size = self.width, self.height
         if self.webcam is not None:
-            size = self.width, self.height
             drive_from_webcam(self.avatar, self.webcam, self.where, size, self.background)
+            return
+        if self.microphone is not None:
+            live = (self.where, size, self.background)
+            drive_from_microphone(self.avatar, self.microphone, self.voice, *live)
             return
         check_suffix(self.out, (".mp4",))
         if self.video is not None:
@@ -150,15 +160,59 @@ def drive_from_webcam(
         starting = client.start_session(avatar, width, height, name=name, sources=[WEBCAM])
         with starting as session, follow_video(session, driver, opened.frames()) as follower:
             print(f"session {name} on {session.info.frame_address}: look quietly into the camera")
-            if not has_screen():
-                print(f"there is no screen here: flexavatar view {name} shows it elsewhere")
-                while not follower.over.wait(POLL_S):
-                    pass
-                return
-            print("c in the window: calibrate again; q: stop")
-            with closing(session.reader(latest=True)) as reader:
-                keys = {RECALIBRATE_KEY: driver.recalibrate}
-                show_frames(reader, f"FlexAvatar: {avatar}", background, keys, follower.over.is_set)
+            keys = {RECALIBRATE_KEY: driver.recalibrate}
+            help_text = "c in the window: calibrate again; q: stop"
+            _show_live(session, name, follower.over, background, help_text, keys)
+
+
+def drive_from_microphone(
+    avatar: str,
+    device: str,
+    voice: VoiceConfig,
+    where: ServerOptions,
+    size: tuple[int, int],
+    background: str,
+) -> None:
+    """Let an avatar say what a microphone hears, in a window, until that is closed.
+
+    Raises InputError and what servers say.
+    """
+    check_background(background)
+    import cv2  # noqa: F401  # as above
+
+    from flexavatar.drive.signal import AUDIO
+    from flexavatar.formats.microphone import RATE, open_microphone
+    from plugin_server.client.voice_follower import follow_voice
+    from plugin_server.pb import flexavatar_pb2 as pb
+
+    name = f"{avatar}-microphone"
+    style = pb.VoiceStyle(
+        intensity=voice.intensity, emotion=voice.emotion, emotion_strength=voice.emotion_strength
+    )
+    with open_microphone(device) as opened, connect_separate(where) as client:
+        starting = client.start_session(avatar, *size, name=name, sources=[AUDIO])
+        with starting as session, follow_voice(session, opened.pieces(), RATE, style) as follower:
+            print(f"session {name} on {session.info.frame_address}: speak")
+            _show_live(session, name, follower.over, background, "q in the window: stop", {})
+
+
+def _show_live(
+    session: ClientSession,
+    name: str,
+    over: Event,
+    background: str,
+    help_text: str,
+    keys: Mapping[int, Callable[[], object]],
+) -> None:
+    """A window until it is closed or all is over; without a screen until all is over."""
+    if not has_screen():
+        print(f"there is no screen here: flexavatar view {name} shows it elsewhere")
+        while not over.wait(POLL_S):
+            pass
+        return
+    print(help_text)
+    with closing(session.reader(latest=True)) as reader:
+        show_frames(reader, f"FlexAvatar: {name}", background, keys, over.is_set)
 
 
 def track_performance(film: VideoFile, name: str, progress: Progress) -> list[Signal]:
