@@ -28,6 +28,7 @@ from plugin_server.engine import Engine
 from plugin_server.frameloop import FrameLoop
 from plugin_server.gateways.hub import Hub
 from plugin_server.gateways.open import open_gateways
+from plugin_server.gateways.takes import TakeRecorder
 from plugin_server.http_server import open_http
 from plugin_server.logs import LoopErrors, allow_open_files, set_up_logs
 from plugin_server.messages.sources import show_request
@@ -206,6 +207,10 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Running
         http = await stack.enter_async_context(
             open_http(config, service, access, places, monitoring.pages)
         )
+        if config.gateways.record is not None:
+            recorder = TakeRecorder(config.gateways.record)
+            stack.callback(recorder.close)
+            hub.subscribe(recorder.record)
         await stack.enter_async_context(open_gateways(config.gateways, hub, watch))
         if config.gateways.show:
             await service.starter.start(show_request(config.gateways, hub), lasting=True)

@@ -18,6 +18,7 @@ from flexavatar.capture.photo import read_photo
 from flexavatar.cli import USER_ERROR, run
 from flexavatar.demo import SHIPPED_PORTRAIT
 from flexavatar.drive import video
+from flexavatar.drive.performance import read_performance
 from flexavatar.drive.signal import WEBCAM, Signal
 from flexavatar.drive.video import VideoDriver
 from flexavatar.errors import InputError
@@ -67,7 +68,10 @@ def drive(store: Path, *options: str) -> int:
 
 def test_a_video_becomes_a_video_with_its_sound(store: Path, film: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
-    assert drive(store, "--video", str(film), "--beside", "--out", str(out)) == 0
+    record = tmp_path / "takes" / "me.csv"
+    options = ["--video", str(film), "--beside", "--out", str(out), "--record", str(record)]
+    assert drive(store, *options) == 0
+    assert len(read_performance(record)) >= FPS - 1
     with av.open(out) as container:
         picture, sound = container.streams.video[0], container.streams.audio[0]
         assert (picture.width, picture.height) == (48 + 64, 48)  # the square film, and the avatar
@@ -192,7 +196,10 @@ def test_the_command_drives_until_the_camera_is_gone(
     monkeypatch.setattr("flexavatar.cli.drive.has_screen", lambda: False)
     with live_server(tmp_path, show="ada", vmc=0) as (client, _):
         options = ["--store", str(tmp_path / "avatars"), "--width", "64", "--height", "48"]
+        record = tmp_path / "take.csv"
+        options += ["--record", str(record)]
         assert run(["drive", "ada", "--webcam", "3", *options]) == USER_ERROR
+        assert len(read_performance(record)) > 10
         said = capsys.readouterr()
         assert "session ada-webcam" in said.out
         assert "flexavatar view ada-webcam" in said.out

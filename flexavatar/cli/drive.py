@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from threading import Event
@@ -57,6 +57,9 @@ class Drive:
     """A microphone's ALSA name, "default" for the usual one: the avatar says what you say."""
     beside: bool = False
     """Show the video beside the avatar."""
+    record: Path | None = None
+    """Write what the face does as a recording, .csv, that --from plays again. Not of a microphone:
+    --audio with a sound file has it."""
     out: Path = Path("out/drive.mp4")
     """The video's file, .mp4."""
     fps: float | None = None
@@ -77,9 +80,12 @@ class Drive:
             )
         if self.fps is not None and not 1 <= self.fps <= 240:
             raise InputError(f"fps: expected 1..240, got {self.fps:g}")
+        if self.record is not None:
+            check_suffix(self.record, (".csv",))
         size = self.width, self.height
         if self.webcam is not None:
-            drive_from_webcam(self.avatar, self.webcam, self.where, size, self.background)
+            live = (self.where, size, self.background, self.record)
+            drive_from_webcam(self.avatar, self.webcam, *live)
             return
         if self.microphone is not None:
             live = (self.where, size, self.background)
@@ -129,8 +135,12 @@ class Drive:
         beside: Callable[[int], np.ndarray] | None = None,
     ) -> None:
         """Draw every frame, write."""
+        from flexavatar.drive.performance import write_performance
         from flexavatar.evaluation.avatar_renderer import write_performance_video
 
+        if self.record is not None:
+            write_performance(self.record, frames)
+            print(self.record)
         avatar = load_from_store(self.where.store, self.avatar)
         self.out.parent.mkdir(parents=True, exist_ok=True)
         size = self.width, self.height
@@ -139,9 +149,16 @@ class Drive:
 
 
 def drive_from_webcam(
-    avatar: str, camera: str, where: ServerOptions, size: tuple[int, int], background: str
+    avatar: str,
+    camera: str,
+    where: ServerOptions,
+    size: tuple[int, int],
+    background: str,
+    record: Path | None,
 ) -> None:
     """Drive an avatar live, in a window, until that is closed or the camera is gone.
+
+    What the face does is written to `record`, if that is given.
 
     Raises InputError and what servers say.
     """
@@ -156,13 +173,36 @@ def drive_from_webcam(
     name = f"{avatar}-webcam"
     width, height = size
     driver = VideoDriver()
-    with open_webcam(camera) as opened, connect_separate(where) as client:
-        starting = client.start_session(avatar, width, height, name=name, sources=[WEBCAM])
-        with starting as session, follow_video(session, driver, opened.frames()) as follower:
+    with (
+        open_webcam(camera) as opened,
+        connect_separate(where) as client,
+        client.start_session(avatar, width, height, name=name, sources=[WEBCAM]) as session,
+        _recording(record) as on_face,
+    ):
+        with follow_video(session, driver, opened.frames(), on_face) as follower:
             print(f"session {name} on {session.info.frame_address}: look quietly into the camera")
             keys = {RECALIBRATE_KEY: driver.recalibrate}
             help_text = "c in the window: calibrate again; q: stop"
             _show_live(session, name, follower.over, background, help_text, keys)
+
+
+@contextmanager
+def _recording(path: Path | None) -> Iterator[Callable[[Signal], object]]:
+    """What takes every face of a live performance, and writes it with its time since the first."""
+    from flexavatar.drive.performance import PerformanceWriter
+
+    if path is None:
+        yield lambda face: None
+        return
+    first_ns: list[int] = []
+    with PerformanceWriter(path) as writer:
+
+        def write(face: Signal) -> None:
+            first_ns[:] = first_ns or [face.pts_ns]
+            writer.write(replace(face, pts_ns=face.pts_ns - first_ns[0]))
+
+        yield write
+    print(path)
 
 
 def drive_from_microphone(

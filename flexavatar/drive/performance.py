@@ -45,6 +45,9 @@ TIMECODE_RATES = (24, 25, 30, 48, 50, 60, 100, 120)
 LEAST_LAST_FRAME = 20.0
 """A second whose last frame has a lower number was not recorded to its end."""
 MOST_SECONDS = 2.0**33
+NO_EYES = (0.0,) * len(EYE_COLUMNS)
+LINES_BYTES = 1 << 13
+"""Some ten frames, which a crash may take."""
 MAX_TIMECODE_FRAME = 120
 """In a timecode's last field; more is no timecode."""
 WEIGHT_RANGE = (-0.5, 1.5)
@@ -85,15 +88,41 @@ def read_performance(path: Path) -> list[Signal]:
 
 def write_performance(path: Path, frames: Iterable[Signal]) -> None:
     """Write a Live Link Face recording. The eyes' angles are left at zero."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([TIMECODE, COUNT, *VALUE_COLUMNS])
+    with PerformanceWriter(path) as writer:
         for frame in frames:
-            head = frame.neck_pose.head_angles()
-            values = [*frame.weights.tolist(), *head, *(0.0 for _ in EYE_COLUMNS)]
-            writer.writerow(
-                [_timecode(frame.pts_ns), len(values), *(_four_decimals(v) for v in values)]
-            )
+            writer.write(frame)
+
+
+class PerformanceWriter:
+    """A Live Link Face recording that is written frame by frame: what came until a crash is kept.
+
+    Raises DriveError for a file that cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("w", newline="", encoding="utf-8", buffering=LINES_BYTES)
+        except OSError as error:
+            raise DriveError(f"performance: cannot write {path}: {error.strerror}") from error
+        self._rows = csv.writer(self._file)
+        self._rows.writerow([TIMECODE, COUNT, *VALUE_COLUMNS])
+
+    def write(self, frame: Signal) -> None:
+        """Append a frame; its time is `pts_ns`, below a day."""
+        values = [*frame.weights.tolist(), *frame.neck_pose.head_angles(), *NO_EYES]
+        texts = map(_four_decimals, values)
+        self._rows.writerow([_timecode(frame.pts_ns), len(values), *texts])
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._file.close()
+
+    def __enter__(self) -> PerformanceWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def at_rate(frames: Sequence[Signal], fps: float) -> Iterator[Signal]:

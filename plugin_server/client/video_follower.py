@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+from flexavatar.drive.signal import Signal
 from flexavatar.drive.video import VideoDriver
 from flexavatar.formats.frame_sources import TimedFrame
 from plugin_server.client.client import ClientSession
@@ -16,9 +17,15 @@ class VideoFollower:
     """A thread that tracks the face in every picture and drives a session by it."""
 
     def __init__(
-        self, session: ClientSession, driver: VideoDriver, moments: Iterable[TimedFrame]
+        self,
+        session: ClientSession,
+        driver: VideoDriver,
+        moments: Iterable[TimedFrame],
+        on_face: Callable[[Signal], object] = lambda face: None,
     ) -> None:
+        """`on_face` is called with every face that is sent, on this thread."""
         self._session, self._driver, self._moments = session, driver, moments
+        self._on_face = on_face
         self._stopping = threading.Event()
         self.over = threading.Event()
         """Set once the thread has ended."""
@@ -46,6 +53,7 @@ class VideoFollower:
         if face is None:
             return  # the session eases to an idle face
         self.faces += 1
+        self._on_face(face)
         self._session.drive(
             face.named(),
             moment.pts_ns,
@@ -62,10 +70,13 @@ class VideoFollower:
 
 @contextmanager
 def follow_video(
-    session: ClientSession, driver: VideoDriver, moments: Iterable[TimedFrame]
+    session: ClientSession,
+    driver: VideoDriver,
+    moments: Iterable[TimedFrame],
+    on_face: Callable[[Signal], object] = lambda face: None,
 ) -> Iterator[VideoFollower]:
     """Drive a session as long as the context lasts. Raises what went wrong."""
-    follower = VideoFollower(session, driver, moments)
+    follower = VideoFollower(session, driver, moments, on_face)
     try:
         yield follower
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from flexavatar.errors import InputError
@@ -53,6 +54,8 @@ class GatewayConfig:
     calibrate: bool = False
     """Take the first two seconds of each app as the face at rest, of whoever drives the avatar that
     is shown: look ahead, at ease. It is kept with the avatar, and used from then on."""
+    record: Path | None = None
+    """Folder to write what every app sends to, as .csv that `flexavatar drive --from` plays."""
     show_width: int = 512
     """Pixels."""
     show_height: int = 512
