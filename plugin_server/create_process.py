@@ -19,12 +19,13 @@ from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
-from typing import cast
+from typing import Any, TypeAlias, cast
 
 from flexavatar.errors import FlexAvatarError
 from flexavatar.progress import Progress
 from plugin_server.engine import Recipe
 
+Line: TypeAlias = "Connection[Any, Any]"
 POLL_S = 0.25
 NICE = 10
 PROGRESS, DONE, FAILED = "progress", "done", "failed"
@@ -41,7 +42,8 @@ def create_apart(
 
     Raises ImageError, FaceError, InputError, CreationCrashError, and what `progress` raises.
     """
-    ours, theirs = Pipe()
+    ends: Any = Pipe()  # Connections, but on Windows
+    ours, theirs = ends
     command = [sys.executable, "-m", "plugin_server.create_process", str(theirs.fileno())]
     paths = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with ours, subprocess.Popen(command, pass_fds=[theirs.fileno()], env=paths) as process:
@@ -59,13 +61,13 @@ def create_apart(
             sending.join()
 
 
-def _send(line: Connection, order: object) -> None:
+def _send(line: Line, order: object) -> None:
     """Hand over what is to be made, unless the process is gone before."""
     with suppress(OSError):
         line.send(order)
 
 
-def _follow(line: Connection, progress: Progress) -> Mapping[str, float]:
+def _follow(line: Line, progress: Progress) -> Mapping[str, float]:
     """Pass on what the process says until it is done. Raises EOFError when it is gone."""
     stage, share = "starting", 0.0
     while True:
@@ -81,7 +83,7 @@ def _follow(line: Connection, progress: Progress) -> Mapping[str, float]:
         progress(stage, share)
 
 
-def serve(line: Connection) -> None:
+def serve(line: Line) -> None:
     """Make one avatar as the other end says."""
     photos, recipe, folder = line.recv()
     try:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from flexavatar.errors import BusyError
+from plugin_server.avatar_record import AvatarRecord
 from plugin_server.engine import Engine, Recipe
-from plugin_server.store import AvatarRecord, Store
+from plugin_server.store import Store
 
 logger = logging.getLogger(__name__)
 

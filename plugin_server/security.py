@@ -40,7 +40,7 @@ class Access:
     def reload(self) -> None:
         """Read the tokens anew. Raises InputError, and keeps the old ones then."""
         found = read_token(self._config.token_file), read_token(self._config.driver_token_file)
-        self._makers, self._drivers = (token and f"Bearer {token}".encode() for token in found)
+        self._makers, self._drivers = map(_header, found)
 
     @property
     def asks_for_token(self) -> bool:
@@ -66,6 +66,11 @@ class Access:
         )
 
 
+def _header(token: str | None) -> bytes | None:
+    """What the header `authorization` must say; None if there is no such token."""
+    return None if token is None else f"Bearer {token}".encode()
+
+
 def server_credentials(config: ServerConfig) -> grpc.ServerCredentials | None:
     """TLS from the config's files, None without. Raises InputError if they cannot be read.
 
@@ -87,7 +92,8 @@ def server_credentials(config: ServerConfig) -> grpc.ServerCredentials | None:
         return grpc.ssl_server_certificate_configuration([pair])
 
     first = grpc.ssl_server_certificate_configuration(known)
-    return grpc.dynamic_ssl_server_credentials(first, renewed)
+    fetch: Any = renewed  # its stub does not know None, which says that nothing is new
+    return grpc.dynamic_ssl_server_credentials(first, fetch)
 
 
 def _certificate_pair(certificate: Path, key: Path) -> tuple[bytes, bytes]:

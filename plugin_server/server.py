@@ -121,6 +121,14 @@ class Health:
             await self._status.set(name, kind.SERVING if serves else kind.NOT_SERVING)
 
 
+def _add_services(server: grpc.aio.Server, service: FlexAvatarService) -> Health:
+    """Ours, health and reflection."""
+    add_FlexAvatarServicer_to_server(service, server)
+    names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+    reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
+    return Health(server)
+
+
 @dataclass(frozen=True)
 class RunningServer:
     """What can be done with a server that runs."""
@@ -199,10 +207,7 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Running
         )
         stack.push_async_callback(service.close)
         monitoring = Monitoring(sessions, creations, frame_loop, publisher, watch, shutdown)
-        add_FlexAvatarServicer_to_server(service, server)
-        running_health = Health(server)
-        names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-        reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
+        running_health = _add_services(server, service)
         address = _listen(server, config)
         http = await stack.enter_async_context(
             open_http(config, service, access, places, monitoring.pages)

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import hashlib
-import json
 import os
 import re
 import secrets
@@ -26,44 +24,32 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from stat import S_ISDIR
 from typing import IO, Any, TypeVar
 
 from flexavatar.errors import AssetError, AvatarNotFoundError, ConflictError, InputError
+from plugin_server.avatar_record import (
+    AvatarRecord,
+    flush,
+    flush_tree,
+    read_record,
+    size_and_sum,
+    write_record,
+)
 from plugin_server.errors import StorageError
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-RECORD, MANIFEST = "record.json", "manifest.json"
 LOCK, SECRET = ".lock", ".secret"
 SECRET_BYTES = 32
 NO_SPACE = "No space left on device"
 """As the system says it, also through libraries whose errors are their own."""
-LARGEST_COUNT, LATEST_MS = 1 << 32, 1 << 63
-RECORD_VERSION = 1
 REPLACED_TIMES = 8
 """A reader that finds an avatar replaced in the middle this often gives up."""
 
 T = TypeVar("T")
 Place = tuple[Path, tuple[int, int]]
 """An avatar's folder, and what tells it from one that replaces it."""
-
-
-@dataclass(frozen=True)
-class AvatarRecord:
-    """One avatar in a list, without loading it."""
-
-    name: str
-    gaussians: int
-    photos: int
-    created_unix_ms: int
-    create_s: float
-    metrics: dict[str, float] = field(default_factory=dict)
-    model: str = ""
-    """Name of the model that made it, "" if unknown."""
-    warnings: tuple[str, ...] = ()
-    """What was seen in the files that will look wrong."""
 
 
 def check_name(name: str) -> str:
@@ -114,7 +100,7 @@ class Store:
         for old in self._replaced.iterdir():
             if not (self._root / old.name).exists():
                 old.rename(self._root / old.name)
-        _flush(self._root)
+        flush(self._root)
         for folder in (self._replaced, self._staging, self._deleted):
             for leftover in folder.iterdir():
                 _remove(leftover)
@@ -149,8 +135,8 @@ class Store:
         folder.mkdir()
         try:
             save(folder)
-            _write_record(folder, record)
-            _flush_tree(folder)
+            write_record(folder, record)
+            flush_tree(folder)
             check()
             self._install(folder, record.name)
         except BaseException as error:
@@ -173,7 +159,7 @@ class Store:
                 if old.exists():
                     old.rename(target)
                 raise
-            _flush(self._root)
+            flush(self._root)
         if old.exists():
             shutil.rmtree(old)
 
@@ -193,7 +179,7 @@ class Store:
 
     def record(self, name: str) -> AvatarRecord:
         """One avatar's record. Raises AvatarNotFoundError, AssetError, InputError."""
-        read = lambda folder: _read_record(folder)[0]  # noqa: E731
+        read = lambda folder: read_record(folder)[0]  # noqa: E731
         return _read_steadily(name, lambda: self._find(name), read)
 
     def read(self, name: str, load: Callable[[Path], T]) -> T:
@@ -203,8 +189,8 @@ class Store:
         """
 
         def checked(folder: Path) -> T:
-            for file, measure in _read_record(folder)[1].items():
-                if _size_and_sum(folder / file) != measure:
+            for file, measure in read_record(folder)[1].items():
+                if size_and_sum(folder / file) != measure:
                     raise AssetError(f"avatar {name!r}: {file} is damaged")
             return load(folder)
 
@@ -218,7 +204,7 @@ class Store:
             if name in self._busy:
                 raise ConflictError(f"avatar {name!r} is being replaced right now")
             folder.rename(trash)
-            _flush(self._root)
+            flush(self._root)
         shutil.rmtree(trash)
 
     def write_beside(self, name: str, file: str, content: str) -> None:
@@ -228,7 +214,7 @@ class Store:
         """
         made = self._staging / secrets.token_hex(8)
         made.write_text(content)
-        _flush(made)
+        flush(made)
         with self._mutex:
             made.replace(self._find(name)[0] / file)
 
@@ -270,7 +256,7 @@ class Store:
         made = self._staging / secrets.token_hex(8)
         with open(made, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(secrets.token_bytes(SECRET_BYTES))
-        _flush(made)
+        flush(made)
         made.rename(path)
         return path.read_bytes()
 
@@ -364,76 +350,3 @@ def server_address(root: Path) -> str:
     with suppress(FileNotFoundError):
         return (root / LOCK).read_text()
     return ""
-
-
-def _size_and_sum(path: Path) -> tuple[int, str]:
-    """Size and SHA-256 of a file."""
-    with path.open("rb") as file:
-        return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_record(folder: Path, record: AvatarRecord) -> None:
-    """Add record.json to a folder that is complete otherwise."""
-    files = {
-        str(path.relative_to(folder)): _size_and_sum(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-    content = {"version": RECORD_VERSION, "avatar": asdict(record), "files": files}
-    (folder / RECORD).write_text(json.dumps(content, indent=1))
-
-
-def _read_record(folder: Path) -> tuple[AvatarRecord, dict[str, tuple[int, str]]]:
-    """The record of a folder, and its files' sizes and sums. Raises AssetError."""
-    try:
-        content = json.loads((folder / RECORD).read_text())
-        if content["version"] != RECORD_VERSION:
-            found = f"expected version {RECORD_VERSION}, got {content['version']!r}"
-            raise AssetError(f"avatar {folder.name!r}: {found}")
-        files = {str(k): (int(size), str(total)) for k, (size, total) in content["files"].items()}
-        avatar = {"model": _manifest_model(folder), **content["avatar"], "name": folder.name}
-        return _checked_record(AvatarRecord(**avatar)), files
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise AssetError(f"avatar {folder.name!r}: {RECORD} is damaged: {error}") from error
-
-
-def _checked_record(record: AvatarRecord) -> AvatarRecord:
-    """The record, if a message can hold it: one that cannot must not spoil a list. ValueError."""
-    counts = {"gaussians": record.gaussians, "photos": record.photos}
-    for name, count in counts.items():
-        if type(count) is not int or not 0 <= count < LARGEST_COUNT:
-            raise ValueError(f"{name}: expected a count, got {count!r:.40}")
-    if type(record.created_unix_ms) is not int or not 0 <= record.created_unix_ms < LATEST_MS:
-        raise ValueError(f"created_unix_ms: expected a time, got {record.created_unix_ms!r:.40}")
-    metrics = {str(name): float(value) for name, value in dict(record.metrics).items()}
-    return replace(
-        record,
-        create_s=float(record.create_s),
-        metrics=metrics,
-        model=str(record.model),
-        warnings=tuple(map(str, record.warnings)),
-    )
-
-
-def _manifest_model(folder: Path) -> str:
-    """The model in the engine's manifest, for records that are older than the field."""
-    try:
-        return str(json.loads((folder / MANIFEST).read_text())["model"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-
-
-def _flush_tree(folder: Path) -> None:
-    """Make a folder and all in it survive a power cut."""
-    for path in folder.rglob("*"):
-        _flush(path)
-    _flush(folder)
-
-
-def _flush(path: Path) -> None:
-    """Write a file's or a folder's content through to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

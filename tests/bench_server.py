@@ -13,7 +13,7 @@ from pathlib import Path
 
 from flexavatar.bench.measure import Measurement, format_table, percentiles
 from flexavatar.render import native
-from plugin_server.client.client import ClientSession
+from plugin_server.client.session import ClientSession
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.wire import Flags
 from tests.service import PHOTO, TinyEngine, local_config, server_and_client

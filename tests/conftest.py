@@ -25,7 +25,8 @@ from flexavatar.head.binding import surface_motion
 from flexavatar.head.eyelids import eyelid_openings
 from flexavatar.head.open_head import load_open_head
 from flexavatar.training.pool import HELD_OUT, fill_pool
-from plugin_server.client.client import ClientSession, FlexAvatarClient
+from plugin_server.client.client import FlexAvatarClient
+from plugin_server.client.session import ClientSession
 from plugin_server.config import ServerConfig
 from tests.service import PHOTO, TinyEngine, local_config, server_and_client
 

@@ -19,8 +19,9 @@ from flexavatar.errors import AssetError, ImageError, SessionNotFoundError
 from flexavatar.head.arkit import analytic_basis
 from flexavatar.progress import Progress
 from flexavatar.types import Camera, FlameCodes, Gaussians
-from plugin_server.client.client import ClientSession, FlexAvatarClient
+from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.frame_reader import FrameReader, Received
+from plugin_server.client.session import ClientSession
 from plugin_server.config import ServerConfig
 from plugin_server.engine import Recipe
 from plugin_server.server import ServerAddresses, running_server

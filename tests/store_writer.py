@@ -6,7 +6,8 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from plugin_server.store import AvatarRecord, Store
+from plugin_server.avatar_record import AvatarRecord
+from plugin_server.store import Store
 
 PARTS = 4
 

@@ -19,8 +19,9 @@ from zmq.asyncio import Socket
 from flexavatar.drive.mixer import Mixer
 from plugin_server import background, drive_stream
 from plugin_server.background import STEADY_S, Watch, start, to_its_end
-from plugin_server.client.client import ClientSession, FlexAvatarClient
+from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.drive_sender import DriveSender
+from plugin_server.client.session import ClientSession
 from plugin_server.config import ServerConfig
 from plugin_server.errors import ServerUnavailableError
 from plugin_server.frameloop import FrameLoop

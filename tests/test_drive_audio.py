@@ -13,8 +13,9 @@ import pytest
 from flexavatar.drive.voice.driver import VoiceFrame
 from flexavatar.errors import BusyError, ConflictError, DriveError, InputError, SessionNotFoundError
 from plugin_server import speech
-from plugin_server.client.client import ClientSession, FlexAvatarClient
+from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.frame_reader import FrameReader
+from plugin_server.client.session import ClientSession
 from plugin_server.config import ServerConfig
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import zmq
 
-from plugin_server.client.client import ClientSession, FlexAvatarClient
+from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.drive_sender import DriveSender
 from plugin_server.client.frame_reader import FrameReader
+from plugin_server.client.session import ClientSession
 from plugin_server.drive_socket import NewestPacket
 from plugin_server.messages.drive_packet import (
     PACKET_BYTES,

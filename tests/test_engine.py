@@ -18,13 +18,14 @@ from flexavatar.head.binding import Binding, LocalSplats
 from flexavatar.head.open_head import load_open_head
 from flexavatar.render.rasterize import rasterize_rgba8
 from flexavatar.types import Camera, FlameCodes
+from plugin_server.avatar_record import AvatarRecord
 from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.frame_reader import FrameReader, Received
 from plugin_server.config import ServerConfig
 from plugin_server.model_engine import ModelEngine
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.server import running_server
-from plugin_server.store import AvatarRecord, Store
+from plugin_server.store import Store
 from plugin_server.wire import Kind
 from tests.service import PATIENCE_S, local_config
 from tests.signals import signal_of

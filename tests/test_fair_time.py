@@ -15,7 +15,7 @@ from grpc import RpcError
 from flexavatar.errors import BusyError
 from flexavatar.render.rasterize import STRIP_PIXELS
 from flexavatar.types import Camera, Gaussians
-from plugin_server.client.client import ClientSession
+from plugin_server.client.session import ClientSession
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub
 from tests.service import PHOTO, TinyEngine, local_config, must_receive, server_and_client

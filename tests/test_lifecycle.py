@@ -25,8 +25,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from flexavatar.cli.tools import Serve
 from flexavatar.errors import BusyError, ConflictError, InputError, SessionNotFoundError
-from plugin_server.client.client import ClientSession, FlexAvatarClient
+from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.frame_reader import FrameReader
+from plugin_server.client.session import ClientSession
 from plugin_server.config import ServerConfig, environment_options
 from plugin_server.errors import OwnerError, ServerUnavailableError, StoppingError
 from plugin_server.logs import JsonLines, LoopErrors, TextLines

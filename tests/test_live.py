@@ -12,8 +12,9 @@ import pytest
 from flexavatar.cli import USER_ERROR, run
 from flexavatar.errors import ConflictError, DriveError, InputError, SessionNotFoundError
 from flexavatar.head.arkit import ARKIT_INDEX
-from plugin_server.client.client import ClientSession, FlexAvatarClient
+from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.frame_reader import FrameReader
+from plugin_server.client.session import ClientSession
 from plugin_server.pb import flexavatar_pb2 as pb
 from tests.live import TellingEngine, live_server, seen_of, sending_udp, watching
 from tests.packets import VMC

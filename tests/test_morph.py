@@ -15,11 +15,13 @@ import torch
 from flexavatar.avatar.avatar_pair import pair_avatars
 from flexavatar.errors import AvatarNotFoundError, DriveError, SessionNotFoundError
 from flexavatar.render.rasterize import rasterize_rgba8
-from plugin_server.client.client import ClientSession, FlexAvatarClient
+from plugin_server.avatar_record import AvatarRecord
+from plugin_server.client.client import FlexAvatarClient
+from plugin_server.client.session import ClientSession
 from plugin_server.model_engine import ModelEngine
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.server import running_server
-from plugin_server.store import AvatarRecord, Store
+from plugin_server.store import Store
 from tests.pairs import person
 from tests.service import (
     PHOTO,

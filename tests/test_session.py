@@ -12,7 +12,8 @@ import torch
 import zmq
 
 from plugin_server import wire
-from plugin_server.client.client import ClientSession, FlexAvatarClient
+from plugin_server.client.client import FlexAvatarClient
+from plugin_server.client.session import ClientSession
 from plugin_server.latest import Latest
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.wire import Flags, Kind

@@ -14,7 +14,8 @@ import pytest
 from flexavatar.errors import (
     SessionNotFoundError,
 )
-from plugin_server.client.client import ClientSession, FlexAvatarClient
+from plugin_server.client.client import FlexAvatarClient
+from plugin_server.client.session import ClientSession
 from plugin_server.config import ServerConfig
 from plugin_server.frames import FrameWriter, StreamPlan
 from plugin_server.pb import flexavatar_pb2 as pb

@@ -20,7 +20,8 @@ from flexavatar.errors import (
     SessionNotFoundError,
 )
 from plugin_server import service
-from plugin_server.client.client import ClientSession, FlexAvatarClient
+from plugin_server.client.client import FlexAvatarClient
+from plugin_server.client.session import ClientSession
 from plugin_server.errors import OwnerError
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub

@@ -18,9 +18,11 @@ from pathlib import Path
 import pytest
 
 from flexavatar.errors import AssetError, AvatarNotFoundError, ConflictError, InputError
+from plugin_server import avatar_record
 from plugin_server import store as store_module
+from plugin_server.avatar_record import RECORD
 from plugin_server.errors import StorageError
-from plugin_server.store import RECORD, Store, server_address
+from plugin_server.store import Store, server_address
 from tests.store_writer import load, record, save, write
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -125,7 +127,7 @@ class FaultError(Exception):
     """What a test throws in."""
 
 
-STEPS = ("_write_record", "_flush", "_size_and_sum")
+STEPS = ("write_record", "flush", "size_and_sum")
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -134,7 +136,7 @@ def test_a_fault_while_writing_leaves_the_old(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, after: int
 ) -> None:
     write(store, "ada", 1)
-    real, calls = getattr(store_module, step), iter(range(100))
+    real, calls = getattr(avatar_record, step), iter(range(100))
 
     def faulty(*arguments: object) -> object:
         if next(calls) == after:
@@ -142,7 +144,8 @@ def test_a_fault_while_writing_leaves_the_old(
         return real(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_module, step, faulty)
+        for module in (avatar_record, store_module):
+            patch.setattr(module, step, faulty)
         try:
             write(store, "ada", 2)
         except FaultError:

@@ -22,8 +22,9 @@ from grpc import RpcError, StatusCode
 
 from plugin_server import http_server, publisher
 from plugin_server.bodies import LARGE_BODIES
-from plugin_server.client.client import ClientSession, FlexAvatarClient
+from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.frame_reader import FrameReader
+from plugin_server.client.session import ClientSession
 from plugin_server.config import ServerConfig
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub
@@ -205,7 +206,7 @@ def test_an_upload_that_trickles_holds_no_place(config: ServerConfig, engine: Ti
         with FlexAvatarClient(listening.address) as client:
             start = time.monotonic()
             with pytest.raises(RpcError) as refusal:
-                [*FlexAvatarStub(client.channel).CreateAvatar(trickle())]
+                list(FlexAvatarStub(client.channel).CreateAvatar(trickle()))
             error: Any = refusal.value
             assert error.code() is StatusCode.DEADLINE_EXCEEDED
             assert "expected 128 KiB a second or more" in error.details()
@@ -228,7 +229,7 @@ def test_a_reader_that_stops_keeps_no_memory(
             while resident_mib() - before < 150:
                 session.drive_once({"jawOpen": 0.5})
                 assert time.monotonic() < deadline, "it takes all that comes"
-            eventually(lambda: session.drive_once({}) and resident_mib() - before < 80)
+            eventually(lambda: bool(session.drive_once({})) and resident_mib() - before < 80)
 
 
 def test_headers_that_are_no_text(config: ServerConfig, engine: TinyEngine) -> None:

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Sequence
 
 from flexavatar.errors import InputError
 from flexavatar.formats.video_reader import container_format
+from plugin_server.avatar_record import AvatarRecord
 from plugin_server.bodies import UploadPace
 from plugin_server.config import ServerConfig
 from plugin_server.engine import Recipe
 from plugin_server.errors import TooLargeError
 from plugin_server.messages.models import MODEL_NUMBERS, model_name
 from plugin_server.pb import flexavatar_pb2 as pb
-from plugin_server.store import AvatarRecord
 
 
 def recipe_from(header: pb.CreateAvatarHeader, models: Sequence[str]) -> Recipe:

@@ -13,8 +13,9 @@ import numpy as np
 
 from flexavatar.render.rasterize import rasterize
 from flexavatar.types import Camera, Gaussians
-from plugin_server.client.client import ClientSession, FlexAvatarClient
+from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.frame_reader import FrameReader
+from plugin_server.client.session import ClientSession
 from tests.service import (
     PHOTO,
     TinyAvatar,

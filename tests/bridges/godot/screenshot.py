@@ -20,7 +20,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from plugin_server.client.client import ClientSession, FlexAvatarClient
+from plugin_server.client.client import FlexAvatarClient
+from plugin_server.client.session import ClientSession
 from plugin_server.pb import flexavatar_pb2 as pb
 from tests.bridges.pictures import LAST_PTS_NS, Screenshot, drive_smile, last_picture
 
