@@ -38,7 +38,7 @@ def wav(seconds: float, rate: int = 48_000) -> bytes:
 
 
 def test_pieces_are_mono_at_the_voice_s_rate() -> None:
-    with closing(Microphone(av.open(io.BytesIO(wav(1.0))))) as opened:
+    with closing(Microphone(av.open(io.BytesIO(wav(1.0)), "r"))) as opened:
         samples = np.frombuffer(b"".join(opened.pieces()), "<i2")
     assert len(samples) == pytest.approx(RATE, abs=100)  # what a resampler keeps back
     spectrum = np.abs(np.fft.rfft(samples[:RATE]))
@@ -96,7 +96,7 @@ def test_the_command(
     @contextmanager
     def opened(name: str) -> Iterator[Microphone]:
         assert name == "hw:3"
-        with closing(Microphone(av.open(io.BytesIO(wav(0.5))))) as one:
+        with closing(Microphone(av.open(io.BytesIO(wav(0.5)), "r"))) as one:
             yield one
 
     monkeypatch.setattr(microphone, "open_microphone", opened)

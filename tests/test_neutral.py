@@ -68,9 +68,9 @@ def test_a_turn_is_followed_from_rest() -> None:
 
 
 def test_a_grimace_is_not_all_taken_for_rest() -> None:
-    finder = NeutralFaceFinder()
+    finder, neutral = NeutralFaceFinder(), None
     for i in range(200):
-        neutral = finder.add(signal_of({"jawOpen": 1.0}), i / 60) or None
+        neutral = finder.add(signal_of({"jawOpen": 1.0}), i / 60)
     assert neutral is not None
     assert neutral.relative(signal_of({"jawOpen": 1.0})).weight("jawOpen") == pytest.approx(1.0)
 

@@ -88,7 +88,13 @@ def test_a_rate_over_0_means_over_1() -> None:
 
 
 @pytest.mark.parametrize(
-    "number", [lambda i: i + 37 * i % 50, lambda i: i + 13 * i % 20, lambda i: i + 8 * (i % 2)]
+    "number",
+    [
+        lambda i: i + 37 * i % 50,
+        lambda i: i + 13 * i % 20,
+        lambda i: i + 8 * (i % 2),
+        lambda i: 38 * i % 50,
+    ],
 )
 def test_a_clock_that_keeps_running_back_gives_way_to_arrival(
     number: Callable[[int], int],

@@ -80,7 +80,7 @@ class NeutralFaceFinder:
             return None
         weights = np.median([s.weights for s in self._signals], 0).clip(0, MOST_AT_REST)
         turns = [s.head.neck_pose for s in self._signals if s.head is not None]
-        turn = AxisAngle(*np.median(turns, 0).tolist()) if turns else FORWARD
+        turn = AxisAngle(*np.median(np.array(turns), 0).tolist()) if turns else FORWARD
         return NeutralFace(weights.astype(np.float32), turn)
 
 

@@ -168,7 +168,7 @@ def _seconds(where: str, text: str) -> float:
 def _times_ns(times: Sequence[tuple[int, float] | float]) -> list[int]:
     """Nanoseconds since the first row."""
     rate = _frame_rate([time for time in times if isinstance(time, tuple)])
-    seconds = [t if isinstance(t, float) else t[0] + t[1] / rate for t in times]
+    seconds = [t[0] + t[1] / rate if isinstance(t, tuple) else t for t in times]
     spans = (time - seconds[0] for time in seconds)
     return [round((s + 86400 if s < -43200 else s) * NS_PER_S) for s in spans]  # past midnight
 
