@@ -125,6 +125,16 @@ def test_junk_over_tcp_is_hung_up_on(tmp_path: Path, junk: bytes) -> None:
         eventually(lambda: client.info().gateways[0].refused == 1)
 
 
+def test_a_bad_frame_over_tcp_does_not_hang_up_on_a_phone(tmp_path: Path) -> None:
+    with live_server(tmp_path, ifacialmocap_tcp=0) as (client, addresses):
+        host, _, port = addresses["ifacialmocap"].rpartition(":")
+        with closing(socket.create_connection((host, int(port)))) as talk:
+            for frame in (packets.IFACIALMOCAP_V2, b"nothing", b"1|=|", packets.IFACIALMOCAP_V1):
+                talk.sendall(frame + b"___iFacialMocap")
+            eventually(lambda: client.info().gateways[0].frames == 2)
+            assert client.info().gateways[0].refused == 2
+
+
 def test_few_connections_at_once(tmp_path: Path) -> None:
     with live_server(tmp_path, ifacialmocap_tcp=0) as (client, addresses):
         host, _, port = addresses["ifacialmocap"].rpartition(":")

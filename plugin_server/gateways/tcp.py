@@ -83,11 +83,21 @@ class TcpGateway:
     async def _serve_connection(
         self, sender: str, incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter
     ) -> None:
-        """Read frames until the connection ends. Raises DriveError for one that cannot be read."""
-        reader = IFacialMocapReader()
+        """Read frames until the connection ends.
+
+        Raises DriveError for one that cannot be read, before any could: that is no phone.
+        """
+        reader, understood = IFacialMocapReader(), False
         while True:
             packet = await asyncio.wait_for(_message(incoming), QUIET_S)
-            signal = reader.read(packet)
+            try:
+                signal = reader.read(packet)
+            except DriveError as error:
+                if not understood:
+                    raise
+                self._hub.refuse(self.status, sender, str(error))
+                continue
+            understood = understood or signal is not None
             if (answer := reader.v3.answer()) is not None:
                 outgoing.write(answer)
             if signal is not None:
