@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 
 from flexavatar.drive.head_angles import HeadAngles
 from flexavatar.drive.mixer import Mixer, MixerConfig, Source
+from flexavatar.drive.one_euro import HEAD_SMOOTHING, WEIGHT_SMOOTHING
+from flexavatar.drive.profile import USUAL_PROFILE, Profile
 from flexavatar.drive.signal import AUDIO, DRIVE, WEBCAM, Signal
 from flexavatar.errors import DriveError, SessionNotFoundError
 from plugin_server.background import start
@@ -54,11 +56,20 @@ class LiveFace:
         gain: HeadAngles,
         hub: Hub,
         neutral: NeutralFaces | None = None,
+        profile: Profile = USUAL_PROFILE,
     ) -> None:
-        """Raises DriveError if two sources have one name."""
-        self._neutral = neutral or NeutralFaces()
+        """Neutral faces and profile are those of apps. DriveError if two sources have one name."""
+        self._neutral, self._profile = neutral or NeutralFaces(), profile
         seed = int(session.session_id, 16)
-        self._mixer = Mixer(MixerConfig(tuple(sources), head_gain=gain, seed=seed))
+        self._mixer = Mixer(
+            MixerConfig(
+                tuple(sources),
+                head_gain=gain,
+                weights=profile.smoothed(WEIGHT_SMOOTHING),
+                head=profile.smoothed(HEAD_SMOOTHING),
+                seed=seed,
+            )
+        )
         self._session, self._clock = session, hub.clock
         self._slots = [SourceSlot(source.name) for source in sources]
         self._shown_at_s = float("-inf")
@@ -72,7 +83,7 @@ class LiveFace:
                 if slot.sender != before:
                     logger.info("session %s follows %s", self._session.session_id, sender)
                 relative = self._neutral.relative(sender.source, signal, now_s)
-                self._feed(replace(relative, source=slot.name), now_s)
+                self._feed(replace(self._profile.turned(relative), source=slot.name), now_s)
 
     def drive(self, signal: Signal) -> None:
         """Mix in a signal of Drive. Raises DriveError if the session does not have its source."""
@@ -150,12 +161,17 @@ class LiveFaces:
         return sorted({status.source for status in self._hub.statuses})
 
     def start(
-        self, session: Session, sources: Sequence[Source], lasting: bool, neutral: NeutralFaces
+        self,
+        session: Session,
+        sources: Sequence[Source],
+        lasting: bool,
+        neutral: NeutralFaces,
+        profile: Profile,
     ) -> None:
         """Let a session's face live, if it has sources. Raises DriveError."""
         if not sources:
             return
-        live = session.live = LiveFace(session, sources, self._gain, self._hub, neutral)
+        live = session.live = LiveFace(session, sources, self._gain, self._hub, neutral, profile)
         task = start(f"the face of session {session.session_id}", self._run(session, live, lasting))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

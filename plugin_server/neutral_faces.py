@@ -6,29 +6,41 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 from flexavatar.drive.neutral import (
     NeutralFace,
     NeutralFaceFinder,
     neutral_faces_from_json,
 )
+from flexavatar.drive.profile import USUAL_PROFILE, Profile, profile_from_json
 from flexavatar.drive.signal import Signal
 from flexavatar.errors import DriveError
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
-FILE = "neutral.json"
+FILE, PROFILE = "neutral.json", "profile.json"
 
 
 def read_neutral_faces(folder: Path) -> Mapping[str, NeutralFace]:
     """Those in an avatar's folder; none where nothing was kept, or what cannot be read."""
+    return _read_kept(folder / FILE, neutral_faces_from_json, {})
+
+
+def read_profile(folder: Path) -> Profile:
+    """That in an avatar's folder; the usual one as above."""
+    return _read_kept(folder / PROFILE, profile_from_json, USUAL_PROFILE)
+
+
+def _read_kept(path: Path, parse: Callable[[Any], T], usual: T) -> T:
     try:
-        return neutral_faces_from_json(json.loads((folder / FILE).read_text()))
+        return parse(json.loads(path.read_text()))
     except FileNotFoundError:
-        return {}
+        return usual
     except (OSError, ValueError, RecursionError, DriveError) as error:
-        logger.warning("%s is not used: %s", folder / FILE, error)
-        return {}
+        logger.warning("%s is not used: %s", path, error)
+        return usual
 
 
 class NeutralFaces:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
+from flexavatar.drive.profile import USUAL_PROFILE, Profile
 from flexavatar.render.camera import resize_camera
 from plugin_server.background import start
 from plugin_server.config import ServerConfig
 from plugin_server.live import LiveFaces
 from plugin_server.messages.sessions import camera_from, stream_plan
 from plugin_server.messages.sources import sources_from
-from plugin_server.neutral_faces import FILE, NeutralFaces, read_neutral_faces
+from plugin_server.neutral_faces import (
+    FILE,
+    PROFILE,
+    NeutralFaces,
+    read_neutral_faces,
+    read_profile,
+)
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.puppets import Puppets
 from plugin_server.sessions import OwnedSession, Sessions
@@ -62,8 +71,21 @@ class SessionStarter:
             for name in names:  # it may have been deleted while it was loaded
                 await self._store.in_thread(self._store.record, name)
             neutral = await self._neutral_faces(names[0], lasting)
-            self._lives.start(owned.session, sources, lasting, neutral)
+            profile = await self._profile(names[0]) if lasting else USUAL_PROFILE
+            if lasting:  # `show` names the gateways and nothing more
+                sources = [replace(source, gains=profile.gains) for source in sources]
+            self._lives.start(owned.session, sources, lasting, neutral, profile)
         return owned
+
+    async def _profile(self, name: str) -> Profile:
+        """That of the avatar that is shown from the start; what was given anew is kept."""
+        folder, gateways = self._config.store / name, self._config.gateways
+        kept = await self._store.in_thread(read_profile, folder)
+        profile = gateways.profile(kept)
+        if profile != kept:
+            content = json.dumps(profile.to_json())
+            await self._store.in_thread(self._store.write_beside, name, PROFILE, content)
+        return profile
 
     async def _neutral_faces(self, name: str, lasting: bool) -> NeutralFaces:
         """Those that are kept with an avatar; a lasting session learns them anew if so asked."""

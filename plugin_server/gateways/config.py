@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from flexavatar.drive.profile import USUAL_PROFILE, Profile, parse_gains
 from flexavatar.errors import InputError
 
 ProtocolName = Literal[
@@ -54,6 +55,13 @@ class GatewayConfig:
     calibrate: bool = False
     """Take the first two seconds of each app as the face at rest, of whoever drives the avatar that
     is shown: look ahead, at ease. It is kept with the avatar, and used from then on."""
+    gain: tuple[str, ...] | None = None
+    """What weights are multiplied with, such as jawOpen=1.4 eyeBlinkLeft=0.8. This and the next two
+    are kept with the avatar that is shown, and used until others are given."""
+    smoothing: float | None = None
+    """How much is smoothed, in what is usual, 0.1..10."""
+    mirror: Literal["yes", "no"] | None = None
+    """Whether left and right change places."""
     record: Path | None = None
     """Folder to write what every app sends to, as .csv that `flexavatar drive --from` plays."""
     show_width: int = 512
@@ -62,6 +70,14 @@ class GatewayConfig:
     """Pixels."""
     head_gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """How much of the head's yaw, pitch and roll is followed; -1 turns the other way."""
+
+    def profile(self, kept: Profile) -> Profile:
+        """The profile that is kept, with what is given in its place. Raises DriveError."""
+        return Profile(
+            kept.gains if self.gain is None else parse_gains(self.gain),
+            kept.smoothing if self.smoothing is None else self.smoothing,
+            kept.mirror if self.mirror is None else self.mirror == "yes",
+        )
 
     @property
     def ports(self) -> dict[str, int]:
@@ -122,6 +138,7 @@ def check_gateways(config: GatewayConfig) -> None:
         if not 0 <= port <= 65535:
             raise InputError(f"{name.replace('_', '-')}: expected 0 to 65535, got {port}")
     guard_of(config.phone)
+    config.profile(USUAL_PROFILE)
     if config.show and not config.ports:
         raise InputError("show: expected a gateway too, such as live-link-face 11111")
     if not all(-4 <= gain <= 4 for gain in config.head_gain):
