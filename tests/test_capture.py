@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 
 from flexavatar.capture import topology
+from flexavatar.capture.foreground import foreground_colors
 from flexavatar.capture.identity import check_human, check_same_person, face_descriptor
 from flexavatar.capture.landmark_rig import load_landmark_binding, load_landmark_rig
 from flexavatar.capture.landmarks import detect_face, detect_faces
-from flexavatar.capture.matte import foreground_colors
 from flexavatar.capture.photo import photo_from_array, read_photo
 from flexavatar.capture.portrait import Portrait, make_portrait
 from flexavatar.capture.track import track

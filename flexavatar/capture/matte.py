@@ -1,4 +1,4 @@
-"""Matte of a person, and the person's colours without the background's."""
+"""Matte of a person: a net says roughly where, colours say where exactly."""
 
 from __future__ import annotations
 
@@ -11,20 +11,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flexavatar.capture.inpaint import nearest_fill
+from flexavatar.capture.closed_form import closed_form_alpha
 from flexavatar.errors import AssetError
 
 NET_SIDE = 256
-CERTAIN = 0.97
-"""The net's answer beyond which it does not waver."""
-NEIGHBOURHOOD, DOUBT = 61, 13
-"""Pixels at the net's size: wall that is near, and how far doubt reaches."""
-MIXTURE, LEAST_SAMPLES, LEAST_SPREAD = 6, 200, 20.0
-"""Gaussians of a side's colours in Lab, pixels to learn them from, variance added to each."""
-COLOR_WEIGHT, MOST = 0.7, 5.0
-"""Of the logarithms of the colours' densities, and their largest say."""
-SURE = 0.95
-"""Matte above which a pixel has nothing of the background."""
+CERTAIN = 0.95
+"""The net's answer beyond which it is believed, away from its own edges."""
+EDGE, BAND = 1 / 64, 1 / 128
+"""Shares of the picture's longer side: as near to the net's edge colours decide; as near to theirs
+a pixel may be of both."""
+ROUNDS, LEAST_SAMPLES = 4, 200
+"""Of learning colours and cutting, and pixels to learn a side's colours from."""
 
 _lock = threading.Lock()
 
@@ -52,64 +49,65 @@ def _segment(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         return net.get_tensor(net.get_output_details()[0]["index"])[0, :, :, 0].copy()
 
 
-def person_matte(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+def person_matte(
+    rgb: NDArray[np.uint8],
+    face: NDArray[np.bool_] | None = None,
+    inside: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float32]:
     """Share of each pixel that is the person: [H, W, 3] -> [H, W] 0..1.
 
-    The 256 x 256 net is averaged with its mirror image, colours decide where it wavers, then a
-    guided filter moves its soft edge onto the picture's own edges.
+    The 256 x 256 net is averaged with its mirror image and says what surely is the person and what
+    the background; `face` [H, W] is the person's too. Colours of both sides decide the rest
+    (GrabCut), and along the edge how much of a pixel is whose (closed-form matting). Nothing
+    outside `inside` [H, W] is the person, nor is anything learnt there.
     """
     height, width = rgb.shape[:2]
     flipped = np.ascontiguousarray(rgb[:, ::-1])
-    coarse = _refine_by_color(0.5 * (_segment(rgb) + _segment(flipped)[:, ::-1]), rgb)
-    matte = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 1)
-    radius = max(2, round(max(height, width) / 85))
-    guide = rgb.astype(np.float32) / 255
-    filtered = cv2.ximgproc.guidedFilter(guide, matte, radius, 1e-4)
-    return np.clip((filtered - 0.25) / 0.6, 0, 1).astype(np.float32)
+    net = 0.5 * (_segment(rgb) + _segment(flipped)[:, ::-1])
+    net = cv2.resize(net, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    whole = np.ones((height, width), bool) if inside is None else inside
+    person = _cut_by_color(rgb, np.asarray(net, np.float32), face, whole)
+    if person is None:
+        return np.asarray(net * whole, np.float32)
+    edge = BAND * max(height, width)
+    unknown = (_distance(person) <= edge) & (_distance(~person) <= edge) & whole
+    unit = np.asarray(rgb / 255, np.float32)
+    return closed_form_alpha(unit, person.astype(np.float32), unknown) * whole
 
 
-def _refine_by_color(coarse: NDArray[np.float32], rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The net's answer [N, N], with its doubtful pixels moved to the side whose colours they have.
+def _cut_by_color(
+    rgb: NDArray[np.uint8],
+    net: NDArray[np.float32],
+    face: NDArray[np.bool_] | None,
+    inside: NDArray[np.bool_],
+) -> NDArray[np.bool_] | None:
+    """Which pixels are the person's, [H, W]; None if there is too little of either side to learn.
 
-    Long hair makes the net waver from frame to frame where any eye sees hair before a wall. Where
-    both sides have the pixel's colour, the net's answer stands.
+    Rother, Kolmogorov and Blake, "GrabCut" (SIGGRAPH 2004).
     """
-    side = len(coarse)
-    small = cv2.resize(rgb, (side, side), interpolation=cv2.INTER_AREA)
-    colors = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32).reshape(-1, 3)
-    person = cv2.erode((coarse > CERTAIN).astype(np.uint8), np.ones((3, 3)))
-    near = cv2.dilate(person, _square(NEIGHBOURHOOD)) > 0
-    wall = cv2.erode((coarse < 1 - CERTAIN).astype(np.uint8), np.ones((3, 3))) > 0
-    samples = [colors[mask.ravel()] for mask in (person > 0, wall & near)]
-    if min(map(len, samples)) < LEAST_SAMPLES:
-        return coarse
-    likelihood = [_log_density(own, colors).reshape(side, side) for own in samples]
-    evidence = np.clip(COLOR_WEIGHT * (likelihood[0] - likelihood[1]), -MOST, MOST)
-    prior = np.clip(coarse, 0.02, 0.98)
-    sided = 1 / (1 + np.exp(-(np.log(prior / (1 - prior)) + evidence)))
-    doubtful = cv2.dilate(((coarse > 0.05) & (coarse < CERTAIN)).astype(np.uint8), _square(DOUBT))
-    return np.where(doubtful > 0, sided, coarse).astype(np.float32)
-
-
-def _log_density(samples: NDArray[np.float32], at: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Log density at [N, 3] of a Gaussian mixture learnt from `samples` [S, 3]: [N]."""
-    mixture = cv2.ml.EM.create()
-    mixture.setClustersNumber(MIXTURE)
-    mixture.setTermCriteria((cv2.TERM_CRITERIA_COUNT, 12, 0))
+    kernel = np.ones((2 * round(EDGE * max(net.shape)) + 1,) * 2, np.uint8)
+    person, wall = (cv2.erode((s > CERTAIN).astype(np.uint8), kernel) > 0 for s in (net, 1 - net))
+    if face is not None:
+        person |= cv2.erode(face.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    labels = np.where(net > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD)
+    labels = np.where(person, cv2.GC_FGD, np.where(wall, cv2.GC_BGD, labels)).astype(np.uint8)
+    rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
+    window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    own = np.ascontiguousarray(labels[window])
+    if min(int((own == sure).sum()) for sure in (cv2.GC_FGD, cv2.GC_BGD)) < LEAST_SAMPLES:
+        return None
+    models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(0)
-    mixture.trainEM(samples[:: max(1, len(samples) // 3000)])
-    means, weights = mixture.getMeans(), mixture.getWeights()[0]
-    parts: list[NDArray[np.float64]] = []
-    for mean, cov, weight in zip(means, mixture.getCovs(), weights, strict=True):
-        spread = cov + np.eye(3) * LEAST_SPREAD
-        away = at - mean
-        distance = (away @ np.linalg.inv(spread) * away).sum(1)
-        parts.append(np.log(weight + 1e-9) - 0.5 * (distance + np.log(np.linalg.det(spread))))
-    return np.asarray(np.logaddexp.reduce(parts, 0), np.float64)
+    bgr = np.ascontiguousarray(rgb[window][..., ::-1])
+    cv2.grabCut(bgr, own, None, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)  # pyright: ignore
+    cut = np.zeros(net.shape, bool)
+    cut[window] = (own == cv2.GC_FGD) | (own == cv2.GC_PR_FGD)
+    return cut
 
 
-def _square(size: int) -> NDArray[np.uint8]:
-    return np.ones((size, size), np.uint8)
+def _distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Pixels to the nearest one outside the mask, 0 there: [H, W]."""
+    return np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
 
 
 def keep_component(matte: NDArray[np.float32], seed: tuple[int, int]) -> NDArray[np.float32]:
@@ -122,22 +120,3 @@ def keep_component(matte: NDArray[np.float32], seed: tuple[int, int]) -> NDArray
         return matte
     others = cv2.dilate(((labels != label) & (labels > 0)).astype(np.uint8), np.ones((5, 5)))
     return np.where((others > 0) & (labels != label), np.float32(0), matte)
-
-
-def foreground_colors(rgb: NDArray[np.float32], matte: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The person's own colours, grown outwards over the soft edge: [H, W, 3] 0..1.
-
-    Pixels that are surely the person keep theirs; at the edge, where the background shines
-    through, the colour comes from the nearest sure ones: dark hair stays dark up to its last wisp.
-    """
-    sure = cv2.erode(matte, np.ones((3, 3))) > SURE
-    near = _blur(nearest_fill(rgb, sure), sure)
-    grown = np.where(sure[..., None], rgb, near)
-    keep = np.clip((matte[..., None] - 0.9) / 0.1, 0, 1)
-    return (keep * rgb + (1 - keep) * grown).astype(np.float32)
-
-
-def _blur(values: NDArray[np.float32], sure: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Blurred, against the streaks that nearest pixels leave: [H, W, 3]."""
-    radius = len(values) / 170
-    return np.asarray(cv2.GaussianBlur(values, (0, 0), radius), np.float32)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from flexavatar.capture.foreground import foreground_colors
 from flexavatar.capture.landmarks import FaceLandmarks, detect_face, level_warp
-from flexavatar.capture.matte import foreground_colors, keep_component, person_matte
+from flexavatar.capture.matte import keep_component, person_matte
 from flexavatar.capture.photo import Photo
 
 MATTE_THRESHOLD = 0.5
@@ -43,8 +46,7 @@ class Portrait:
     @property
     def face_hull(self) -> NDArray[np.bool_]:
         """Inside the landmarks' convex hull: [S, S]."""
-        hull = cv2.convexHull(np.round(self.face.points[:, :2]).astype(np.int32))
-        return cv2.fillPoly(np.zeros(self.matte.shape, np.uint8), [hull], 1) > 0
+        return _face_hull(self.face.points, len(self.matte))
 
     @property
     def quality_penalty(self) -> float:
@@ -78,7 +80,10 @@ def crop_portrait(
     white = np.full(photo.rgb.shape[:2], 255, np.uint8)
     inside = _warp(white, warp, side, cv2.BORDER_CONSTANT) > 250
     moved = face.warped(warp)
-    matte = _matte(photo, rgb, cover, warp) * inside
+    find = partial(person_matte, rgb, _face_hull(moved.points, side), inside)
+    given = photo.alpha if cover is None else cover
+    known = None if given is None else _warp(given, warp, side, cv2.BORDER_CONSTANT)
+    matte = _matte(known, find, trusted=cover is not None) * inside
     matte = keep_component(matte, (int(moved.points[1, 0]), int(moved.points[1, 1])))
     unit = np.asarray(rgb / 255, np.float32)
     focal = None if photo.focal_px is None else photo.focal_px * scale
@@ -87,22 +92,24 @@ def crop_portrait(
 
 
 def _matte(
-    photo: Photo,
-    rgb: NDArray[np.uint8],
-    cover: NDArray[np.uint8] | None,
-    warp: NDArray[np.float64],
+    known: NDArray[np.uint8] | None, find: Callable[[], NDArray[np.float32]], trusted: bool
 ) -> NDArray[np.float32]:
-    """The person's matte of a crop `rgb` [S, S, 3]: as given, of the cut-out, or found: [S, S]."""
-    given = photo.alpha if cover is None else cover
-    if given is None:
-        return person_matte(rgb)
-    known = np.asarray(_warp(given, warp, len(rgb), cv2.BORDER_CONSTANT) / 255, np.float32)
-    if cover is not None:
-        return known
-    found = person_matte(rgb)
-    opaque = known > MATTE_THRESHOLD
+    """The person's matte: as given [S, S], of a cut-out that may be a framed picture, or found."""
+    if known is None:
+        return find()
+    alpha = np.asarray(known / 255, np.float32)
+    if trusted:
+        return alpha
+    found = find()
+    opaque = alpha > MATTE_THRESHOLD
     framed = (found[opaque] < BACKGROUND).sum() > FRAMED_SHARE * opaque.sum()
-    return np.minimum(known, found) if framed else known
+    return np.minimum(alpha, found) if framed else alpha
+
+
+def _face_hull(points: NDArray[np.float32], side: int) -> NDArray[np.bool_]:
+    """Inside the convex hull of landmarks [K, 3]: [S, S]."""
+    hull = cv2.convexHull(np.round(points[:, :2]).astype(np.int32))
+    return cv2.fillPoly(np.zeros((side, side), np.uint8), [hull], 1) > 0
 
 
 def crop_square(face: FaceLandmarks) -> tuple[float, float, float]:
