@@ -13,24 +13,29 @@ from torch import Tensor
 
 from flexavatar.create.iris import LUMINANCE, Eyeball, EyeView, Iris, eyeball_of, iris_directions
 from flexavatar.create.photo_splats import BoundSplats, bind_to_faces, quats_facing, unpose
+from flexavatar.easing import smoothstep
 from flexavatar.head.binding import SurfaceMotion
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.off_mesh_binding import off_mesh_binding
 from flexavatar.render.camera import project
 
-EXTENT = 1.2
-"""Radii of the iris that its own splats reach: the limbus and a rim of white."""
-SPACING = 4.2e-4
-"""Metres between splats of the iris."""
-IRIS_SCALES, IRIS_OPACITY = (0.7, 0.7, 0.15), 0.97
+FINE_EXTENT, COARSEST = 1.3, 1.1e-3
+"""Radii of the iris up to which its own splats are fine, and metres between those of the white."""
+SPACING, GROWTH = 4.2e-4, 1.25
+"""Metres between splats of the iris, and how much further apart each ring of white is."""
+FRONT = 1.4
+"""Radians around the optical axis that are drawn; behind are the chart's texels."""
+BALL_SCALES, BALL_OPACITY = (0.7, 0.7, 0.15), 0.97
 """In their spacing."""
-IRIS_LIFT, SHADE_LIFT, GLINT_LIFT = 5e-5, 1.5e-4, 3e-4
+BALL_LIFT, SHADE_LIFT, GLINT_LIFT = 5e-5, 1.5e-4, 3e-4
 """Metres in front of the eyeball."""
 SHADE_DEPTH, FAINTEST, DARKEST = 1.6e-3, 0.12, 0.5
 """Metres below the lid over which its shadow fades, and how dark it may be at the lid."""
 SHADE_COLUMNS, SHADE_ROWS = 26, (0.2e-3, 0.8e-3, 1.5e-3, 2.3e-3, 3.2e-3)
 """Splats along a lid, and metres below it."""
 SHADE_SCALES, SHADE_COLOR = (5e-4, 1e-4), 0.06
+BACK_OF_EYE = (1.0, 0.93, 0.91)
+"""What the white is multiplied by there."""
 ROW_SHARE = 0.6
 """Of a shadow's strength that each row has, since rows overlap."""
 GLINT_OVER = 0.16
@@ -41,30 +46,51 @@ GLINT_SIZES, GLINT_OPACITY = (2.5e-4, 6e-4), 0.85
 """Metres."""
 
 
-def iris_splats(head: FlameHead, neutral: Tensor, iris: Iris, side: str) -> BoundSplats:
-    """A disc of rings on one eyeball, bound to it."""
+def eyeball_splats(head: FlameHead, neutral: Tensor, iris: Iris, side: str) -> BoundSplats:
+    """The front of one eyeball in rings around the middle of its iris, bound to it.
+
+    Each ring lies behind the ones inside it, so that no white is drawn over an iris.
+    """
     ball = eyeball_of(head, neutral, neutral, side)
-    radii, angles = polar_grid(ball)
+    radii, angles, spacing = polar_grid(ball)
     outwards = iris_directions(radii, angles, ball.iris_angle)
-    points = ball.centre + (ball.radius + IRIS_LIFT) * outwards
+    points = ball.centre + (ball.radius + BALL_LIFT) * outwards
     faces = head.faces[(head.masks[f"{side[0]}eye"] > 0.5)[head.faces].all(1)]
     binding = bind_to_faces(points, neutral, faces)
-    scales = (SPACING * torch.tensor(IRIS_SCALES)).expand(len(points), 3)
+    scales = spacing[:, None] * torch.tensor(BALL_SCALES)
     local = unpose(points, quats_facing(outwards), scales, binding, _unmoved(neutral))
-    return BoundSplats(binding, local, iris.colors(radii), torch.full((len(points),), IRIS_OPACITY))
+    opacities = torch.full((len(points),), BALL_OPACITY)
+    return BoundSplats(binding, local, eyeball_colors(radii, iris), opacities)
 
 
-def polar_grid(ball: Eyeball) -> tuple[Tensor, Tensor]:
-    """Evenly spaced rings over the iris and its rim: radii in irises [N] and angles [N]."""
-    count = max(2, round(EXTENT * ball.iris_angle * ball.radius / SPACING))
-    radii, angles = [torch.zeros(1)], [torch.zeros(1)]
-    for ring in range(1, count + 1):
-        share = EXTENT * ring / count
-        girth = 2 * np.pi * ball.radius * np.sin(share * ball.iris_angle)
-        around = max(6, round(girth / SPACING))
-        radii.append(torch.full((around,), share))
-        angles.append((torch.arange(around) + 0.5 * (ring % 2)) * (2 * np.pi / around))
-    return torch.cat(radii), torch.cat(angles)
+def polar_grid(ball: Eyeball) -> tuple[Tensor, Tensor, Tensor]:
+    """Rings over the front of an eyeball, closest on the iris: radii in irises, angles, spacing.
+
+    [N] each; spacing in metres.
+    """
+    radii, angles, spacing = [torch.zeros(1)], [torch.zeros(1)], [torch.full((1,), SPACING)]
+    away, step = SPACING / ball.radius, SPACING  # radians, metres
+    while away < FRONT:
+        around = max(6, round(2 * np.pi * ball.radius * np.sin(away) / step))
+        radii.append(torch.full((around,), away / ball.iris_angle))
+        angles.append((torch.arange(around) + 0.5 * (len(radii) % 2)) * (2 * np.pi / around))
+        spacing.append(torch.full((around,), step))
+        if away > FINE_EXTENT * ball.iris_angle:
+            step = min(step * GROWTH, COARSEST)
+        away += step / ball.radius
+    return torch.cat(radii), torch.cat(angles), torch.cat(spacing)
+
+
+def eyeball_colors(radii: Tensor, iris: Iris) -> Tensor:
+    """Iris, and white that reddens to the back, where only lids should see it: [N] -> [N, 3]."""
+    back = smoothstep(radii, 1.8, 3.2)[:, None]
+    return (iris.colors(radii) * (1 - back * (1 - torch.tensor(BACK_OF_EYE)))).clamp(0, 1)
+
+
+def eyeball_front(head: FlameHead, neutral: Tensor, points: Tensor, side: str) -> Tensor:
+    """Which points [N, 3] of a neutral eyeball `eyeball_splats` covers: [N] bool."""
+    ball = eyeball_of(head, neutral, neutral, side)
+    return ball.iris_radii(points) * ball.iris_angle < FRONT
 
 
 def _unmoved(neutral: Tensor) -> SurfaceMotion:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from flexavatar.create.iris import Eyeball, Iris, eyeball_of
-from flexavatar.easing import smoothstep
+from flexavatar.create.eyeball import eyeball_colors
+from flexavatar.create.iris import Iris, eyeball_of
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.texels import Texels, Zone, texel_points_and_normals
 
@@ -19,8 +19,6 @@ TYPICAL_SKIN = 0.55
 TEETH = (0.80, 0.76, 0.68)
 TONGUE = (0.62, 0.33, 0.32)
 CAVITY = (0.22, 0.08, 0.08)
-BACK_OF_EYE = (1.0, 0.93, 0.91)
-"""What the white is multiplied by there."""
 
 
 def paint_eyes_and_mouth(
@@ -32,7 +30,7 @@ def paint_eyes_and_mouth(
     for zone, side in ((Zone.LEFT_EYE, "left"), (Zone.RIGHT_EYE, "right")):
         own = texels.zones == int(zone)
         ball = eyeball_of(head, neutral, neutral, side)
-        painted[own] = _eyeball_colors(points[own], ball, iris)
+        painted[own] = eyeball_colors(ball.iris_radii(points[own]), iris)
     light = float((skin @ torch.tensor([0.3, 0.6, 0.1])) / TYPICAL_SKIN)
     light = min(max(light, 0.45), 1.25)
     mouth = texels.zones == int(Zone.MOUTH)
@@ -47,10 +45,3 @@ def paint_eyes_and_mouth(
         shade = light * (1 - (1 - floor) * deep)
         painted[own] = (torch.tensor(base) * shade)[own].clamp(0, 1)
     return painted
-
-
-def _eyeball_colors(points: Tensor, ball: Eyeball, iris: Iris) -> Tensor:
-    """Iris, and white that reddens to the back, where only lids should see it: [N, 3] -> [N, 3]."""
-    radii = ball.iris_radii(points)
-    back = smoothstep(radii, 1.8, 3.2)[:, None]
-    return (iris.colors(radii) * (1 - back * (1 - torch.tensor(BACK_OF_EYE)))).clamp(0, 1)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from flexavatar.create.evidence import SurfaceObservations
-from flexavatar.create.eyeball import glint, iris_splats, lid_shade
+from flexavatar.create.eyeball import eyeball_front, eyeball_splats, glint, lid_shade
 from flexavatar.create.lashes_and_teeth import fold_splats, lash_lines, lash_splats, teeth_splats
 from flexavatar.create.network import Prediction
 from flexavatar.create.off_mesh import off_mesh_splats
@@ -34,6 +34,8 @@ from flexavatar.render.mesh import render_mesh
 FEATHER_PX = 25
 BARELY = 0.05
 """Freedom of colours at the body's outline, which is seen edge-on."""
+LID_RIM = 0.2
+"""Of the lids' mask from which texels are as fine as they come: wider, lids narrow the opening."""
 CULLED = 0.02
 """Opacity under which a Gaussian is not kept."""
 
@@ -81,7 +83,7 @@ def first_guess(skin: Skin, spacing_px: float) -> AvatarDraft:
     folds = enumerate(fold_splats(view, mesh, head))
     rims = (lash_splats(view, head), *teeth_splats(view, head))
     parts = (
-        _skin_part(skin, texels, _presence(view, texels, head)),
+        _skin_part(skin, texels, _presence(view, texels, head) * ~_drawn(posed, texels)),
         _part(off_mesh_splats(view, mesh, head, spacing_px)),
         _part(detail_splats(view, mesh, head, spacing_px)),
         *(_part(fold, eye=eye) for eye, fold in folds),
@@ -129,11 +131,22 @@ def _eyes(observations: SurfaceObservations) -> Iterator[DraftSplats]:
     posed, iris = observations.posed, observations.iris
     view, head = posed.views[0], posed.head
     for number, eye in enumerate(view.eyes(head, posed.neutral)):
-        disc = iris_splats(head, posed.neutral, iris, eye.side)
-        yield _part(disc, shape=0.0, opacity=0.0, color=0.0, sampled=0.0)
+        ball = eyeball_splats(head, posed.neutral, iris, eye.side)
+        yield _part(ball, shape=0.0, opacity=0.0, color=0.0, sampled=0.0)
         lights = lid_shade(eye, view.motion, head, iris), glint(eye, view.motion, head, iris)
         for light in (light for light in lights if light is not None):
             yield _part(light, shape=0.0, opacity=0.0, color=0.0, eye=number, sampled=0.0)
+
+
+def _drawn(posed: PosedViews, texels: Texels) -> Tensor:
+    """Texels of the eyeballs' fronts, which are drawn by themselves: [T] bool."""
+    points, _ = texel_points_and_normals(posed.neutral, texels, posed.head.faces)
+    drawn = torch.zeros(len(texels), dtype=torch.bool)
+    for zone, side in ((Zone.LEFT_EYE, "left"), (Zone.RIGHT_EYE, "right")):
+        drawn |= (texels.zones == int(zone)) & eyeball_front(
+            posed.head, posed.neutral, points, side
+        )
+    return drawn
 
 
 def _presence(view: PosedView, texels: Texels, head: FlameHead) -> Tensor:
@@ -172,7 +185,7 @@ def _skin_part(skin: Skin, texels: Texels, present: Tensor) -> DraftSplats:
         color_freedom=torch.where(body & outer, color.clamp_min(BARELY), color),
         lids=torch.zeros(len(texels), 2),
         cells=texels.cells,
-        sampled=1.0 * (texels.masks["eyes"] <= 0.5),
+        sampled=((1 - texels.masks["lids"] / LID_RIM) * (texels.masks["eyes"] <= 0.5)).clamp_min(0),
     )
 
 

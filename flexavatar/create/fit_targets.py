@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from flexavatar.create.fit import Target
+from flexavatar.create.pixels import drawn_pixels
 from flexavatar.create.posed_views import PosedView
 from flexavatar.render.rasterize import rasterize
 from flexavatar.types import SH_C0, Gaussians
@@ -34,7 +35,9 @@ def closeup_targets(views: Sequence[PosedView]) -> list[Target]:
 
 def photo_target(view: PosedView, whole: bool) -> Target:
     """What one photo asks for: everywhere, or on the face alone."""
-    weight = torch.from_numpy(view.portrait.inside.astype(np.float32))
+    weight = torch.from_numpy(
+        (view.portrait.inside & ~drawn_pixels(view.portrait)).astype(np.float32)
+    )
     if not whole:
         weight = weight * _face_weight(view)
     return Target(

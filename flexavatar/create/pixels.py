@@ -108,6 +108,19 @@ def eye_rim_pixels(portrait: Portrait) -> Mask:
     return band
 
 
+def drawn_pixels(portrait: Portrait) -> Mask:
+    """Between the lids of open eyes and a pixel around: what is drawn there is not fitted.
+
+    Whatever else reached into them would learn the difference to the photo, and keep it as the eye
+    turns.
+    """
+    side = portrait.matte.shape[0]
+    points = portrait.face.points[:, :2]
+    rings = [points[list(outline)] for outline in (topology.LEFT_EYE, topology.RIGHT_EYE)]
+    openings = sum(polygon_mask(ring, side, 3) for ring in rings)
+    return cv2.dilate(np.asarray(openings, np.uint8), disc_kernel(1)) > 0
+
+
 def teeth_pixels(portrait: Portrait) -> tuple[Mask, Mask]:
     """Bright, colourless pixels between the lips, of the upper and of the lower row."""
     points = portrait.face.points[:, :2]
