@@ -27,6 +27,11 @@ LEVEL = np.radians(6.0)
 MIN_TILE = 64
 """Pixels of the squares in which small faces are looked for."""
 
+TURNED_DEG = 20.0
+"""Degrees that a face is turned that are as bad as shut eyes."""
+UPRIGHT = np.radians(5.0)
+"""How far the forehead lies behind the chin in a face that looks ahead."""
+
 _lock = threading.Lock()
 
 
@@ -66,10 +71,14 @@ class FaceLandmarks:
     @property
     def frontal_penalty(self) -> float:
         """0 for a face that looks ahead at rest; turning, shut eyes and an open mouth add to it."""
-        points, scores = self.points[:, :2], self.scores
-        left, right = (np.linalg.norm(points[1] - points[side]) for side in (454, 234))
-        turned = abs(float(np.log(max(left, 1.0) / max(right, 1.0))))
-        return turned + self.blink + 0.5 * scores["jawOpen"]
+        return self.turned_deg / TURNED_DEG + self.blink + 0.5 * self.scores["jawOpen"]
+
+    @property
+    def turned_deg(self) -> float:
+        """Angle between the face's direction and the line of sight, degrees."""
+        across, down = self.points[454] - self.points[234], self.points[152] - self.points[10]
+        yaw, pitch = (np.arctan2(v[2], np.linalg.norm(v[:2])) for v in (across, down))
+        return float(np.degrees(np.hypot(yaw, pitch - UPRIGHT)))
 
     @property
     def blink(self) -> float:

@@ -143,6 +143,26 @@ class EvaluateMatte(ReportOptions):
 
 
 @dataclass(frozen=True)
+class EvaluateAround(CreationOptions):
+    """Avatars of people whose looks from all around are known, from 1, 3 or 5 pictures."""
+
+    folders: tyro.conf.Positional[tuple[Path, ...]]
+    """One a person, with pictures in straight RGBA and cameras.json."""
+    photos: Literal[1, 3, 5] = 1
+    """From the front; from 30 degrees to both sides as well; from 60 degrees too."""
+
+    def run(self) -> None:
+        """Score every person."""
+        from flexavatar.evaluation.around import ABOUT, evaluate_around
+
+        items: list[Item] = []
+        for folder in self.folders:
+            with progress_bar(f"around {folder.name}") as report:
+                items.append(evaluate_around(folder, self.photos, self.config, report))
+        self.publish("around", ABOUT, items)
+
+
+@dataclass(frozen=True)
 class EvaluateDetail(CreationOptions):
     """Avatars drawn four times as large, and their eyes with the gaze moved."""
 
@@ -233,6 +253,7 @@ class Evaluate:
         | Annotated[EvaluateViews, tyro.conf.subcommand("views", prefix_name=False)]
         | Annotated[EvaluateExpressions, tyro.conf.subcommand("expressions", prefix_name=False)]
         | Annotated[EvaluateMatte, tyro.conf.subcommand("matte", prefix_name=False)]
+        | Annotated[EvaluateAround, tyro.conf.subcommand("around", prefix_name=False)]
         | Annotated[EvaluateDetail, tyro.conf.subcommand("detail", prefix_name=False)]
         | Annotated[EvaluatePeople, tyro.conf.subcommand("people", prefix_name=False)]
         | Annotated[EvaluateLive, tyro.conf.subcommand("live", prefix_name=False)]

@@ -34,6 +34,8 @@ from flexavatar.render.mesh import render_mesh
 FEATHER_PX = 25
 BARELY = 0.05
 """Freedom of colours at the body's outline, which is seen edge-on."""
+WITHIN_MOUTH = 0.5
+"""Freedom of colours between the lips, where a photo shows them."""
 LID_RIM = 0.2
 """Of the lids' mask from which texels are as fine as they come: wider, lids narrow the opening."""
 CULLED = 0.02
@@ -164,7 +166,8 @@ def _presence(view: PosedView, texels: Texels, head: FlameHead) -> Tensor:
     feathered = torch.from_numpy(cv2.blur(inside, (FEATHER_PX, FEATHER_PX)))
     shown = sample_bilinear(feathered, pixels)
     matte = sample_bilinear(torch.from_numpy(view.portrait.matte), pixels)
-    present = torch.where(in_crop & body & (shown > 0.99), matte, 1.0)
+    inside_photo = sample_bilinear(torch.from_numpy(inside), pixels) > 0.99
+    present = torch.where(in_crop & body & inside_photo, matte, 1.0)
     return torch.where(bust, present * (2 * shown - 1).clamp(0, 1), present)
 
 
@@ -174,7 +177,8 @@ def _skin_part(skin: Skin, texels: Texels, present: Tensor) -> DraftSplats:
     body = hair_and_clothes_mask(texels.masks)
     outer = texels.zones == int(Zone.SKIN)
     seen = (skin.seen * 3).clamp(0, 1)
-    color = seen * torch.where(outer, torch.where(folds > 0.3, 0.3, 1.0), 0.0)
+    inner = torch.where(texels.zones == int(Zone.MOUTH), WITHIN_MOUTH, 0.0)
+    color = seen * torch.where(outer, torch.where(folds > 0.3, 0.3, 1.0), inner)
     return DraftSplats(
         texels.binding,
         skin.splats.local,

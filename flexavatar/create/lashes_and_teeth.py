@@ -23,6 +23,7 @@ from flexavatar.create.photo_splats import BoundSplats, bind_to_faces, surface_s
 from flexavatar.create.pixels import (
     LASH_SHARE,
     Mask,
+    drawn_pixels,
     eye_rim_pixels,
     hexagonal_grid,
     lid_folds,
@@ -81,7 +82,7 @@ def _lash_line(view: PosedView, head: FlameHead, side: str) -> tuple[Tensor, Ten
     points = torch.lerp(rim[low], rim[low + 1], rest)
     forward = torch.nn.functional.normalize(camera_position(view.camera), dim=0)
     along = at / at[-1]
-    width = LASH_WIDTH * (0.7 + 0.3 * along) * (1 - 0.8 * (2 * along - 1) ** 6)
+    width = LASH_WIDTH * (0.35 + 0.65 * along) * (1 - 0.8 * (2 * along - 1) ** 6)
     length = (rim[1:] - rim[:-1]).norm(dim=-1).sum() / LASH_COUNT
     scales = torch.stack((length.expand_as(width), width, LASH_LENGTH * width / LASH_WIDTH), -1)
     color = lash_color(view.portrait, side).expand(LASH_COUNT, 3)
@@ -107,8 +108,9 @@ def fold_splats(view: PosedView, mesh: MeshView, head: FlameHead) -> tuple[Bound
     """What an open eye shows above it, of the left and of the right; nothing of a shut one."""
     on_eye = head.masks["eyes"][head.faces].amax(1) > 0.5
     skin = (mesh.face_ids >= 0) & ~on_eye[mesh.face_ids.clamp_min(0)]
+    drawn = drawn_pixels(view.portrait)
     return tuple(
-        surface_splats(view, mesh, head, region & skin.numpy(), SPACING_PX)
+        surface_splats(view, mesh, head, region & skin.numpy() & ~drawn, SPACING_PX)
         for region in lid_folds(view.portrait)
     )
 

@@ -86,7 +86,7 @@ def _paint(evidence: Evidence, observations: SurfaceObservations, hair: Hair) ->
     eyes = observations.iris
     inner = paint_eyes_and_mouth(colors, texels, posed.head, posed.neutral, eyes, skin_mean)
     colors = torch.where((texels.zones == int(Zone.SKIN))[:, None], colors, inner)
-    known = ((evidence.weight * 4).clamp(0, 1) * (texels.masks["teeth"] > 0.5))[:, None]
+    known = ((evidence.weight * 4).clamp(0, 1) * (texels.zones == int(Zone.MOUTH)))[:, None]
     return torch.lerp(colors, evidence.colors, known)
 
 

@@ -20,6 +20,16 @@ class Figure:
     meaning: str
 
 
+AROUND: Mapping[str, str] = {
+    "front": "from the front",
+    "three_quarter": "from 30 and 60 degrees to both sides, where unseen:",
+    "profile": "from 90 degrees to both sides:",
+    "back": "from 135 degrees and from behind:",
+    "tilted": "from 20 degrees above and below:",
+    "expression": "with expressions:",
+}
+"""Groups of views in `evaluate around`."""
+
 FIGURES: Mapping[str, Figure] = {
     "head_psnr": Figure("dB", "higher", "head: the person's matte above the chin"),
     "head_ssim": Figure("0..1", "higher", "structural similarity in the head"),
@@ -106,6 +116,15 @@ FIGURES: Mapping[str, Figure] = {
         "share", "higher", "of an eye's pixels as dark or light as the rig says, the worst gaze"
     ),
     "iris_agreement_mean": Figure("share", "higher", "the same, mean of both eyes and all gazes"),
+    **{
+        f"{group}_{metric}": Figure(unit, better, f"{what} {meaning}")  # pyright: ignore
+        for group, what in AROUND.items()
+        for metric, unit, better, meaning in (
+            ("psnr", "dB", "higher", "where avatar or truth is"),
+            ("haarpsi_distance", "0..1", "lower", "there: 1 − HaarPSI"),
+            ("iou", "0..1", "higher", "IoU of the outlines"),
+        )
+    },
     "face_mm": Figure("mm", "lower", "distance of the faces' surfaces at rest, sizes aligned"),
 }
 """By name. What is not listed is shown without a unit."""
