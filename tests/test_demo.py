@@ -17,7 +17,7 @@ from flexavatar.drive.performance import (
     read_performance,
     write_performance,
 )
-from flexavatar.evaluation.contact_sheet import COLUMNS, LABEL_HEIGHT, TILE
+from flexavatar.evaluation.contact_sheet import COLUMNS, LABEL_HEIGHT, LARGE, TILE
 from flexavatar.types import NS_PER_S
 from plugin_server.client.live_performance import Arrival, perform_live
 from plugin_server.client.server_process import ServerStartError, server_process
@@ -87,7 +87,8 @@ def test_the_whole_job(tmp_path: Path) -> None:
     assert report.gaussians >= 40_000
     assert report.fps > 1  # how fast is for the bench to say: tests share the machine
     with Image.open(tmp_path / "contact_sheet.png") as sheet:
-        assert sheet.size == (COLUMNS * TILE, 5 * (TILE + LABEL_HEIGHT))
+        large = COLUMNS * TILE // LARGE
+        assert sheet.size == (COLUMNS * TILE, 6 * (TILE + LABEL_HEIGHT) + large + LABEL_HEIGHT)
         pixels = np.asarray(sheet)
     input_view = pixels[LABEL_HEIGHT : LABEL_HEIGHT + TILE, TILE : 2 * TILE]
     assert input_view.std() > 20  # grey levels: somebody is there

@@ -42,6 +42,7 @@ class Portrait:
     crop_scale: float  # pixels of the crop per pixel of the photo
     lens: str | None = None  # portraits of one lens have one focal_px / crop_scale
     warnings: tuple[str, ...] = ()  # what it does not show of the face, in words
+    name: str = "photo"  # for messages
 
     @property
     def face_hull(self) -> NDArray[np.bool_]:

@@ -66,7 +66,9 @@ def _read_one(
     portraits: list[Portrait] = []
     for i, sight in enumerate(sights):
         report(PICKING_SHARE + (1 - PICKING_SHARE) * i / len(sights))
-        portraits.append(crop_portrait(sight.photo, sight.face, level=True))
+        portrait = crop_portrait(sight.photo, sight.face, level=True)
+        own = name if len(sights) == 1 else f"frame {i + 1} of {name}"
+        portraits.append(replace(portrait, name=own))
     portraits[0] = replace(portraits[0], warnings=warnings)
     return portraits, face_descriptor(first.photo.rgb, first.face)
 

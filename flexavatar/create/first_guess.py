@@ -23,7 +23,7 @@ from flexavatar.create.off_mesh import off_mesh_splats
 from flexavatar.create.photo_splats import BoundSplats, detail_splats
 from flexavatar.create.pixels import sample_bilinear
 from flexavatar.create.posed_views import PosedView, PosedViews
-from flexavatar.create.skin import Skin
+from flexavatar.create.skin import Skin, mouth_shown_by_photos
 from flexavatar.head.binding import Binding, LocalSplats
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.masks import hair_and_clothes_mask
@@ -177,7 +177,7 @@ def _skin_part(skin: Skin, texels: Texels, present: Tensor) -> DraftSplats:
     body = hair_and_clothes_mask(texels.masks)
     outer = texels.zones == int(Zone.SKIN)
     seen = (skin.seen * 3).clamp(0, 1)
-    inner = torch.where(texels.zones == int(Zone.MOUTH), WITHIN_MOUTH, 0.0)
+    inner = WITHIN_MOUTH * mouth_shown_by_photos(texels)
     color = seen * torch.where(outer, torch.where(folds > 0.3, 0.3, 1.0), inner)
     return DraftSplats(
         texels.binding,

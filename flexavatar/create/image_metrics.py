@@ -49,3 +49,9 @@ def input_psnr_db(avatar: AnyAvatar, portrait: Portrait) -> float:
     wanted = over_mid_grey(portrait.colors, portrait.matte)
     inside = (portrait.matte > MATTE_THRESHOLD) & portrait.inside
     return psnr_db(shown[inside], wanted[inside])
+
+
+def face_psnr_db(portrait: Portrait, shown: NDArray[np.float32]) -> float:
+    """A drawn face [S, S, 3] over mid grey against its photo, inside the landmarks' hull."""
+    hull = portrait.face_hull
+    return psnr_db(shown[hull], over_mid_grey(portrait.rgb, portrait.matte)[hull])

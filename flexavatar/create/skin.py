@@ -86,8 +86,13 @@ def _paint(evidence: Evidence, observations: SurfaceObservations, hair: Hair) ->
     eyes = observations.iris
     inner = paint_eyes_and_mouth(colors, texels, posed.head, posed.neutral, eyes, skin_mean)
     colors = torch.where((texels.zones == int(Zone.SKIN))[:, None], colors, inner)
-    known = ((evidence.weight * 4).clamp(0, 1) * (texels.zones == int(Zone.MOUTH)))[:, None]
+    known = ((evidence.weight * 4).clamp(0, 1) * mouth_shown_by_photos(texels))[:, None]
     return torch.lerp(colors, evidence.colors, known)
+
+
+def mouth_shown_by_photos(texels: Texels) -> Tensor:
+    """Teeth and the mouth's walls, [T] bool; a tongue moves, and would carry teeth on it."""
+    return (texels.zones == int(Zone.MOUTH)) & (texels.masks["tongue"] < 0.5)
 
 
 def _blend(

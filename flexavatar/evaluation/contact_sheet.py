@@ -29,6 +29,8 @@ from flexavatar.types import Camera
 TILE = 384
 """Side of one tile, pixels."""
 COLUMNS = 7
+LARGE = 3
+"""Pictures beside each other in the last row, which are four times as large as the photo's crop."""
 LABEL_HEIGHT = 28
 
 VIEWS: Mapping[str, float] = {
@@ -37,8 +39,13 @@ VIEWS: Mapping[str, float] = {
     "yaw +30": 30,
     "yaw +60": 60,
     "back": 180,
+    "yaw -90": -90,
+    "yaw +90": 90,
+    "yaw -135": -135,
+    "yaw +135": 135,
 }
 """Label -> degrees that the camera goes round the head; positive is to the character's left."""
+EARS: Mapping[str, float] = {"right ear": -90, "left ear": 90}
 
 
 SMILE = both("mouthSmile", 0.9) | both("cheekSquint", 0.5)
@@ -66,10 +73,10 @@ EYE_ROW: Mapping[str, Mapping[str, float]] = {
     "eyes: neutral": {},
     "half blink": both("eyeBlink", 0.5),
     "blink": both("eyeBlink"),
-    "gaze left": GAZE_LEFT,
-    "gaze right": GAZE_RIGHT,
-    "gaze up": GAZE_UP,
-    "gaze down": GAZE_DOWN,
+    "gaze left .8": dict.fromkeys(GAZE_LEFT, 0.8),
+    "gaze right .8": dict.fromkeys(GAZE_RIGHT, 0.8),
+    "gaze up .8": dict.fromkeys(GAZE_UP, 0.8),
+    "gaze down .8": dict.fromkeys(GAZE_DOWN, 0.8),
 }
 
 MOUTH_ROW: Mapping[str, Mapping[str, float]] = {
@@ -80,6 +87,13 @@ MOUTH_ROW: Mapping[str, Mapping[str, float]] = {
     "smile, open": SMILE | {"jawOpen": 0.3},
     "pucker": {"mouthPucker": 1.0},
     "tongueOut": {"jawOpen": 0.6, "tongueOut": 1.0},
+}
+
+
+LARGE_ROW: Mapping[str, Mapping[str, float]] = {
+    "four times as large: neutral": {},
+    "gaze right .8, brows up": dict.fromkeys(GAZE_RIGHT, 0.8) | BROWS_UP,
+    "smile, open": SMILE | {"jawOpen": 0.3},
 }
 
 
@@ -94,25 +108,27 @@ def closeup(camera: Camera, point: Tensor, width_m: float, pixels: int) -> Camer
     return Camera(camera.viewmat, K, pixels, pixels)
 
 
-def fit_into_tile(image: np.ndarray) -> Image.Image:
+def fit_into_tile(image: np.ndarray, side: int = TILE) -> Image.Image:
     """Any RGB picture, whole, centred in a grey tile."""
     picture = Image.fromarray(np.ascontiguousarray(image[..., :3]))
-    picture.thumbnail((TILE, TILE), Image.Resampling.LANCZOS)
-    tile = Image.new("RGB", (TILE, TILE), BACKGROUND)
-    tile.paste(picture, ((TILE - picture.width) // 2, (TILE - picture.height) // 2))
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    tile = Image.new("RGB", (side, side), BACKGROUND)
+    tile.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
     return tile
 
 
-def montage(tiles: Sequence[tuple[str, np.ndarray]], columns: int = COLUMNS) -> np.ndarray:
+def montage(
+    tiles: Sequence[tuple[str, np.ndarray]], columns: int = COLUMNS, side: int = TILE
+) -> np.ndarray:
     """Labelled pictures, row by row -> one RGB picture, uint8 [H, W, 3]."""
     rows = -(-len(tiles) // columns)
-    cell = TILE + LABEL_HEIGHT
-    sheet = Image.new("RGB", (columns * TILE, rows * cell), (28, 28, 30))
+    cell = side + LABEL_HEIGHT
+    sheet = Image.new("RGB", (columns * side, rows * cell), (28, 28, 30))
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=18)
     for i, (label, image) in enumerate(tiles):
-        x, y = (i % columns) * TILE, (i // columns) * cell
+        x, y = (i % columns) * side, (i // columns) * cell
         draw.text((x + 8, y + 3), label, fill=(235, 235, 235), font=font)
-        sheet.paste(fit_into_tile(image), (x, y + LABEL_HEIGHT))
+        sheet.paste(fit_into_tile(image, side), (x, y + LABEL_HEIGHT))
     return np.asarray(sheet)
 
 
@@ -142,8 +158,8 @@ def contact_sheet(avatar: AnyAvatar, photo: np.ndarray | None = None) -> np.ndar
         photo: the picture that it was made from, RGB uint8 [H, W, 3], any size; grey if not given.
 
     Returns:
-        RGB uint8 [H, W, 3]: the photo, the input view and five more; fourteen expressions; a row
-        of eyes and a row of mouths up close.
+        RGB uint8 [H, W, 3]: the photo, the input view and nine more, both ears; fourteen
+        expressions; a row of eyes and a row of mouths up close; three faces four times as large.
     """
     renderer = AvatarRenderer.of(avatar)
     camera = resize_camera(avatar.camera, TILE, TILE)
@@ -156,6 +172,27 @@ def contact_sheet(avatar: AnyAvatar, photo: np.ndarray | None = None) -> np.ndar
     tiles = [("photo", photo), ("input view", renderer.render(avatar.codes, camera))]
     for label, yaw in VIEWS.items():
         tiles.append((label, renderer.render(neutral, orbit(camera, yaw, 0))))
+    for label, yaw in EARS.items():
+        side = closeup(orbit(avatar.camera, yaw, 0), _ear(renderer, yaw), 0.115, TILE)
+        tiles.append((label, renderer.render(neutral, side)))
+    tiles.append(("from above", renderer.render(neutral, orbit(camera, 0, 30))))
     for faces, view in ((EXPRESSIONS, camera), (EYE_ROW, eye_camera), (MOUTH_ROW, mouth_camera)):
         tiles += [(label, renderer.render(renderer.codes(w), view)) for label, w in faces.items()]
-    return montage(tiles)
+    return np.concatenate((montage(tiles), _large_row(renderer, 0.5 * (eyes + lips))))
+
+
+def _large_row(renderer: AvatarRenderer, middle: Tensor) -> np.ndarray:
+    """Faces around `middle` [3], four times as large as the photo's crop shows them."""
+    camera, side = renderer.avatar.camera, COLUMNS * TILE // LARGE
+    depth = float((camera.viewmat[:3, :3] @ middle + camera.viewmat[:3, 3])[2])
+    large = closeup(camera, middle, side * depth / (4 * float(camera.K[0, 0])), side)
+    tiles = [(n, renderer.render(renderer.codes(w), large)) for n, w in LARGE_ROW.items()]
+    return montage(tiles, LARGE, side)
+
+
+def _ear(renderer: AvatarRenderer, yaw_deg: float) -> Tensor:
+    """Middle of the ear that is seen from there, [3], in the photo's head pose."""
+    head = renderer.animator.head
+    vertices = head.pose(renderer.avatar.neutral, renderer.codes({})).vertices
+    side = vertices[:, 0] * yaw_deg > 0
+    return vertices[(head.masks["ears"] > 0.5) & side].mean(0)
