@@ -12,7 +12,13 @@ import torch
 from torch import Tensor
 
 from flexavatar.create.iris import LUMINANCE, Eyeball, EyeView, Iris, eyeball_of, iris_directions
-from flexavatar.create.photo_splats import BoundSplats, bind_to_faces, quats_facing, unpose
+from flexavatar.create.photo_splats import (
+    BoundSplats,
+    bind_to_faces,
+    quats_facing,
+    unmoved,
+    unpose,
+)
 from flexavatar.easing import smoothstep
 from flexavatar.head.binding import SurfaceMotion
 from flexavatar.head.flame import FlameHead
@@ -58,7 +64,7 @@ def eyeball_splats(head: FlameHead, neutral: Tensor, iris: Iris, side: str) -> B
     faces = head.faces[(head.masks[f"{side[0]}eye"] > 0.5)[head.faces].all(1)]
     binding = bind_to_faces(points, neutral, faces)
     scales = spacing[:, None] * torch.tensor(BALL_SCALES)
-    local = unpose(points, quats_facing(outwards), scales, binding, _unmoved(neutral))
+    local = unpose(points, quats_facing(outwards), scales, binding, unmoved(neutral))
     opacities = torch.full((len(points),), BALL_OPACITY)
     return BoundSplats(binding, local, eyeball_colors(radii, iris), opacities)
 
@@ -91,13 +97,6 @@ def eyeball_front(head: FlameHead, neutral: Tensor, points: Tensor, side: str) -
     """Which points [N, 3] of a neutral eyeball `eyeball_splats` covers: [N] bool."""
     ball = eyeball_of(head, neutral, neutral, side)
     return ball.iris_radii(points) * ball.iris_angle < FRONT
-
-
-def _unmoved(neutral: Tensor) -> SurfaceMotion:
-    """No motion at all: what is placed in the neutral head is local already."""
-    count = len(neutral)
-    quats = torch.tensor([1.0, 0, 0, 0]).expand(count, 4)
-    return SurfaceMotion(neutral, torch.eye(3).expand(count, 3, 3), quats)
 
 
 def lid_shade(eye: EyeView, motion: SurfaceMotion, head: FlameHead, iris: Iris) -> BoundSplats:

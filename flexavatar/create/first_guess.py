@@ -17,11 +17,12 @@ from torch import Tensor
 
 from flexavatar.create.evidence import SurfaceObservations
 from flexavatar.create.eyeball import eyeball_front, eyeball_splats, glint, lid_shade
+from flexavatar.create.hair_strands import hair_strands
 from flexavatar.create.lashes_and_teeth import fold_splats, lash_lines, lash_splats, teeth_splats
 from flexavatar.create.network import Prediction
 from flexavatar.create.off_mesh import off_mesh_splats
 from flexavatar.create.photo_splats import BoundSplats, detail_splats
-from flexavatar.create.pixels import sample_bilinear
+from flexavatar.create.pixels import disc_kernel, sample_bilinear
 from flexavatar.create.posed_views import PosedView, PosedViews
 from flexavatar.create.skin import Skin, mouth_shown_by_photos
 from flexavatar.head.binding import Binding, LocalSplats
@@ -32,12 +33,17 @@ from flexavatar.render.camera import project
 from flexavatar.render.mesh import render_mesh
 
 FEATHER_PX = 25
+RIM_PX = 4
+"""Pixels outside the matte within which a texel is the outline's, and no background."""
 BARELY = 0.05
 """Freedom of colours at the body's outline, which is seen edge-on."""
 WITHIN_MOUTH = 0.5
 """Freedom of colours between the lips, where a photo shows them."""
-LID_RIM = 0.2
-"""Of the lids' mask from which texels are as fine as they come: wider, lids narrow the opening."""
+DRAWN = 0.6
+"""Of the photo's sampling, in what is drawn rather than fitted: an edge that falls between pixels
+is as soft as the photo's own."""
+LID_RIM, LID_SHARE = 0.2, 0.3
+"""Of the lids' mask over which the sampling's share falls to this: wide lids narrow the opening."""
 CULLED = 0.02
 """Opacity under which a Gaussian is not kept."""
 
@@ -55,7 +61,7 @@ class DraftSplats:
     color_freedom: Tensor  # [G] 0..1 how freely the colour may be fitted
     lids: Tensor  # [G, 2] share that folds away as the left, the right eye closes
     cells: Tensor  # [G] int64 row * U + col of its texel in the chart, -1 if it is none's
-    sampled: Tensor  # [G] 1 if the photos' sampling is its finest detail, 0 if it is drawn
+    sampled: Tensor  # [G] share of the photos' sampling that is its finest detail; less if drawn
 
     def __len__(self) -> int:
         return len(self.binding)
@@ -91,6 +97,7 @@ def first_guess(skin: Skin, spacing_px: float) -> AvatarDraft:
         *(_part(fold, eye=eye) for eye, fold in folds),
         # these must fit where they go, not where they are; and open eyes would bleach lash lines
         *(_part(rim, shape=0.0, opacity=0.0) for rim in rims),
+        *_strands(skin),
         _part(lash_lines(view, head), shape=0.0, opacity=0.0, color=0.0, sampled=0.0),
         *_eyes(skin.observations),
     )
@@ -134,10 +141,17 @@ def _eyes(observations: SurfaceObservations) -> Iterator[DraftSplats]:
     view, head = posed.views[0], posed.head
     for number, eye in enumerate(view.eyes(head, posed.neutral)):
         ball = eyeball_splats(head, posed.neutral, iris, eye.side)
-        yield _part(ball, shape=0.0, opacity=0.0, color=0.0, sampled=0.0)
+        yield _part(ball, shape=0.0, opacity=0.0, color=0.0, sampled=DRAWN)
         lights = lid_shade(eye, view.motion, head, iris), glint(eye, view.motion, head, iris)
         for light in (light for light in lights if light is not None):
-            yield _part(light, shape=0.0, opacity=0.0, color=0.0, eye=number, sampled=0.0)
+            yield _part(light, shape=0.0, opacity=0.0, color=0.0, eye=number, sampled=DRAWN)
+
+
+def _strands(skin: Skin) -> Iterator[DraftSplats]:
+    """Hair that no photo shows, and that none can be fitted to."""
+    strands = hair_strands(skin)
+    if strands is not None:
+        yield _part(strands, shape=0.0, opacity=0.0, color=0.0, sampled=0.0)
 
 
 def _drawn(posed: PosedViews, texels: Texels) -> Tensor:
@@ -165,7 +179,8 @@ def _presence(view: PosedView, texels: Texels, head: FlameHead) -> Tensor:
     inside = view.portrait.inside.astype(np.float32)
     feathered = torch.from_numpy(cv2.blur(inside, (FEATHER_PX, FEATHER_PX)))
     shown = sample_bilinear(feathered, pixels)
-    matte = sample_bilinear(torch.from_numpy(view.portrait.matte), pixels)
+    near = cv2.dilate(view.portrait.matte, disc_kernel(RIM_PX))
+    matte = sample_bilinear(torch.from_numpy(near), pixels)
     inside_photo = sample_bilinear(torch.from_numpy(inside), pixels) > 0.99
     present = torch.where(in_crop & body & inside_photo, matte, 1.0)
     return torch.where(bust, present * (2 * shown - 1).clamp(0, 1), present)
@@ -174,7 +189,7 @@ def _presence(view: PosedView, texels: Texels, head: FlameHead) -> Tensor:
 def _skin_part(skin: Skin, texels: Texels, present: Tensor) -> DraftSplats:
     """Lids, lips and all inside them keep their shape: they must look right when they move."""
     folds = torch.maximum(texels.masks["lids"], texels.masks["lips"])
-    body = hair_and_clothes_mask(texels.masks)
+    body, eyes = hair_and_clothes_mask(texels.masks), texels.masks["eyes"] > 0.5
     outer = texels.zones == int(Zone.SKIN)
     seen = (skin.seen * 3).clamp(0, 1)
     inner = WITHIN_MOUTH * mouth_shown_by_photos(texels)
@@ -185,11 +200,11 @@ def _skin_part(skin: Skin, texels: Texels, present: Tensor) -> DraftSplats:
         skin.splats.colors,
         skin.splats.opacities * present,
         shape_freedom=1.0 * ((seen > 0.3) & outer & (folds < 0.3)),
-        opacity_freedom=1.0 * (body & outer),
+        opacity_freedom=1.0 * (body & outer & ~skin.hair.grows),  # holes, seen from the side
         color_freedom=torch.where(body & outer, color.clamp_min(BARELY), color),
         lids=torch.zeros(len(texels), 2),
         cells=texels.cells,
-        sampled=((1 - texels.masks["lids"] / LID_RIM) * (texels.masks["eyes"] <= 0.5)).clamp_min(0),
+        sampled=torch.where(eyes, 0.0, (1 - texels.masks["lids"] / LID_RIM).clamp_min(LID_SHARE)),
     )
 
 

@@ -29,7 +29,7 @@ RATES = {"colors": 0.01, "opacities": 0.04, "scales": 0.015, "offsets": 1e-4, "q
 """Adam's learning rates; offsets in metres."""
 GROW, SHRINK = 0.6, 1.6
 """How far the logarithm of a size may move: a splat that grows more is a blur from the side."""
-SMOOTHING = 0.95
+SMOOTHING = 0.9
 """Standard deviation, in the photo's pixels, of the 3D filter that every splat has in it. A photo
 says nothing of what is finer than it: a splat that is smaller covers its own pixel alone and leaves
 holes to the next one, which show as soon as one comes closer (Yu et al. 2024, Mip-Splatting)."""

@@ -14,6 +14,12 @@ from torch import Tensor
 from flexavatar.capture.portrait import Portrait
 from flexavatar.create.pixels import hair_pixels
 
+BARE, HAT = 0.25, 0.3
+"""Distance of the hair's colour from the skin's, of the skin's length, within which a head is bare;
+spread of colours from which it is no hair."""
+MATT, DARKER = 0.4, 0.9
+"""Share of the skin's own colour in skin that shines, and of its lightness below which it is
+hair."""
 RECEDING, LEAST_HAIR = 0.6, 0.12
 """Ratio of distances from the skin's colour that tells hair from forehead; hair's least share."""
 LEAST_SPREAD = 0.03
@@ -28,6 +34,8 @@ class Hair:
     ears: Tensor  # [T] 0..1
     tone: Tensor  # [3] median colour
     spread: float  # median distance of its colours from the median
+    has_strands: bool  # it is hair, and not a bare head or a hat
+    is_bare: bool = False  # there is nothing but skin
 
     @property
     def grows(self) -> Tensor:
@@ -46,12 +54,27 @@ def measure_hair(portraits: Sequence[Portrait], scalp: Tensor, ears: Tensor) -> 
     """
     colors = np.concatenate([portrait.colors[hair_pixels(portrait)] for portrait in portraits])
     if len(colors) < 30:
-        return Hair(scalp, ears, torch.tensor([0.25, 0.2, 0.17]), 0.1)
-    skin = [portrait.colors[portrait.face_hull] for portrait in portraits]
-    colors = _without_skin(colors, np.median(np.concatenate(skin), 0))
-    tone = np.median(colors, 0)
+        return Hair(scalp, ears, torch.tensor([0.25, 0.2, 0.17]), 0.1, has_strands=False)
+    faces = np.concatenate([portrait.colors[portrait.face_hull] for portrait in portraits])
+    skin = np.median(faces, 0)
+    colors = _without_skin(colors, skin)
+    tone = np.median(colors, 0).astype(np.float32)
     spread = float(np.median(np.linalg.norm(colors - tone, axis=1)))
-    return Hair(scalp, ears, torch.from_numpy(tone.astype(np.float32)), max(spread, LEAST_SPREAD))
+    bare = _is_skin(tone, skin)
+    tone, strands = (skin, False) if bare else (tone, spread < HAT)
+    spread = max(spread, LEAST_SPREAD)
+    return Hair(scalp, ears, torch.from_numpy(tone), spread, strands, bare)
+
+
+def _is_skin(tone: NDArray[np.float32], skin: NDArray[np.float32]) -> bool:
+    """A colour [3] that is the skin's, or the skin's with light that it mirrors."""
+    if np.linalg.norm(tone - skin) < BARE * np.linalg.norm(skin):
+        return True
+    if tone.mean() < DARKER * skin.mean():
+        return False
+    basis = np.stack((skin, np.ones(3, np.float32)), 1)
+    (share, shine), *_ = np.linalg.lstsq(basis, tone, rcond=None)
+    return bool(share > MATT and shine > 0.02)
 
 
 def _without_skin(colors: NDArray[np.float32], skin: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -111,3 +111,10 @@ def unpose(
     turn = blend_quats(motion.quats[ids], bary)
     inverse = turn * torch.tensor([1.0, -1, -1, -1])
     return LocalSplats(offsets.squeeze(-1), quat_multiply(inverse, quats), scales)
+
+
+def unmoved(neutral: Tensor) -> SurfaceMotion:
+    """No motion at all: what is placed in the neutral head [V, 3] is local already."""
+    count = len(neutral)
+    quats = torch.tensor([1.0, 0, 0, 0]).expand(count, 4)
+    return SurfaceMotion(neutral, torch.eye(3).expand(count, 3, 3), quats)

@@ -47,6 +47,7 @@ class PosedViews:
     neutral: Tensor  # [V, 3] at rest, hair included, metres
     views: tuple[PosedView, ...]
     codes: tuple[FlameCodes, ...]  # a view each
+    hair_height: Tensor  # [V] metres that hair lifts the neutral head's surface
 
     @property
     def portraits(self) -> tuple[Portrait, ...]:
@@ -71,7 +72,7 @@ def pose_views(portraits: Sequence[Portrait], tracked: Track, head: FlameHead) -
         PosedView(portrait, camera, motion, eyelid_openings(own, motion.vertices))
         for portrait, camera, motion in zip(portraits, cameras, motions, strict=True)
     )
-    return PosedViews(head, neutral, tuple(views), codes)
+    return PosedViews(head, neutral, tuple(views), codes, (neutral - bald).norm(dim=-1))
 
 
 def _refine_gaze(

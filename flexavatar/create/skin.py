@@ -14,6 +14,7 @@ from torch import Tensor
 
 from flexavatar.avatar.uv_maps import NeutralSplats
 from flexavatar.create import surface_inpaint
+from flexavatar.create.cloth import turn_cloth
 from flexavatar.create.evidence import Evidence, SurfaceObservations, without_doubtful_lids
 from flexavatar.create.eyes_and_mouth import paint_eyes_and_mouth
 from flexavatar.create.hair import Hair, measure_hair
@@ -41,6 +42,8 @@ HAIRY, FOREIGN = 1.4, 2.2
 """Spreads of the hair's colours within which it surely is hair, and beyond which surely not."""
 CROWN = 0.045
 """Metres above the eyes where scalp shows neither ears nor temples."""
+UNDER_HAIR = 0.72
+"""Of the hair's colour, that of the scalp between its strands."""
 TILE_MEAN = 2
 """Texels of seen hair whose mean is repeated where none is seen."""
 LID_PULL = 0.015
@@ -59,6 +62,7 @@ class Skin:
     prediction: Prediction | None
     splats: NeutralSplats  # T
     seen: Tensor  # [T] 0 unseen .. 1
+    hair: Hair
 
 
 def build_skin(observations: SurfaceObservations, prediction: Prediction | None) -> Skin:
@@ -74,7 +78,7 @@ def build_skin(observations: SurfaceObservations, prediction: Prediction | None)
     splats = NeutralSplats(surface_discs(texels, posed.head, posed.neutral), opaque, colors)
     if prediction is not None:
         splats = _blend(prediction.splats, splats, evidence.weight, texels, hair)
-    return Skin(observations, prediction, splats, evidence.weight)
+    return Skin(observations, prediction, splats, evidence.weight, hair)
 
 
 def _paint(evidence: Evidence, observations: SurfaceObservations, hair: Hair) -> Tensor:
@@ -124,7 +128,7 @@ def _trustworthy(evidence: Evidence, texels: Texels, hair: Hair) -> Evidence:
     """
     sure = without_doubtful_lids(evidence, texels)
     foreign = ~hair.resembles(sure.colors, FOREIGN)
-    doubtful = hair.grows & (sure.weight < ASKANCE) & foreign
+    doubtful = hair.grows & (sure.weight < ASKANCE) & foreign & (not hair.is_bare)
     return Evidence(sure.colors, torch.where(doubtful, 0.0, sure.weight))
 
 
@@ -152,7 +156,8 @@ def _complete_colors(
     left = points[:, 0] > 0
     tones = [_lid_tone(evidence, lids * own, points[:, 1] - eyes[1]) for own in (left, ~left)]
     anchor = torch.lerp(anchor, torch.where(left[:, None], *tones), lids[:, None])
-    pull = torch.where(scalp > 0.5, HAIR_PULL, SKIN_PULL) + LID_PULL * lids
+    own = SKIN_PULL if hair.is_bare else HAIR_PULL
+    pull = torch.where(scalp > 0.5, own, SKIN_PULL) + LID_PULL * lids
     base = surface_inpaint.harmonic(graph, evidence.colors, evidence.weight * 5e-4, anchor, pull)
     index = mirror_index(points, groups)
     colors, borrowed = surface_inpaint.borrow_mirrored(
@@ -160,7 +165,8 @@ def _complete_colors(
     )
     known = torch.maximum(evidence.weight, 0.5 * borrowed)
     filled = surface_inpaint.harmonic(graph, colors, known, anchor, pull)
-    return _tile_hair(filled, Evidence(colors, known), texels, points, hair).clamp(0, 1)
+    hairy = _tile_hair(filled, Evidence(colors, known), texels, points, hair)
+    return turn_cloth(hairy, evidence, texels, points).clamp(0, 1)
 
 
 def _lid_tone(evidence: Evidence, lids: Tensor, height: Tensor) -> Tensor:
@@ -178,6 +184,8 @@ def _tile_hair(
     filled: Tensor, seen: Evidence, texels: Texels, points: Tensor, hair: Hair
 ) -> Tensor:
     """Unseen hair repeats the hair that is seen, folded around the head like wallpaper."""
+    if hair.is_bare:
+        return filled
     crown = points[texels.masks["eyes"] > 0.5].mean(0)[1] + CROWN
     shown = hair.grows & (seen.weight > 0.25) & hair.resembles(seen.colors, HAIRY)
     pattern = torch.nonzero(shown & (points[:, 1] > crown)).squeeze(1)
@@ -190,6 +198,8 @@ def _tile_hair(
     distance, near = tree.query(folded.numpy(), k=TILE_MEAN)
     share = torch.from_numpy(1 / (distance + 1e-2)).float()[..., None]
     tiled = (seen.colors[pattern][torch.from_numpy(near)] * share).sum(1) / share.sum(1)
+    if hair.has_strands:  # that lie over it, and shade it
+        tiled = UNDER_HAIR * torch.lerp(tiled.mean(0).expand_as(tiled), tiled, 0.3)
     result = filled.clone()
     result[blank] = torch.lerp(tiled, filled[blank], (seen.weight[blank] / FAINT)[:, None])
     return result
