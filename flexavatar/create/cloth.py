@@ -44,7 +44,7 @@ def turn_cloth(colors: Tensor, seen: Evidence, texels: Texels, points: Tensor) -
         return colors
     place = points.double().numpy()
     axis = float(place[(texels.masks["neck"] > 0.7).numpy(), 2].mean())
-    along, azimuth = _lathe_coordinates(place, axis)
+    along, azimuth = lathe_coordinates(place, axis)
     better = 1.0 if (azimuth[source] > 0).sum() >= (azimuth[source] < 0).sum() else -1.0
     side = np.where(np.abs(azimuth) > math.pi * 0.72, better, np.where(azimuth < 0, -1.0, 1.0))
     folded = np.stack((along, AROUND * _fold(np.abs(azimuth))), 1)
@@ -65,7 +65,7 @@ def turn_cloth(colors: Tensor, seen: Evidence, texels: Texels, points: Tensor) -
     return result
 
 
-def _lathe_coordinates(
+def lathe_coordinates(
     points: NDArray[np.float64], axis_z: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Metres down the neck and out along the shoulder, and azimuth around the neck: [N] each."""

@@ -42,7 +42,7 @@ WITHIN_MOUTH = 0.5
 DRAWN = 0.6
 """Of the photo's sampling, in what is drawn rather than fitted: an edge that falls between pixels
 is as soft as the photo's own."""
-LID_RIM, LID_SHARE = 0.2, 0.3
+LID_RIM, LID_SHARE = 0.2, 0.1
 """Of the lids' mask over which the sampling's share falls to this: wide lids narrow the opening."""
 CULLED = 0.02
 """Opacity under which a Gaussian is not kept."""

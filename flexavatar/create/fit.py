@@ -78,7 +78,7 @@ class FitConfig:
     late: float = 0.6
     """Share of the steps after which learning rates are cut."""
     late_rate: float = 0.3
-    closeups: float = 0.5
+    closeups: float = 0.35
     """Share of the steps that look at a part of the face, enlarged, where a target has landmarks:
     what pixels of the photo's own size hide, holes between splats for one, is large there."""
     zoom: tuple[float, float] = (1.3, 4.0)

@@ -60,13 +60,13 @@ def measure_hair(portraits: Sequence[Portrait], scalp: Tensor, ears: Tensor) -> 
     colors = _without_skin(colors, skin)
     tone = np.median(colors, 0).astype(np.float32)
     spread = float(np.median(np.linalg.norm(colors - tone, axis=1)))
-    bare = _is_skin(tone, skin)
+    bare = is_skin(tone, skin)
     tone, strands = (skin, False) if bare else (tone, spread < HAT)
     spread = max(spread, LEAST_SPREAD)
     return Hair(scalp, ears, torch.from_numpy(tone), spread, strands, bare)
 
 
-def _is_skin(tone: NDArray[np.float32], skin: NDArray[np.float32]) -> bool:
+def is_skin(tone: NDArray[np.float32], skin: NDArray[np.float32]) -> bool:
     """A colour [3] that is the skin's, or the skin's with light that it mirrors."""
     if np.linalg.norm(tone - skin) < BARE * np.linalg.norm(skin):
         return True

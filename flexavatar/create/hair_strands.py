@@ -209,11 +209,11 @@ def _sink_visible(growth: _Growth, shell: HairShell, posed: PosedViews) -> _Grow
     )
     sunk = ~keep & _hidden(flat, growth.outwards, posed)
     points = np.where(sunk[:, None], flat, growth.points)
-    kept = _first_runs(keep | sunk, growth.strand)
+    kept = first_runs(keep | sunk, growth.strand)
     return _Growth(*(values[kept] for values in (points, *list(vars(growth).values())[1:])))
 
 
-def _first_runs(kept: NDArray[np.bool_], strand: NDArray[np.int64]) -> NDArray[np.bool_]:
+def first_runs(kept: NDArray[np.bool_], strand: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Of each strand [N], root first, the first unbroken part of what is kept: [N]."""
     same = np.r_[False, strand[1:] == strand[:-1]]
     ends = np.cumsum(~kept & np.r_[False, kept[:-1]] & same)
