@@ -14,9 +14,11 @@ from torch import Tensor
 from flexavatar.capture.portrait import Portrait
 from flexavatar.create.pixels import hair_pixels
 
-BARE, HAT = 0.25, 0.3
+BARE, HAT = 0.12, 0.3
 """Distance of the hair's colour from the skin's, of the skin's length, within which a head is bare;
 spread of colours from which it is no hair."""
+FLAT, GRAIN_PX = 0.012, 2.0
+"""Mean difference from the smoothed picture, of its lightness, up to which it is cloth; pixels."""
 MATT, DARKER = 0.4, 0.9
 """Share of the skin's own colour in skin that shines, and of its lightness below which it is
 hair."""
@@ -60,10 +62,21 @@ def measure_hair(portraits: Sequence[Portrait], scalp: Tensor, ears: Tensor) -> 
     colors = _without_skin(colors, skin)
     tone = np.median(colors, 0).astype(np.float32)
     spread = float(np.median(np.linalg.norm(colors - tone, axis=1)))
-    bare = is_skin(tone, skin)
-    tone, strands = (skin, False) if bare else (tone, spread < HAT)
+    bare = spread < HAT and is_skin(tone, skin)
+    grain = float(np.mean([_grain(portrait) for portrait in portraits]))
+    tone, strands = (skin, False) if bare else (tone, spread < HAT and grain > FLAT)
     spread = max(spread, LEAST_SPREAD)
     return Hair(scalp, ears, torch.from_numpy(tone), spread, strands, bare)
+
+
+def _grain(portrait: Portrait) -> float:
+    """How much finer than the smoothed picture hair is, of its own lightness."""
+    light = portrait.colors @ np.float32((0.3, 0.6, 0.1))
+    own = cv2.erode(hair_pixels(portrait).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    if not own.any():
+        return 0.0
+    fine = np.abs(light - cv2.GaussianBlur(light, (0, 0), GRAIN_PX))
+    return float(fine[own].mean() / max(float(light[own].mean()), 0.05))
 
 
 def is_skin(tone: NDArray[np.float32], skin: NDArray[np.float32]) -> bool:
