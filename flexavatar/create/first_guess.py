@@ -33,7 +33,7 @@ from flexavatar.render.camera import project
 from flexavatar.render.mesh import render_mesh
 
 FEATHER_PX = 25
-RIM_PX = 4
+RIM_PX = 1
 """Pixels outside the matte within which a texel is the outline's, and no background."""
 BARELY = 0.05
 """Freedom of colours at the body's outline, which is seen edge-on."""

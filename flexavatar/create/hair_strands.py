@@ -63,6 +63,8 @@ CLEARANCE = 3e-3
 INSIDE_PX, EDGE_ON = 2, 0.2
 """Pixels inside the matte's edge that a hidden strand has to be; cosine to the line of sight below
 which a surface is seen edge-on."""
+ON_SCALP = 0.35
+"""Share of growing hair from which a place is scalp."""
 FLUSH = 6e-4
 """Metres over the shell of strands that lie flat."""
 
@@ -130,7 +132,7 @@ def _grow(shell: HairShell, thickness: float, rng: np.random.Generator) -> _Grow
     for step in range(MOST_LONG):
         share = step / np.maximum(most, 1)
         out = _outwards(at)
-        on_scalp = (interpolate(shell.grows, at) > 0.35) & ~(long & (at[:, 1] < FREE))
+        on_scalp = (interpolate(shell.grows, at) > ON_SCALP) & ~(long & (at[:, 1] < FREE))
         reach = (
             interpolate(shell.radius, at)
             + LIFT[0]
@@ -203,11 +205,12 @@ def _as_growth(
 
 def _sink_visible(growth: _Growth, shell: HairShell, posed: PosedViews) -> _Growth:
     """Without what photos would show; at the outline, where they see edge-on, strands lie flat."""
-    keep = _hidden(growth.points, growth.outwards, posed)
+    on_scalp = interpolate(shell.grows, growth.points) > ON_SCALP
+    keep = _hidden(growth.points, growth.outwards, on_scalp, posed)
     flat = np.asarray(CENTRE) + (
         (interpolate(shell.radius, growth.points) + FLUSH)[:, None] * growth.outwards
     )
-    sunk = ~keep & _hidden(flat, growth.outwards, posed)
+    sunk = ~keep & on_scalp & _hidden(flat, growth.outwards, on_scalp, posed)
     points = np.where(sunk[:, None], flat, growth.points)
     kept = first_runs(keep | sunk, growth.strand)
     return _Growth(*(values[kept] for values in (points, *list(vars(growth).values())[1:])))
@@ -247,7 +250,9 @@ def _strand_colors(growth: _Growth, pattern: HairPattern, posed: PosedViews) -> 
     return (colors * (0.86 + 0.28 * growth.lift)[:, None] * tint[:, None]).clip(0, 1)
 
 
-def _hidden(points: Points, outwards: NDArray[np.float64], posed: PosedViews) -> NDArray[np.bool_]:
+def _hidden(
+    points: Points, outwards: NDArray[np.float64], on_scalp: NDArray[np.bool_], posed: PosedViews
+) -> NDArray[np.bool_]:
     """Points of which no photo of the same hair should show anything: [N]."""
     hidden = np.ones(len(points), bool)
     place = torch.from_numpy(points).float()  # the skull is where it is at rest
@@ -266,7 +271,7 @@ def _hidden(points: Points, outwards: NDArray[np.float64], posed: PosedViews) ->
         person = view.portrait.matte
         inside = cv2.erode(person, np.ones((2 * INSIDE_PX + 1,) * 2))[y, x] > 0.9
         behind = inside & (seen[:, 2] > depth + CLEARANCE)
-        hidden &= outside | behind | (edge_on & (person[y, x] > 0.5))
+        hidden &= outside | behind | (edge_on & on_scalp & (person[y, x] > 0.5))
     return hidden
 
 

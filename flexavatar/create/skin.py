@@ -6,8 +6,9 @@ takes over, if there is one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
@@ -20,6 +21,7 @@ from flexavatar.create.eyes_and_mouth import paint_eyes_and_mouth
 from flexavatar.create.hair import Hair, measure_hair
 from flexavatar.create.hair_volume import CENTRE
 from flexavatar.create.network import Prediction, network_texels
+from flexavatar.create.pixels import sample_bilinear
 from flexavatar.head.binding import LocalSplats
 from flexavatar.head.masks import auricle_mask, hair_mask
 from flexavatar.head.texels import (
@@ -30,6 +32,7 @@ from flexavatar.head.texels import (
     surface_discs,
     texel_points_and_normals,
 )
+from flexavatar.render.camera import project
 
 OPAQUE = 0.97
 UNDER_EYE = 0.008
@@ -42,6 +45,8 @@ HAIRY, FOREIGN = 1.4, 2.2
 """Spreads of the hair's colours within which it surely is hair, and beyond which surely not."""
 CROWN = 0.045
 """Metres above the eyes where scalp shows neither ears nor temples."""
+STICKS_OUT = 0.5
+"""Matte below which a pixel is not the person's."""
 UNDER_HAIR = 0.72
 """Of the hair's colour, that of the scalp between its strands."""
 TILE_MEAN = 2
@@ -77,7 +82,8 @@ def build_skin(observations: SurfaceObservations, prediction: Prediction | None)
     opaque = torch.full((len(texels),), OPAQUE)
     splats = NeutralSplats(surface_discs(texels, posed.head, posed.neutral), opaque, colors)
     if prediction is not None:
-        splats = _blend(prediction.splats, splats, evidence.weight, texels, hair)
+        blended = _blend(prediction.splats, splats, evidence.weight, texels, hair)
+        splats = _keep_outline(blended, splats, observations, hair)
     return Skin(observations, prediction, splats, evidence.weight, hair)
 
 
@@ -118,6 +124,27 @@ def _blend(
         torch.lerp(painted.opacities, predicted.opacities, share),
         torch.lerp(painted.colors, predicted.colors, tinted),
     )
+
+
+def _keep_outline(
+    splats: NeutralSplats, painted: NeutralSplats, observations: SurfaceObservations, hair: Hair
+) -> NeutralSplats:
+    """Hair whose place would stick out of the first photo's matte stays on the mesh, as painted."""
+    view, texels = observations.posed.views[0], observations.texels
+    points, _ = texel_points_and_normals(
+        view.motion.vertices, texels, observations.posed.head.faces
+    )
+    pixels = project(view.camera, points + splats.local.offsets)[:, :2]
+    matte, inside = (
+        sample_bilinear(torch.from_numpy(m.astype(np.float32)), pixels)
+        for m in (view.portrait.matte, view.portrait.inside)
+    )
+    side = view.camera.width
+    shown = ((pixels > 0) & (pixels < side)).all(1) & (inside > 0.99)
+    out = ((hair.scalp > 0.5) & shown & (matte < STICKS_OUT))[:, None]
+    pairs = zip(vars(splats.local).values(), vars(painted.local).values(), strict=True)
+    local = LocalSplats(*(torch.where(out, own, moved) for moved, own in pairs))
+    return replace(splats, local=local)
 
 
 def _trustworthy(evidence: Evidence, texels: Texels, hair: Hair) -> Evidence:
