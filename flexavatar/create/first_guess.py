@@ -201,7 +201,7 @@ def _skin_part(skin: Skin, texels: Texels, present: Tensor) -> DraftSplats:
         skin.splats.opacities * present,
         shape_freedom=1.0 * ((seen > 0.3) & outer & (folds < 0.3)),
         opacity_freedom=1.0 * (body & outer & ~skin.hair.grows),  # holes, seen from the side
-        color_freedom=torch.where(body & outer, color.clamp_min(BARELY), color),
+        color_freedom=torch.where(body & outer & ~skin.hair.grows, color.clamp_min(BARELY), color),
         lids=torch.zeros(len(texels), 2),
         cells=texels.cells,
         sampled=torch.where(eyes, 0.0, (1 - texels.masks["lids"] / LID_RIM).clamp_min(LID_SHARE)),
