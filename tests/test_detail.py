@@ -11,7 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from flexavatar.create.eyeball import iris_splats, polar_grid
+from flexavatar.capture import topology
+from flexavatar.capture.portrait import Portrait
+from flexavatar.create.eyeball import eyeball_front, eyeball_splats, polar_grid
 from flexavatar.create.fit import FitConfig, Target, random_closeup
 from flexavatar.create.iris import (
     Eyeball,
@@ -22,6 +24,7 @@ from flexavatar.create.iris import (
     iris_directions,
     measure_iris,
 )
+from flexavatar.create.pixels import drawn_pixels
 from flexavatar.evaluation.detail import EyePixels, agreement_of, eye_pixels
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis
@@ -117,14 +120,40 @@ def test_anatomy_where_no_eye_is_seen() -> None:
     assert light[0] < light[1] < light[2]
 
 
-def test_the_disc_lies_on_its_eyeball(ball: Eyeball) -> None:
+def test_the_front_of_an_eyeball_lies_on_it(ball: Eyeball) -> None:
     head = load_open_head()
-    disc = iris_splats(head, head.template, Iris(torch.stack([BROWN] * 3), WHITE), "left")
-    base = (head.template[disc.binding.vertex_ids] * disc.binding.bary[..., None]).sum(1)
-    away = (base + disc.local.offsets - ball.centre).norm(dim=-1)
+    front = eyeball_splats(head, head.template, Iris(torch.stack([BROWN] * 3), WHITE), "left")
+    base = (head.template[front.binding.vertex_ids] * front.binding.bary[..., None]).sum(1)
+    points = base + front.local.offsets
+    away = (points - ball.centre).norm(dim=-1)
     torch.testing.assert_close(away, torch.full_like(away, ball.radius), rtol=0, atol=1e-4)
     eyes = head.masks["leye"] > 0.5
-    assert bool(eyes[disc.binding.vertex_ids].all())  # nothing of it stays when the eye turns
+    assert bool(eyes[front.binding.vertex_ids].all())  # nothing of it stays when the eye turns
+    radii = ball.iris_radii(points)
+    light = front.colors @ torch.tensor([0.3, 0.6, 0.1])
+    assert float(light[radii < 0.9].max()) < float(light[(radii > 1.15) & (radii < 2)].min())
+    assert bool(eyeball_front(head, head.template, points, "left").all())
+    behind = ball.centre - 0.01 * torch.tensor([[0.0, 0.0, 1.0]])
+    assert not bool(eyeball_front(head, head.template, behind, "left").any())
+
+
+def test_rings_cover_the_front_without_gaps(ball: Eyeball) -> None:
+    radii, angles, spacing = polar_grid(ball)
+    points = ball.points(iris_directions(radii, angles, ball.iris_angle))
+    distance = torch.cdist(points, points)
+    distance.fill_diagonal_(1.0)
+    assert bool((distance.amin(1) < 1.3 * spacing).all())
+    assert bool((distance.amin(1) > 0.3 * spacing).all())
+
+
+def test_nothing_is_fitted_between_the_lids(portrait: Portrait) -> None:
+    """The openings of both eyes, a pixel more, and no more of the face."""
+    drawn = drawn_pixels(portrait)
+    for iris in (topology.LEFT_IRIS, topology.RIGHT_IRIS):
+        x, y = portrait.face.points[iris[0], :2].astype(int)
+        assert drawn[y, x]
+    assert 0.002 < drawn.sum() / portrait.face_hull.sum() < 0.06
+    assert not (drawn & ~portrait.face_hull).any()
 
 
 def flat_target() -> Target:
