@@ -77,7 +77,7 @@ def ball() -> Eyeball:
 
 
 def test_polar_places_come_back(ball: Eyeball) -> None:
-    radii, angles = polar_grid(ball)
+    radii, angles, _ = polar_grid(ball)
     points = ball.points(iris_directions(radii, angles, ball.iris_angle))
     torch.testing.assert_close(ball.iris_radii(points), radii, rtol=0, atol=1e-4)  # float32 angles
     eye = blank_eye(ball)
