@@ -267,3 +267,14 @@ def test_frames_of_one_take_weigh_fully_and_others_on_the_face(portrait: Portrai
     assert float(part[face].mean()) > 0.7
     assert float(part[5, 5]) <= 0.1 + 1e-6  # hair and clothes differ from day to day
     assert float(part[-5, 256]) <= 0.15
+
+
+def test_a_photo_that_the_head_does_not_fit_is_left_out_by_name(portrait: Portrait) -> None:
+    """Landmarks torn apart: the avatar is that of the other photo, and says so."""
+    noise = np.random.default_rng(0).normal(0, 25, portrait.face.points.shape)
+    torn = FaceLandmarks(portrait.face.points + noise.astype(np.float32), portrait.face.scores)
+    photos = [portrait, replace(portrait, face=torn, name="photo 2")]
+    made = create_avatar_from_portraits(photos, CreateConfig(model="fit", steps=1, rough_steps=1))
+    (warning,) = made.warnings
+    assert warning.startswith("photo 2 is left out: the head does not fit it (landmarks ")
+    assert made.is_finite()

@@ -94,6 +94,8 @@ def hair_strands(skin: Skin) -> BoundSplats | None:
     thickness = float(posed.hair_height[hair_mask(posed.head) > 0.9].quantile(THICKNESS))
     growth = _grow(shell, thickness, np.random.default_rng(0))
     growth = _sink_visible(growth, shell, posed)
+    if not len(growth.points):
+        return None
     colors = _strand_colors(growth, pattern, posed)
     return _splats(growth, colors, posed)
 
