@@ -81,7 +81,7 @@ def test_an_avatar_finds_its_place_in_the_truth(avatar: Avatar, truth: Path) -> 
     for view in views.values():
         rgba = rasterize(gaussians, placed.camera(view.camera)).rgba.numpy()
         grey = rgba[..., :3] + 0.5 * (1 - rgba[..., 3:])
-        psnr, distance, iou = view_figures(grey, rgba[..., 3], view)
+        psnr, distance, iou = view_figures(np.asarray(grey, np.float32), rgba[..., 3], view)
         assert iou > 0.92
         assert psnr > 20
         assert distance < 0.6

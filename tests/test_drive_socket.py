@@ -141,7 +141,7 @@ def test_drive_over_zeromq(session: ClientSession, reader: FrameReader) -> None:
         assert turned[0, 0, 0] == after[0, 0, 0]  # the face stays
         sender.drive(morph=0.5, pose=(0,) * 6 + (0, 0.05, 0), pts_ns=4)
         wait_for_pts(reader, 4)
-    drive = session._client.info().drive
+    drive = session._client.call("GetServerInfo", pb.GetServerInfoRequest()).drive
     assert (drive.frames, drive.refused, drive.problem) == (4, 0, "")
     assert drive.sender == session.info.session_id
 

@@ -247,7 +247,7 @@ def test_bare_heads_and_hats_have_no_strands(
 def test_bare_skin_is_told_from_hair(
     tone: tuple[float, ...], skin: tuple[float, ...], bare: bool
 ) -> None:
-    assert is_skin(np.float32(tone), np.float32(skin)) == bare
+    assert is_skin(np.array(tone, np.float32), np.array(skin, np.float32)) == bare
 
 
 def test_strands_end_at_their_first_gap() -> None:
@@ -274,7 +274,7 @@ def test_long_hair_hangs_behind_as_far_as_beside(shared_data: Path, head: FlameH
 def test_fields_are_filled_smoothly_and_read_where_they_were_left() -> None:
     azimuth, elevation = cell_angles()
     wave = np.sin(azimuth) * np.cos(elevation)
-    weight = (np.random.default_rng(0).random(wave.shape) < 0.2) * 50.0
+    weight = np.asarray((np.random.default_rng(0).random(wave.shape) < 0.2) * 50, np.float64)
     filled = fill(wave, weight, 0.0, 1e-6)
     assert np.abs(filled - wave)[5:-5].max() < 0.1  # between points 7 degrees apart
     around = directions(azimuth[10:50].ravel(), elevation[10:50].ravel())

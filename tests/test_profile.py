@@ -76,11 +76,13 @@ def test_a_profile_is_kept_and_used(tmp_path: Path) -> None:
         with server_and_client(replace(config, gateways=gateways), engine) as (client, _):
             address = client.info().gateways[0].address
             with watching(client) as reader, sending_udp(address) as send:
+                jaw, yaw = 0.0, 0.0
                 for i in range(70):
                     face = signal_of({"jawOpen": 0.4 + i / 10_000}, (0, 0.5, 0))
                     send(live_link_face.write(replace(face, pts_ns=i * NS_PER_S // 60)))
                     seen = seen_of(must_receive(reader))
-                return float(seen.told[0]), seen.yaw
+                    jaw, yaw = float(seen.told[0]), seen.yaw
+                return jaw, yaw
 
     assert shown(gain=("jawOpen=1.5",), mirror="yes") == pytest.approx((0.6, -0.5), abs=0.05)
     assert shown() == pytest.approx((0.6, -0.5), abs=0.05)

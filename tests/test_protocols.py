@@ -79,6 +79,7 @@ def test_metahuman_mode_is_explained(order: str) -> None:
 
 def test_ifacialmocap_v1() -> None:
     face = ifacialmocap.read(packets.IFACIALMOCAP_V1)
+    assert face is not None
     assert face.weights[JAW_OPEN] == np.float32(0.12)
     assert face.weight("eyeLookDownLeft") == np.float32(0.17)
     assert face.weight("mouthLeft") == np.float32(0.01)
@@ -90,6 +91,7 @@ def test_ifacialmocap_v1() -> None:
 
 def test_ifacialmocap_v2_is_signed_and_has_shapes_of_its_own() -> None:
     face = ifacialmocap.read(packets.IFACIALMOCAP_V2)
+    assert face is not None
     assert face.named() == rounded({
         "eyeLookOutLeft": 0.03, "mouthPressRight": 0.14, "jawForward": 0.08, "jawOpen": -0.04,
         "eyeBlinkLeft": 0.29,
@@ -98,6 +100,7 @@ def test_ifacialmocap_v2_is_signed_and_has_shapes_of_its_own() -> None:
 
 def test_angles_of_the_eyes_stand_in_for_looks() -> None:
     face = ifacialmocap.read(b"jawOpen-1|rightEye#5,10,0|leftEye#5,10,0|")  # down and to the left
+    assert face is not None
     looks = {name: weight for name, weight in face.named().items() if "Look" in name and weight}
     assert {*looks} == {"eyeLookOutLeft", "eyeLookInRight", "eyeLookDownLeft", "eyeLookDownRight"}
     assert looks["eyeLookDownLeft"] == pytest.approx(math.radians(5) / GAZE_PITCH)

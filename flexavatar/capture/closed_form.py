@@ -64,7 +64,8 @@ def _matting_system(
     laplacian = csc_matrix((coupling[both], (i, j)), shape=(count, count))
     outer = np.where(inside, 0.0, known[windows])
     pull = -(coupling @ outer[..., None])[..., 0]
-    return laplacian, np.bincount(rows[inside], pull[inside], count)
+    pulls = np.bincount(rows[inside], pull[inside], count)
+    return laplacian, np.asarray(pulls, np.float64)
 
 
 def _affinities(colors: NDArray[np.float64]) -> NDArray[np.float64]:

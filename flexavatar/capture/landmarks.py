@@ -184,7 +184,7 @@ def refine_face(rgb: NDArray[np.uint8], face: FaceLandmarks, size: int = 512) ->
     if not again:
         return face
     nearest = min(again, key=lambda f: float(np.linalg.norm(f.centre - size / 2)))
-    return nearest.warped(cv2.invertAffineTransform(warp))
+    return nearest.warped(np.asarray(cv2.invertAffineTransform(warp), np.float64))
 
 
 def level_warp(

@@ -37,6 +37,9 @@ RIM_PX = 1
 """Pixels outside the matte within which a texel is the outline's, and no background."""
 BARELY = 0.05
 """Freedom of colours at the body's outline, which is seen edge-on."""
+UNSEEN, WIDER = 0.02, 1.45
+"""Evidence below which every other texel under strands is left out, and how much wider the rest
+is: a frame has better uses for them."""
 WITHIN_MOUTH = 0.5
 """Freedom of colours between the lips, where a photo shows them."""
 DRAWN = 0.6
@@ -193,12 +196,16 @@ def _skin_part(skin: Skin, texels: Texels, present: Tensor) -> DraftSplats:
     outer = texels.zones == int(Zone.SKIN)
     seen = (skin.seen * 3).clamp(0, 1)
     inner = WITHIN_MOUTH * mouth_shown_by_photos(texels)
+    under = skin.hair.has_strands * (skin.hair.grows & (skin.seen < UNSEEN))
+    dropped = under * (texels.chart.rows + texels.chart.cols) % 2
+    wide = torch.where(under > 0, WIDER, 1.0)[:, None]
+    local = skin.splats.local
     color = seen * torch.where(outer, torch.where(folds > 0.3, 0.3, 1.0), inner)
     return DraftSplats(
         texels.binding,
-        skin.splats.local,
+        LocalSplats(local.offsets, local.quats, local.scales * wide),
         skin.splats.colors,
-        skin.splats.opacities * present,
+        skin.splats.opacities * present * (1 - dropped),
         shape_freedom=1.0 * ((seen > 0.3) & outer & (folds < 0.3)),
         opacity_freedom=1.0 * (body & outer & ~skin.hair.grows),  # holes, seen from the side
         color_freedom=torch.where(body & outer & ~skin.hair.grows, color.clamp_min(BARELY), color),

@@ -17,6 +17,7 @@ from flexavatar.create.pixels import hair_pixels
 BARE, HAT = 0.12, 0.3
 """Distance of the hair's colour from the skin's, of the skin's length, within which a head is bare;
 spread of colours from which it is no hair."""
+LUMINANCE = np.array((0.3, 0.6, 0.1), np.float32)
 FLAT, GRAIN_PX = 0.012, 2.0
 """Mean difference from the smoothed picture, of its lightness, up to which it is cloth; pixels."""
 MATT, DARKER = 0.4, 0.9
@@ -71,7 +72,7 @@ def measure_hair(portraits: Sequence[Portrait], scalp: Tensor, ears: Tensor) -> 
 
 def _grain(portrait: Portrait) -> float:
     """How much finer than the smoothed picture hair is, of its own lightness."""
-    light = portrait.colors @ np.float32((0.3, 0.6, 0.1))
+    light = portrait.colors @ LUMINANCE
     own = cv2.erode(hair_pixels(portrait).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     if not own.any():
         return 0.0

@@ -13,6 +13,7 @@ from flexavatar.capture import topology
 from flexavatar.capture.portrait import Portrait
 from flexavatar.create.pixels import Mask, polygon_mask
 
+LUMINANCE = np.array((0.3, 0.6, 0.1), np.float32)
 GRADIENT_PX, WINDOW_PX = 1.0, 3.0
 """Standard deviations that the picture, and the gradients' products, are smoothed with."""
 SEEDS, LENGTH = 900, 44
@@ -100,7 +101,7 @@ def _orientation(
     colors: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Along which lines run [S, S, 2], and how surely [S, S], by the structure tensor."""
-    light = cv2.GaussianBlur(colors @ np.float32((0.3, 0.6, 0.1)), (0, 0), GRADIENT_PX)
+    light = cv2.GaussianBlur(colors @ LUMINANCE, (0, 0), GRADIENT_PX)
     gx, gy = (cv2.Sobel(light, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
     xx, xy, yy = (cv2.GaussianBlur(p, (0, 0), WINDOW_PX) for p in (gx * gx, gx * gy, gy * gy))
     angle = 0.5 * np.arctan2(2 * xy, xx - yy) + np.pi / 2  # along, not across
@@ -139,7 +140,7 @@ def _strands_in_photo(
 
 def _follow(
     start: NDArray[np.float64],
-    heading: NDArray[np.float32],
+    heading: NDArray[np.floating],
     mask: Mask,
     directions: NDArray[np.float32],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -143,7 +143,7 @@ def _read_view(path: Path, entry: Mapping[str, object], lowest: torch.Tensor) ->
     if not path.is_file():
         raise InputError(f"{path}: expected a picture, found none")
     with Image.open(io.BytesIO(path.read_bytes())) as image:
-        rgba = np.asarray(image.convert("RGBA"), np.float32) / 255
+        rgba = np.asarray(np.asarray(image.convert("RGBA")) / 255, np.float32)
     height, width = rgba.shape[:2]
     K, viewmat = (torch.tensor(entry[key], dtype=torch.float32) for key in ("K", "viewmat"))
     expression = entry["expression"]
