@@ -194,17 +194,9 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Running
         drive = DriveSocket(config, publisher, sessions, hub, watch)
         stack.push_async_callback(drive.close)
         service = FlexAvatarService(
-            config,
-            engine,
-            store,
-            creations,
-            sessions,
-            publisher,
-            hub,
-            drive.status,
-            watch,
+            config, engine, store, creations, sessions, publisher, hub, drive.status, watch,
             shutdown,
-        )
+        )  # fmt: skip
         stack.push_async_callback(service.close)
         monitoring = Monitoring(sessions, creations, frame_loop, publisher, watch, shutdown)
         running_health = _add_services(server, service)
