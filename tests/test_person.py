@@ -153,7 +153,8 @@ def test_a_cut_out_is_its_own_matte(
     # edges of a mask that is moved by as much as landmarks tremble
     assert np.abs(own.matte - expected)[own.inside].mean() < 0.015
     edge = (own.matte > 0.3) & (own.matte < 0.9) & own.inside
-    assert np.abs(own.rgb - portrait.rgb)[edge].mean() < 0.03  # the same trembling
+    shown, truth = (cv2.GaussianBlur(p.rgb, (0, 0), 1.5) for p in (own, portrait))
+    assert np.abs(shown - truth)[edge].mean() < 0.03  # an outline that trembles by a pixel
 
 
 def test_a_picture_cut_to_a_circle_is_no_cut_out(sample: Image.Image, portrait: Portrait) -> None:

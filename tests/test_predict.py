@@ -108,7 +108,8 @@ def test_what_is_fitted_is_what_is_driven(
     assert avatar.dynamic is not None
     layout = uv_layout(HEAD, QUERY_LRM_TINY)
     mine = changeable_texels(layout) & network_texels(layout.texels)
-    assert len(avatar.dynamic.splats) == int(mine.sum())
+    kept = torch.isin(layout.texels.cells[mine], draft.splats.cells)  # others: under strands
+    assert len(avatar.dynamic.splats) == int(kept.sum()) > 0.95 * int(mine.sum())
     driven = Animator(avatar).animate(avatar.codes)
     # clamped logits at both ends, and F_id does not pass through a file here
     torch.testing.assert_close(driven.means, fitted.means, rtol=0, atol=2e-5)

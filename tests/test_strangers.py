@@ -218,7 +218,7 @@ def test_a_reader_that_stops_keeps_no_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was kept for it goes with its connection, and the buffers soon after."""
-    monkeypatch.setattr(publisher, "STALLED_MS", 1500)
+    monkeypatch.setattr(publisher, "STALLED_MS", 6000)  # in which three frames are drawn
     with server_and_client(local_config(tmp_path), TinyEngine()) as (client, _):
         client.create_avatar([PHOTO], "ada")
         session = client.start_session("ada", 4096, 4096)
