@@ -41,7 +41,7 @@ EXPRESSIONS: Sequence[Mapping[str, float]] = (
     both("browDown") | both("mouthFrown", 0.8) | both("noseSneer", 0.6) | both("eyeSquint", 0.5),
 )
 """Surprised, winking, angry."""
-SIDES_DEG = (-40.0, -20.0, 0.0, 20.0, 40.0)
+SIDES_DEG = (-90.0, -40.0, 0.0, 40.0, 180.0)
 ABOVE_DEG = 5.0
 """The camera of the lower row stands this much above the face."""
 
