@@ -211,6 +211,20 @@ def test_a_reader_that_stops_reading_holds_up_nobody(client: FlexAvatarClient) -
         zmq.Context.instance().term()
 
 
+def test_a_reader_that_pauses_reads_on(client: FlexAvatarClient) -> None:
+    """For longer than any heartbeat, its queue full: then it has the newest within moments."""
+    with (
+        client.start_session("ada", 512, 512) as session,
+        closing(session.reader(latest=True)) as reader,
+    ):
+        must_receive(reader)
+        for number in range(1, 101):
+            session.drive_once({"jawOpen": 0.1}, pts_ns=number)
+            time.sleep(0.05)
+        wait_for_pts(reader, 100)
+        assert reader.problem == ""
+
+
 def test_a_driver_that_stops_reading_reports(
     client: FlexAvatarClient, session: ClientSession
 ) -> None:

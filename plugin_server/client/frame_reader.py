@@ -32,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 SILENT_S = 3.0
 RENEW_S = 1.0
-HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 1000, 3000
-"""A link that is dead without a word is closed and opened again."""
 RECONNECT_MS = 500
 NEWEST_OF = 64
 """Messages that are passed over for the newest, at most."""
@@ -124,14 +122,14 @@ class FrameReader:
         self._renewed: pb.Session | None = None
         self._renewing: threading.Thread | None = None
         self._connect(session)
+        self._heard_s = self._opened_s
 
     def _connect(self, session: pb.Session) -> None:
+        # no heartbeats of ZeroMQ: they end the process of a slow reader (libzmq, issue 3937)
         kinds = self._kinds
-        self._session, self._heard_s = session, time.monotonic()
+        self._session, self._opened_s = session, time.monotonic()
         self._socket = self._context.socket(zmq.SUB)
         self._socket.setsockopt(zmq.RCVHWM, RECEIVE_QUEUE * len(kinds or session.kinds))
-        self._socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
         self._socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.IPV6, int("[" in session.frame_address))
@@ -178,10 +176,11 @@ class FrameReader:
         if not self.problem:
             self.problem = f"nothing came for {SILENT_S:g} s: the server or the link is lost"
             logger.warning("session %s: %s", self._session.session_id, self.problem)
-        if self._renewed is not None and _place(self._renewed) != _place(self._session):
+        place = self._renewed or self._session
+        dead = time.monotonic() - self._opened_s >= SILENT_S  # a link may die without a word
+        if dead or _place(place) != _place(self._session):
             self._socket.close()
-            self._decoder = Decoder()
-            self._connect(self._renewed)
+            self._connect(place)
         self._renewed = None
         if self._renew is not None and (self._renewing is None or not self._renewing.is_alive()):
             self._renewing = threading.Thread(target=self._ask, args=(self._renew,), daemon=True)
