@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import zmq
 from flexavatar.errors import InputError
 from plugin_server.config import ServerConfig
 from plugin_server.security import FrameKeys
+from plugin_server.subscriptions import Subscriptions, connection_of
 from plugin_server.wire import topic
 
 SEND_QUEUE = 8
@@ -27,8 +27,6 @@ HANDSHAKE_MS = 5000
 STALLED_MS = 10_000
 """Who takes none of its bytes for so long is hung up on, and the frames kept for it are freed."""
 KEEPALIVE_S = 30
-MAX_TOPIC_BYTES = 64
-MAX_TOPICS = 4096
 TOPICS_AT_ONCE = 256
 """Subscriptions that are looked at between two frames."""
 POOL_BUFFERS = 24
@@ -94,7 +92,7 @@ class Publisher:
     def __init__(self, config: ServerConfig) -> None:
         self.context: zmq.Context[Any] = zmq.Context()
         self._config, self._lock = config, threading.Lock()
-        self._topics: Counter[bytes] = Counter()
+        self._subscriptions = Subscriptions()
         self.encoder = ThreadPoolExecutor(1, "encode")
         """For pictures that take long: other sessions are drawn meanwhile."""
         self.keys = None if config.frames_are_local else FrameKeys(self.context)
@@ -141,29 +139,31 @@ class Publisher:
 
     def has_subscriber(self, topic: bytes) -> bool:
         """Whether somebody has subscribed to messages that start like this."""
-        return len(self._topics) >= MAX_TOPICS or any(map(topic.startswith, self._topics))
+        return self._subscriptions.covers(topic)
 
     def new_subscriptions(self) -> list[bytes]:
         """The topics subscribed to since the last call; they are waiting for a first message."""
-        found = []
+        found, some_closed = [], False
         with self._lock:
             for _ in range(TOPICS_AT_ONCE):
                 if (event := self._receive()) is None:
                     break
-                joined, name = event.bytes[:1] == b"\x01", event.bytes[1:]
-                if joined and self._may_read(event, name):
-                    self._socket.setsockopt(zmq.SUBSCRIBE, name)
-                    self._topics[name] += 1
-                    found.append(name)
-                elif not joined and name in self._topics:
+                connection, name = connection_of(event), event.bytes[1:]
+                if connection is None:
+                    some_closed = True
+                elif event.bytes[:1] != b"\x01":
                     self._socket.setsockopt(zmq.UNSUBSCRIBE, name)
-                    self._topics -= Counter((name,))
+                    self._subscriptions.remove(connection, name)
+                elif self._may_read(event, name) and self._subscriptions.has_room(connection, name):
+                    self._socket.setsockopt(zmq.SUBSCRIBE, name)
+                    self._subscriptions.add(connection, name)
+                    found.append(name)
+            if some_closed:
+                self._subscriptions.forget_closed()
         return found
 
     def _may_read(self, event: zmq.Frame, name: bytes) -> bool:
         """Whether the reader who sent this may hear what starts so: its own session, with keys."""
-        if len(name) > MAX_TOPIC_BYTES or len(self._topics) >= MAX_TOPICS:
-            return False
         if self.keys is None:
             return True
         session = self.keys.session_of(event)
