@@ -32,8 +32,9 @@ async def drive_audio(
 ) -> None:
     """Take chunks, show them, and answer until all has been shown or the client hangs up.
 
-    Raises DriveError for a chunk that is none, ConflictError if a sound is playing already,
-    SessionNotFoundError if the session ends before.
+    The owner's older stream gives way, and what it still had to say. Raises DriveError for a
+    chunk that is none, ConflictError if a sound of DriveAudioOnce is playing already or once a
+    newer stream takes over, SessionNotFoundError if the session ends before.
     """
     live, before = _live_face(session), pb.DriveAudioResponse()
 
@@ -51,10 +52,9 @@ async def drive_audio(
         await speech.end()
         await playing
 
-    if AUDIO in session.streams:  # the older sound is said to its end
-        raise ConflictError(f"session {session.session_id}: another DriveAudio stream speaks")
-    with exclusive_stream(session, AUDIO) as taken_over:
+    if AUDIO not in session.streams:
         _check_silent(live)
+    with exclusive_stream(session, AUDIO) as taken_over:
         speech.streamed = True
         try:
             await run_until_end(session, take(), next_report, context, taken_over)

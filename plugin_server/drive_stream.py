@@ -95,6 +95,8 @@ async def run_until_end(
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         over.set()
+        if taken_over.is_set():  # which may end what is received, too
+            raise ConflictError(f"session {session.session_id}: a newer stream has taken over")
         if receiving.done():
             receiving.result()
             await asyncio.wait((reporting,), timeout=LAST_REPORT_S)
@@ -103,8 +105,6 @@ async def run_until_end(
         if ended.done():
             reason = session.end_reason
             raise SessionNotFoundError(f"session {session.session_id} has ended: {reason}")
-        if replaced.done():
-            raise ConflictError(f"session {session.session_id}: a newer stream has taken over")
     finally:
         for task in tasks:
             task.cancel()

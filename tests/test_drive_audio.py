@@ -229,18 +229,33 @@ def test_a_full_queue_holds_the_stream_back(tmp_path: Path) -> None:
         assert voice.report.rendered_samples == 2.5 * RATE
 
 
-def test_one_sound_at_a_time(tmp_path: Path) -> None:
+def test_the_newer_stream_speaks(tmp_path: Path) -> None:
+    """The older one may be dead; what it had to say is dropped, and it is told."""
+    with speaking(tmp_path) as (_, session, reader):
+        voice = session.drive_audio(RATE)
+        voice.write(sound(RATE, (20.0, 0.3)))
+        eventually(lambda: voice.report.accepted_samples > 0)
+        with session.drive_audio(RATE, pts_ns=START_NS) as second:
+            second.write(sound(RATE, (0.5, 0.6)))
+        with pytest.raises(ConflictError, match="a newer stream has taken over"):
+            voice.finish(20.0)
+        assert second.report.rendered_samples == 0.5 * RATE
+        frames = [one for _, one in watch(reader, 0.5) if one.pts_ns >= START_NS]
+        assert max(one.told[0] for one in frames) == pytest.approx(0.6, abs=0.01)
+
+
+def test_twins_do_not_speak_at_once(tmp_path: Path) -> None:
     with speaking(tmp_path) as (_, session, _):
         voice = session.drive_audio(RATE)
         voice.write(sound(RATE, (20.0, 0.3)))
         eventually(lambda: voice.report.accepted_samples > 0)
-        second = session.drive_audio(RATE)
-        with pytest.raises(ConflictError):
-            second.finish(20.0)
         with pytest.raises(ConflictError):
             once(session, 0, sound(RATE, (0.1, 0.3)))
         voice.interrupt()
         voice.finish(20.0)
+        once(session, 0, sound(RATE, (5.0, 0.3)))
+        with pytest.raises(ConflictError, match="something is said already"):
+            session.drive_audio(RATE).finish(20.0)
 
 
 @pytest.mark.parametrize(
