@@ -29,6 +29,8 @@ class AvatarRecord:
     """Name of the model that made it, "" if unknown."""
     warnings: tuple[str, ...] = ()
     """What was seen in the files that will look wrong."""
+    client: str = ""
+    """Who made it, as a digest; "" if unknown."""
 
 
 def size_and_sum(path: Path) -> tuple[int, str]:
@@ -76,6 +78,7 @@ def _checked_record(record: AvatarRecord) -> AvatarRecord:
         create_s=float(record.create_s),
         metrics=metrics,
         model=str(record.model),
+        client=str(record.client),
         warnings=tuple(map(str, record.warnings)),
     )
 

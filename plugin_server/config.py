@@ -61,6 +61,8 @@ class ServerConfig:
     """Highest picture of a session."""
     max_sessions: int = 16
     """Sessions at once."""
+    max_sessions_per_client: int = 0
+    """Sessions at once of one client, which is one machine's address; 0: as many as there are."""
     max_load: float = 0.0
     """How much of the renderer's time sessions may ask for together: their frames' time times
     their rate. With 1 all get the frames that they ask for; with 0 all are let in, and share."""
@@ -68,6 +70,10 @@ class ServerConfig:
     """Avatars made at once."""
     creations_waiting: int = 2
     """Creations that may wait for their turn; one more is refused."""
+    max_creations_per_client: int = 0
+    """Avatars that one client has made or waiting at once; 0: as many as there are."""
+    max_avatars_per_client: int = 0
+    """Avatars in the store that one client has made; 0: any number."""
     upload_timeout_s: float = 30.0
     """An upload that sends nothing for this long is given up, and one that comes slower than
     128 KiB/s once it is twice as much behind."""
@@ -107,6 +113,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "max_video_mib": (1, 1024),
     "max_upload_mib": (1, 2046),  # a message and a little more: gRPC counts to 2^31
     "max_sessions": (1, 1024),
+    "max_sessions_per_client": (0, 1024),
+    "max_creations_per_client": (0, 1024),
+    "max_avatars_per_client": (0, 1 << 20),
     "max_load": (0.0, 1000.0),
     "creations_running": (1, 64),
     "creations_waiting": (0, 1024),

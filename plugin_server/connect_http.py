@@ -41,6 +41,10 @@ class CallContext:
         self._context = context
         self.answers: asyncio.Queue[Any] = asyncio.Queue()
 
+    def peer(self) -> str:
+        """Where the call comes from, as gRPC writes it."""
+        return f"http:{self._context.client_address}"
+
     async def abort(
         self, code: StatusCode, message: str, metadata: Sequence[tuple[str, str]] = ()
     ) -> NoReturn:

@@ -17,6 +17,7 @@ from typing import Any
 from flexavatar.errors import BusyError
 from plugin_server.avatar_record import AvatarRecord
 from plugin_server.engine import Engine, Recipe
+from plugin_server.quotas import Quotas
 from plugin_server.store import Store
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Creation:
     """One avatar that is being made, and its progress."""
 
     name: str
+    client: str = ""
     stage: str = "waiting"
     fraction: float = 0.0
     started: float = field(default_factory=time.monotonic)
@@ -80,8 +82,10 @@ class CreationResult:
 class Creations:
     """The worker threads that make avatars, and the queue in front of them."""
 
-    def __init__(self, engine: Engine, store: Store, running: int, waiting: int) -> None:
-        self._engine, self._store = engine, store
+    def __init__(
+        self, engine: Engine, store: Store, running: int, waiting: int, quotas: Quotas
+    ) -> None:
+        self._engine, self._store, self._quotas = engine, store, quotas
         self._seats = running + waiting
         self._limit = f"{running} being made and {waiting} waiting"
         self._open: dict[str, Creation] = {}
@@ -93,17 +97,32 @@ class Creations:
     def __len__(self) -> int:
         return len(self._open)
 
-    @contextmanager
-    def seat(self, name: str, replace: bool) -> Iterator[Creation]:
-        """A place in the queue, from before the upload until the model has let go.
+    async def check_avatars(self, name: str, client: str) -> None:
+        """Raise QuotaError unless the client may have one more avatar, or make its own anew."""
+        if self._quotas.avatars:
+            before, digest = self._names_of(client), self._quotas.digest(client)
+            records = await self._store.in_thread(self._store.records)
+            stored = {record.name for record in records if record.client == digest}
+            has = before | stored | self._names_of(client)
+            self._quotas.check_avatars(len(has - {name}))
 
-        Raises BusyError when all are taken, InputError or ConflictError for the name.
+    def _names_of(self, client: str) -> set[str]:
+        """What a client is making."""
+        return {creation.name for creation in self._open.values() if creation.client == client}
+
+    @contextmanager
+    def seat(self, name: str, replace: bool, client: str = "") -> Iterator[Creation]:
+        """A client's place in the queue, from before the upload until the model has let go.
+
+        Raises BusyError when all are taken, QuotaError when the client has all that it may,
+        InputError or ConflictError for the name.
         """
+        self._quotas.check_creations(client, (c.client for c in self._open.values()))
         if len(self._open) >= self._seats:
             raise BusyError(f"creations: {self._limit} is the limit, try again later")
         held = ExitStack()
         held.enter_context(self._store.reserve(name, replace))
-        creation = self._open[name] = Creation(name)
+        creation = self._open[name] = Creation(name, client)
         held.callback(self._open.pop, name)
         try:
             yield creation
@@ -177,6 +196,7 @@ class Creations:
             metrics=dict(made.metrics),
             model=self._engine.model(avatar),
             warnings=made.warnings,
+            client=self._quotas.digest(creation.client),
         )
 
         def save(folder: Path) -> None:

@@ -29,6 +29,10 @@ class TooLargeError(BusyError):
     """An upload is larger than the server takes."""
 
 
+class QuotaError(BusyError):
+    """One client has as much as one may have."""
+
+
 class StorageError(BusyError):
     """The disk of the avatars is full."""
 
@@ -65,6 +69,7 @@ RETRY_KEY = "retry-after"
 RETRY_AFTER_S: dict[type[FlexAvatarError], int] = {
     BusyError: 5,
     TooLargeError: 0,  # never
+    QuotaError: 0,  # once the client itself lets go of something
     StoppingError: 2,
 }
 

@@ -36,6 +36,7 @@ from plugin_server.monitoring import Monitoring
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import add_FlexAvatarServicer_to_server
 from plugin_server.publisher import Publisher
+from plugin_server.quotas import Quotas
 from plugin_server.security import Access, server_credentials
 from plugin_server.service import FlexAvatarService
 from plugin_server.sessions import Sessions
@@ -181,7 +182,8 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Running
         stack.callback(store.close)
         publisher = Publisher(config)
         stack.callback(publisher.close)
-        creations = Creations(engine, store, config.creations_running, config.creations_waiting)
+        quotas, seats = Quotas.of(config, store.secret()), config.creations_waiting
+        creations = Creations(engine, store, config.creations_running, seats, quotas)
         stack.callback(creations.close)
         access, places = Access(config), BodyPlaces()
         server = _grpc_server(config, access, places)
@@ -189,7 +191,7 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Running
         frame_loop = FrameLoop(publisher, watch)
         stack.callback(frame_loop.close)
         limits = config.max_sessions, config.max_load
-        sessions = Sessions(engine, publisher, frame_loop, *limits, store.secret())
+        sessions = Sessions(engine, publisher, frame_loop, *limits, quotas)
         hub = Hub()
         drive = DriveSocket(config, publisher, sessions, hub, watch)
         stack.push_async_callback(drive.close)

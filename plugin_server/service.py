@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager
+from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from grpc.aio import ServicerContext
@@ -46,6 +46,7 @@ from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarServicer
 from plugin_server.publisher import Publisher
 from plugin_server.puppets import Puppets
+from plugin_server.quotas import client_of
 from plugin_server.security import KeyPair
 from plugin_server.session_start import SessionStarter
 from plugin_server.sessions import OwnedSession, Sessions
@@ -93,7 +94,7 @@ class FlexAvatarService(FlexAvatarServicer):
         pace = UploadPace(self._config.upload_timeout_s)
         header = await read_header(request_iterator, pace)
         recipe = recipe_from(header, self._engine.models)
-        with self._seat(header.name, header.replace) as creation:
+        async with self._seat(header.name, header.replace, context) as creation:
             photos = await read_photos(request_iterator, self._config, pace)
             making = asyncio.ensure_future(self._creations.create(creation, photos, recipe))
             del photos
@@ -112,23 +113,30 @@ class FlexAvatarService(FlexAvatarServicer):
     ) -> pb.Avatar:
         check_photos(request.photos, self._config)
         recipe = recipe_from(request.header, self._engine.models)
-        with self._seat(request.header.name, request.header.replace) as creation:
+        header = request.header
+        async with self._seat(header.name, header.replace, context) as creation:
             return avatar_message(await self._creations.create(creation, [*request.photos], recipe))
 
-    def _seat(self, name: str, replace: bool) -> AbstractContextManager[Creation]:
-        """A place among the creations.
+    @asynccontextmanager
+    async def _seat(
+        self, name: str, replace: bool, context: ServicerContext
+    ) -> AsyncIterator[Creation]:
+        """A place among the creations for the client of a call.
 
-        Raises InputError, ConflictError, BusyError, StoppingError.
+        Raises InputError, ConflictError, BusyError, QuotaError, StoppingError.
         """
         self._shutdown.check()
-        return self._creations.seat(name or f"avatar-{secrets.token_hex(4)}", replace)
+        name, client = name or f"avatar-{secrets.token_hex(4)}", client_of(context)
+        await self._creations.check_avatars(name, client)
+        with self._creations.seat(name, replace, client) as creation:
+            yield creation
 
     @reports_errors
     async def InterpolateAvatars(  # noqa: N802
         self, request: pb.InterpolateAvatarsRequest, context: ServicerContext
     ) -> pb.Avatar:
         check_range("share", request.share, 0, 1)
-        with self._seat(request.name, request.replace) as creation:
+        async with self._seat(request.name, request.replace, context) as creation:
             making = self._creations.interpolate(creation, request.a, request.b, request.share)
             return avatar_message(await making)
 
@@ -162,7 +170,7 @@ class FlexAvatarService(FlexAvatarServicer):
     async def StartSession(  # noqa: N802
         self, request: pb.StartSessionRequest, context: ServicerContext
     ) -> pb.Session:
-        owned = await self.starter.start(request)
+        owned = await self.starter.start(request, client=client_of(context))
         with self.starter.ended_by_failure(owned):
             return self._session_message(owned, owned.frame_keys)
 

@@ -43,11 +43,13 @@ class SessionStarter:
         self._config, self._store, self._puppets = config, store, puppets
         self._sessions, self._lives, self._shutdown = sessions, lives, shutdown
 
-    async def start(self, request: pb.StartSessionRequest, lasting: bool = False) -> OwnedSession:
-        """A new session, or the one that is resumed; a lasting one never times out.
+    async def start(
+        self, request: pb.StartSessionRequest, lasting: bool = False, client: str = ""
+    ) -> OwnedSession:
+        """A client's new session, or the one that it resumes; a lasting one never times out.
 
-        Raises AvatarNotFoundError, AssetError, InputError, DriveError, BusyError, ConflictError,
-        StoppingError; of one that is resumed OwnerError, SessionNotFoundError.
+        Raises AvatarNotFoundError, AssetError, InputError, DriveError, BusyError, QuotaError,
+        ConflictError, StoppingError; of one that is resumed OwnerError, SessionNotFoundError.
         """
         self._shutdown.check()
         resume = request.resume
@@ -59,12 +61,12 @@ class SessionStarter:
         sources = sources_from(request.sources, self._lives.gateways)
         self._sessions.check_name(request.name)
         names = [request.avatar, request.morph_to] if request.morph_to else [request.avatar]
-        with self._sessions.place(plan):
+        with self._sessions.place(plan, client):
             puppet = await self._puppets.get(names)
             camera = camera_from(request.camera, puppet.camera, plan)
             camera = camera or resize_camera(puppet.camera, plan.width, plan.height)
             owned = self._sessions.start(
-                names, puppet, plan, camera, request.name, resume.session_id
+                names, puppet, plan, camera, request.name, resume.session_id, client
             )
         owned.session.lasting = lasting
         with self.ended_by_failure(owned):

@@ -20,6 +20,7 @@ from plugin_server.frameloop import FrameLoop
 from plugin_server.frames import FrameWriter, StreamPlan
 from plugin_server.latest import Latest
 from plugin_server.publisher import Publisher
+from plugin_server.quotas import Quotas
 from plugin_server.security import KeyPair
 from plugin_server.session import USUAL_FPS, Session
 
@@ -44,6 +45,8 @@ class OwnedSession:
     gaussians: int
     name: str
     """Under which it can be found; empty if it cannot."""
+    client: str = ""
+    """Who started it; empty if the server itself did."""
 
 
 class Sessions:
@@ -56,13 +59,14 @@ class Sessions:
         frame_loop: FrameLoop,
         limit: int,
         max_load: float,
-        secret: bytes,
+        quotas: Quotas,
     ) -> None:
-        """`secret` outlives the server: whom a session belongs to can still be told then."""
+        """The quotas' secret outlives the server: whose a session is can still be told then."""
         self._engine, self._publisher, self._loop = engine, publisher, frame_loop
-        self.limit, self._starting = limit, 0
+        self.limit, self._quotas = limit, quotas
+        self._starting: list[str] = []  # their clients
         self._replaced = 0
-        self._max_load, self._secret = max_load, secret
+        self._max_load, self._secret = max_load, quotas.secret
         self._running: dict[str, OwnedSession] = {}
         self._ended: OrderedDict[str, tuple[str, str]] = OrderedDict()  # token, reason
 
@@ -84,16 +88,18 @@ class Sessions:
         return [owned.session for owned in self._running.values()]
 
     @contextmanager
-    def place(self, plan: StreamPlan) -> Iterator[None]:
-        """Room for one more, from before its avatar is loaded. Raises BusyError."""
+    def place(self, plan: StreamPlan, client: str = "") -> Iterator[None]:
+        """Room for one more, from before its avatar is loaded. Raises BusyError, QuotaError."""
         self._check_load(plan)
-        if len(self.running()) + self._starting >= self.limit:
+        clients = [*(owned.client for owned in self.owned()), *self._starting]
+        if len(clients) >= self.limit:
             raise BusyError(f"sessions: {self.limit} is the limit, end one or wait")
-        self._starting += 1
+        self._quotas.check_sessions(client, clients)
+        self._starting.append(client)
         try:
             yield
         finally:
-            self._starting -= 1
+            self._starting.remove(client)
 
     def _check_load(self, plan: StreamPlan) -> None:
         """Raise BusyError for a session that takes more of the renderer's time than is free."""
@@ -162,6 +168,7 @@ class Sessions:
         camera: Camera,
         name: str,
         session_id: str = "",
+        client: str = "",
     ) -> OwnedSession:
         """A new session that shows these avatars, under the id of one that is resumed.
 
@@ -177,7 +184,7 @@ class Sessions:
         session = Session(session_id, avatars, puppet, plan, camera, writer, mailbox)
         keys = self._publisher.keys
         own, reading = (keys.issue(session_id) if keys else None for _ in range(2))
-        owned = OwnedSession(session, token, own, reading, puppet.count, name)
+        owned = OwnedSession(session, token, own, reading, puppet.count, name, client)
         self._running[session_id] = owned
         self._loop.add(session)
         _log("started, %dx%d at %g a second", session, plan.width, plan.height, plan.max_fps)

@@ -16,10 +16,10 @@ plugin_server.generate plugin_server.background plugin_server.latest plugin_serv
 plugin_server.errors plugin_server.logs plugin_server.shutdown plugin_server.avatar_record
 plugin_server.store plugin_server.engine plugin_server.create_process plugin_server.model_engine
 plugin_server.gateways plugin_server.config plugin_server.security plugin_server.bodies
-plugin_server.call_gate plugin_server.creation plugin_server.playout plugin_server.speech
-plugin_server.splats plugin_server.subscriptions plugin_server.publisher plugin_server.frames
-plugin_server.session plugin_server.frameloop plugin_server.neutral_faces plugin_server.live
-plugin_server.messages plugin_server.sessions plugin_server.drive_stream
+plugin_server.call_gate plugin_server.quotas plugin_server.creation plugin_server.playout
+plugin_server.speech plugin_server.splats plugin_server.subscriptions plugin_server.publisher
+plugin_server.frames plugin_server.session plugin_server.frameloop plugin_server.neutral_faces
+plugin_server.live plugin_server.messages plugin_server.sessions plugin_server.drive_stream
 plugin_server.audio_stream plugin_server.drive_socket plugin_server.puppets
 plugin_server.session_start plugin_server.service plugin_server.connect_http
 plugin_server.http_server plugin_server.monitoring plugin_server.server plugin_server.client

@@ -378,8 +378,8 @@ BAD_SETTINGS: list[tuple[str, float]] = [
     ("max_photo_mib", 0), ("max_video_mib", 0), ("max_upload_mib", 2047),
     ("max_width", 8), ("max_width", 4097),
     ("max_height", 100_000), ("max_sessions", 0), ("creations_running", 0),
-    ("creations_waiting", -1), ("upload_timeout_s", 0), ("idle_timeout_s", math.nan),
-    ("idle_timeout_s", math.inf),
+    ("creations_waiting", -1), ("max_sessions_per_client", -1), ("upload_timeout_s", 0),
+    ("idle_timeout_s", math.nan), ("idle_timeout_s", math.inf),
 ]  # fmt: skip
 
 

@@ -203,7 +203,8 @@ class FlexAvatarServicer:
         Nothing is cut off silently. Where the queue is full (`limits.audio_seconds`), the stream is not
         read on until there is room. Where sound is missing, the mouth closes, the clock waits, and
         `gaps` counts it. After the last chunk hang up your end: the call ends when all has been shown.
-        Cancelling it drops what is queued. One sound a session at a time.
+        Cancelling it drops what is queued. One sound a session at a time: the owner's newer stream takes
+        over, what the older one had queued is dropped, and it ends with ALREADY_EXISTS.
         Answers come at most ten a second and may be left unread.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
