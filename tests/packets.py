@@ -79,6 +79,24 @@ VTUBE_STUDIO = (
     b'{"k":"eyeLookOut_L","v":0.25},{"k":"Somebody","v":0.7}]}'
 )
 
+OPENSEEFACE = b"".join(
+    (
+        struct.pack("<d", 1_700_000_000.25) + bytes(4),  # Unix time, face 0
+        struct.pack("<2f", 640, 480),
+        struct.pack("<2f", 0.25, 1.0),  # the right eye is nearly shut
+        b"\x01" + bytes(4),  # fitted, without error
+        bytes(4 * 4),
+        struct.pack("<3f", -170, -10, 95),  # x, y, z: 10 beyond 180, 10 back, 5 beyond 90
+        bytes(4 * 3),
+        bytes(4 * (68 + 2 * 68 + 3 * 70)),
+        struct.pack("<2f", 0, -0.75),  # eyes
+        struct.pack("<3f", 0, 0.5, 0),  # left brow: steepness, up, quirk
+        struct.pack("<3f", 0, -0.25, 0),
+        struct.pack("<4f", 0.75, 0, -0.5, 0),  # left corner of the mouth up, right one down
+        struct.pack("<2f", 0.625, -0.25),  # open, and narrow
+    )
+)
+
 FMV3_HELLO = bytes.fromhex(
     "464d5633 01 00 2800 1122334455667788 00000000 00000000 00000000"
     "08000000 0000 0100 08000000 3c00 b004 05000000"

@@ -161,7 +161,9 @@ def test_garbage_is_counted_and_explained(tmp_path: Path, caplog: pytest.LogCapt
 
 def test_damaged_packets_stop_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """What no decoder has seen: thousands of broken datagrams, and the server goes on."""
-    ports = dict.fromkeys(("live_link_face", "ifacialmocap", "vmc", "vtube_studio"), 0)
+    ports = dict.fromkeys(
+        ("live_link_face", "ifacialmocap", "vmc", "vtube_studio", "openseeface"), 0
+    )
     chance = random.Random(0)
     with live_server(tmp_path, **ports) as (client, addresses), watching(client) as reader:
         for source, address in addresses.items():

@@ -14,7 +14,14 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from flexavatar.drive.protocols import fmv3, ifacialmocap, live_link_face, vmc, vtube_studio
+from flexavatar.drive.protocols import (
+    fmv3,
+    ifacialmocap,
+    live_link_face,
+    openseeface,
+    vmc,
+    vtube_studio,
+)
 from flexavatar.drive.protocols.fmv3 import Fmv3Reader
 from flexavatar.drive.protocols.vmc import VmcReader
 from flexavatar.errors import DriveError
@@ -72,6 +79,10 @@ READERS: dict[str, tuple[Callable[[], Read], Sequence[bytes]]] = {
     "vtube_studio": (
         lambda: vtube_studio.read,
         (packets.VTUBE_STUDIO, vtube_studio.write(FACE)),
+    ),
+    "openseeface": (
+        lambda: openseeface.read,
+        (packets.OPENSEEFACE, 2 * packets.OPENSEEFACE, openseeface.write(FACE)),
     ),
 }
 

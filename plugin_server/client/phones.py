@@ -12,7 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from flexavatar.drive.performance import at_rate
-from flexavatar.drive.protocols import fmv3, ifacialmocap, live_link_face, vmc, vtube_studio
+from flexavatar.drive.protocols import (
+    fmv3,
+    ifacialmocap,
+    live_link_face,
+    openseeface,
+    vmc,
+    vtube_studio,
+)
 from flexavatar.drive.signal import Signal
 from flexavatar.errors import InputError
 from flexavatar.types import NS_PER_S
@@ -85,6 +92,7 @@ PHONES: dict[ProtocolName, Callable[[], Phone]] = {
     "ifacialmocap-tcp": lambda: OneWayPhone(lambda signal: [ifacialmocap.write(signal, 2)]),
     "vmc": lambda: OneWayPhone(vmc.write),
     "vtube-studio": lambda: OneWayPhone(lambda signal: [vtube_studio.write(signal)]),
+    "openseeface": lambda: OneWayPhone(lambda signal: [openseeface.write(signal)]),
 }
 
 

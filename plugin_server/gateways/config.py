@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +12,7 @@ from flexavatar.errors import InputError
 
 ProtocolName = Literal[
     "live-link-face", "ifacialmocap", "ifacialmocap-v1", "ifacialmocap-v3", "ifacialmocap-tcp",
-    "vmc", "vtube-studio",
+    "vmc", "vtube-studio", "openseeface",
 ]  # fmt: skip
 """Protocols that `flexavatar send` can speak."""
 PORT_OPTIONS: dict[ProtocolName, str] = {
@@ -23,6 +23,7 @@ PORT_OPTIONS: dict[ProtocolName, str] = {
     "ifacialmocap-tcp": "--ifacialmocap-tcp",
     "vmc": "--vmc",
     "vtube-studio": "--vtube-studio",
+    "openseeface": "--openseeface",
 }
 """The server's option that opens the gateway of a protocol."""
 
@@ -46,6 +47,8 @@ class GatewayConfig:
     """UDP port for VMC senders (VSeeFace, Warudo, ...); the usual one is 39539."""
     vtube_studio: int | None = None
     """UDP port for VTube Studio on a phone, and MeowFace. They must be asked: see phone."""
+    openseeface: int | None = None
+    """UDP port for OpenSeeFace, a tracker for webcams; it sends to 11573."""
     phone: str = ""
     """Address of the phone, for example 192.168.1.23. UDP has no password: without this only this
     machine is listened to, with it that phone too. iFacialMocap and VTube Studio are asked to send.
@@ -82,8 +85,9 @@ class GatewayConfig:
     @property
     def ports(self) -> dict[str, int]:
         """Ports of the gateways that are to be opened, by option."""
-        names = ("live_link_face", "ifacialmocap", "ifacialmocap_tcp", "vmc", "vtube_studio")
-        found = {name: getattr(self, name) for name in names}
+        apps = {option.removeprefix("--").replace("-", "_") for option in PORT_OPTIONS.values()}
+        named = [setting.name for setting in fields(self) if setting.name in apps]
+        found = {name: getattr(self, name) for name in named}
         return {name: port for name, port in found.items() if port is not None}
 
 

@@ -14,6 +14,7 @@ from plugin_server.gateways.tcp import TcpGateway
 from plugin_server.gateways.udp import (
     IFacialMocapGateway,
     LiveLinkFaceGateway,
+    OpenSeeFaceGateway,
     UdpGateway,
     VmcGateway,
     VtubeStudioGateway,
@@ -33,6 +34,7 @@ def make_gateways(config: GatewayConfig, hub: Hub) -> dict[str, Gateway]:
         "ifacialmocap_tcp": lambda: TcpGateway(guard, hub, version),
         "vmc": lambda: VmcGateway(guard, hub),
         "vtube_studio": lambda: VtubeStudioGateway(guard, hub),
+        "openseeface": lambda: OpenSeeFaceGateway(guard, hub),
     }
     return {name: makers[name]() for name in config.ports}
 

@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from flexavatar.drive.protocols import Reader, fmv3, ifacialmocap, live_link_face, vmc, vtube_studio
+from flexavatar.drive.protocols import (
+    Reader,
+    fmv3,
+    ifacialmocap,
+    live_link_face,
+    openseeface,
+    vmc,
+    vtube_studio,
+)
 from flexavatar.drive.protocols.fmv3 import Fmv3Reader
 from flexavatar.drive.protocols.vmc import VmcReader
 from flexavatar.drive.signal import Signal
@@ -236,6 +244,15 @@ class VmcGateway(UdpGateway):
     def reader_key(self, addr: tuple[Any, ...]) -> str:
         """Programs on one machine have a port each, and values that are not to be mixed."""
         return f"{addr[0]}:{addr[1]}"
+
+
+class OpenSeeFaceGateway(UdpGateway):
+    """The program sends to the address that it is started with."""
+
+    def __init__(self, guard: Guard, hub: Hub) -> None:
+        read = openseeface.read
+        new_reader = lambda: StatelessReader(read, openseeface.NO_FACE)  # noqa: E731
+        super().__init__(openseeface.SOURCE, new_reader, guard, hub)
 
 
 class VtubeStudioGateway(UdpGateway):
