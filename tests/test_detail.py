@@ -14,7 +14,7 @@ from torch import Tensor
 from flexavatar.capture import topology
 from flexavatar.capture.portrait import Portrait
 from flexavatar.create.eyeball import eyeball_front, eyeball_splats, polar_grid
-from flexavatar.create.fit import FitConfig, Target, random_closeup
+from flexavatar.create.fit import FitConfig, random_closeup
 from flexavatar.create.iris import (
     Eyeball,
     EyeView,
@@ -25,6 +25,7 @@ from flexavatar.create.iris import (
     measure_iris,
 )
 from flexavatar.create.pixels import drawn_pixels
+from flexavatar.create.target import Target
 from flexavatar.evaluation.detail import EyePixels, agreement_of, eye_pixels
 from flexavatar.head.arkit import arkit_to_flame
 from flexavatar.head.arkit_fit import load_arkit_basis

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
 from flexavatar.create import surface_inpaint
-from flexavatar.create.fit import FitConfig, Parameter, Target, fit
+from flexavatar.create.adam import Adam, Parameter
+from flexavatar.create.fit import FitConfig, fit
 from flexavatar.create.image_metrics import ssim_map
 from flexavatar.create.photo_splats import quats_facing
+from flexavatar.create.target import Target
+from flexavatar.create.view_loss import view_loss
 from flexavatar.head.binding import quat_to_matrix
+from flexavatar.render import native
 from flexavatar.types import SH_C0, Camera, Gaussians
 
 SIDE = 48
@@ -109,3 +114,58 @@ def test_discs_face_their_normals() -> None:
     normals = torch.nn.functional.normalize(torch.randn(50, 3), dim=-1)
     axes = quat_to_matrix(quats_facing(normals))[..., 2]
     torch.testing.assert_close(axes, normals, rtol=0, atol=1e-5)  # float32
+
+
+def _random_view(height: int, width: int) -> tuple[Tensor, Target, Tensor]:
+    """A picture [H, W, 4], its target and a background, in float64."""
+    torch.manual_seed(height * width)
+    rgba, colors = torch.rand(height, width, 4).double(), torch.rand(height, width, 3).double()
+    rgba[2:6, 3:9, 0] = 0.25  # flat places, where variances are nothing
+    colors[2:6, 3:9] = 0.25
+    matte, weight = torch.rand(height, width).double(), torch.rand(height, width).double()
+    return rgba, Target(_camera(), colors, matte, weight), torch.rand(3).double()
+
+
+def _loss_and_gradient(
+    rgba: Tensor, target: Target, background: Tensor, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    drawn = rgba.to(dtype).requires_grad_()
+    fields = (x.to(dtype) for x in (target.colors, target.matte, target.weight))
+    loss = 3 * view_loss(drawn, Target(target.camera, *fields), background.to(dtype))
+    return loss.detach(), torch.autograd.grad(loss, drawn)[0]
+
+
+@pytest.mark.parametrize("size", [(48, 48), (33, 40), (17, 21), (3, 5), (1, 1)])
+def test_the_compiled_loss_agrees_with_torch(size: tuple[int, int]) -> None:
+    """In float64 the loss is torch's; in float32 it is compiled and makes its own gradient."""
+    view = _random_view(*size)
+    loss, gradient = _loss_and_gradient(*view, torch.float64)
+    found, own = _loss_and_gradient(*view, torch.float32)
+    assert native.library() is not None
+    torch.testing.assert_close(found.double(), loss, rtol=1e-5, atol=1e-6)
+    # float32: variances are differences of near numbers, c2 is 9e-4
+    torch.testing.assert_close(own.double(), gradient, rtol=2e-3, atol=2e-3 / gradient.numel())
+
+
+def test_the_losss_gradient() -> None:
+    rgba, target, background = _random_view(8, 9)
+    drawn = rgba.requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: view_loss(x, target, background), drawn)
+
+
+def test_adam_steps_as_torchs() -> None:
+    torch.manual_seed(5)
+    start, share = torch.randn(50, 3), torch.rand(50, 1)
+    values = {"free": start.clone().requires_grad_(), "held": start.clone().requires_grad_()}
+    parameters = {"free": Parameter(start, 0.02), "held": Parameter(start, 0.02, share)}
+    theirs = start.clone().requires_grad_()
+    own, reference = Adam(values, parameters), torch.optim.Adam([theirs], 0.02, eps=1e-15)
+    for _ in range(5):
+        gradient = torch.randn(50, 3)
+        for value in (*values.values(), theirs):
+            value.grad = gradient.clone()
+        own.step()
+        reference.step()
+    torch.testing.assert_close(values["free"], theirs, rtol=1e-5, atol=1e-6)
+    part = start + share * (theirs - start)  # of the same steps
+    torch.testing.assert_close(values["held"], part, rtol=1e-5, atol=1e-6)

@@ -15,7 +15,8 @@ from torch import Tensor
 from flexavatar.avatar.bias_sink_avatar import BiasSinkAvatar
 from flexavatar.avatar.bias_sink_maps import activate_gaussians, base_splats, drive_base
 from flexavatar.avatar.uv_maps import map_at_texels
-from flexavatar.create.fit import FitConfig, Parameter, fit
+from flexavatar.create.adam import Parameter
+from flexavatar.create.fit import FitConfig, fit
 from flexavatar.create.fit_targets import photo_targets, visible_gaussians
 from flexavatar.create.posed_views import PosedViews
 from flexavatar.models.channels import COLOR

@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.func import functional_call
 
 from flexavatar.avatar.uv_maps import NeutralSplats, activate_splats, map_at_texels, uv_layout
+from flexavatar.create.adam import Parameter
 from flexavatar.create.first_guess import AvatarDraft, DraftSplats
-from flexavatar.create.fit import FitConfig, Parameter, fit
+from flexavatar.create.fit import FitConfig, fit
 from flexavatar.create.fit_splats import pose_splats, raw_values, splat_motions
 from flexavatar.create.fit_targets import photo_targets
 from flexavatar.errors import InputError

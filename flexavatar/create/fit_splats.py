@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from flexavatar.avatar.uv_maps import NeutralSplats, apply_change
+from flexavatar.create.adam import Parameter
 from flexavatar.create.first_guess import AvatarDraft, DraftSplats
-from flexavatar.create.fit import FitConfig, Parameter, fit
+from flexavatar.create.fit import FitConfig, fit
 from flexavatar.create.fit_targets import closeup_targets, visible_gaussians
 from flexavatar.create.posed_views import PosedView
 from flexavatar.head.binding import (

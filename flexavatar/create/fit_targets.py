@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flexavatar.create.fit import Target
 from flexavatar.create.pixels import drawn_pixels
 from flexavatar.create.posed_views import PosedView
+from flexavatar.create.target import Target
 from flexavatar.render.rasterize import rasterize
 from flexavatar.types import SH_C0, Gaussians
 

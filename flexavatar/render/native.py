@@ -7,7 +7,7 @@ import ctypes
 import functools
 import os
 import warnings
-from ctypes import POINTER, Structure, c_float, c_int, c_int32, c_void_p
+from ctypes import POINTER, Structure, c_double, c_float, c_int, c_int32, c_int64, c_void_p
 
 from flexavatar.cache import cache_folder
 from flexavatar.render.build import PACKAGE, BuildError, build, is_whole, library_name
@@ -119,6 +119,17 @@ class Layer(Structure):
     ]
 
 
+class ViewTarget(Structure):
+    """`ViewTarget` of native/view_loss.h."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("colors", "matte", "weight")),
+        ("background", c_float * 3),
+        *((name, c_float) for name in ("ssim", "alpha")),
+        *((name, c_int32) for name in ("width", "height")),
+    ]
+
+
 TILE = 32
 """Pixels: `TILE` of native/raster.h."""
 SIGNATURES = {
@@ -144,6 +155,11 @@ SIGNATURES = {
     "flex_run_layers": (c_int, (POINTER(Layer), c_int)),
     "flex_sample": (c_int, (POINTER(SamplePlan), c_void_p, c_void_p)),
     "flex_skin": (c_int, (POINTER(SkinPlan), c_void_p, c_void_p, c_void_p)),
+    "flex_view_loss_scratch": (c_int64, (c_int, c_int)),
+    "flex_view_loss": (
+        c_int,
+        (POINTER(ViewTarget), c_void_p, c_void_p, c_void_p, POINTER(c_double)),
+    ),
     "flex_mesh": (c_int, (POINTER(ProjectedMesh), POINTER(MeshPicture))),
 }
 

@@ -5,6 +5,7 @@
 #include "mesh.h"
 #include "pool.h"
 #include "raster.h"
+#include "view_loss.h"
 
 #define FLEX_EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -89,4 +90,13 @@ FLEX_EXPORT int flex_mesh(const ProjectedMesh* mesh, const MeshPicture* out) {
 
 FLEX_EXPORT int flex_run_layers(const Layer* layers, int count) {
     return guarded([&] { run_layers(layers, count); });
+}
+
+FLEX_EXPORT int64_t flex_view_loss_scratch(int width, int height) {
+    return view_loss_scratch(width, height);
+}
+
+FLEX_EXPORT int flex_view_loss(const ViewTarget* target, const float* rgba, float* scratch,
+                               float* gradient, double* loss) {
+    return guarded([&] { *loss = view_loss(*target, rgba, scratch, gradient); });
 }
