@@ -1,4 +1,4 @@
-"""ZeroMQ's end of the drive packets: who may drive does, and the newest wins."""
+"""Drive packets, over ZeroMQ and from others: who may drive does, and the newest wins."""
 
 from __future__ import annotations
 
@@ -54,6 +54,7 @@ class DriveSocket:
         self._sessions, self._hub, self._watch = sessions, hub, watch
         self.status = GatewayStatus("drive")
         self._newest: dict[str, NewestPacket] = {}
+        self._turn = asyncio.Lock()
         context = zmq.asyncio.Context(shadow=publisher.context)
         self._socket = context.socket(zmq.PULL)
         self._socket.setsockopt(zmq.RCVHWM, QUEUE_PACKETS)
@@ -71,6 +72,14 @@ class DriveSocket:
             start_s = time.monotonic()
             while len(messages) < BURST and await self._socket.poll(0):
                 messages.append(await self._socket.recv_multipart())
+            await self.take(messages, start_s)
+
+    async def take(self, messages: Iterable[list[bytes]], start_s: float) -> None:
+        """Show packets and rest then, longer than since `start_s` on the monotonic clock.
+
+        Whoever brings some, they are taken one after the other.
+        """
+        async with self._turn:
             try:
                 self._handle(messages)
             except Exception as error:  # a bug must not silence everybody

@@ -26,7 +26,10 @@ from plugin_server.call_gate import WHOLE_UPLOADS
 from plugin_server.config import ServerConfig
 from plugin_server.connect_http import STREAMED, connect_application, connect_error
 from plugin_server.errors import TooLargeError
+from plugin_server.frame_websocket import FrameWebSockets, PacedWebSocket, refuse_handshake
+from plugin_server.publisher import LARGEST_MESSAGE
 from plugin_server.security import Access
+from plugin_server.static_pages import HEADERS, static_page
 
 GRACE_S = 2
 KEEP_ALIVE_S = 60
@@ -59,11 +62,17 @@ class GuardedProtocol(H11Protocol):
         super().__init__(*arguments, **options)
         self._due: asyncio.TimerHandle | None = None
         self._silent_since_s = time.monotonic()
+        self._upgraded = False
 
     @property
     def calls(self) -> bool:
-        """Whether a request is being answered."""
-        return self.cycle is not None and not self.cycle.response_complete
+        """Whether a request is being answered, or a WebSocket has taken over."""
+        return self._upgraded or (self.cycle is not None and not self.cycle.response_complete)
+
+    def handle_websocket_upgrade(self, event: Any) -> None:
+        """It is no longer this one's to close."""
+        self._upgraded = True
+        super().handle_websocket_upgrade(event)
 
     def connection_made(self, transport: Any) -> None:
         """Make room for it, and give it a moment."""
@@ -162,19 +171,34 @@ class FrontDoor:
         access: Access,
         places: BodyPlaces,
         pages: Mapping[str, Page],
+        frames: FrameWebSockets,
     ) -> None:
         self._application, self._config = application, config
         self._access, self._places = access, places
-        self._pages = pages
+        self._pages, self._frames = pages, frames
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        is_socket = scope["type"] == "websocket"
+        refuse = refuse_handshake if is_socket else _answer
         try:
             headers = {k.decode("ascii"): v.decode() for k, v in scope["headers"]}
         except UnicodeDecodeError:
-            return await _answer(send, 400, "headers: expected UTF-8")
-        origin, page = headers.get("origin"), self._pages.get(scope["path"])
+            return await refuse(send, 400, "headers: expected UTF-8")
         if not self._access.asks_for_token and not _is_here(headers.get("host", "")):
-            return await _answer(send, 403, "host: expected this machine's name or address")
+            return await refuse(send, 403, "host: expected this machine's name or address")
+        if not is_socket:
+            return await self._respond(scope, headers, receive, send)
+        if not self._access.asks_for_token and not _is_own_page(headers):
+            return await refuse(send, 403, "origin: without a token expected a page of this server")
+        await self._frames(scope, receive, send)
+
+    async def _respond(
+        self, scope: Any, headers: Mapping[str, str], receive: Any, send: Any
+    ) -> None:
+        """Pages, monitoring, calls."""
+        origin, page = headers.get("origin"), self._pages.get(scope["path"])
+        if scope["method"] == "GET" and (static := static_page(scope["path"])) is not None:
+            return await _answer_bytes(send, 200, static.content_type, static.body, HEADERS)
         if origin is not None and self._access.asks_for_token:  # a page that must know the token
             if scope["method"] == "OPTIONS":
                 return await _answer(send, 204, "", (*_allow(origin), *PREFLIGHT))
@@ -205,6 +229,12 @@ def _is_here(host: str) -> bool:
     return True
 
 
+def _is_own_page(headers: Mapping[str, str]) -> bool:
+    """Whether it is a page of this server that asks, or no page at all."""
+    origin = headers.get("origin")
+    return origin is None or origin.partition("://")[2] == headers.get("host", "")
+
+
 def _allow(origin: str) -> Headers:
     """What a browser wants to see before its page may look at an answer."""
     return (
@@ -227,8 +257,14 @@ def _with_headers(send: Any, headers: Headers) -> Any:
 
 async def _answer(send: Any, status: int, text: str, headers: Headers = ()) -> None:
     """A short text."""
-    start = [(b"content-type", b"text/plain; charset=utf-8"), *headers]
     body = f"{text}\n".encode() if text else b""
+    await _answer_bytes(send, status, b"text/plain; charset=utf-8", body, headers)
+
+
+async def _answer_bytes(
+    send: Any, status: int, content_type: bytes, body: bytes, headers: Headers = ()
+) -> None:
+    start = [(b"content-type", content_type), *headers]
     start.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": start})
     await send({"type": "http.response.body", "body": body})
@@ -259,13 +295,16 @@ async def open_http(
     access: Access,
     places: BodyPlaces,
     pages: Mapping[str, Page],
+    frames: FrameWebSockets,
 ) -> AsyncIterator[HttpServer]:
     """Answer HTTP for as long as the context lasts. Raises InputError."""
     calls = connect_application(config, service, access)
     settings = uvicorn.Config(
-        FrontDoor(calls, config, access, places, pages),
+        FrontDoor(calls, config, access, places, pages, frames),
         http=GuardedProtocol,
-        ws="none",
+        ws=PacedWebSocket,
+        ws_max_size=LARGEST_MESSAGE,
+        ws_per_message_deflate=False,  # a frame must not wait for it
         lifespan="off",
         log_config=None,
         log_level="warning",

@@ -1,4 +1,4 @@
-"""The ZeroMQ socket of the frames: subscriptions, reused buffers, sends that never block."""
+"""Where frames go: ZeroMQ's socket and mailboxes in here; reused buffers, no send blocks."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import zmq
 
 from flexavatar.errors import InputError
 from plugin_server.config import ServerConfig
+from plugin_server.frame_mailbox import FrameMailbox
 from plugin_server.security import FrameKeys
 from plugin_server.subscriptions import Subscriptions, connection_of
-from plugin_server.wire import topic
+from plugin_server.wire import TOPIC, Buffer, topic
 
 SEND_QUEUE = 8
 """Messages kept for a slow reader, two frames of all kinds; more are dropped for it alone."""
@@ -93,6 +94,8 @@ class Publisher:
         self.context: zmq.Context[Any] = zmq.Context()
         self._config, self._lock = config, threading.Lock()
         self._subscriptions = Subscriptions()
+        self._mailboxes: tuple[FrameMailbox, ...] = ()  # replaced whole
+        self._new_mailboxes: list[FrameMailbox] = []
         self.encoder = ThreadPoolExecutor(1, "encode")
         """For pictures that take long: other sessions are drawn meanwhile."""
         self.keys = None if config.frames_are_local else FrameKeys(self.context)
@@ -131,20 +134,45 @@ class Publisher:
         with self._lock:
             tracker = self._socket.send(message, zmq.DONTWAIT, copy=False, track=True)
         buffer.tracker = tracker
+        self._deliver(message)
 
     def send_copy(self, message: bytes | bytearray) -> None:
         """Send a small message."""
         with self._lock:
             self._socket.send(message, zmq.DONTWAIT)
+        self._deliver(message)
+
+    def _deliver(self, message: Buffer) -> None:
+        """Copy a message, once, for the mailboxes that want it."""
+        start = bytes(message[: TOPIC.size])
+        if readers := [mailbox for mailbox in self._mailboxes if mailbox.wants(start)]:
+            copied = bytes(message)
+            for mailbox in readers:
+                mailbox.put(copied)
+
+    @contextmanager
+    def delivering(self, mailbox: FrameMailbox) -> Iterator[None]:
+        """Put what is sent into a mailbox as well, for as long as the context lasts."""
+        with self._lock:
+            self._mailboxes = (*self._mailboxes, mailbox)
+            self._new_mailboxes.append(mailbox)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._mailboxes = tuple(m for m in self._mailboxes if m is not mailbox)
 
     def has_subscriber(self, topic: bytes) -> bool:
-        """Whether somebody has subscribed to messages that start like this."""
-        return self._subscriptions.covers(topic)
+        """Whether somebody reads messages that start like this."""
+        return self._subscriptions.covers(topic) or any(m.wants(topic) for m in self._mailboxes)
 
     def new_subscriptions(self) -> list[bytes]:
         """The topics subscribed to since the last call; they are waiting for a first message."""
-        found, some_closed = [], False
+        found: list[bytes] = []
+        some_closed = False
         with self._lock:
+            found += [name for mailbox in self._new_mailboxes for name in mailbox.topics]
+            self._new_mailboxes.clear()
             for _ in range(TOPICS_AT_ONCE):
                 if (event := self._receive()) is None:
                     break

@@ -25,6 +25,7 @@ from plugin_server.config import ServerConfig, check_config
 from plugin_server.creation import Creations
 from plugin_server.drive_socket import DriveSocket
 from plugin_server.engine import Engine
+from plugin_server.frame_websocket import FrameWebSockets
 from plugin_server.frameloop import FrameLoop
 from plugin_server.gateways.hub import Hub
 from plugin_server.gateways.open import open_gateways
@@ -201,10 +202,11 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Running
         )  # fmt: skip
         stack.push_async_callback(service.close)
         monitoring = Monitoring(sessions, creations, frame_loop, publisher, watch, shutdown)
+        frames = FrameWebSockets(sessions, publisher, drive, access)
         running_health = _add_services(server, service)
         address = _listen(server, config)
         http = await stack.enter_async_context(
-            open_http(config, service, access, places, monitoring.pages)
+            open_http(config, service, access, places, monitoring.pages, frames)
         )
         if config.gateways.record is not None:
             recorder = TakeRecorder(config.gateways.record)
