@@ -53,6 +53,8 @@ class PacedWebSocket(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         """A reader that takes nothing for long is hung up on."""
         await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True  # uvicorn logs a refusal as a bug otherwise
         try:
             async with asyncio.timeout(STALLED_MS / 1000):
                 await self.writable.wait()

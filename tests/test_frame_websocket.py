@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -68,9 +70,12 @@ def farewell(socket: ClientConnection) -> tuple[int, str, list[bytes]]:
 
 
 def status_of(served: Served, path: str = "/frames/show", **options: Any) -> int:
-    with pytest.raises(InvalidStatus) as refusal:
-        open_frames(served, path, **options)
-    return refusal.value.response.status_code
+    """Of the handshake: 101 if it is let in."""
+    try:
+        with open_frames(served, path, **options):
+            return 101
+    except InvalidStatus as refusal:
+        return refusal.response.status_code
 
 
 def test_messages_and_packets(served: Served) -> None:
@@ -134,16 +139,28 @@ def test_what_is_no_packet(served: Served) -> None:
             assert farewell(socket)[0] == 1009
 
 
+def handshake_status(served: Served, host: str, origin: str) -> int:
+    """As a browser asks that somebody has led astray by a name."""
+    with closing(HTTPConnection(urlsplit(served[1].http_address).netloc)) as line:
+        line.putrequest("GET", "/frames/show", skip_host=True)
+        for name, value in {
+            "Host": host, "Origin": origin, "Connection": "Upgrade", "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        }.items():  # fmt: skip
+            line.putheader(name, value)
+        line.endheaders()
+        return line.getresponse().status
+
+
 def test_pages_of_others(served: Served) -> None:
     """Without a token only pages of the server itself may read, under a name of this machine."""
     own = served[1].http_address
-    port = own.rpartition(":")[2]
     with start(served):
         assert status_of(served, origin="https://example.com") == 403
         assert status_of(served, origin="http://127.0.0.1:1") == 403
         assert status_of(served, origin="http://[") == 403
-        rebound = {"Host": f"example.com:{port}"}
-        assert status_of(served, additional_headers=rebound, origin=f"http://{port}") == 403
+        assert handshake_status(served, "example.com", "http://example.com") == 403
+        assert handshake_status(served, "localhost", "http://localhost") == 101
         with open_frames(served, origin=own) as socket:
             receive(socket)
     assert status_of(served, "/elsewhere") == 404
@@ -177,21 +194,13 @@ def test_more_readers_than_there_is_room_for(
     with start(served):
         with open_frames(served), open_frames(served):
             assert status_of(served) == 503
-
-        def has_room() -> bool:
-            try:
-                open_frames(served).close()
-            except InvalidStatus:
-                return False
-            return True
-
-        eventually(has_room)
+        eventually(lambda: status_of(served) == 101)
 
 
 def test_a_slow_reader_gets_the_newest(served: Served) -> None:
     """It holds up nobody, and what it gets after a pause is not what it missed."""
     line = socket.create_connection(("127.0.0.1", int(served[1].http_address.rpartition(":")[2])))
-    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     with (
         start(served, side=512) as session,
         open_frames(served) as quick,
@@ -205,27 +214,26 @@ def test_a_slow_reader_gets_the_newest(served: Served) -> None:
         seen = [0]
         while seen[-1] < 60:
             seen.append(receive(slow)[0].pts_ns)
-        assert len(seen) < 30  # a few messages lie in the kernels' buffers, the rest is left out
+        assert len(seen) < 40  # a few messages lie in the kernels' buffers, the rest is left out
 
 
 def test_a_reader_that_takes_nothing(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frame_websocket, "STALLED_MS", 200)
     monkeypatch.setattr(frame_websocket, "READERS", 1)
-    with start(served, side=512, max_fps=120) as session, open_frames(served, max_queue=1):
+    with (
+        start(served, side=512, max_fps=120) as session,
+        open_frames(served, max_queue=1, close_timeout=0.1),
+    ):
 
         def has_room() -> bool:
             session.drive({"jawOpen": 0.5})
-            try:
-                open_frames(served).close()
-            except InvalidStatus:
-                return False
-            return True
+            return status_of(served) == 101
 
         eventually(has_room)
 
 
 def message_of(kind: Kind, seq: int) -> bytes:
-    return wire.pack(Header("0" * 16, kind, seq, 0, 0, width=1, height=1, count=1), b"abcd")
+    return bytes(wire.pack(Header("0" * 16, kind, seq, 0, 0)))
 
 
 def test_what_waits_is_replaced_by_its_kind() -> None:
@@ -236,7 +244,11 @@ def test_what_waits_is_replaced_by_its_kind() -> None:
     sent = [(key, 1), (delta, 2), (picture, 2), (delta, 3), (picture, 3), (key, 4), (delta, 5)]
     for kind, seq in sent:
         mailbox.put(message_of(kind, seq))
-    taken = [wire.read_header(message) for message in iter(mailbox.take, None)]
-    assert [(h.kind, h.seq) for h in taken] == [(picture, 3), (key, 4), (delta, 5)]
+    taken = [wire.HEADER.unpack(message) for message in iter(mailbox.take, None)]
+    assert [(kind, seq) for _, _, _, _, kind, _, seq, *_ in taken] == [
+        (picture, 3),
+        (key, 4),
+        (delta, 5),
+    ]
     assert len(woken) == len(sent)
     assert not mailbox.wants(message_of(picture, 1).replace(b"0" * 16, b"1" * 16))
