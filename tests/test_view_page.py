@@ -70,7 +70,9 @@ def browsing(folder: Path, url: str) -> Iterator[Ask]:
 def picture(ask: Ask) -> np.ndarray:
     """What is seen of the page [H, W, 4]: BGRA, straight alpha."""
     shot = base64.b64decode(ask("Page.captureScreenshot", format="png")["data"])
-    return cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_UNCHANGED)
+    seen = cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert seen is not None, "Chromium writes PNG"
+    return seen
 
 
 def canvas_width(ask: Ask) -> int:
@@ -91,7 +93,7 @@ def test_the_avatar_on_transparent_ground(tmp_path: Path) -> None:
                 width=64, height=64, deviceScaleFactor=1, mobile=False)  # fmt: skip
             assert not picture(ask).any()  # nobody is there yet
             with client.start_session("ada", name="me", width=64, height=64):
-                eventually(lambda: picture(ask).any())
+                eventually(lambda: bool(picture(ask).any()))
                 seen = picture(ask)
                 assert not seen[:32].any()
                 alpha = np.linspace(255, 0, 64).astype(np.uint8)
