@@ -310,6 +310,7 @@ TASKS = {
     "background.py": "keeps and watches them",
     "connect_http.py": "awaits its own",
     "drive_stream.py": "awaits its own",
+    "frame_websocket.py": "awaits its own",
     "service.py": "awaits its own",
     "speech.py": "threads in work that goes on to its end",
     "store.py": "closes when they have ended",
