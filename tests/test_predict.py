@@ -22,10 +22,11 @@ from flexavatar.create.evidence import (
 from flexavatar.create.first_guess import AvatarDraft, first_guess
 from flexavatar.create.fit import FitConfig
 from flexavatar.create.fit_network import fit_network
-from flexavatar.create.fit_splats import fit_splats, pose_splats, raw_values, splat_motions
+from flexavatar.create.fit_splats import fit_splats
 from flexavatar.create.network import Prediction, expression_changes, network_texels, predict
 from flexavatar.create.posed_views import PosedViews
 from flexavatar.create.skin import build_skin
+from flexavatar.create.splat_motion import pose_splats, raw_values, splat_motions
 from flexavatar.errors import InputError
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.config import QUERY_LRM_TINY
@@ -122,7 +123,7 @@ def _posed(draft: AvatarDraft) -> Gaussians:
     """As fitting draws it in its first photo."""
     splats = draft.splats
     values = raw_values(splats.local, splats.opacities, splats.colors)
-    return pose_splats(values, splat_motions(draft)[0])
+    return pose_splats(values, next(splat_motions(draft)))
 
 
 def test_expressions_change_the_skin(

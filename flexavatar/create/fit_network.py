@@ -17,8 +17,8 @@ from flexavatar.avatar.uv_maps import NeutralSplats, activate_splats, map_at_tex
 from flexavatar.create.adam import Parameter
 from flexavatar.create.first_guess import AvatarDraft, DraftSplats
 from flexavatar.create.fit import FitConfig, fit
-from flexavatar.create.fit_splats import pose_splats, raw_values, splat_motions
 from flexavatar.create.fit_targets import photo_targets
+from flexavatar.create.splat_motion import pose_splats, raw_values, splat_motions
 from flexavatar.errors import InputError
 from flexavatar.head.binding import LocalSplats
 from flexavatar.head.texels import Zone
@@ -46,7 +46,7 @@ def fit_network(
     inputs, texels = prediction.inputs, uv_layout(draft.posed.head, model.config).texels
     own = splats.cells >= 0
     rows = texels.texels_at(splats.cells[own])
-    motions = splat_motions(draft)
+    motions = list(splat_motions(draft))
     still = raw_values(splats.local, splats.opacities, splats.colors)
     mouth = (texels.zones == int(Zone.MOUTH))[:, None]
     grain = splats.colors[own] - prediction.splats.colors[rows]  # what the photo added stays added

@@ -119,6 +119,16 @@ class Layer(Structure):
     ]
 
 
+class PosePlan(Structure):
+    """`PosePlan` of native/pose_splats.h."""
+
+    _fields_ = [
+        *((name, c_int32) for name in ("count", "padded")),
+        *((name, c_void_p) for name in ("motion", "start")),
+        *((name, c_float) for name in ("shrink", "grow", "drift")),
+    ]
+
+
 class ViewTarget(Structure):
     """`ViewTarget` of native/view_loss.h."""
 
@@ -155,6 +165,8 @@ SIGNATURES = {
     "flex_run_layers": (c_int, (POINTER(Layer), c_int)),
     "flex_sample": (c_int, (POINTER(SamplePlan), c_void_p, c_void_p)),
     "flex_skin": (c_int, (POINTER(SkinPlan), c_void_p, c_void_p, c_void_p)),
+    "flex_pose_splats": (None, (POINTER(PosePlan), *(POINTER(GaussianArrays),) * 2)),
+    "flex_pose_splats_backward": (None, (POINTER(PosePlan), *(POINTER(GaussianArrays),) * 3)),
     "flex_view_loss_scratch": (c_int64, (c_int, c_int)),
     "flex_view_loss": (
         c_int,

@@ -4,6 +4,7 @@
 #include "deform.h"
 #include "mesh.h"
 #include "pool.h"
+#include "pose_splats.h"
 #include "raster.h"
 #include "view_loss.h"
 
@@ -90,6 +91,19 @@ FLEX_EXPORT int flex_mesh(const ProjectedMesh* mesh, const MeshPicture* out) {
 
 FLEX_EXPORT int flex_run_layers(const Layer* layers, int count) {
     return guarded([&] { run_layers(layers, count); });
+}
+
+FLEX_EXPORT void flex_pose_splats(const PosePlan* plan, const GaussianArrays* values,
+                                  const GradientArrays* out) {
+    FlushDenormals flush;
+    pose_splats(*plan, *values, *out);
+}
+
+FLEX_EXPORT void flex_pose_splats_backward(const PosePlan* plan, const GaussianArrays* values,
+                                           const GaussianArrays* grads,
+                                           const GradientArrays* out) {
+    FlushDenormals flush;
+    pose_splats_backward(*plan, *values, *grads, *out);
 }
 
 FLEX_EXPORT int64_t flex_view_loss_scratch(int width, int height) {

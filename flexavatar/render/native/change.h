@@ -11,13 +11,6 @@ constexpr int TAPS = 4;
 constexpr float REACH = 0.1f, MOST_MOVED = 0.3f, MOST_SCALED = 1.5f, MOST_LOGITS = 6.0f;
 constexpr float SH_C0 = 0.28209479f;
 
-FLEX_INLINE void multiply_quats(const f8 a[4], const f8 b[4], f8 out[4]) {
-    out[0] = a[0] * b[0] - a[1] * b[1] - a[2] * b[2] - a[3] * b[3];
-    out[1] = a[0] * b[1] + a[1] * b[0] + a[2] * b[3] - a[3] * b[2];
-    out[2] = a[0] * b[2] - a[1] * b[3] + a[2] * b[0] + a[3] * b[1];
-    out[3] = a[0] * b[3] + a[1] * b[2] - a[2] * b[1] + a[3] * b[0];
-}
-
 // e^x, and 1 exactly at 0: what does not change stays the same to the bit.
 FLEX_INLINE f8 factor8(f8 x, float most) {
     const f8 bounded = clamp8(x, splat(-most), splat(most));

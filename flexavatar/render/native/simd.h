@@ -221,4 +221,12 @@ FLEX_INLINE void rotation_columns(const f8 unit[4], V3 columns[3]) {
     columns[2] = {2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)};
 }
 
+// Hamilton product, wxyz: the turn b followed by a.
+FLEX_INLINE void multiply_quats(const f8 a[4], const f8 b[4], f8 out[4]) {
+    out[0] = a[0] * b[0] - a[1] * b[1] - a[2] * b[2] - a[3] * b[3];
+    out[1] = a[0] * b[1] + a[1] * b[0] + a[2] * b[3] - a[3] * b[2];
+    out[2] = a[0] * b[2] - a[1] * b[3] + a[2] * b[0] + a[3] * b[1];
+    out[3] = a[0] * b[3] + a[1] * b[2] - a[2] * b[1] + a[3] * b[0];
+}
+
 }  // namespace flex
