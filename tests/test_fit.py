@@ -153,19 +153,36 @@ def test_the_losss_gradient() -> None:
     assert torch.autograd.gradcheck(lambda x: view_loss(x, target, background), drawn)
 
 
-def test_adam_steps_as_torchs() -> None:
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_adam_steps_as_torchs(kind: torch.dtype) -> None:
+    """Compiled in float32, in torch otherwise; parts of steps, and what holds a value."""
     torch.manual_seed(5)
-    start, share = torch.randn(50, 3), torch.rand(50, 1)
-    values = {"free": start.clone().requires_grad_(), "held": start.clone().requires_grad_()}
-    parameters = {"free": Parameter(start, 0.02), "held": Parameter(start, 0.02, share)}
-    theirs = start.clone().requires_grad_()
-    own, reference = Adam(values, parameters), torch.optim.Adam([theirs], 0.02, eps=1e-15)
+    start, share = torch.randn(50, 3, dtype=kind), torch.rand(50, 1, dtype=kind)
+    parameters = {
+        "free": Parameter(start, 0.02),
+        "part": Parameter(start, 0.02, share),
+        "held": Parameter(start, 0.02, hold=30.0),
+    }
+    values = {name: start.clone().requires_grad_() for name in parameters}
+    theirs = {name: start.clone().requires_grad_() for name in ("free", "held")}
+    own, reference = Adam(values, parameters), torch.optim.Adam(theirs.values(), 0.02, eps=1e-15)
     for _ in range(5):
-        gradient = torch.randn(50, 3)
-        for value in (*values.values(), theirs):
+        gradient = torch.randn(50, 3, dtype=kind)
+        for value in (*values.values(), *theirs.values()):
             value.grad = gradient.clone()
+        theirs["held"].grad += 30.0 * 2 * (theirs["held"].detach() - start) / start.numel()
         own.step()
         reference.step()
-    torch.testing.assert_close(values["free"], theirs, rtol=1e-5, atol=1e-6)
-    part = start + share * (theirs - start)  # of the same steps
-    torch.testing.assert_close(values["held"], part, rtol=1e-5, atol=1e-6)
+    for name, value in theirs.items():
+        torch.testing.assert_close(values[name], value, rtol=1e-5, atol=1e-6)
+    part = start + share * (theirs["free"] - start)  # of the same steps
+    torch.testing.assert_close(values["part"], part, rtol=1e-5, atol=1e-6)
+
+
+def test_adam_takes_what_is_not_a_number_for_no_gradient() -> None:
+    start = torch.zeros(4)
+    value = start.clone().requires_grad_()
+    optimiser = Adam({"x": value}, {"x": Parameter(start, 0.1)})
+    value.grad = torch.tensor([float("nan"), float("inf"), -float("inf"), 1.0])
+    optimiser.step()
+    torch.testing.assert_close(value.detach(), torch.tensor([0.0, 0.0, 0.0, -0.1]))

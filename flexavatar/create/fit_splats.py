@@ -21,6 +21,8 @@ from flexavatar.render.camera import project
 
 RATES = {"colors": 0.01, "opacities": 0.04, "scales": 0.015, "offsets": 1e-4, "quats": 0.01}
 """Adam's learning rates; offsets in metres."""
+HOLDS = {"colors": 0.1, "scales": 1e-3, "offsets": 250.0}
+"""Weights in the loss of the mean squared distance from the first guess."""
 SMOOTHING = 0.9
 """Standard deviation, in the photo's pixels, of the 3D filter that every splat has in it. A photo
 says nothing of what is finer than it: a splat that is smaller covers its own pixel alone and leaves
@@ -35,17 +37,10 @@ def fit_splats(
     start = raw_values(splats.local, splats.opacities, splats.colors)
     decoder = SplatDecoder(start, smallest_scales(views, splats), splat_motions(draft))
 
-    def regularise(now: Mapping[str, Tensor]) -> Tensor:
-        moved = (now["offsets"] - start["offsets"]) / 2e-3
-        grown = now["scales"] - start["scales"]
-        faded = now["colors"] - start["colors"]
-        held = (moved * moved).mean() + (grown * grown).mean()
-        return 1e-3 * held + 1e-1 * (faded * faded).mean()
-
     posed = (decoder.decode(start, view) for view in range(len(views)))
     visible = visible_gaussians(posed, views).float()
     parameters = _parameters(start, splats, visible)
-    fitted = fit(decoder.decode, parameters, closeup_targets(views), config, regularise, progress)
+    fitted = fit(decoder.decode, parameters, closeup_targets(views), config, None, progress)
     fitted = decoder.bounded(fitted)
     return replace(
         draft,
@@ -78,6 +73,6 @@ def _parameters(
     color = (splats.color_freedom * visible)[:, None]
     shares = {"colors": color, "opacities": splats.opacity_freedom * visible}
     return {
-        name: Parameter(value, RATES[name], shares.get(name, shape))
+        name: Parameter(value, RATES[name], shares.get(name, shape), HOLDS.get(name, 0.0))
         for name, value in start.items()
     }

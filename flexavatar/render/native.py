@@ -119,6 +119,17 @@ class Layer(Structure):
     ]
 
 
+class AdamStep(Structure):
+    """`AdamStep` of native/adam.h."""
+
+    _fields_ = [
+        ("count", c_int64),
+        *((name, c_void_p) for name in ("value", "mean", "square", "grad", "share", "start")),
+        *((name, c_float) for name in ("pull", "rate", "decay", "square_decay")),
+        *((name, c_float) for name in ("root_scale", "least_root")),
+    ]
+
+
 class PosePlan(Structure):
     """`PosePlan` of native/pose_splats.h."""
 
@@ -165,6 +176,7 @@ SIGNATURES = {
     "flex_run_layers": (c_int, (POINTER(Layer), c_int)),
     "flex_sample": (c_int, (POINTER(SamplePlan), c_void_p, c_void_p)),
     "flex_skin": (c_int, (POINTER(SkinPlan), c_void_p, c_void_p, c_void_p)),
+    "flex_adam_step": (None, (POINTER(AdamStep),)),
     "flex_pose_splats": (None, (POINTER(PosePlan), *(POINTER(GaussianArrays),) * 2)),
     "flex_pose_splats_backward": (None, (POINTER(PosePlan), *(POINTER(GaussianArrays),) * 3)),
     "flex_view_loss_scratch": (c_int64, (c_int, c_int)),

@@ -1,4 +1,5 @@
 // The C interface that Python loads. A function that allocates returns 0, or 1 when out of memory.
+#include "adam.h"
 #include "blend.h"
 #include "conv.h"
 #include "deform.h"
@@ -91,6 +92,11 @@ FLEX_EXPORT int flex_mesh(const ProjectedMesh* mesh, const MeshPicture* out) {
 
 FLEX_EXPORT int flex_run_layers(const Layer* layers, int count) {
     return guarded([&] { run_layers(layers, count); });
+}
+
+FLEX_EXPORT void flex_adam_step(const AdamStep* step) {
+    FlushDenormals flush;
+    adam_step(*step);
 }
 
 FLEX_EXPORT void flex_pose_splats(const PosePlan* plan, const GaussianArrays* values,
