@@ -7,7 +7,7 @@ mirrors belongs to neither it nor the white, and is left out here: see `eyeball`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -156,35 +156,39 @@ def gaze_error(eye: EyeView) -> tuple[float, float]:
     Landmarks are a pixel off, and that is a third of a small iris. The turn is searched for that
     makes the step from iris to white largest between the lids; 0 where nothing is seen.
     """
+    pitch, yaw = torch.cartesian_prod(*(torch.from_numpy(SEARCH).float(),) * 2).unbind(-1)
+    turned = eye.ball.rotmat @ _turns(pitch, yaw)
+    white, rim = (_ring_light(eye, turned, radii) for radii in ((1.1, 1.25), (0.55, 0.75, 0.9)))
+    score = white - rim - LEASH * (pitch**2 + yaw**2)
+    best = int(score.nan_to_num(-torch.inf).argmax())
+    if score[best].isnan():
+        return 0.0, 0.0
+    return float(pitch[best]), float(yaw[best])
+
+
+def _ring_light(eye: EyeView, turned: Tensor, radii: Sequence[float]) -> Tensor:
+    """Mean luminance of rings between the lids, as an eye of each turn would show them: [N, 3, 3]
+    -> [N]; not a number where too little is seen.
+    """
     angles = torch.arange(32) * (2 * np.pi / 32)
-    best, error = -np.inf, (0.0, 0.0)
-    for pitch in map(float, SEARCH):
-        for yaw in map(float, SEARCH):
-            turned = replace(eye.ball, rotmat=eye.ball.rotmat @ _turn(pitch, yaw))
-            contrast = _limbus_contrast(replace(eye, ball=turned), angles)
-            if contrast - LEASH * (pitch**2 + yaw**2) > best:
-                best, error = contrast - LEASH * (pitch**2 + yaw**2), (pitch, yaw)
-    return error
+    ring = torch.tensor(radii).repeat_interleave(len(angles))
+    directions = iris_directions(ring, angles.repeat(len(radii)), eye.ball.iris_angle)
+    points = eye.ball.centre + eye.ball.radius * directions @ turned.mT
+    pixels = project(eye.camera, points.flatten(0, 1))[:, :2]
+    inside = sample_bilinear(eye.opening, pixels) > 0.5
+    light = sample_bilinear(torch.from_numpy(eye.portrait.rgb), pixels) @ LUMINANCE
+    share, light = (x.view(len(turned), -1) for x in (inside.float(), light))
+    count = share.sum(1)
+    return torch.where(count < FEWEST, torch.nan, (light * share).sum(1) / count)
 
 
-def _limbus_contrast(eye: EyeView, angles: Tensor) -> float:
-    """How much lighter than the iris's rim the white around it is; -inf where little is seen."""
-    lights: list[float] = []
-    for rings in ((1.1, 1.25), (0.55, 0.75, 0.9)):
-        radii = torch.tensor(rings).repeat_interleave(len(angles))
-        colors = eye.sample(radii, angles.repeat(len(rings)))
-        if len(colors) < FEWEST:
-            return -np.inf
-        lights.append(float((colors @ LUMINANCE).mean()))
-    return lights[0] - lights[1]
-
-
-def _turn(pitch: float, yaw: float) -> Tensor:
-    """About x, then about y."""
-    (cx, cy), (sx, sy) = np.cos((pitch, yaw)), np.sin((pitch, yaw))
-    about_x = torch.tensor([[1, 0, 0], [0, cx, -sx], [0, sx, cx]], dtype=torch.float32)
-    about_y = torch.tensor([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]], dtype=torch.float32)
-    return about_y @ about_x
+def _turns(pitch: Tensor, yaw: Tensor) -> Tensor:
+    """About x, then about y: radians [N], [N] -> [N, 3, 3]."""
+    none, one = torch.zeros_like(pitch), torch.ones_like(pitch)
+    (cx, sx), (cy, sy) = (pitch.cos(), pitch.sin()), (yaw.cos(), yaw.sin())
+    about_x = torch.stack((one, none, none, none, cx, -sx, none, sx, cx), -1)
+    about_y = torch.stack((cy, none, sy, none, one, none, -sy, none, cy), -1)
+    return about_y.unflatten(-1, (3, 3)) @ about_x.unflatten(-1, (3, 3))
 
 
 def measure_iris(eyes: Sequence[EyeView]) -> Iris:

@@ -191,7 +191,7 @@ def _complete_colors(
         evidence.colors, evidence.weight, base, index
     )
     known = torch.maximum(evidence.weight, 0.5 * borrowed)
-    filled = surface_inpaint.harmonic(graph, colors, known, anchor, pull)
+    filled = surface_inpaint.harmonic(graph, colors, known, anchor, pull, base)
     hairy = _tile_hair(filled, Evidence(colors, known), texels, points, hair)
     return turn_cloth(hairy, evidence, texels, points).clamp(0, 1)
 

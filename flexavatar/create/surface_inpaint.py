@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, diags
-from scipy.sparse.linalg import cg
+from scipy.sparse.linalg import LinearOperator, cg
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -21,7 +21,7 @@ def surface_graph(points: Tensor, normals: Tensor, groups: Tensor) -> coo_matrix
     Points of different groups, or facing away from each other, are not neighbours.
     """
     place, facing, group = points.numpy(), normals.numpy(), groups.numpy()
-    distance, other = cKDTree(place).query(place, k=NEIGHBOURS + 1)
+    distance, other = cKDTree(place).query(place, k=NEIGHBOURS + 1, workers=-1)
     rows = np.repeat(np.arange(len(place)), NEIGHBOURS)
     cols, length = other[:, 1:].ravel(), distance[:, 1:].ravel()
     alike = (group[rows] == group[cols]) & ((facing[rows] * facing[cols]).sum(1) > 0)
@@ -32,12 +32,18 @@ def surface_graph(points: Tensor, normals: Tensor, groups: Tensor) -> coo_matrix
 
 
 def harmonic(
-    graph: coo_matrix, values: Tensor, confidence: Tensor, anchor: Tensor, pull: Tensor
+    graph: coo_matrix,
+    values: Tensor,
+    confidence: Tensor,
+    anchor: Tensor,
+    pull: Tensor,
+    start: Tensor | None = None,
 ) -> Tensor:
     """The smoothest field near `values` where confidence is high: [T, C], [T], [T, C],
     [T] -> [T, C].
 
-    Minimises |gradient|^2 + confidence |x - values|^2 + pull |x - anchor|^2.
+    Minimises |gradient|^2 + confidence |x - values|^2 + pull |x - anchor|^2, from `start` [T, C] if
+    something like it is known.
     """
     degree = np.asarray(graph.sum(1)).ravel()
     scale = max(float(degree.mean()), 1e-9)
@@ -45,14 +51,15 @@ def harmonic(
     laplacian = diags(degree / scale) - graph.tocsr() / scale
     drawn = pull.double().numpy()
     system = (laplacian + diags(hold + drawn)).tocsr()
-    jacobi = diags(1 / system.diagonal())
     known, wanted = values.double().numpy(), anchor.double().numpy()
-    columns = [
-        cg(system, hold * known[:, c] + drawn * wanted[:, c], x0=wanted[:, c], rtol=1e-4,
-           maxiter=400, M=jacobi)[0]
-        for c in range(known.shape[1])
-    ]  # fmt: skip
-    return torch.from_numpy(np.stack(columns, 1)).to(values.dtype)
+    right = hold[:, None] * known + drawn[:, None] * wanted
+    shape, inverse = (right.size, right.size), np.repeat(1 / system.diagonal(), right.shape[1])
+    # one system for all columns: a pass over the matrix serves them all
+    each = LinearOperator(shape, lambda x: (system @ x.reshape(right.shape)).ravel(), dtype=float)
+    jacobi = LinearOperator(shape, lambda x: inverse * x, dtype=float)
+    first = wanted if start is None else start.double().numpy()
+    found, _ = cg(each, right.ravel(), first.ravel(), rtol=1e-4, maxiter=400, M=jacobi)
+    return torch.from_numpy(found.reshape(right.shape)).to(values.dtype)
 
 
 def nearest_known(points: Tensor, colors: Tensor, weight: Tensor, groups: Tensor) -> Tensor:
@@ -63,7 +70,8 @@ def nearest_known(points: Tensor, colors: Tensor, weight: Tensor, groups: Tensor
         known = own & (weight > 0.3)
         if int(known.sum()) < NEIGHBOURS:
             continue
-        distance, near = cKDTree(points[known].numpy()).query(points[own].numpy(), k=24)
+        tree = cKDTree(points[known].numpy())
+        distance, near = tree.query(points[own].numpy(), k=24, workers=-1)
         usable = np.isfinite(distance)
         picked = colors[known][torch.from_numpy(np.where(usable, near, 0))]
         share = torch.from_numpy(usable.astype(np.float32))[..., None]
