@@ -1,5 +1,6 @@
 # make run    a photo becomes a living head: writes out/performance.mp4, contact_sheet.png, run.json
 # make test   every test
+# make test-cuda  those that need an NVIDIA GPU
 # make test-bridges  the engines' plugins, compiled and run against a live server
 # make bench  milliseconds of every stage, into out/bench.json
 # make check  lint and types
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 SOURCES := pyproject.toml constraints.txt setup.py $(wildcard flexavatar/render/native/*)
 
-.PHONY: run test test-bridges bench check clean
+.PHONY: run test test-cuda test-bridges bench check clean
 .NOTPARALLEL:
 
 run: $(VENV)/.core
@@ -22,6 +23,10 @@ run: $(VENV)/.core
 # Two files of tests at once: what waits for a server leaves a core to what computes.
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=10 $(PYTEST_ARGS)
+
+# What needs an NVIDIA GPU; `make test` skips it where there is none.
+test-cuda: $(VENV)/.dev
+	$(BIN)/python -m pytest -m cuda --durations=5 $(PYTEST_ARGS)
 
 test-bridges: $(VENV)/.dev
 	@sh .ci/system-packages $(BIN)/python bridges
@@ -52,6 +57,7 @@ $(VENV)/.core: $(SOURCES) | $(VENV)/bin/python
 	@echo "installing flexavatar and what it needs into $(VENV) (a few minutes the first time)"
 	@$(PIP) -c constraints.txt setuptools torch==2.13.0 || $(call failed,torch 2.13.0)
 	@$(PIP) -c constraints.txt --no-build-isolation --use-pep517 -e . || $(call failed,flexavatar)
+	@$(BIN)/python -m flexavatar.render.device  # compiles what a GPU needs
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core

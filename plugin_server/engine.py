@@ -60,6 +60,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def device_reason(self) -> str:
+        """Why no GPU draws although one was looked for; empty if one does."""
+        ...
+
+    @property
     def models(self) -> Sequence[str]:
         """Names of the models that it can make avatars with."""
         ...
@@ -104,4 +109,8 @@ class Engine(Protocol):
 
     def depth_strips(self, gaussians: Gaussians, camera: Camera, out: np.ndarray) -> Iterator[None]:
         """The same for depth, float32 [H, W]: metres, 0 where empty."""
+        ...
+
+    def message_bytes(self, size: int) -> np.ndarray:
+        """Room for a message, uint8 [size], that is quickly drawn into."""
         ...

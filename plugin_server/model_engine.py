@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,25 +16,26 @@ from flexavatar.avatar.interpolate import interpolate
 from flexavatar.avatar.morph import Morpher, make_morpher
 from flexavatar.create.create import MODELS
 from flexavatar.drive.signal import Signal, flame_codes
-from flexavatar.errors import InputError
 from flexavatar.head.arkit_fit import load_arkit_basis
-from flexavatar.head.open_head import load_open_head
+from flexavatar.head.open_head import load_open_head, open_head_on
 from flexavatar.progress import Progress
+from flexavatar.render.device import choose_device
 from flexavatar.render.rasterize import depth_strips, rgba8_strips
 from flexavatar.types import Camera, Gaussians, to_device
 from plugin_server.create_process import create_apart
 from plugin_server.engine import Recipe
+
+logger = logging.getLogger(__name__)
 
 
 class ModelPuppet:
     """An avatar on the open head, or two, driven on one device."""
 
     def __init__(self, avatar: AnyAvatar, other: AnyAvatar | None, device: str) -> None:
-        head = load_open_head()
-        self._basis = load_arkit_basis(head)  # stays on the CPU: 52 numbers are quicker there
+        self._basis = load_arkit_basis(load_open_head())  # 52 numbers are quicker on the CPU
         self._device = device
         if other is None:
-            self._head = animator_of(to_device(avatar, device), to_device(head, device))
+            self._head = animator_of(to_device(avatar, device), open_head_on(device))
             self.count = len(avatar)
         else:
             self._head = make_morpher(avatar, other, device)
@@ -45,7 +47,7 @@ class ModelPuppet:
     @torch.inference_mode()
     def animate(self, signal: Signal) -> Gaussians:
         """One instant; valid until the next call."""
-        codes = to_device(flame_codes(signal, self._basis, self.rest), self._device)
+        codes = flame_codes(signal, self._basis, self.rest).on(self._device)
         if isinstance(self._head, Morpher | BiasSinkMorpher):
             return self._head.animate(codes, signal.morph or 0.0)
         return self._head.animate(codes)
@@ -57,10 +59,11 @@ class ModelEngine:
     models = MODELS
 
     def __init__(self, device: str = "auto") -> None:
-        """Raises InputError for a device that is not there."""
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = _checked_device(device)
+        """Raises InputError for a device that is not there or does not draw."""
+        choice = choose_device(device)
+        self.device, self.device_reason = choice.name, choice.reason
+        about = choice.reason and f": {choice.reason}"
+        logger.info("frames are drawn on %s%s", choice.name, about)
 
     def create(
         self, photos: Sequence[bytes], recipe: Recipe, progress: Progress
@@ -105,17 +108,8 @@ class ModelEngine:
     @torch.inference_mode()
     def depth_strips(self, gaussians: Gaussians, camera: Camera, out: np.ndarray) -> Iterator[None]:
         """The same for depth, float32 [H, W]: metres, 0 where empty."""
-        yield from depth_strips(gaussians, to_device(camera, gaussians.means.device), out)
+        yield from depth_strips(gaussians, camera, out)
 
-
-def _checked_device(name: str) -> str:
-    """The name, if a renderer can draw there. Raises InputError."""
-    gpus = torch.cuda.device_count()
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
-    if device.type != "cpu" and not (device.type == "cuda" and (device.index or 0) < gpus):
-        found = "".join(f", cuda:{i}" for i in range(gpus))
-        raise InputError(f"device: expected auto, cpu{found}, got {name!r}")
-    return name
+    def message_bytes(self, size: int) -> np.ndarray:
+        """Room for a message, uint8 [size]: page-locked where a GPU copies into it."""
+        return torch.empty(size, dtype=torch.uint8, pin_memory=self.device != "cpu").numpy()

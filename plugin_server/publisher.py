@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import zmq
@@ -30,7 +30,8 @@ STALLED_MS = 10_000
 KEEPALIVE_S = 30
 TOPICS_AT_ONCE = 256
 """Subscriptions that are looked at between two frames."""
-POOL_BUFFERS = 24
+LEAST_BUFFERS, BUFFERS_PER_SESSION = 24, 3
+"""One is written while others are sent."""
 UNUSED_S = 2.0
 """A buffer that was not needed for so long is given back."""
 LINGER_MS = 200
@@ -45,11 +46,19 @@ def guard(socket: zmq.Socket[Any]) -> None:
     socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, KEEPALIVE_S)
 
 
+MakeRoom: TypeAlias = Callable[[int], np.ndarray]
+"""So many bytes -> uint8 of that size."""
+
+
+def _plain_room(size: int) -> np.ndarray:
+    return np.empty(size, np.uint8)
+
+
 class MessageBuffer:
     """One message buffer, free again once ZeroMQ has sent it."""
 
-    def __init__(self, capacity: int) -> None:
-        self.bytes = np.empty(capacity, np.uint8)
+    def __init__(self, room: np.ndarray) -> None:
+        self.bytes = room  # [capacity] uint8
         self.tracker: zmq.MessageTracker | None = None
         self.held = False
         """Whether it is written or read here."""
@@ -64,7 +73,9 @@ class MessageBuffer:
 class BufferPool:
     """Buffers by size, reused; more are made only while readers hold on to the others."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: MakeRoom = _plain_room, most: int = LEAST_BUFFERS) -> None:
+        """At most so many are kept, in memory that `room` gives."""
+        self._room, self._most = room, most
         self._buffers: list[MessageBuffer] = []
 
     @contextmanager
@@ -72,10 +83,10 @@ class BufferPool:
         """A buffer of at least `size` bytes, the tightest that is free, kept for this context."""
         fits = [b for b in self._buffers if size <= len(b.bytes) <= 2 * size + 65536 and b.free]
         tightest = min(fits, key=lambda b: len(b.bytes), default=None)
-        buffer = tightest or MessageBuffer(size + size // 8)
+        buffer = tightest or MessageBuffer(self._room(size + size // 8))
         buffer.held, buffer.taken_s = True, time.monotonic()
         others = [b for b in self._buffers if b is not buffer]
-        self._buffers = [buffer, *others][:POOL_BUFFERS]  # ZeroMQ keeps what it still reads alive
+        self._buffers = [buffer, *others][: self._most]  # ZeroMQ keeps what it still reads alive
         try:
             yield buffer
         finally:
@@ -90,7 +101,8 @@ class BufferPool:
 class Publisher:
     """One XPUB socket for all sessions. Any thread may send; a send never blocks."""
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(self, config: ServerConfig, room: MakeRoom = _plain_room) -> None:
+        """`room` gives the memory that frames are drawn into. Raises InputError."""
         self.context: zmq.Context[Any] = zmq.Context()
         self._config, self._lock = config, threading.Lock()
         self._subscriptions = Subscriptions()
@@ -108,7 +120,8 @@ class Publisher:
         except InputError:
             self.close()
             raise
-        self.pool = BufferPool()
+        most = max(LEAST_BUFFERS, BUFFERS_PER_SESSION * config.max_sessions)
+        self.pool = BufferPool(room, most)
 
     def bind(self, socket: zmq.Socket[Any], port: int) -> str:
         """Bind a socket of this context, encrypted if it must be; where clients connect.

@@ -181,7 +181,7 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Running
     async with AsyncExitStack() as stack:  # what waits for threads does so here and now
         store = Store(config.store)
         stack.callback(store.close)
-        publisher = Publisher(config)
+        publisher = Publisher(config, engine.message_bytes)
         stack.callback(publisher.close)
         quotas, seats = Quotas.of(config, store.secret()), config.creations_waiting
         creations = Creations(engine, store, config.creations_running, seats, quotas)

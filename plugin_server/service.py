@@ -291,6 +291,7 @@ class FlexAvatarService(FlexAvatarServicer):
             version=_version(),
             wire_version=wire.VERSION,
             device=self._engine.device,
+            device_reason=self._engine.device_reason,
             frame_address=self._publisher.address,
             avatars=len(await self._store.in_thread(self._store.names)),
             sessions=len(self._sessions.running()),

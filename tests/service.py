@@ -95,7 +95,7 @@ class TinyPuppet:
 class TinyEngine:
     """Makes an avatar of anything but b"bad", in `steps` reports that wait for `gate`."""
 
-    device = "test"
+    device, device_reason = "test", "it is a test"
     models = ("query_lrm", "fit")
 
     def __init__(self, steps: int = 3, count: int = 600) -> None:
@@ -158,6 +158,9 @@ class TinyEngine:
     def depth_strips(self, gaussians: Gaussians, camera: Camera, out: np.ndarray) -> Iterator[None]:
         out[:] = self.draw_depth(gaussians, camera)
         yield
+
+    def message_bytes(self, size: int) -> np.ndarray:
+        return np.empty(size, np.uint8)
 
     def draw_depth(self, gaussians: Gaussians, camera: Camera) -> np.ndarray:
         depth = np.zeros((camera.height, camera.width), np.float32)

@@ -25,6 +25,7 @@ from flexavatar.head.open_head import load_open_head
 from flexavatar.models import weights
 from flexavatar.models.query_lrm import DynamicUNet, QueryLrm
 from flexavatar.render import native
+from flexavatar.render.deform import Deformer
 from flexavatar.types import SH_C0, FlameCodes, Gaussians
 from tests.dynamic import CONFIG, PRESET, dynamic_avatar, install_network, layout
 
@@ -180,6 +181,16 @@ def test_carried_without_moves_it_looks_as_at_rest(avatar_with: Callable[[float]
     assert torch.equal(driven, animator.animate(codes).sh)
     with pytest.raises(ShapeError, match="field"):
         animator.carry(posed, posed[1:])
+
+
+def test_a_face_at_rest_can_be_deformed_alone(avatar_with: Callable[[float], Avatar]) -> None:
+    """Without an expression's change: as a Deformer of the same splats has it."""
+    avatar = avatar_with(1.0)
+    animator = Animator(avatar)
+    plain = Deformer(avatar.neutral, animator.head.faces, avatar.binding, avatar.splats)
+    own = animator._deformer.deform(avatar.neutral)
+    for x, y in zip(own, plain.deform(avatar.neutral), strict=True):
+        assert torch.equal(x, y)
 
 
 def test_threads_have_their_own_changes(avatar_with: Callable[[float], Avatar]) -> None:

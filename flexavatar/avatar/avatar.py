@@ -86,7 +86,7 @@ class Animator(Poser):
         super().__init__(avatar.neutral, head)
         self.avatar = avatar
         self._folding = avatar.lids.any(1).nonzero().squeeze(1)
-        self._usual = self._openings(self.head.pose(avatar.neutral, avatar.codes).vertices)
+        self._usual = self._openings(self.vertices(avatar.codes))
         self._expressor = ExpressionNetwork(avatar.dynamic) if avatar.dynamic else None
         self._deformer = self._make_deformer()
 

@@ -18,7 +18,7 @@ from flexavatar.avatar.expression_network import FINGERPRINT
 from flexavatar.avatar.poser import Poser, without_head_pose
 from flexavatar.avatar.uv_maps import UvLayout, map_at_texels, uv_layout
 from flexavatar.errors import InputError
-from flexavatar.head.binding import LocalSplats, matrix_to_quat, quat_multiply
+from flexavatar.head.binding import LocalSplats, identity_like, matrix_to_quat, quat_multiply
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.open_head import load_open_head
 from flexavatar.models.bias_sink import PersonFeatures
@@ -182,8 +182,8 @@ def _interpolate(a: DecoderInputs, b: DecoderInputs, share: float) -> DecoderInp
 
 def move_rigidly(gaussians: Gaussians, transform: Tensor) -> Gaussians:
     """All of them moved as one piece: a rigid [4, 4]."""
-    if torch.equal(transform, torch.eye(4).to(transform)):
-        return gaussians
+    if not transform.is_cuda and torch.equal(transform, identity_like(transform, 4)):
+        return gaussians  # to the bit; asking a GPU would take longer than moving there
     turn, shift = transform[:3, :3], transform[:3, 3]
     return replace(
         gaussians,

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from flexavatar.avatar.uv_maps import turn_quats
 from flexavatar.head.binding import LocalSplats, SurfaceMotion, deform, quat_multiply
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.texels import Texels, interpolate_barycentric, position_map, surface_discs
@@ -72,7 +72,7 @@ def drive_base(
 def activate_gaussians(raw: Tensor, start: BaseSplats) -> Gaussians:
     """Maps read at texels [T, 14] (`uv_maps.map_at_texels`) -> Gaussians in the head frame."""
     position, opacity, scale, color, rotation = raw.split(list(CHANNELS.values()), -1)
-    quats = functional.normalize(rotation + rotation.new_tensor([1.0, 0, 0, 0]), dim=-1)
+    quats = turn_quats(rotation)
     if start.discs is None:
         scales = torch.exp(scale + LOG_SCALE_BIAS)
     else:

@@ -11,7 +11,7 @@ from flexavatar.avatar.bias_sink_avatar import BiasSinkAvatar, BiasSinkMorpher
 from flexavatar.avatar.expression_network import Dynamics, ExpressionNetwork
 from flexavatar.avatar.interpolate import interpolation_of
 from flexavatar.head.flame import FlameHead
-from flexavatar.head.open_head import load_open_head
+from flexavatar.head.open_head import open_head_on
 from flexavatar.render.blend import blend_gaussians, lerp
 from flexavatar.types import FlameCodes, Gaussians, to_device
 
@@ -94,7 +94,7 @@ def make_morpher(
 ) -> Morpher | BiasSinkMorpher:
     """Of two avatars, on a device. Raises InputError or AssetError if nothing is between them."""
     interpolation_of(a, b)
-    head = to_device(load_open_head(), device)
+    head = open_head_on(device)
     if isinstance(a, BiasSinkAvatar) and isinstance(b, BiasSinkAvatar):
         check_same_rig(a, b)
         return BiasSinkMorpher(to_device(a, device), to_device(b, device), head)

@@ -126,10 +126,15 @@ class NeutralSplats:
     colors: Tensor  # [T, 3] 0..1
 
 
+def turn_quats(raw: Tensor) -> Tensor:
+    """What a network says of a turn -> unit quaternions, wxyz [T, 4]: zero is no turn."""
+    return functional.normalize(torch.cat((raw[:, :1] + 1, raw[:, 1:]), -1), dim=-1)
+
+
 def activate_splats(raw: Tensor, discs: LocalSplats) -> NeutralSplats:
     """Maps read at texels [T, 14] on the discs that tile the surface -> Gaussians."""
     position, opacity, scale, color, rotation = raw.split(list(CHANNELS.values()), -1)
-    turn = functional.normalize(rotation + rotation.new_tensor([1.0, 0, 0, 0]), dim=-1)
+    turn = turn_quats(rotation)
     local = LocalSplats(
         REACH * torch.tanh(position),
         quat_multiply(discs.quats, turn),
@@ -146,7 +151,7 @@ def apply_change(splats: NeutralSplats, change: Tensor) -> NeutralSplats:
     """
     position, opacity, scale, color, rotation = change.split(list(CHANNELS.values()), -1)
     local = splats.local
-    turn = functional.normalize(rotation + rotation.new_tensor([1.0, 0, 0, 0]), dim=-1)
+    turn = turn_quats(rotation)
     moved = LocalSplats(
         local.offsets + REACH * position.clamp(-MAX_MOVE, MAX_MOVE),
         quat_multiply(local.quats, turn),

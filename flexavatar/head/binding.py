@@ -47,6 +47,11 @@ class SurfaceMotion:
     quats: Tensor  # [V, 4] wxyz, polar rotation of F
 
 
+def identity_like(x: Tensor, size: int = 3) -> Tensor:
+    """The identity [size, size] in the type of `x`, made where `x` is."""
+    return torch.eye(size, dtype=x.dtype, device=x.device)
+
+
 def face_edges(vertices: Tensor, faces: Tensor) -> Tensor:
     """Two edges and the unit normal of every face as columns: [V, 3], [F, 3] -> [F, 3, 3]."""
     a, b, c = (vertices[faces[:, i]] for i in range(3))
@@ -74,7 +79,7 @@ def vertex_gradients(gradients: Tensor, areas: Tensor, faces: Tensor, count: int
         total.index_add_(0, faces[:, corner], weighted)
         weight.index_add_(0, faces[:, corner], areas)
     mean = total / weight.clamp_min(1e-20)[:, None]
-    return torch.where(weight[:, None] > 0, mean, torch.eye(3).to(mean).flatten()).unflatten(
+    return torch.where(weight[:, None] > 0, mean, identity_like(mean).flatten()).unflatten(
         1, (3, 3)
     )
 
@@ -85,9 +90,9 @@ def polar_rotation(gradients: Tensor, steps: int = 6) -> Tensor:
     The inverse transpose is the cofactor matrix over the determinant. A gradient that is folded
     over (determinant below 0.05) gives the identity: there is no turn to speak of.
     """
-    rotations = gradients
-    folded = torch.linalg.det(gradients) < 0.05
-    rotations = torch.where(folded[:, None, None], torch.eye(3).to(gradients), rotations)
+    first, second, third = gradients.unbind(-2)
+    folded = (first * torch.linalg.cross(second, third)).sum(-1) < 0.05  # the determinant
+    rotations = torch.where(folded[:, None, None], identity_like(gradients), gradients)
     for _ in range(steps):
         r0, r1, r2 = rotations.unbind(-2)
         cofactor = torch.stack(
@@ -154,7 +159,7 @@ def surface_motion(neutral: Tensor, posed: Tensor, faces: Tensor) -> SurfaceMoti
     edges = face_edges(neutral, faces)
     areas = 0.5 * torch.linalg.cross(edges[..., 0], edges[..., 1]).norm(dim=-1)
     usable = areas > 1e-12  # m^2; a sliver has no inverse and no say
-    edges = torch.where(usable[:, None, None], edges, torch.eye(3).to(edges))
+    edges = torch.where(usable[:, None, None], edges, identity_like(edges))
     per_face = face_edges(posed, faces) @ torch.linalg.inv(edges)  # [F, 3, 3]
     gradients = vertex_gradients(per_face, areas * usable, faces, len(neutral))
     return SurfaceMotion(posed, gradients, matrix_to_quat(polar_rotation(gradients)))

@@ -13,6 +13,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from flexavatar.head.binding import identity_like
 from flexavatar.types import EXPRESSION_SIZE, PARENTS, FlameCodes, check_shape
 
 
@@ -102,7 +103,7 @@ class FlameHead:
         lids = codes.eyelids
         arcs = 4 * lids.clamp_min(0) * (1 - lids)
         poses = torch.stack((codes.neck_pose, codes.jaw_pose, codes.leye_pose, codes.reye_pose), -2)
-        turns = (rotation_matrix(poses) - torch.eye(3).to(poses)).flatten(-3)
+        turns = (rotation_matrix(poses) - identity_like(poses)).flatten(-3)
         return torch.cat((codes.expression, lids, arcs, codes.correctives, turns), dim=-1)
 
     def offsets(self, codes: FlameCodes) -> Tensor:
@@ -131,7 +132,7 @@ def rotation_matrix(axis_angle: Tensor) -> Tensor:
     x, y, z = axis_angle.unbind(-1)
     zero = torch.zeros_like(x)
     cross = torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), -1).unflatten(-1, (3, 3))
-    return torch.eye(3).to(axis_angle) + sine * cross + versine * (cross @ cross)
+    return identity_like(axis_angle) + sine * cross + versine * (cross @ cross)
 
 
 def joint_transforms(joints: Tensor, codes: FlameCodes) -> Tensor:
@@ -139,7 +140,7 @@ def joint_transforms(joints: Tensor, codes: FlameCodes) -> Tensor:
     poses = (codes.global_orient, codes.neck_pose, codes.jaw_pose, codes.leye_pose, codes.reye_pose)
     turns = rotation_matrix(torch.stack(poses, -2))  # [..., 5, 3, 3]
     moves = joints - (turns @ joints[..., None]).squeeze(-1)  # each joint turns about itself
-    bottom = torch.tensor([0.0, 0.0, 0.0, 1.0]).to(joints).expand(*moves.shape[:-1], 1, 4)
+    bottom = identity_like(joints, 4)[3:].expand(*moves.shape[:-1], 1, 4)
     local = torch.cat((torch.cat((turns, moves[..., None]), -1), bottom), -2)
     chain: list[Tensor] = []
     for joint, parent in enumerate(PARENTS):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from flexavatar.errors import AssetError
 from flexavatar.head.flame import FlameHead
-from flexavatar.types import EXPRESSION_SIZE
+from flexavatar.types import EXPRESSION_SIZE, to_device
 
 OPEN_HEAD_PATH = Path(__file__).parents[1] / "assets" / "head" / "open_head.npz"
 VERSION = 1
@@ -26,6 +26,13 @@ def load_open_head() -> FlameHead:
     at +z. Raises AssetError if the file is missing or of another version.
     """
     return read_open_head(OPEN_HEAD_PATH)
+
+
+@lru_cache(maxsize=8)
+def open_head_on(device: str) -> FlameHead:
+    """The default rig on a device, one for all who are drawn there. Raises AssetError."""
+    head = load_open_head()
+    return head if device == "cpu" else to_device(head, device)
 
 
 def read_open_head(path: Path) -> FlameHead:

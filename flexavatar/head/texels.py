@@ -126,7 +126,7 @@ def texel_frames(head: FlameHead, vertices: Tensor, texels: ChartTexels) -> Texe
     """
     size = texels.valid.shape[0]
     along = _corner_derivatives(head, vertices) / size  # [Vt, 2, 3]
-    uv_ids = head.uv_faces.cpu()[texels.faces].to(vertices.device)
+    uv_ids = head.uv_faces.to(vertices.device)[texels.faces.to(vertices.device)]
     bary = texels.binding.bary.to(vertices)
     blended = (along[uv_ids] * bary[..., None, None]).sum(1)  # [T, 2, 3]
     normal = torch.nn.functional.normalize(torch.linalg.cross(blended[:, 0], blended[:, 1]), dim=-1)
@@ -243,4 +243,4 @@ def surface_discs(texels: Texels, head: FlameHead, neutral: Tensor) -> LocalSpla
     radii = (DISC_RADIUS * frames.spacing).clamp(*RADIUS_LIMITS)
     thickness = THICKNESS * radii.amin(-1, keepdim=True)
     scales = torch.cat((radii, thickness), -1)
-    return LocalSplats(torch.zeros(len(texels), 3), frames.quats, scales)
+    return LocalSplats(torch.zeros_like(scales), frames.quats, scales)

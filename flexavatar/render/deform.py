@@ -20,7 +20,9 @@ from flexavatar.head.binding import (
     SurfaceMotion,
     deform,
     face_edges,
-    surface_motion,
+    identity_like,
+    matrix_to_quat,
+    polar_rotation,
 )
 from flexavatar.render import native
 from flexavatar.types import check_ids, check_shape
@@ -49,6 +51,44 @@ def faces_around(faces: Tensor, areas: Tensor, vertices: int) -> tuple[Tensor, T
     total = areas.new_zeros(vertices).index_add_(0, corner[order], areas[face])
     start = torch.cat((count.new_zeros(1), count.cumsum(0)))
     return start.int(), face.int(), (areas[face] / total[corner[order]]).float()
+
+
+def inverse_edges(template: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
+    """Inverses of `face_edges` at rest [F, 3, 3], slivers' the identity, and areas [F] in m^2."""
+    edges = face_edges(template.double(), faces)
+    areas = 0.5 * torch.linalg.cross(edges[..., 0], edges[..., 1]).norm(dim=-1)
+    edges = torch.where((areas > SLIVER)[:, None, None], edges, identity_like(edges))
+    return torch.linalg.inv(edges).float().contiguous(), areas
+
+
+class SurfaceTracker:
+    """`surface_motion` of one mesh, in torch: what does not change is computed once.
+
+    Every vertex sums over its faces in one order, so that a still face is the same to the bit.
+    """
+
+    def __init__(self, template: Tensor, faces: Tensor) -> None:
+        """It works where the template [V, 3] is."""
+        own, corners = template.detach().cpu(), faces.long().cpu()
+        inverses, areas = inverse_edges(own, corners)
+        start, face, share = faces_around(corners, areas, len(own))
+        count = start.diff()
+        place = torch.arange(len(face)) - start[:-1].repeat_interleave(count)
+        vertex = torch.arange(len(own)).repeat_interleave(count)
+        around = torch.zeros(len(own), int(count.max()), dtype=torch.long)
+        shares = torch.zeros(around.shape)
+        around[vertex, place], shares[vertex, place] = face.long(), share
+        alone = (count == 0).float()[:, None] * torch.eye(3).flatten()  # [V, 9]
+        self._faces, self._around = faces, around.to(template.device)
+        kept = (inverses, shares[..., None], alone)
+        self._inverses, self._shares, self._alone = (x.to(template) for x in kept)
+
+    def motion(self, vertices: Tensor) -> SurfaceMotion:
+        """Of posed vertices [V, 3], in the template's type."""
+        per_face = (face_edges(vertices, self._faces) @ self._inverses).flatten(1)  # [F, 9]
+        gradients = (per_face[self._around] * self._shares).sum(1) + self._alone
+        gradients = gradients.unflatten(1, (3, 3))
+        return SurfaceMotion(vertices, gradients, matrix_to_quat(polar_rotation(gradients)))
 
 
 def posed_input(name: str, x: Tensor, *shape: int) -> Tensor:
@@ -81,6 +121,7 @@ class Deformer:
         self._library = None if template.is_cuda else native.library()
         self._local = threading.local()
         if self._library is None:
+            self._surface = SurfaceTracker(template, faces)
             return
         self._kept = self._prepare()
         names = ("corners", "inverses", "start", "face", "weight", "ids", "fields")
@@ -90,15 +131,13 @@ class Deformer:
     def _prepare(self) -> dict[str, Tensor]:
         """Arrays that stay the same from frame to frame, as native/deform.h wants them."""
         faces = self.faces.long().cpu()
-        edges = face_edges(self.template.detach().double().cpu(), faces)
-        areas = 0.5 * torch.linalg.cross(edges[..., 0], edges[..., 1]).norm(dim=-1)
-        edges = torch.where((areas > SLIVER)[:, None, None], edges, torch.eye(3).double())
+        inverses, areas = inverse_edges(self.template.detach().cpu(), faces)
         start, face, weight = faces_around(faces, areas, len(self.template))
         unit = torch.nn.functional.normalize(self.splats.quats, dim=-1)
         own = (self.binding.bary, self.splats.offsets, unit, self.splats.scales)
         return {
             "corners": faces.int().contiguous(),
-            "inverses": torch.linalg.inv(edges).float().contiguous(),
+            "inverses": inverses,
             "start": start,
             "face": face,
             "weight": weight,
@@ -123,12 +162,12 @@ class Deformer:
         """
         if self._library is None:
             return deform(self.binding, self.splats, self._motion(vertices))
-        means, quats, scales = self._run(vertices)
+        means, quats, scales = self._run(vertices)[:3]
         return means, quats, scales
 
     def _motion(self, vertices: Tensor) -> SurfaceMotion:
         check_shape("vertices", vertices, len(self.template), 3)
-        return surface_motion(self.template, vertices.detach().to(self.template), self.faces)
+        return self._surface.motion(vertices.detach().to(self.template))
 
     def _run(
         self,

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 
 from flexavatar.errors import InputError
 from flexavatar.render import cpu, cuda
@@ -103,7 +102,7 @@ def depth_strips(
     check_camera(camera)
     _check_out(out, (camera.height, camera.width), np.float32)
     if gaussians.means.is_cuda:
-        torch.from_numpy(out).copy_(cuda.rasterize(gaussians, camera).depth)
+        cuda.rasterize_depth(gaussians, camera, out)
     else:
         yield from cpu.rasterize_depth(gaussians, camera, out, pixels)
 

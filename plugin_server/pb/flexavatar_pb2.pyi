@@ -589,7 +589,7 @@ class Gateway(_message.Message):
     def __init__(self, source: _Optional[str] = ..., address: _Optional[str] = ..., sender: _Optional[str] = ..., subject: _Optional[str] = ..., frames: _Optional[int] = ..., refused: _Optional[int] = ..., silent_s: _Optional[float] = ..., problem: _Optional[str] = ..., late: _Optional[int] = ..., skipped: _Optional[int] = ...) -> None: ...
 
 class ServerInfo(_message.Message):
-    __slots__ = ("version", "wire_version", "device", "frame_address", "avatars", "sessions", "creations", "limits", "gateways", "drive", "problems", "stopping")
+    __slots__ = ("version", "wire_version", "device", "frame_address", "avatars", "sessions", "creations", "limits", "gateways", "drive", "problems", "stopping", "device_reason")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     WIRE_VERSION_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
@@ -602,6 +602,7 @@ class ServerInfo(_message.Message):
     DRIVE_FIELD_NUMBER: _ClassVar[int]
     PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     STOPPING_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_REASON_FIELD_NUMBER: _ClassVar[int]
     version: str
     wire_version: int
     device: str
@@ -614,4 +615,5 @@ class ServerInfo(_message.Message):
     drive: Gateway
     problems: _containers.RepeatedScalarFieldContainer[str]
     stopping: bool
-    def __init__(self, version: _Optional[str] = ..., wire_version: _Optional[int] = ..., device: _Optional[str] = ..., frame_address: _Optional[str] = ..., avatars: _Optional[int] = ..., sessions: _Optional[int] = ..., creations: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., gateways: _Optional[_Iterable[_Union[Gateway, _Mapping]]] = ..., drive: _Optional[_Union[Gateway, _Mapping]] = ..., problems: _Optional[_Iterable[str]] = ..., stopping: _Optional[bool] = ...) -> None: ...
+    device_reason: str
+    def __init__(self, version: _Optional[str] = ..., wire_version: _Optional[int] = ..., device: _Optional[str] = ..., frame_address: _Optional[str] = ..., avatars: _Optional[int] = ..., sessions: _Optional[int] = ..., creations: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., gateways: _Optional[_Iterable[_Union[Gateway, _Mapping]]] = ..., drive: _Optional[_Union[Gateway, _Mapping]] = ..., problems: _Optional[_Iterable[str]] = ..., stopping: _Optional[bool] = ..., device_reason: _Optional[str] = ...) -> None: ...
