@@ -13,6 +13,7 @@ import tyro
 from flexavatar.cli.avatars import Create, Delete, Interpolate, List, Show
 from flexavatar.cli.drive import Drive
 from flexavatar.cli.evaluate import Evaluate
+from flexavatar.cli.export import Export
 from flexavatar.cli.pictures import MorphSheet, Render, Sheet
 from flexavatar.cli.send import Send
 from flexavatar.cli.tools import ArkitReport, Bench, Serve
@@ -30,6 +31,7 @@ Command = (
     | Annotated[Drive, tyro.conf.subcommand("drive")]
     | Annotated[Render, tyro.conf.subcommand("render")]
     | Annotated[Sheet, tyro.conf.subcommand("sheet")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Interpolate, tyro.conf.subcommand("interpolate")]
     | Annotated[MorphSheet, tyro.conf.subcommand("morph-sheet")]
     | Annotated[List, tyro.conf.subcommand("list")]
