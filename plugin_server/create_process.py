@@ -28,6 +28,9 @@ from plugin_server.engine import Recipe
 Line: TypeAlias = "Connection[Any, Any]"
 POLL_S = 0.25
 NICE = 10
+ONE_BLAS_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+"""NumPy's products are small there, and two threads that wait for each other on cores that draw
+frames take ten times as long."""
 PROGRESS, DONE, FAILED = "progress", "done", "failed"
 
 
@@ -45,8 +48,8 @@ def create_apart(
     ends: Any = Pipe()  # Connections, but on Windows
     ours, theirs = ends
     command = [sys.executable, "-m", "plugin_server.create_process", str(theirs.fileno())]
-    paths = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with ours, subprocess.Popen(command, pass_fds=[theirs.fileno()], env=paths) as process:
+    environment = {**os.environ, **ONE_BLAS_THREAD, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with ours, subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment) as process:
         theirs.close()
         # on a thread: it takes as long as the process takes to start, and nobody may wait that long
         sending = threading.Thread(target=_send, args=(ours, (photos, recipe, folder)))

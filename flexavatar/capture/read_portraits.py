@@ -43,12 +43,14 @@ def read_portraits(sources: Sequence[PhotoOrVideo], progress: Progress) -> list[
     for i, (source, name) in enumerate(zip(sources, names, strict=True)):
         report = part_progress(progress, f"reading {name} of {len(sources)}", i, len(sources))
         try:
-            found, descriptor = _read_one(source, name, frames, report)
+            found, first = _read_one(source, name, frames, report)
         except (ImageError, FaceError) as error:
             raise type(error)(f"{name}: {error}") from None
         portraits += found
-        descriptors.append(descriptor)
-    check_same_person(descriptors, names)
+        if len(sources) > 1:
+            descriptors.append(face_descriptor(first.photo.rgb, first.face))
+    if descriptors:
+        check_same_person(descriptors, names)
     return sorted(portraits, key=lambda portrait: portrait.quality_penalty)
 
 
@@ -58,8 +60,8 @@ def _is_video(source: PhotoOrVideo) -> bool:
 
 def _read_one(
     source: PhotoOrVideo, name: str, frames: int, report: StageProgress
-) -> tuple[list[Portrait], NDArray[np.float64]]:
-    """Its portraits, and the descriptor of the first one's face."""
+) -> tuple[list[Portrait], PhotoWithFace]:
+    """Its portraits, and the first one's picture."""
     sights = _frames_with_faces(source, name, frames, lambda share: report(PICKING_SHARE * share))
     first = sights[0]
     warnings = tuple(f"{name}: {w}" for w in check_visibility(first.photo.rgb, first.face))
@@ -70,7 +72,7 @@ def _read_one(
         own = name if len(sights) == 1 else f"frame {i + 1} of {name}"
         portraits.append(replace(portrait, name=own))
     portraits[0] = replace(portraits[0], warnings=warnings)
-    return portraits, face_descriptor(first.photo.rgb, first.face)
+    return portraits, first
 
 
 def _frames_with_faces(

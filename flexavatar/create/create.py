@@ -6,7 +6,7 @@ Then: evidence -> network -> skin -> first guess -> fit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -29,6 +29,7 @@ from flexavatar.create.fit_splats import fit_splats
 from flexavatar.create.image_metrics import face_psnr_db
 from flexavatar.create.network import encode_avatar, network_texels, predict
 from flexavatar.create.posed_views import PosedViews, pose_views
+from flexavatar.create.preview import preview_draft
 from flexavatar.create.skin import build_skin
 from flexavatar.errors import FaceError
 from flexavatar.head.open_head import load_open_head
@@ -52,6 +53,9 @@ MOST_RMS_PX, LEAST_AGREEMENT_DB = 5.0, 17.0
 are 1 to 3 px, and 28 dB from the front to 20 dB from 60 degrees."""
 READING_SHARE = 0.15
 """Of the time that it takes."""
+
+Show = Callable[[AnyAvatar], None]
+"""Called with a preview, once, as soon as there is one; `fit` has none."""
 
 
 @dataclass(frozen=True)
@@ -100,20 +104,31 @@ def create_avatar_from_portraits(
     portraits: Sequence[Portrait],
     config: CreateConfig | None = None,
     progress: Progress = no_progress,
+    show: Show | None = None,
 ) -> AnyAvatar:
-    """One avatar from portraits of one person, the best first. Raises FaceError."""
+    """One avatar from portraits of one person, the best first. Raises FaceError.
+
+    `show` gets its preview meanwhile: the same head before the same camera, less sharp.
+    """
     config = config or CreateConfig()
+    seen = tuple(w for p in portraits for w in p.warnings)
+
+    def show_checked(preview: AnyAvatar) -> None:
+        if show is not None and preview.is_finite():
+            show(replace(preview, warnings=seen))
+
     try:
-        avatar = _create(portraits, config, progress)
+        avatar = _create(portraits, config, progress, show and show_checked)
     except np.linalg.LinAlgError as error:
         raise FaceError(f"the head could not be fitted to the photos ({error})") from None
     if not avatar.is_finite():
         raise FaceError("the head could not be fitted to the photos (not finite)")
-    seen = tuple(w for p in portraits for w in p.warnings)
     return replace(avatar, warnings=seen + avatar.warnings)
 
 
-def _create(portraits: Sequence[Portrait], config: CreateConfig, progress: Progress) -> AnyAvatar:
+def _create(
+    portraits: Sequence[Portrait], config: CreateConfig, progress: Progress, show: Show | None
+) -> AnyAvatar:
     """Track, pose the head in each photo, align several of them, and go the steps."""
     progress("placing the head", 0.16)
     tracked = track(portraits, load_landmark_rig())
@@ -124,11 +139,14 @@ def _create(portraits: Sequence[Portrait], config: CreateConfig, progress: Progr
     left_out: tuple[str, ...] = ()
     if len(portraits) > 1 and not config.quick:
         fit = FitConfig(steps=config.rough_steps, seed=config.seed)
-        rough = _fitted_avatar(posed, replace(config, fitted="splats"), fit, no_stage_progress)
+        rough_config = replace(config, fitted="splats")
+        rough = _fitted_avatar(posed, rough_config, fit, no_stage_progress, show)
+        show = None  # it has been
         portraits, tracked, left_out = _align_photos(portraits, tracked, rough, progress)
         posed = pose_views(portraits, tracked, head)
     fit = FitConfig(steps=config.quick_steps if config.quick else config.steps, seed=config.seed)
-    avatar = _fitted_avatar(posed, config, fit, lambda p: progress("fitting", 0.3 + 0.7 * p))
+    report: StageProgress = lambda share: progress("fitting", 0.3 + 0.7 * share)  # noqa: E731
+    avatar = _fitted_avatar(posed, config, fit, report, show)
     return replace(avatar, warnings=left_out)
 
 
@@ -159,13 +177,22 @@ def _align_photos(
 
 
 def _fitted_avatar(
-    posed: PosedViews, config: CreateConfig, fit: FitConfig, progress: StageProgress
+    posed: PosedViews,
+    config: CreateConfig,
+    fit: FitConfig,
+    progress: StageProgress,
+    show: Show | None,
 ) -> AnyAvatar:
     """Evidence -> network -> skin -> first guess -> fit, the one place where the models part."""
     observations = observe_surface(posed, _chart(config))
     if config.model == "bias_sink":  # its network makes all the rest of every frame
-        return fit_code(encode_avatar(observations, PRESET), posed, fit, progress)
+        encoded = encode_avatar(observations, PRESET)
+        if show is not None:
+            show(encoded)
+        return fit_code(encoded, posed, fit, progress)
     prediction = predict(observations, PRESET) if config.model == "query_lrm" else None
+    if show is not None and prediction is not None:
+        show(_avatar_of(preview_draft(observations, prediction, config.spacing_px)))
     skin = build_skin(observations, prediction)
     draft = first_guess(skin, config.spacing_px)
     fit_draft = fit_network if config.fitted == "network" else fit_splats

@@ -70,15 +70,23 @@ class Skin:
     hair: Hair
 
 
-def build_skin(observations: SurfaceObservations, prediction: Prediction | None) -> Skin:
-    """Discs that cover the surface, with colours: of the photos, of a network where they end."""
+def build_skin(
+    observations: SurfaceObservations,
+    prediction: Prediction | None,
+    unseen: Tensor | None = None,
+) -> Skin:
+    """Discs that cover the surface, with colours: of the photos, of a network where they end.
+
+    The unseen is completed, which takes a second or two, unless `unseen` [T, 3] says it but for
+    the hair's colour.
+    """
     posed, texels = observations.posed, observations.texels
     grown, ears = (
         interpolate_barycentric(f(posed.head), texels.binding) for f in (hair_mask, auricle_mask)
     )
     hair = measure_hair(posed.portraits, grown, ears)
     evidence = _trustworthy(observations.evidence, texels, hair)
-    colors = _paint(evidence, observations, hair)
+    colors = _paint(evidence, observations, hair, unseen)
     opaque = torch.full((len(texels),), OPAQUE)
     splats = NeutralSplats(surface_discs(texels, posed.head, posed.neutral), opaque, colors)
     if prediction is not None:
@@ -87,17 +95,24 @@ def build_skin(observations: SurfaceObservations, prediction: Prediction | None)
     return Skin(observations, prediction, splats, evidence.weight, hair)
 
 
-def _paint(evidence: Evidence, observations: SurfaceObservations, hair: Hair) -> Tensor:
+def _paint(
+    evidence: Evidence, observations: SurfaceObservations, hair: Hair, unseen: Tensor | None
+) -> Tensor:
     """Colours of all texels from the photos alone: [T, 3]."""
     posed, texels = observations.posed, observations.texels
-    points, normals = texel_points_and_normals(posed.neutral, texels, posed.head.faces)
-    colors = _complete_colors(evidence, texels, points, normals, hair)
+    seen = (evidence.weight * 4).clamp(0, 1)[:, None]
+    if unseen is None:
+        points, normals = texel_points_and_normals(posed.neutral, texels, posed.head.faces)
+        colors = _complete_colors(evidence, texels, points, normals, hair)
+    else:
+        hairy = (hair.scalp * (1 - hair.ears))[:, None]
+        tinted = torch.lerp(unseen, hair.tone.expand_as(unseen), hairy)
+        colors = torch.lerp(tinted, evidence.colors, seen)
     skin_mean = _mean(evidence, texels.masks["face"])
     eyes = observations.iris
     inner = paint_eyes_and_mouth(colors, texels, posed.head, posed.neutral, eyes, skin_mean)
     colors = torch.where((texels.zones == int(Zone.SKIN))[:, None], colors, inner)
-    known = ((evidence.weight * 4).clamp(0, 1) * mouth_shown_by_photos(texels))[:, None]
-    return torch.lerp(colors, evidence.colors, known)
+    return torch.lerp(colors, evidence.colors, seen * mouth_shown_by_photos(texels)[:, None])
 
 
 def mouth_shown_by_photos(texels: Texels) -> Tensor:
