@@ -9,11 +9,13 @@ import cv2
 import numpy as np
 import torch
 
+from flexavatar.baked.file import write_baked
 from flexavatar.types import Gaussians
 from plugin_server import wire
 from plugin_server.messages.drive_packet import DrivePacket, Parts, pack_drive
 from plugin_server.splats import SplatEncoder, SplatUpdate
 from plugin_server.wire import Flags, Header, Kind
+from tests.baked import golden_bytes, small_baked
 from tests.service import tiny_gaussians
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -111,3 +113,6 @@ if __name__ == "__main__":
     GOLDEN.mkdir(exist_ok=True)
     for name, message in everything().items():
         (GOLDEN / f"{name}.bin").write_bytes(message)
+    baked = write_baked(small_baked(), still=False)
+    (GOLDEN / "baked.glb").write_bytes(baked)
+    (GOLDEN / "baked_poses.bin").write_bytes(golden_bytes(baked))

@@ -11,7 +11,8 @@ from tests.conftest import ROOT
 ORDER: Sequence[str] = """
 flexavatar.errors flexavatar.types flexavatar.progress flexavatar.easing flexavatar.cache
 flexavatar.head flexavatar.render flexavatar.formats flexavatar.capture flexavatar.rigs
-flexavatar.models flexavatar.avatar flexavatar.create flexavatar.drive plugin_server.pb
+flexavatar.models flexavatar.avatar flexavatar.baked flexavatar.create flexavatar.drive
+plugin_server.pb
 plugin_server.generate plugin_server.background plugin_server.latest plugin_server.wire
 plugin_server.errors plugin_server.logs plugin_server.shutdown plugin_server.avatar_record
 plugin_server.store plugin_server.engine plugin_server.create_process plugin_server.model_engine

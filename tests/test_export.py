@@ -56,7 +56,7 @@ def read_splat(data: bytes) -> Gaussians:
     quats = torch.from_numpy(found["quats"].astype(np.float32) / 128 - 1)
     rgba = torch.from_numpy(found["rgba"].astype(np.float32) / 255)
     return Gaussians(
-        means=torch.from_numpy(found["means"] * np.float32([1, -1, -1])),
+        means=torch.from_numpy(found["means"] * np.array([1, -1, -1], np.float32)),
         quats=quat_multiply(ABOUT_X, torch.nn.functional.normalize(quats, dim=-1)),
         scales=torch.from_numpy(found["scales"].copy()),
         opacities=rgba[:, 3],

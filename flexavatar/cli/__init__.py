@@ -13,7 +13,7 @@ import tyro
 from flexavatar.cli.avatars import Create, Delete, Interpolate, List, Show
 from flexavatar.cli.drive import Drive
 from flexavatar.cli.evaluate import Evaluate
-from flexavatar.cli.export import Export
+from flexavatar.cli.export import Bake, Export
 from flexavatar.cli.pictures import MorphSheet, Render, Sheet
 from flexavatar.cli.send import Send
 from flexavatar.cli.tools import ArkitReport, Bench, Serve
@@ -32,6 +32,7 @@ Command = (
     | Annotated[Render, tyro.conf.subcommand("render")]
     | Annotated[Sheet, tyro.conf.subcommand("sheet")]
     | Annotated[Export, tyro.conf.subcommand("export")]
+    | Annotated[Bake, tyro.conf.subcommand("bake")]
     | Annotated[Interpolate, tyro.conf.subcommand("interpolate")]
     | Annotated[MorphSheet, tyro.conf.subcommand("morph-sheet")]
     | Annotated[List, tyro.conf.subcommand("list")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -50,6 +50,32 @@ class Export:
         else:
             data = to_ply(gaussians) if self.format == "ply" else to_glb(gaussians)
         path = self.out or Path("out") / f"{self.avatar}.{self.format}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        print(path)
+
+
+@dataclass(frozen=True)
+class Bake:
+    """Write an avatar that engines and pages move by themselves, without a server: one .glb."""
+
+    avatar: tyro.conf.Positional[str]
+    """Its name."""
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """The file; not given, out/NAME.glb."""
+    still: bool = True
+    """Whether the file also holds the face at rest, which other programs show; half of its size."""
+    store: Path = DEFAULT_STORE
+    """Folder of the avatars."""
+
+    def run(self) -> None:
+        """Load, bake, write."""
+        avatar = load_from_store(self.store, self.avatar)
+        from flexavatar.baked.file import write_baked
+        from flexavatar.baked.rig import bake
+
+        data = write_baked(bake(avatar), self.still)
+        path = self.out or Path("out") / f"{self.avatar}.glb"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         print(path)

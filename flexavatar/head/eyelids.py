@@ -20,6 +20,7 @@ from flexavatar.head.flame import FlameHead
 
 MARGINS = ("outer", "middle", "inner", "tuck")
 """Edge loops of a lid margin, from the front edge to the one hidden in the eyeball."""
+HALVES = ("upper", "lower")
 LOWER_LID_SHARE = -0.08
 """Share of the opening that the lower lid closes: in a blink it gives way a little."""
 OVERLAP = 0.15e-3
@@ -205,16 +206,21 @@ def close_both_eyes(
     return left, LidMotion(right.closed * flip, right.arc * flip, right.share)
 
 
+def middle_rings(head: FlameHead) -> tuple[Tensor, ...]:
+    """Vertex ids mid-lid: upper and lower of the left eye, upper and lower of the right."""
+    rings = []
+    for side in ("left", "right"):
+        quarter = len(head.rings[f"{side}_upper_lid_middle"]) // 4
+        rings += [head.rings[f"{side}_{half}_lid_middle"][quarter:-quarter] for half in HALVES]
+    return tuple(rings)
+
+
 def eyelid_openings(head: FlameHead, vertices: Tensor) -> Tensor:
     """Distance between the lids of the left and the right eye, mid-lid: [V, 3] -> [2] metres."""
-    gaps = []
-    for side in ("left", "right"):
-        upper, lower = (head.rings[f"{side}_{half}_lid_middle"] for half in ("upper", "lower"))
-        middle = slice(len(upper) // 4, -(len(upper) // 4))
-        above = vertices[upper[middle]].mean(0)
-        below = vertices[lower[middle]].mean(0)
-        gaps.append((above - below).norm())
-    return torch.stack(gaps)
+    upper_left, lower_left, upper_right, lower_right = (
+        vertices[ring].mean(0) for ring in middle_rings(head)
+    )
+    return torch.stack((upper_left - lower_left, upper_right - lower_right)).norm(dim=1)
 
 
 def eyelid_visibility(openings: Tensor, usual: Tensor) -> Tensor:
