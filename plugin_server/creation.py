@@ -14,13 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flexavatar.errors import BusyError
+from flexavatar.errors import AvatarNotFoundError, BusyError
 from plugin_server.avatar_record import AvatarRecord
 from plugin_server.engine import Engine, Recipe
 from plugin_server.quotas import Quotas
 from plugin_server.store import Store
 
 logger = logging.getLogger(__name__)
+
+FAILURES = 16
+"""Of creations that were to be kept, so many are remembered."""
 
 
 def release_memory() -> None:
@@ -43,6 +46,8 @@ class Creation:
     fraction: float = 0.0
     started: float = field(default_factory=time.monotonic)
     work: Future[AvatarRecord] | None = None
+    keep: bool = False
+    """Whether it goes on without its client, once there is work."""
     _cancelled: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -89,6 +94,7 @@ class Creations:
         self._seats = running + waiting
         self._limit = f"{running} being made and {waiting} waiting"
         self._open: dict[str, Creation] = {}
+        self._failed: dict[str, tuple[Creation, str]] = {}  # and why
         self.on_created: Callable[[float], object] = lambda seconds: None
         """Called with how long each avatar took, on its worker thread."""
         self._workers = ThreadPoolExecutor(running, "create")
@@ -96,6 +102,26 @@ class Creations:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def all(self) -> list[tuple[Creation, str]]:
+        """Those that failed, with the reason, and those that are under way, with none."""
+        return [*self._failed.values(), *((creation, "") for creation in [*self._open.values()])]
+
+    def cancel(self, name: str) -> None:
+        """End one that is under way, or forget one that failed. Raises AvatarNotFoundError."""
+        failed, creation = self._failed.pop(name, None), self._open.get(name)
+        if creation is not None:
+            creation.keep = False
+            creation.cancel()
+        elif failed is None:
+            raise AvatarNotFoundError(f"no avatar {name!r} is being made")
+
+    def _remember(self, creation: Creation, error: Exception) -> None:
+        """For a client that comes back and asks."""
+        if creation.keep:
+            self._failed[creation.name] = creation, str(error)
+            for oldest in [*self._failed][:-FAILURES]:
+                self._failed.pop(oldest, None)
 
     async def check_avatars(self, name: str, client: str) -> None:
         """Raise QuotaError unless the client may have one more avatar, or make its own anew."""
@@ -123,11 +149,13 @@ class Creations:
         held = ExitStack()
         held.enter_context(self._store.reserve(name, replace))
         creation = self._open[name] = Creation(name, client)
+        self._failed.pop(name, None)
         held.callback(self._open.pop, name)
         try:
             yield creation
         finally:
-            creation.cancel()  # no effect on one that is complete
+            if not creation.keep or creation.work is None:
+                creation.cancel()  # no effect on one that is complete
             if creation.work is None:
                 held.close()
             else:  # a cancelled one holds its seat until its thread has really ended
@@ -174,6 +202,7 @@ class Creations:
             raise
         except Exception as error:
             logger.info("creation ended: %s", error, extra=about)
+            self._remember(creation, error)
             raise
         finally:
             release_memory()

@@ -28,7 +28,7 @@ from plugin_server.connect_http import STREAMED, connect_application, connect_er
 from plugin_server.errors import TooLargeError
 from plugin_server.frame_websocket import FrameWebSockets, PacedWebSocket, refuse_handshake
 from plugin_server.publisher import LARGEST_MESSAGE
-from plugin_server.security import Access
+from plugin_server.security import Access, is_own_page
 from plugin_server.static_pages import HEADERS, static_page
 
 GRACE_S = 2
@@ -188,7 +188,7 @@ class FrontDoor:
             return await refuse(send, 403, "host: expected this machine's name or address")
         if not is_socket:
             return await self._respond(scope, headers, receive, send)
-        if not self._access.asks_for_token and not _is_own_page(headers):
+        if not self._access.asks_for_token and not is_own_page(headers):
             return await refuse(send, 403, "origin: without a token expected a page of this server")
         await self._frames(scope, receive, send)
 
@@ -227,12 +227,6 @@ def _is_here(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_own_page(headers: Mapping[str, str]) -> bool:
-    """Whether it is a page of this server that asks, or no page at all."""
-    origin = headers.get("origin")
-    return origin is None or origin.partition("://")[2] == headers.get("host", "")
 
 
 def _allow(origin: str) -> Headers:

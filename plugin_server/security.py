@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ OPEN_METHODS = ("/grpc.health.v1.Health/",)
 MAKERS_CALLS = (
     "CreateAvatar",
     "CreateAvatarOnce",
+    "CancelCreation",
     "InterpolateAvatars",
     "DeleteAvatar",
     "ListSessions",
@@ -64,6 +66,12 @@ class Access:
         return (
             RoleError(f"{call}: the drivers' token is not enough") if call in MAKERS_CALLS else None
         )
+
+
+def is_own_page(headers: Mapping[str, str]) -> bool:
+    """Whether it is a page of this server that asks, or no page at all."""
+    origin = headers.get("origin")
+    return origin is None or origin.partition("://")[2] == headers.get("host", "")
 
 
 def _header(token: str | None) -> bytes | None:

@@ -228,15 +228,20 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Running
         )  # fmt: skip
 
 
-def run(config: ServerConfig) -> None:
-    """Serve until interrupted. Raises what `serving` raises."""
+def run(
+    config: ServerConfig, on_start: Callable[[ServerAddresses], object] = lambda addresses: None
+) -> None:
+    """Serve until interrupted; `on_start` is called once it answers.
+
+    Raises what `serving` raises.
+    """
     set_up_logs(config.log_json)
     sys.setswitchinterval(SWITCH_S)
     allow_open_files()
-    asyncio.run(_serve(config))
+    asyncio.run(_serve(config, on_start))
 
 
-async def _serve(config: ServerConfig) -> None:
+async def _serve(config: ServerConfig, on_start: Callable[[ServerAddresses], object]) -> None:
     """SIGTERM drains, a second one or SIGINT stops at once, SIGHUP reloads."""
     asked, at_once = asyncio.Event(), asyncio.Event()
 
@@ -253,6 +258,7 @@ async def _serve(config: ServerConfig) -> None:
     async with serving(config, _model_engine(config)) as server:
         loop.add_signal_handler(signal.SIGHUP, server.reload)
         _print_addresses(config, server.addresses)
+        on_start(server.addresses)
         await asked.wait()
         draining, hurried = start("draining", server.drain()), start("stopping", at_once.wait())
         await asyncio.wait((draining, hurried), return_when=asyncio.FIRST_COMPLETED)
@@ -264,6 +270,7 @@ async def _serve(config: ServerConfig) -> None:
 def _print_addresses(config: ServerConfig, listening: ServerAddresses) -> None:
     print(f"gRPC on {listening.address}, frames on {listening.frame_address}", flush=True)
     print(f"HTTP on {listening.http_address}, drive packets on {listening.drive_address}")
+    print(f"studio: {listening.http_address}/studio", flush=True)
     print(f"avatars in {config.store}", flush=True)
     for gateway in listening.gateways:
         print(gateway, flush=True)

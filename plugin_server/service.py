@@ -16,6 +16,7 @@ from flexavatar.drive.signal import DRIVE
 from flexavatar.errors import InputError
 from plugin_server import wire
 from plugin_server.audio_stream import drive_audio, drive_audio_once, interrupt_audio
+from plugin_server.avatar_record import AvatarRecord
 from plugin_server.background import Watch, to_its_end
 from plugin_server.bodies import UploadPace
 from plugin_server.config import ServerConfig
@@ -44,6 +45,7 @@ from plugin_server.messages.signals import request_signal
 from plugin_server.messages.sources import gateway_message
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarServicer
+from plugin_server.picture_drive import PictureDrivers
 from plugin_server.publisher import Publisher
 from plugin_server.puppets import Puppets
 from plugin_server.quotas import client_of
@@ -80,12 +82,14 @@ class FlexAvatarService(FlexAvatarServicer):
         self._drive_socket, self._watch = drive, watch
         self._hub, self._shutdown = hub, shutdown
         self._lives = LiveFaces(hub, HeadAngles(*config.gateways.head_gain), sessions.end)
+        self._pictures = PictureDrivers()
         puppets = Puppets(engine, store)
         self.starter = SessionStarter(config, store, puppets, sessions, self._lives, shutdown)
 
     async def close(self) -> None:
         """Let go of the faces that live by themselves."""
         await self._lives.close()
+        self._pictures.close()
 
     @reports_errors
     async def CreateAvatar(  # noqa: N802
@@ -96,14 +100,17 @@ class FlexAvatarService(FlexAvatarServicer):
         recipe = recipe_from(header, self._engine.models)
         async with self._seat(header.name, header.replace, context) as creation:
             photos = await read_photos(request_iterator, self._config, pace)
+            creation.keep = header.keep
             making = asyncio.ensure_future(self._creations.create(creation, photos, recipe))
+            making.add_done_callback(_look_at)
             del photos
             try:
                 while not making.done():
                     await context.write(pb.CreateAvatarResponse(progress=_progress(creation)))
                     await asyncio.wait((making,), timeout=PROGRESS_S)
             finally:
-                making.cancel()  # no effect on one that is complete
+                if not creation.keep:
+                    making.cancel()  # no effect on one that is complete
             record = await making
         await context.write(pb.CreateAvatarResponse(avatar=avatar_message(record)))
 
@@ -116,6 +123,24 @@ class FlexAvatarService(FlexAvatarServicer):
         header = request.header
         async with self._seat(header.name, header.replace, context) as creation:
             return avatar_message(await self._creations.create(creation, [*request.photos], recipe))
+
+    @reports_errors
+    async def ListCreations(  # noqa: N802
+        self, request: pb.ListCreationsRequest, context: ServicerContext
+    ) -> pb.ListCreationsResponse:
+        return pb.ListCreationsResponse(
+            creations=[
+                pb.CreationStatus(name=creation.name, progress=_progress(creation), error=error)
+                for creation, error in self._creations.all()
+            ]
+        )
+
+    @reports_errors
+    async def CancelCreation(  # noqa: N802
+        self, request: pb.CancelCreationRequest, context: ServicerContext
+    ) -> pb.CancelCreationResponse:
+        self._creations.cancel(request.name)
+        return pb.CancelCreationResponse()
 
     @asynccontextmanager
     async def _seat(
@@ -221,6 +246,13 @@ class FlexAvatarService(FlexAvatarServicer):
         return drive_report(session)
 
     @reports_errors
+    async def DrivePicture(  # noqa: N802
+        self, request: pb.DrivePictureRequest, context: ServicerContext
+    ) -> pb.DrivePictureResponse:
+        session = self._sessions.claim(request.session_id, request.owner_token)
+        return await self._pictures.drive(session, request)
+
+    @reports_errors
     async def DriveAudio(  # noqa: N802
         self, request_iterator: AsyncIterator[pb.DriveAudioRequest], context: ServicerContext
     ) -> None:
@@ -309,6 +341,12 @@ def _version() -> str:
         return version("flexavatar")
     except PackageNotFoundError:
         return "not installed"
+
+
+def _look_at(making: asyncio.Task[AvatarRecord]) -> None:
+    """Its client may be gone; `Creations` has logged what went wrong."""
+    if not making.cancelled():
+        making.exception()
 
 
 def _progress(creation: Creation) -> pb.CreateProgress:

@@ -22,7 +22,8 @@ plugin_server.speech plugin_server.splats plugin_server.subscriptions plugin_ser
 plugin_server.publisher plugin_server.frames plugin_server.session plugin_server.frameloop
 plugin_server.neutral_faces plugin_server.live plugin_server.messages plugin_server.sessions
 plugin_server.drive_stream plugin_server.audio_stream plugin_server.drive_socket
-plugin_server.frame_websocket plugin_server.puppets plugin_server.session_start
+plugin_server.frame_websocket plugin_server.picture_drive plugin_server.puppets
+plugin_server.session_start
 plugin_server.service plugin_server.connect_http plugin_server.static_pages
 plugin_server.http_server plugin_server.monitoring plugin_server.server plugin_server.client
 plugin_server.__main__ flexavatar.training flexavatar.evaluation flexavatar.demo flexavatar.bench

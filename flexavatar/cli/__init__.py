@@ -16,6 +16,7 @@ from flexavatar.cli.evaluate import Evaluate
 from flexavatar.cli.export import Bake, Export
 from flexavatar.cli.pictures import MorphSheet, Render, Sheet
 from flexavatar.cli.send import Send
+from flexavatar.cli.studio import Studio
 from flexavatar.cli.tools import ArkitReport, Bench, Serve
 from flexavatar.cli.train import Train
 from flexavatar.cli.view import View
@@ -39,6 +40,7 @@ Command = (
     | Annotated[Show, tyro.conf.subcommand("show")]
     | Annotated[Delete, tyro.conf.subcommand("delete")]
     | Annotated[Serve, tyro.conf.subcommand("serve")]
+    | Annotated[Studio, tyro.conf.subcommand("studio")]
     | Annotated[View, tyro.conf.subcommand("view")]
     | Annotated[Send, tyro.conf.subcommand("send")]
     | Annotated[ArkitReport, tyro.conf.subcommand("arkit-report")]
@@ -52,7 +54,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Parse and carry out one command -> exit status: 0, 1 for the user's errors, 2 for usage."""
     given = [*(sys.argv[1:] if arguments is None else arguments)]
     try:  # settings that cannot be are refused while they are parsed
-        if given[:1] == ["serve"]:
+        if given[:1] in (["serve"], ["studio"]):
             given[1:1] = environment_options(os.environ, given)
         command = tyro.cli(Command, prog="flexavatar", description=DESCRIPTION, args=given)  # type: ignore[arg-type]
         command.run()

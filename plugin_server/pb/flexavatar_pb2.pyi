@@ -41,16 +41,18 @@ STREAM_KIND_DEPTH: StreamKind
 STREAM_KIND_SPLATS: StreamKind
 
 class CreateAvatarHeader(_message.Message):
-    __slots__ = ("name", "quality", "replace", "model")
+    __slots__ = ("name", "quality", "replace", "model", "keep")
     NAME_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     REPLACE_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    KEEP_FIELD_NUMBER: _ClassVar[int]
     name: str
     quality: Quality
     replace: bool
     model: Model
-    def __init__(self, name: _Optional[str] = ..., quality: _Optional[_Union[Quality, str]] = ..., replace: _Optional[bool] = ..., model: _Optional[_Union[Model, str]] = ...) -> None: ...
+    keep: bool
+    def __init__(self, name: _Optional[str] = ..., quality: _Optional[_Union[Quality, str]] = ..., replace: _Optional[bool] = ..., model: _Optional[_Union[Model, str]] = ..., keep: _Optional[bool] = ...) -> None: ...
 
 class PhotoChunk(_message.Message):
     __slots__ = ("photo", "data")
@@ -93,6 +95,36 @@ class CreateAvatarOnceRequest(_message.Message):
     header: CreateAvatarHeader
     photos: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, header: _Optional[_Union[CreateAvatarHeader, _Mapping]] = ..., photos: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class ListCreationsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListCreationsResponse(_message.Message):
+    __slots__ = ("creations",)
+    CREATIONS_FIELD_NUMBER: _ClassVar[int]
+    creations: _containers.RepeatedCompositeFieldContainer[CreationStatus]
+    def __init__(self, creations: _Optional[_Iterable[_Union[CreationStatus, _Mapping]]] = ...) -> None: ...
+
+class CreationStatus(_message.Message):
+    __slots__ = ("name", "progress", "error")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    progress: CreateProgress
+    error: str
+    def __init__(self, name: _Optional[str] = ..., progress: _Optional[_Union[CreateProgress, _Mapping]] = ..., error: _Optional[str] = ...) -> None: ...
+
+class CancelCreationRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class CancelCreationResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class Avatar(_message.Message):
     __slots__ = ("name", "gaussians", "photos", "created_unix_ms", "create_s", "metrics", "model", "warnings")
@@ -369,6 +401,39 @@ class DriveResponse(_message.Message):
     ending: str
     ends_in_s: float
     def __init__(self, pts_ns: _Optional[int] = ..., seq: _Optional[int] = ..., received: _Optional[int] = ..., replaced: _Optional[int] = ..., frame_ms: _Optional[float] = ..., ending: _Optional[str] = ..., ends_in_s: _Optional[float] = ...) -> None: ...
+
+class DrivePictureRequest(_message.Message):
+    __slots__ = ("session_id", "owner_token", "pts_ns", "picture", "calibrate")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    OWNER_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    PTS_NS_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATE_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    owner_token: str
+    pts_ns: int
+    picture: bytes
+    calibrate: bool
+    def __init__(self, session_id: _Optional[str] = ..., owner_token: _Optional[str] = ..., pts_ns: _Optional[int] = ..., picture: _Optional[bytes] = ..., calibrate: _Optional[bool] = ...) -> None: ...
+
+class DrivePictureResponse(_message.Message):
+    __slots__ = ("face", "calibrated", "weights", "head")
+    class WeightsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    FACE_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATED_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    face: bool
+    calibrated: bool
+    weights: _containers.ScalarMap[str, float]
+    head: HeadPose
+    def __init__(self, face: _Optional[bool] = ..., calibrated: _Optional[bool] = ..., weights: _Optional[_Mapping[str, float]] = ..., head: _Optional[_Union[HeadPose, _Mapping]] = ...) -> None: ...
 
 class VoiceStyle(_message.Message):
     __slots__ = ("intensity", "emotion", "emotion_strength")

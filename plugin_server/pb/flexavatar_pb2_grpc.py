@@ -44,6 +44,16 @@ class FlexAvatarStub:
                 request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.CreateAvatarOnceRequest.SerializeToString,
                 response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.Avatar.FromString,
                 _registered_method=True)
+        self.ListCreations = channel.unary_unary(
+                '/flexavatar.v1.FlexAvatar/ListCreations',
+                request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.ListCreationsRequest.SerializeToString,
+                response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.ListCreationsResponse.FromString,
+                _registered_method=True)
+        self.CancelCreation = channel.unary_unary(
+                '/flexavatar.v1.FlexAvatar/CancelCreation',
+                request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.CancelCreationRequest.SerializeToString,
+                response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.CancelCreationResponse.FromString,
+                _registered_method=True)
         self.InterpolateAvatars = channel.unary_unary(
                 '/flexavatar.v1.FlexAvatar/InterpolateAvatars',
                 request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.InterpolateAvatarsRequest.SerializeToString,
@@ -78,6 +88,11 @@ class FlexAvatarStub:
                 '/flexavatar.v1.FlexAvatar/DriveOnce',
                 request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.DriveRequest.SerializeToString,
                 response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.DriveResponse.FromString,
+                _registered_method=True)
+        self.DrivePicture = channel.unary_unary(
+                '/flexavatar.v1.FlexAvatar/DrivePicture',
+                request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.DrivePictureRequest.SerializeToString,
+                response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.DrivePictureResponse.FromString,
                 _registered_method=True)
         self.DriveAudio = channel.stream_stream(
                 '/flexavatar.v1.FlexAvatar/DriveAudio',
@@ -140,6 +155,21 @@ class FlexAvatarServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListCreations(self, request, context):
+        """Avatars that are being made, and the newest that were to be kept (`CreateAvatarHeader.keep`) and
+        failed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelCreation(self, request, context):
+        """Ends one of them, or forgets one that failed. NOT_FOUND if there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def InterpolateAvatars(self, request, context):
         """Makes the avatar between two. What both have becomes one, what only one has fades.
         """
@@ -188,6 +218,15 @@ class FlexAvatarServicer:
     def DriveOnce(self, request, context):
         """Unary twin of Drive: hands over one signal and returns at once. One that is refused changes
         nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrivePicture(self, request, context):
+        """Drives the source "webcam" by a picture of whoever sits before a camera: the server looks for the
+        face. Send the next picture when this one's answer is there. The first two seconds calibrate: the
+        person at rest is 0.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -274,6 +313,16 @@ def add_FlexAvatarServicer_to_server(servicer, server):
                     request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.CreateAvatarOnceRequest.FromString,
                     response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.Avatar.SerializeToString,
             ),
+            'ListCreations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCreations,
+                    request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.ListCreationsRequest.FromString,
+                    response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.ListCreationsResponse.SerializeToString,
+            ),
+            'CancelCreation': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelCreation,
+                    request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.CancelCreationRequest.FromString,
+                    response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.CancelCreationResponse.SerializeToString,
+            ),
             'InterpolateAvatars': grpc.unary_unary_rpc_method_handler(
                     servicer.InterpolateAvatars,
                     request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.InterpolateAvatarsRequest.FromString,
@@ -308,6 +357,11 @@ def add_FlexAvatarServicer_to_server(servicer, server):
                     servicer.DriveOnce,
                     request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.DriveRequest.FromString,
                     response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.DriveResponse.SerializeToString,
+            ),
+            'DrivePicture': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrivePicture,
+                    request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.DrivePictureRequest.FromString,
+                    response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.DrivePictureResponse.SerializeToString,
             ),
             'DriveAudio': grpc.stream_stream_rpc_method_handler(
                     servicer.DriveAudio,
@@ -404,6 +458,60 @@ class FlexAvatar:
             '/flexavatar.v1.FlexAvatar/CreateAvatarOnce',
             plugin__server_dot_pb_dot_flexavatar__pb2.CreateAvatarOnceRequest.SerializeToString,
             plugin__server_dot_pb_dot_flexavatar__pb2.Avatar.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCreations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/flexavatar.v1.FlexAvatar/ListCreations',
+            plugin__server_dot_pb_dot_flexavatar__pb2.ListCreationsRequest.SerializeToString,
+            plugin__server_dot_pb_dot_flexavatar__pb2.ListCreationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelCreation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/flexavatar.v1.FlexAvatar/CancelCreation',
+            plugin__server_dot_pb_dot_flexavatar__pb2.CancelCreationRequest.SerializeToString,
+            plugin__server_dot_pb_dot_flexavatar__pb2.CancelCreationResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -593,6 +701,33 @@ class FlexAvatar:
             '/flexavatar.v1.FlexAvatar/DriveOnce',
             plugin__server_dot_pb_dot_flexavatar__pb2.DriveRequest.SerializeToString,
             plugin__server_dot_pb_dot_flexavatar__pb2.DriveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrivePicture(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/flexavatar.v1.FlexAvatar/DrivePicture',
+            plugin__server_dot_pb_dot_flexavatar__pb2.DrivePictureRequest.SerializeToString,
+            plugin__server_dot_pb_dot_flexavatar__pb2.DrivePictureResponse.FromString,
             options,
             channel_credentials,
             insecure,
