@@ -31,6 +31,8 @@ class AvatarRecord:
     """What was seen in the files that will look wrong."""
     client: str = ""
     """Who made it, as a digest; "" if unknown."""
+    preview: bool = False
+    """Whether the avatar itself is still being made."""
 
 
 def size_and_sum(path: Path) -> tuple[int, str]:
@@ -79,6 +81,7 @@ def _checked_record(record: AvatarRecord) -> AvatarRecord:
         metrics=metrics,
         model=str(record.model),
         client=str(record.client),
+        preview=bool(record.preview),
         warnings=tuple(map(str, record.warnings)),
     )
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection, Pipe
@@ -31,7 +31,8 @@ NICE = 10
 ONE_BLAS_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 """NumPy's products are small there, and two threads that wait for each other on cores that draw
 frames take ten times as long."""
-PROGRESS, DONE, FAILED = "progress", "done", "failed"
+PROGRESS, SHOWN, DONE, FAILED = "progress", "shown", "done", "failed"
+PREVIEW = "preview"
 
 
 class CreationCrashError(FlexAvatarError):
@@ -39,11 +40,16 @@ class CreationCrashError(FlexAvatarError):
 
 
 def create_apart(
-    photos: Sequence[bytes], recipe: Recipe, folder: Path, progress: Progress
+    photos: Sequence[bytes],
+    recipe: Recipe,
+    folder: Path,
+    progress: Progress,
+    on_preview: Callable[[], None],
 ) -> Mapping[str, float]:
     """Make an avatar and save it into an empty folder; how good it came out.
 
-    Raises ImageError, FaceError, InputError, CreationCrashError, and what `progress` raises.
+    `on_preview` is called once its preview is in the folder PREVIEW in there. Raises ImageError,
+    FaceError, InputError, CreationCrashError, and what `progress` and `on_preview` raise.
     """
     ends: Any = Pipe()  # Connections, but on Windows
     ours, theirs = ends
@@ -55,7 +61,7 @@ def create_apart(
         sending = threading.Thread(target=_send, args=(ours, (photos, recipe, folder)))
         sending.start()
         try:
-            return _follow(ours, progress)
+            return _follow(ours, progress, on_preview)
         except (EOFError, BrokenPipeError, ConnectionResetError):
             status = process.wait()
             raise CreationCrashError(f"the making ended with status {status}") from None
@@ -70,7 +76,7 @@ def _send(line: Line, order: object) -> None:
         line.send(order)
 
 
-def _follow(line: Line, progress: Progress) -> Mapping[str, float]:
+def _follow(line: Line, progress: Progress, on_preview: Callable[[], None]) -> Mapping[str, float]:
     """Pass on what the process says until it is done. Raises EOFError when it is gone."""
     stage, share = "starting", 0.0
     while True:
@@ -82,6 +88,9 @@ def _follow(line: Line, progress: Progress) -> Mapping[str, float]:
             return said
         if kind == FAILED:
             raise said
+        if kind == SHOWN:
+            on_preview()
+            continue
         stage, share = said
         progress(stage, share)
 
@@ -90,8 +99,7 @@ def serve(line: Line) -> None:
     """Make one avatar as the other end says."""
     photos, recipe, folder = line.recv()
     try:
-        send: Progress = lambda stage, share: line.send((PROGRESS, (stage, share)))  # noqa: E731
-        line.send((DONE, create(photos, recipe, folder, send)))
+        line.send((DONE, create(photos, recipe, folder, line)))
     except FlexAvatarError as error:
         line.send((FAILED, error))
     except BrokenPipeError:
@@ -101,14 +109,14 @@ def serve(line: Line) -> None:
 
 
 def create(
-    photos: Sequence[bytes], recipe: Recipe, folder: Path, progress: Progress
+    photos: Sequence[bytes], recipe: Recipe, folder: Path, line: Line
 ) -> Mapping[str, float]:
     """Files -> a saved avatar; how close it comes to its best picture, of how many.
 
     Raises ImageError, FaceError, InputError.
     """
     # late: the server itself needs none of it
-    from flexavatar.avatar.avatar import save_avatar
+    from flexavatar.avatar.avatar import AnyAvatar, save_avatar
     from flexavatar.capture.read_portraits import read_portraits
     from flexavatar.create.create import (
         READING_SHARE,
@@ -118,11 +126,19 @@ def create(
     )
     from flexavatar.create.image_metrics import input_psnr_db
 
+    def progress(stage: str, share: float) -> None:
+        line.send((PROGRESS, (stage, share)))
+
+    def show(preview: AnyAvatar) -> None:
+        (folder / PREVIEW).mkdir()
+        save_avatar(preview, folder / PREVIEW)
+        line.send((SHOWN, None))
+
     portraits = read_portraits(photos, lambda w, share: progress(w, READING_SHARE * share))
     config = CreateConfig(quick=recipe.quick)
     if recipe.model:
         config = replace(config, model=cast(Model, recipe.model))
-    avatar = create_avatar_from_portraits(portraits, config, progress)
+    avatar = create_avatar_from_portraits(portraits, config, progress, show)
     save_avatar(avatar, folder)
     return {"input_psnr_db": input_psnr_db(avatar, portraits[0]), "pictures": len(portraits)}
 

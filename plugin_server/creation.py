@@ -45,6 +45,10 @@ class Creation:
     stage: str = "waiting"
     fraction: float = 0.0
     started: float = field(default_factory=time.monotonic)
+    began: float = 0.0
+    """When its turn had come."""
+    has_preview: bool = False
+    """Whether something of it can be shown already."""
     work: Future[AvatarRecord] | None = None
     keep: bool = False
     """Whether it goes on without its client, once there is work."""
@@ -97,6 +101,10 @@ class Creations:
         self._failed: dict[str, tuple[Creation, str]] = {}  # and why
         self.on_created: Callable[[float], object] = lambda seconds: None
         """Called with how long each avatar took, on its worker thread."""
+        self.on_stored: Callable[[str], object] = lambda name: None
+        """Called there with the name of each avatar that is stored, previews apart."""
+        self.on_preview_dropped: Callable[[str], object] = lambda name: None
+        """Called there with the name of each whose preview was all there will be."""
         self._workers = ThreadPoolExecutor(running, "create")
         self._interpolator = ThreadPoolExecutor(1, "interpolate")  # a second, not behind a minute
 
@@ -167,9 +175,13 @@ class Creations:
         """Make the avatar of a seat and store it. Raises what the model raises."""
 
         def make() -> CreationResult:
-            return CreationResult(
-                *self._engine.create(photos, recipe, creation.report), len(photos)
-            )
+            def show(preview: Any) -> None:
+                if not self._store.is_stored(creation.name):  # what is whole stays until this is
+                    self._write(creation, CreationResult(preview, {}, len(photos)), preview=True)
+                    creation.has_preview = True
+
+            avatar, metrics = self._engine.create(photos, recipe, creation.report, show)
+            return CreationResult(avatar, metrics, len(photos))
 
         return await self._submit(self._workers, creation, make)
 
@@ -196,7 +208,9 @@ class Creations:
         about = {"avatar": creation.name}
         logger.info("creation started", extra=about)
         try:
-            record = self._make_and_write(creation, make)
+            creation.began = time.monotonic()
+            creation.report("starting", 0.0)
+            record = self._write(creation, make())
         except CreationCancelledError:
             logger.info("creation ended: its client is gone", extra=about)
             raise
@@ -205,34 +219,35 @@ class Creations:
             self._remember(creation, error)
             raise
         finally:
+            if self._store.drop_preview(creation.name):
+                self.on_preview_dropped(creation.name)
             release_memory()
         logger.info("avatar made in %.1f s", record.create_s, extra=about)
+        self.on_created(record.create_s)
+        self.on_stored(record.name)
         return record
 
-    def _make_and_write(
-        self, creation: Creation, make: Callable[[], CreationResult]
+    def _write(
+        self, creation: Creation, made: CreationResult, preview: bool = False
     ) -> AvatarRecord:
-        began = time.monotonic()
-        creation.report("starting", 0.0)
-        made = make()
         avatar = made.avatar
         record = AvatarRecord(
             name=creation.name,
             gaussians=self._engine.count(avatar),
             photos=made.files,
             created_unix_ms=time.time_ns() // 1_000_000,
-            create_s=time.monotonic() - began,
+            create_s=time.monotonic() - creation.began,
             metrics=dict(made.metrics),
             model=self._engine.model(avatar),
             warnings=made.warnings,
             client=self._quotas.digest(creation.client),
+            preview=preview,
         )
 
         def save(folder: Path) -> None:
             self._engine.save(avatar, folder)
 
         self._store.write(record, save, creation.check)
-        self.on_created(record.create_s)
         return record
 
     def close(self) -> None:

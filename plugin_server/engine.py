@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +12,9 @@ import numpy as np
 from flexavatar.drive.signal import Signal
 from flexavatar.progress import Progress
 from flexavatar.types import Camera, FlameCodes, Gaussians
+
+Show = Callable[[Any], None]
+"""Called with an avatar."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,13 @@ class Engine(Protocol):
         ...
 
     def create(
-        self, photos: Sequence[bytes], recipe: Recipe, progress: Progress
+        self, photos: Sequence[bytes], recipe: Recipe, progress: Progress, show: Show
     ) -> tuple[Any, Mapping[str, float]]:
         """Photos and videos of one person -> avatar, and how good it came out.
 
-        An avatar that has `warnings` says what of it will look wrong, in words.
-        An exception of `progress` must come through.
+        An avatar that has `warnings` says what of it will look wrong, in words. `show` is given a
+        preview of it as soon as there is one. An exception of `progress` or `show` must come
+        through.
         """
         ...
 

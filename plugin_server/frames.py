@@ -75,6 +75,10 @@ class FrameWriter:
         self._topics = {kind: wire.topic(session, kind)[0] for kind in Kind}
         self._bgr: np.ndarray | None = None  # [H, W, 3], for JPEG
 
+    def start_anew(self, count: int) -> None:
+        """Go on with another avatar of `count` Gaussians; the next splats are a keyframe."""
+        self._splats = SplatEncoder(count)
+
     def subscribed_kinds(self) -> set[Kind]:
         """The kinds of the plan that somebody has subscribed to."""
         topics = {kind: self._topics[kind] for kind in self._plan.kinds}

@@ -22,8 +22,8 @@ from flexavatar.progress import Progress
 from flexavatar.render.device import choose_device
 from flexavatar.render.rasterize import depth_strips, rgba8_strips
 from flexavatar.types import Camera, Gaussians, to_device
-from plugin_server.create_process import create_apart
-from plugin_server.engine import Recipe
+from plugin_server.create_process import PREVIEW, create_apart
+from plugin_server.engine import Recipe, Show
 
 logger = logging.getLogger(__name__)
 
@@ -66,15 +66,17 @@ class ModelEngine:
         logger.info("frames are drawn on %s%s", choice.name, about)
 
     def create(
-        self, photos: Sequence[bytes], recipe: Recipe, progress: Progress
+        self, photos: Sequence[bytes], recipe: Recipe, progress: Progress, show: Show
     ) -> tuple[AnyAvatar, Mapping[str, float]]:
         """Files -> avatar, and how close it comes to its best picture, of how many.
 
         Made in another process. Raises ImageError, FaceError, InputError, CreationCrashError.
         """
-        with TemporaryDirectory(prefix="flexavatar-") as folder:
-            metrics = create_apart(photos, recipe, Path(folder), progress)
-            return self.load(Path(folder)), metrics
+        with TemporaryDirectory(prefix="flexavatar-") as path:
+            folder = Path(path)
+            load_and_show = lambda: show(self.load(folder / PREVIEW))  # noqa: E731
+            metrics = create_apart(photos, recipe, folder, progress, load_and_show)
+            return self.load(folder), metrics
 
     def interpolate(self, a: AnyAvatar, b: AnyAvatar, share: float) -> AnyAvatar:
         """Between the two. Raises InputError, AssetError."""

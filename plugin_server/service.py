@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 from grpc.aio import ServicerContext
@@ -17,7 +18,7 @@ from flexavatar.errors import InputError
 from plugin_server import wire
 from plugin_server.audio_stream import drive_audio, drive_audio_once, interrupt_audio
 from plugin_server.avatar_record import AvatarRecord
-from plugin_server.background import Watch, to_its_end
+from plugin_server.background import Watch, start, to_its_end
 from plugin_server.bodies import UploadPace
 from plugin_server.config import ServerConfig
 from plugin_server.creation import Creation, Creations
@@ -85,6 +86,16 @@ class FlexAvatarService(FlexAvatarServicer):
         self._pictures = PictureDrivers()
         puppets = Puppets(engine, store)
         self.starter = SessionStarter(config, store, puppets, sessions, self._lives, shutdown)
+        loop = asyncio.get_running_loop()
+        creations.on_stored = partial(loop.call_soon_threadsafe, self._show_stored)
+        creations.on_preview_dropped = partial(loop.call_soon_threadsafe, self._end_preview)
+
+    def _show_stored(self, name: str) -> None:
+        """Sessions that show another avatar of that name, or its preview, go on with this one."""
+        start(f"showing the new {name!r}", self.starter.show_stored(name))
+
+    def _end_preview(self, name: str) -> None:
+        self._sessions.end_avatar(name, f"avatar {name!r} was not completed")
 
     async def close(self) -> None:
         """Let go of the faces that live by themselves."""
@@ -211,7 +222,7 @@ class FlexAvatarService(FlexAvatarServicer):
             height=plan.height,
             kinds=plan_kinds(plan),
             camera=camera_message(session.camera),
-            gaussians=owned.gaussians,
+            gaussians=session.gaussians,
             curve=self._curve(keys),
             drive_address=self._drive_socket.address,
         )
@@ -354,4 +365,5 @@ def _progress(creation: Creation) -> pb.CreateProgress:
         stage=creation.stage,
         fraction=creation.fraction,
         elapsed_ms=int(1000 * creation.elapsed_s),
+        preview=creation.name if creation.has_preview else "",
     )

@@ -28,6 +28,10 @@ REFRESH_S = 0.5
 """A session at rest shows itself this often, so that a latecomer waits a second at most."""
 
 
+View = Callable[[Camera], Camera]
+"""The camera of a session's pictures, by an avatar's own."""
+
+
 class FaceMixer(Protocol):
     """What mixes the face of a session that has sources."""
 
@@ -78,7 +82,7 @@ class Session:
         avatars: Sequence[str],
         puppet: Puppet,
         plan: StreamPlan,
-        camera: Camera,
+        view: View,
         writer: FrameWriter,
         mailbox: Latest[Signal],
     ) -> None:
@@ -100,7 +104,10 @@ class Session:
         self.accepted = Signal(pts_ns=0)
         """The newest signal, with what earlier ones said of the rest."""
         self._puppet: Puppet | None = puppet
-        self._camera = camera
+        self._successor: Puppet | None = None  # shown from the next frame on
+        self.gaussians = puppet.count
+        """In a frame."""
+        self._view, self._camera = view, view(puppet.camera)
         self._writer = writer
         self._shown = self.accepted
         self._next_frame = self._last_frame = self._last_key = 0.0
@@ -143,6 +150,14 @@ class Session:
         if (puppet := self._puppet) is None:
             raise self._ended_error()
         return puppet
+
+    def replace_puppet(self, puppet: Puppet) -> None:
+        """Show an avatar that has taken the place of this one, from the next frame on.
+
+        All else stays as it is: its pose, who drives it, and where it is seen from.
+        """
+        self._successor = puppet
+        self._keyframe_requested = True
 
     def _ended_error(self) -> SessionNotFoundError:
         return SessionNotFoundError(f"session {self.session_id} has ended: {self.end_reason}")
@@ -234,6 +249,11 @@ class Session:
 
     def _begin(self, now: float) -> Work:
         """Draw the newest signal, or the last one again if that is due."""
+        successor, self._successor = self._successor, None
+        if successor is not None and successor is not self._puppet:
+            self._puppet, self._camera = successor, self._view(successor.camera)
+            self.gaussians = successor.count
+            self._writer.start_anew(successor.count)
         signal = self.mailbox.take()
         self._signal_s = None if signal is None else self._came_in_s
         self._shown = signal or self._shown
@@ -261,7 +281,7 @@ class Session:
 
     def finish(self) -> None:
         """Tell the readers that it has ended: what the render thread does with it last."""
-        self._puppet = self._frame = None
+        self._puppet = self._successor = self._frame = None
         try:
             self._writer.send_end(self.end_reason or STOPS)
         finally:

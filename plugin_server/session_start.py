@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from flexavatar.drive.profile import USUAL_PROFILE, Profile
-from flexavatar.render.camera import resize_camera
+from flexavatar.errors import FlexAvatarError
 from plugin_server.background import start
 from plugin_server.config import ServerConfig
 from plugin_server.live import LiveFaces
-from plugin_server.messages.sessions import camera_from, stream_plan
+from plugin_server.messages.sessions import session_camera, stream_plan
 from plugin_server.messages.sources import sources_from
 from plugin_server.neutral_faces import (
     FILE,
@@ -26,6 +28,8 @@ from plugin_server.puppets import Puppets
 from plugin_server.sessions import OwnedSession, Sessions
 from plugin_server.shutdown import Shutdown
 from plugin_server.store import Store
+
+logger = logging.getLogger(__name__)
 
 
 class SessionStarter:
@@ -63,15 +67,15 @@ class SessionStarter:
         names = [request.avatar, request.morph_to] if request.morph_to else [request.avatar]
         with self._sessions.place(plan, client):
             puppet = await self._puppets.get(names)
-            camera = camera_from(request.camera, puppet.camera, plan)
-            camera = camera or resize_camera(puppet.camera, plan.width, plan.height)
+            view = partial(session_camera, request.camera, plan=plan)
             owned = self._sessions.start(
-                names, puppet, plan, camera, request.name, resume.session_id, client
+                names, puppet, plan, view, request.name, resume.session_id, client
             )
         owned.session.lasting = lasting
         with self.ended_by_failure(owned):
             for name in names:  # it may have been deleted while it was loaded
                 await self._store.in_thread(self._store.record, name)
+            owned.session.replace_puppet(await self._puppets.get(names))  # or replaced
             neutral = await self._neutral_faces(names[0], lasting)
             profile = await self._profile(names[0]) if lasting else USUAL_PROFILE
             if lasting:  # `show` names the gateways and nothing more
@@ -79,9 +83,17 @@ class SessionStarter:
             self._lives.start(owned.session, sources, lasting, neutral, profile)
         return owned
 
+    async def show_stored(self, avatar: str) -> None:
+        """Let sessions that show an avatar go on with what is stored under its name by now."""
+        for session in self._sessions.showing(avatar):
+            try:
+                session.replace_puppet(await self._puppets.get(session.avatars))
+            except FlexAvatarError as error:
+                logger.warning("session %s keeps what it shows: %s", session.session_id, error)
+
     async def _profile(self, name: str) -> Profile:
         """That of the avatar that is shown from the start; what was given anew is kept."""
-        folder, gateways = self._config.store / name, self._config.gateways
+        folder, gateways = self._store.folder(name), self._config.gateways
         kept = await self._store.in_thread(read_profile, folder)
         profile = gateways.profile(kept)
         if profile != kept:
@@ -91,7 +103,7 @@ class SessionStarter:
 
     async def _neutral_faces(self, name: str, lasting: bool) -> NeutralFaces:
         """Those that are kept with an avatar; a lasting session learns them anew if so asked."""
-        folder = self._config.store / name
+        folder = self._store.folder(name)
         known = await self._store.in_thread(read_neutral_faces, folder)
         if not (lasting and self._config.gateways.calibrate):
             return NeutralFaces(known)

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flexavatar.errors import BusyError, ConflictError, InputError, SessionNotFoundError
-from flexavatar.types import Camera
 from plugin_server.engine import Engine, Puppet
 from plugin_server.errors import OwnerError
 from plugin_server.frameloop import FrameLoop
@@ -22,7 +21,7 @@ from plugin_server.latest import Latest
 from plugin_server.publisher import Publisher
 from plugin_server.quotas import Quotas
 from plugin_server.security import KeyPair
-from plugin_server.session import USUAL_FPS, Session
+from plugin_server.session import USUAL_FPS, Session, View
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +41,6 @@ class OwnedSession:
     """The owner's, if frames are encrypted."""
     reader_keys: KeyPair | None
     """Those of who finds it by its name."""
-    gaussians: int
     name: str
     """Under which it can be found; empty if it cannot."""
     client: str = ""
@@ -165,7 +163,7 @@ class Sessions:
         avatars: Sequence[str],
         puppet: Puppet,
         plan: StreamPlan,
-        camera: Camera,
+        view: View,
         name: str,
         session_id: str = "",
         client: str = "",
@@ -181,10 +179,10 @@ class Sessions:
         token = self._token(session_id)
         writer = FrameWriter(session_id, plan, self._engine, self._publisher, puppet.count)
         mailbox = Latest(self._loop.changed)
-        session = Session(session_id, avatars, puppet, plan, camera, writer, mailbox)
+        session = Session(session_id, avatars, puppet, plan, view, writer, mailbox)
         keys = self._publisher.keys
         own, reading = (keys.issue(session_id) if keys else None for _ in range(2))
-        owned = OwnedSession(session, token, own, reading, puppet.count, name, client)
+        owned = OwnedSession(session, token, own, reading, name, client)
         self._running[session_id] = owned
         self._loop.add(session)
         _log("started, %dx%d at %g a second", session, plan.width, plan.height, plan.max_fps)
@@ -209,10 +207,14 @@ class Sessions:
 
     def end_avatar(self, avatar: str, reason: str) -> int:
         """End those that show an avatar; how many they were."""
-        found = [s for s in self.running() if avatar in s.avatars]
+        found = self.showing(avatar)
         for session in found:
             self.end(session, reason)
         return len(found)
+
+    def showing(self, avatar: str) -> list[Session]:
+        """Those that show an avatar, or morph into it."""
+        return [session for session in self.running() if avatar in session.avatars]
 
 
 def _log(what: str, session: Session, *arguments: object) -> None:

@@ -1,6 +1,7 @@
 """Avatars on disk: one folder each, and a kill at any moment leaves the old or the new.
 
     <root>/<name>/            what the engine saved, and record.json with the files' sizes and sums
+    <root>/.previews/<name>   shown while an avatar is made that nothing has the name of yet
     <root>/.staging/<random>  being written
     <root>/.replaced/<name>   the old one, for the instant in which the new one takes its place
     <root>/.deleted/<random>  being removed
@@ -40,7 +41,7 @@ from plugin_server.avatar_record import (
 from plugin_server.errors import StorageError
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-LOCK, SECRET = ".lock", ".secret"
+LOCK, SECRET, PREVIEWS = ".lock", ".secret", ".previews"
 SECRET_BYTES = 32
 NO_SPACE = "No space left on device"
 """As the system says it, also through libraries whose errors are their own."""
@@ -72,7 +73,7 @@ class Store:
         self._mutex = threading.RLock()
         self._threads = ThreadPoolExecutor(thread_name_prefix="store")
         try:
-            for folder in (root, self._staging, self._replaced, self._deleted):
+            for folder in (root, self._previews, self._staging, self._replaced, self._deleted):
                 folder.mkdir(parents=True, exist_ok=True)
             with ExitStack() as held:
                 self._folder_lock = held.enter_context(_lock_folder(root))
@@ -82,6 +83,10 @@ class Store:
         except OSError as error:
             where = error.filename or root
             raise InputError(f"store: cannot use {where}: {error.strerror}") from error
+
+    @property
+    def _previews(self) -> Path:
+        return self._root / PREVIEWS
 
     @property
     def _staging(self) -> Path:
@@ -101,7 +106,7 @@ class Store:
             if not (self._root / old.name).exists():
                 old.rename(self._root / old.name)
         flush(self._root)
-        for folder in (self._replaced, self._staging, self._deleted):
+        for folder in (self._previews, self._replaced, self._staging, self._deleted):
             for leftover in folder.iterdir():
                 _remove(leftover)
 
@@ -129,16 +134,22 @@ class Store:
     ) -> None:
         """Put an avatar in place, whole or not at all. The caller has reserved its name.
 
-        `save` fills an empty folder; `check` may still raise just before the avatar appears.
+        `save` fills an empty folder; `check` may still raise just before the avatar appears. A
+        preview gives way to the avatar, or to `drop_preview`, and outlives no server.
         """
         folder = self._staging / secrets.token_hex(8)
         folder.mkdir()
         try:
             save(folder)
             write_record(folder, record)
-            flush_tree(folder)
-            check()
-            self._install(folder, record.name)
+            if record.preview:
+                check()
+                folder.rename(self._previews / record.name)
+            else:
+                flush_tree(folder)
+                check()
+                self._install(folder, record.name)
+                self.drop_preview(record.name)
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
             if NO_SPACE in str(error):
@@ -163,9 +174,24 @@ class Store:
         if old.exists():
             shutil.rmtree(old)
 
+    def is_stored(self, name: str) -> bool:
+        """Whether there is an avatar of that name, and not a preview alone."""
+        return (self._root / check_name(name)).exists()
+
+    def drop_preview(self, name: str) -> bool:
+        """Remove the preview of an avatar; whether there was one."""
+        trash = self._deleted / secrets.token_hex(8)
+        try:
+            (self._previews / name).rename(trash)
+        except FileNotFoundError:
+            return False
+        shutil.rmtree(trash)
+        return True
+
     def names(self) -> list[str]:
         """All avatars, sorted."""
-        return sorted(p.name for p in self._root.iterdir() if NAME.fullmatch(p.name))
+        found = (*self._root.iterdir(), *self._previews.iterdir())
+        return sorted({path.name for path in found if NAME.fullmatch(path.name)})
 
     def records(self) -> list[AvatarRecord]:
         """All avatars that are whole, by name."""
@@ -217,6 +243,10 @@ class Store:
         flush(made)
         with self._mutex:
             made.replace(self._find(name)[0] / file)
+
+    def folder(self, name: str) -> Path:
+        """Where an avatar lies now. Raises AvatarNotFoundError, InputError."""
+        return self._find(name)[0]
 
     def identity(self, name: str) -> tuple[int, int]:
         """What tells an avatar from one that replaces it.
@@ -271,11 +301,11 @@ def _remove(path: Path) -> None:
 
 def _find(root: Path, name: str) -> Place:
     """Raises AvatarNotFoundError, InputError."""
-    folder = root / check_name(name)
-    with suppress(FileNotFoundError, NotADirectoryError):
-        status = folder.stat()
-        if S_ISDIR(status.st_mode):
-            return folder, (status.st_ino, status.st_mtime_ns)
+    for folder in (root / check_name(name), root / PREVIEWS / name):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            status = folder.stat()
+            if S_ISDIR(status.st_mode):
+                return folder, (status.st_ino, status.st_mtime_ns)
     raise AvatarNotFoundError(f"no avatar {name!r}")
 
 

@@ -23,7 +23,7 @@ from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.frame_reader import FrameReader, Received
 from plugin_server.client.session import ClientSession
 from plugin_server.config import ServerConfig
-from plugin_server.engine import Recipe
+from plugin_server.engine import Recipe, Show
 from plugin_server.server import ServerAddresses, running_server
 
 PATIENCE_S = 20.0
@@ -93,7 +93,10 @@ class TinyPuppet:
 
 
 class TinyEngine:
-    """Makes an avatar of anything but b"bad", in `steps` reports that wait for `gate`."""
+    """Makes an avatar of anything but b"bad", in `steps` reports that wait for `gate`.
+
+    With `shows` it gives out a preview before, of half as many Gaussians and the seed 0.
+    """
 
     device, device_reason = "test", "it is a test"
     models = ("query_lrm", "fit")
@@ -103,14 +106,18 @@ class TinyEngine:
         self.gate = threading.Event()
         self.gate.set()
         self.creating = 0
+        self.shows = False
         self.draw_error: Exception | None = None
 
     def create(
-        self, photos: Sequence[bytes], recipe: Recipe, progress: Progress
+        self, photos: Sequence[bytes], recipe: Recipe, progress: Progress, show: Show
     ) -> tuple[TinyAvatar, Mapping[str, float]]:
         if b"bad" in photos:
             raise ImageError(f"photo {photos.index(b'bad')}: not a picture")
         self.creating += 1
+        model = recipe.model or self.models[0]
+        if self.shows:
+            show(TinyAvatar(0, self.number // 2, model))
         try:
             for step in range(self.steps):
                 progress("fitting", step / self.steps)
@@ -118,7 +125,6 @@ class TinyEngine:
                     progress("fitting", step / self.steps)
         finally:
             self.creating -= 1
-        model = recipe.model or self.models[0]
         return TinyAvatar(len(photos), self.number, model), {"seed": len(photos)}
 
     def interpolate(self, a: TinyAvatar, b: TinyAvatar, share: float) -> TinyAvatar:

@@ -16,6 +16,10 @@ from plugin_server.create_process import CreationCrashError, create_apart
 from plugin_server.engine import Recipe
 
 
+def no_preview() -> None:
+    """Nobody waits for it."""
+
+
 class Crashes:
     """Ends the process that unpickles it."""
 
@@ -26,12 +30,12 @@ class Crashes:
 def test_a_crash_is_one_creations_end(tmp_path: Path) -> None:
     photos: Any = [Crashes()]
     with pytest.raises(CreationCrashError, match="status 3"):
-        create_apart(photos, Recipe(), tmp_path, no_progress)
+        create_apart(photos, Recipe(), tmp_path, no_progress, no_preview)
 
 
 def test_errors_come_through(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="photo 1"):
-        create_apart([b"no picture"], Recipe(quick=True), tmp_path, no_progress)
+        create_apart([b"no picture"], Recipe(quick=True), tmp_path, no_progress, no_preview)
 
 
 def test_nobody_waits_any_more(tmp_path: Path, astronaut: bytes) -> None:
@@ -42,6 +46,6 @@ def test_nobody_waits_any_more(tmp_path: Path, astronaut: bytes) -> None:
 
     start = time.monotonic()
     with pytest.raises(KeyError):
-        create_apart([astronaut], Recipe(), tmp_path, give_up)
+        create_apart([astronaut], Recipe(), tmp_path, give_up, no_preview)
     assert time.monotonic() - start < 2  # it takes longer to start
     assert not [*tmp_path.iterdir()]

@@ -47,11 +47,11 @@ from tests.service import TinyEngine, local_config
 
 engine = TinyEngine()
 make = engine.create
-def create(photos, recipe, progress):
+def create(photos, recipe, progress, show):
     for _ in range(int(sys.argv[2])):
         time.sleep(0.02)
         progress("waiting", 0.0)
-    return make(photos, recipe, progress)
+    return make(photos, recipe, progress, show)
 engine.create = create
 server._model_engine = lambda config: engine
 ports = dict(zip(("port", "http_port", "frame_port", "drive_port"), map(int, sys.argv[3:7])))

@@ -46,7 +46,7 @@ def session() -> Session:
     puppet = TinyPuppet(TinyAvatar(1), TinyAvatar(2))
     plan = StreamPlan(frozenset({Kind.RGBA8}), 64, 48, 60, 90, 1.0)
     nobody = cast(Any, None)
-    return Session("0" * 16, ["a", "b"], puppet, plan, tiny_camera(), nobody, Latest())
+    return Session("0" * 16, ["a", "b"], puppet, plan, lambda own: own, nobody, Latest())
 
 
 def shown(session: Session) -> Signal:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def leftovers(root: Path) -> list[Path]:
     """What should not be there when nothing is under way."""
-    hidden = (".staging", ".replaced", ".deleted")
+    hidden = (".previews", ".staging", ".replaced", ".deleted")
     return [path for name in hidden for path in (root / name).iterdir()]
 
 
@@ -53,6 +54,44 @@ def test_write_read_list_delete(store: Store, tmp_path: Path) -> None:
     assert store.names() == ["bob"]
     with pytest.raises(AvatarNotFoundError, match="ada"):
         store.read("ada", load)
+    assert leftovers(tmp_path / "avatars") == []
+
+
+def write_preview(store: Store, name: str, number: int) -> None:
+    """Keep something for the while in which an avatar is made."""
+    store.write(replace(record(name, number), preview=True), lambda folder: save(folder, number))
+
+
+def test_a_preview_gives_way(store: Store, tmp_path: Path) -> None:
+    with store.reserve("ada", replace=False):
+        assert not store.drop_preview("ada")
+        write_preview(store, "ada", 1)
+        assert not store.is_stored("ada")
+        assert [(r.name, r.gaussians, r.preview) for r in store.records()] == [("ada", 1, True)]
+        assert store.read("ada", load) == 1
+        store.write_beside("ada", "profile.json", "{}")
+        before = store.identity("ada")
+        store.write(record("ada", 2), lambda folder: save(folder, 2))
+    assert store.identity("ada") != before
+    assert [(r.name, r.gaussians, r.preview) for r in store.records()] == [("ada", 2, False)]
+    assert leftovers(tmp_path / "avatars") == []
+
+
+def test_a_preview_is_dropped(store: Store, tmp_path: Path) -> None:
+    write_preview(store, "ada", 1)
+    assert store.drop_preview("ada")
+    assert store.names() == []
+    assert leftovers(tmp_path / "avatars") == []
+
+
+def test_a_preview_outlives_no_server(tmp_path: Path) -> None:
+    """Neither one that stops nor one that is killed."""
+    with closing(Store(tmp_path / "avatars")) as store:
+        write(store, "ada", 1)
+        write_preview(store, "bob", 2)
+        assert store.names() == ["ada", "bob"]
+    with closing(Store(tmp_path / "avatars")) as store:
+        assert store.names() == ["ada"]
     assert leftovers(tmp_path / "avatars") == []
 
 

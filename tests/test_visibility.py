@@ -24,7 +24,7 @@ from flexavatar.capture.visibility import check_visibility
 from flexavatar.cli import run
 from flexavatar.errors import FaceError
 from flexavatar.progress import Progress, no_progress
-from plugin_server.engine import Recipe
+from plugin_server.engine import Recipe, Show
 from tests.service import PHOTO, TinyAvatar, TinyEngine, local_config, server_and_client
 
 Picture = NDArray[np.uint8]
@@ -185,9 +185,9 @@ class WarningAvatar(TinyAvatar):
 
 class WarningEngine(TinyEngine):
     def create(
-        self, photos: Sequence[bytes], recipe: Recipe, progress: Progress
+        self, photos: Sequence[bytes], recipe: Recipe, progress: Progress, show: Show
     ) -> tuple[TinyAvatar, Mapping[str, float]]:
-        avatar, metrics = super().create(photos, recipe, progress)
+        avatar, metrics = super().create(photos, recipe, progress, show)
         return WarningAvatar(**vars(avatar)), metrics
 
 

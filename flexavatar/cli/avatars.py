@@ -34,7 +34,8 @@ def describe_avatar(avatar: pb.Avatar) -> str:
     made = datetime.fromtimestamp(avatar.created_unix_ms / 1000).strftime("%Y-%m-%d %H:%M")
     files = "1 file" if avatar.photos == 1 else f"{avatar.photos} files"
     model = model_name(avatar.model) or "?"
-    return f"{avatar.name:20} {avatar.gaussians:7} Gaussians  {model:9}  {files:8}  {made}"
+    still = "  preview: it is being made" if avatar.preview else ""
+    return f"{avatar.name:20} {avatar.gaussians:7} Gaussians  {model:9}  {files:8}  {made}{still}"
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Create:
                 replace=self.replace,
                 model=self.model or "",
                 progress=report,
+                on_preview=lambda name: print(f"a preview is there: flexavatar view {name}"),
             )
         print(describe_avatar(avatar))
         for warning in avatar.warnings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,6 +22,10 @@ CREATE_S = 600.0
 
 Photo = bytes | Path
 """An image or video file, or its content."""
+
+
+def _nothing(name: str) -> None:
+    """Nobody waits for a preview."""
 
 
 class FlexAvatarClient:
@@ -94,11 +98,13 @@ class FlexAvatarClient:
         progress: Progress = no_progress,
         timeout: float = CREATE_S,
         model: str = "",
+        on_preview: Callable[[str], None] = _nothing,
     ) -> pb.Avatar:
         """Make an avatar of 1 to 16 photos or videos of a person; `progress` hears stage, 0..1.
 
-        `model` is query_lrm, bias_sink or fit; "" is the server's choice. Raises ImageError if a
-        file cannot be read, and what the server says about them.
+        `on_preview` hears the avatar's name as soon as sessions may show it, less sharp; they go on
+        with the avatar itself. `model` is query_lrm, bias_sink or fit; "" is the server's choice.
+        Raises ImageError if a file cannot be read, and what the server says about them.
         """
         header = pb.CreateAvatarHeader(
             name=name,
@@ -110,11 +116,15 @@ class FlexAvatarClient:
         answers = self._stub.CreateAvatar(
             _upload(header, files), timeout=timeout, metadata=self._metadata
         )
+        previewed = ""
         try:
             with translate_errors():
                 for answer in answers:
                     if answer.WhichOneof("part") == "avatar":
                         return answer.avatar
+                    if answer.progress.preview and not previewed:
+                        previewed = answer.progress.preview
+                        on_preview(previewed)
                     progress(answer.progress.stage, answer.progress.fraction)
         finally:
             answers.cancel()  # no effect on a call that is over

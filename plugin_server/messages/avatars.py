@@ -37,6 +37,7 @@ def avatar_message(record: AvatarRecord) -> pb.Avatar:
         metrics=record.metrics,
         model=MODEL_NUMBERS.get(record.model, pb.MODEL_UNSPECIFIED),
         warnings=record.warnings,
+        preview=record.preview,
     )
 
 

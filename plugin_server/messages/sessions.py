@@ -67,6 +67,11 @@ def camera_from(message: pb.Camera, own: Camera, plan: StreamPlan) -> Camera | N
     return _pinhole(message.pinhole, plan)
 
 
+def session_camera(message: pb.Camera, own: Camera, plan: StreamPlan) -> Camera:
+    """The camera that a session is started with: its message's, or the avatar's own."""
+    return camera_from(message, own, plan) or resize_camera(own, plan.width, plan.height)
+
+
 def orbit_camera(yaw_deg: float, pitch_deg: float, own: Camera, plan: StreamPlan) -> Camera:
     """The avatar's own camera, turned around the head. Raises InputError."""
     check_range("yaw_deg", yaw_deg, -360, 360)

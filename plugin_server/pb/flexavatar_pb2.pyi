@@ -71,14 +71,16 @@ class CreateAvatarRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[CreateAvatarHeader, _Mapping]] = ..., chunk: _Optional[_Union[PhotoChunk, _Mapping]] = ...) -> None: ...
 
 class CreateProgress(_message.Message):
-    __slots__ = ("stage", "fraction", "elapsed_ms")
+    __slots__ = ("stage", "fraction", "elapsed_ms", "preview")
     STAGE_FIELD_NUMBER: _ClassVar[int]
     FRACTION_FIELD_NUMBER: _ClassVar[int]
     ELAPSED_MS_FIELD_NUMBER: _ClassVar[int]
+    PREVIEW_FIELD_NUMBER: _ClassVar[int]
     stage: str
     fraction: float
     elapsed_ms: int
-    def __init__(self, stage: _Optional[str] = ..., fraction: _Optional[float] = ..., elapsed_ms: _Optional[int] = ...) -> None: ...
+    preview: str
+    def __init__(self, stage: _Optional[str] = ..., fraction: _Optional[float] = ..., elapsed_ms: _Optional[int] = ..., preview: _Optional[str] = ...) -> None: ...
 
 class CreateAvatarResponse(_message.Message):
     __slots__ = ("progress", "avatar")
@@ -127,7 +129,7 @@ class CancelCreationResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class Avatar(_message.Message):
-    __slots__ = ("name", "gaussians", "photos", "created_unix_ms", "create_s", "metrics", "model", "warnings")
+    __slots__ = ("name", "gaussians", "photos", "created_unix_ms", "create_s", "metrics", "model", "warnings", "preview")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -143,6 +145,7 @@ class Avatar(_message.Message):
     METRICS_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    PREVIEW_FIELD_NUMBER: _ClassVar[int]
     name: str
     gaussians: int
     photos: int
@@ -151,7 +154,8 @@ class Avatar(_message.Message):
     metrics: _containers.ScalarMap[str, float]
     model: Model
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., gaussians: _Optional[int] = ..., photos: _Optional[int] = ..., created_unix_ms: _Optional[int] = ..., create_s: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ..., model: _Optional[_Union[Model, str]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    preview: bool
+    def __init__(self, name: _Optional[str] = ..., gaussians: _Optional[int] = ..., photos: _Optional[int] = ..., created_unix_ms: _Optional[int] = ..., create_s: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ..., model: _Optional[_Union[Model, str]] = ..., warnings: _Optional[_Iterable[str]] = ..., preview: _Optional[bool] = ...) -> None: ...
 
 class InterpolateAvatarsRequest(_message.Message):
     __slots__ = ("a", "b", "share", "name", "replace")

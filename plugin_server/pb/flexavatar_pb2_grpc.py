@@ -141,7 +141,8 @@ class FlexAvatarServicer:
 
     def CreateAvatar(self, request_iterator, context):
         """First message: `header`. Then the files in order, each in one or more chunks. Progress comes
-        back at least once a second, then the avatar. Hanging up cancels and leaves nothing behind.
+        back at least once a second, then the avatar. Hanging up cancels and leaves nothing behind:
+        sessions that show its preview end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
