@@ -59,6 +59,8 @@ class ServerConfig:
     """Widest picture of a session."""
     max_height: int = 4096
     """Highest picture of a session."""
+    worker: int = 0
+    """Its number among the servers behind a router, 1 to 255: sessions' ids begin with it."""
     max_sessions: int = 16
     """Sessions at once."""
     max_sessions_per_client: int = 0
@@ -112,6 +114,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "max_photo_mib": (1, 1024),
     "max_video_mib": (1, 1024),
     "max_upload_mib": (1, 2046),  # a message and a little more: gRPC counts to 2^31
+    "worker": (0, 255),
     "max_sessions": (1, 1024),
     "max_sessions_per_client": (0, 1024),
     "max_creations_per_client": (0, 1024),

@@ -23,6 +23,8 @@ MAKERS_CALLS = (
     "CancelCreation",
     "InterpolateAvatars",
     "DeleteAvatar",
+    "FetchAvatar",
+    "StoreAvatar",
     "ListSessions",
     "TerminateSession",
 )

@@ -12,15 +12,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health  # pyright: ignore
-from grpc_reflection.v1alpha import reflection
-
 from flexavatar.errors import InputError
 from plugin_server.background import Watch, start
 from plugin_server.bodies import BodyPlaces
-from plugin_server.call_gate import CallGate
 from plugin_server.config import ServerConfig, check_config
 from plugin_server.creation import Creations
 from plugin_server.drive_socket import DriveSocket
@@ -30,15 +24,14 @@ from plugin_server.frameloop import FrameLoop
 from plugin_server.gateways.hub import Hub
 from plugin_server.gateways.open import open_gateways
 from plugin_server.gateways.takes import TakeRecorder
+from plugin_server.grpc_server import Health, add_services, grpc_server, listen
 from plugin_server.http_server import open_http
 from plugin_server.logs import LoopErrors, allow_open_files, set_up_logs
 from plugin_server.messages.sources import show_request
 from plugin_server.monitoring import Monitoring
-from plugin_server.pb import flexavatar_pb2 as pb
-from plugin_server.pb.flexavatar_pb2_grpc import add_FlexAvatarServicer_to_server
 from plugin_server.publisher import Publisher
 from plugin_server.quotas import Quotas
-from plugin_server.security import Access, server_credentials
+from plugin_server.security import Access
 from plugin_server.service import FlexAvatarService
 from plugin_server.sessions import Sessions
 from plugin_server.shutdown import STOPS, Shutdown
@@ -46,18 +39,10 @@ from plugin_server.store import Store
 
 logger = logging.getLogger(__name__)
 
-SERVICE = pb.DESCRIPTOR.services_by_name["FlexAvatar"].full_name
 GRACE_S = 2.0
-HANDSHAKE_MS = 10_000
-"""A connection on which nobody speaks gRPC by then is closed."""
-IDLE_CONNECTION_MS = 600_000
-CONNECTIONS = 512
-"""gRPC's, at once."""
 DRIVEN_S = 5.0
 """Whoever has not driven for so long is not waited for when the server stops."""
 DRAIN_STEP_S = 0.05
-STREAMS = 100
-"""Calls at once, of one connection."""
 SWITCH_S = 0.001
 """Python's threads take turns this often: the event loop must not hold up a frame for 5 ms."""
 
@@ -76,59 +61,6 @@ class ServerAddresses:
     """ZeroMQ endpoint of drive packets."""
     gateways: Sequence[str] = ()
     """Where capture apps may send, each for a person to read."""
-
-
-def _grpc_server(config: ServerConfig, access: Access, places: BodyPlaces) -> grpc.aio.Server:
-    options = (
-        ("grpc.max_receive_message_length", config.message_bytes),
-        ("grpc.so_reuseport", 0),  # a second server on this port must fail, not share it
-        ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
-        ("grpc.max_connection_idle_ms", IDLE_CONNECTION_MS),  # clients come back by themselves
-        ("grpc.max_allowed_incoming_connections", CONNECTIONS),
-        ("grpc.max_concurrent_streams", STREAMS),
-        ("grpc.keepalive_time_ms", 10_000),  # notice clients that are gone without a word
-        ("grpc.keepalive_timeout_ms", 5_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
-    )
-    gate = CallGate(access, places, config.upload_timeout_s)
-    return grpc.aio.server(interceptors=[gate], options=options)
-
-
-def _listen(server: grpc.aio.Server, config: ServerConfig) -> str:
-    """Bind gRPC; the address with the port that was picked. Raises InputError."""
-    host = f"[{config.host}]" if ":" in config.host else config.host
-    credentials = server_credentials(config)
-    try:
-        if credentials is None:
-            port = server.add_insecure_port(f"{host}:{config.port}")
-        else:
-            port = server.add_secure_port(f"{host}:{config.port}", credentials)
-    except RuntimeError as error:
-        raise InputError(f"cannot listen on {host}:{config.port}: {error}") from error
-    return f"{host}:{port}"
-
-
-class Health:
-    """gRPC's health service: whether new work should come here."""
-
-    def __init__(self, server: grpc.aio.Server) -> None:
-        self._status = health.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(self._status, server)
-
-    async def set(self, serves: bool) -> None:
-        """Tell whoever asks or watches."""
-        kind = health_pb2.HealthCheckResponse
-        for name in ("", SERVICE):
-            await self._status.set(name, kind.SERVING if serves else kind.NOT_SERVING)
-
-
-def _add_services(server: grpc.aio.Server, service: FlexAvatarService) -> Health:
-    """Ours, health and reflection."""
-    add_FlexAvatarServicer_to_server(service, server)
-    names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-    reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
-    return Health(server)
 
 
 @dataclass(frozen=True)
@@ -187,12 +119,12 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Running
         creations = Creations(engine, store, config.creations_running, seats, quotas)
         stack.callback(creations.close)
         access, places = Access(config), BodyPlaces()
-        server = _grpc_server(config, access, places)
+        server = grpc_server(config, access, places)
         stack.push_async_callback(server.stop, GRACE_S)
         frame_loop = FrameLoop(publisher, watch)
         stack.callback(frame_loop.close)
         limits = config.max_sessions, config.max_load
-        sessions = Sessions(engine, publisher, frame_loop, *limits, quotas)
+        sessions = Sessions(engine, publisher, frame_loop, *limits, quotas, config.worker)
         hub = Hub()
         drive = DriveSocket(config, publisher, sessions, hub, watch)
         stack.push_async_callback(drive.close)
@@ -203,8 +135,8 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Running
         stack.push_async_callback(service.close)
         monitoring = Monitoring(sessions, creations, frame_loop, publisher, watch, shutdown)
         frames = FrameWebSockets(sessions, publisher, drive, access)
-        running_health = _add_services(server, service)
-        address = _listen(server, config)
+        running_health = add_services(server, service)
+        address = listen(server, config)
         http = await stack.enter_async_context(
             open_http(config, service, access, places, monitoring.pages, frames)
         )
@@ -235,6 +167,7 @@ def run(
 
     Raises what `serving` raises.
     """
+    check_config(config)  # before the engine, which takes seconds
     set_up_logs(config.log_json)
     sys.setswitchinterval(SWITCH_S)
     allow_open_files()

@@ -17,6 +17,7 @@ from flexavatar.drive.signal import DRIVE
 from flexavatar.errors import InputError
 from plugin_server import wire
 from plugin_server.audio_stream import drive_audio, drive_audio_once, interrupt_audio
+from plugin_server.avatar_copy import read_copy, write_copy
 from plugin_server.avatar_record import AvatarRecord
 from plugin_server.background import Watch, start, to_its_end
 from plugin_server.bodies import UploadPace
@@ -203,6 +204,20 @@ class FlexAvatarService(FlexAvatarServicer):
         return self._sessions.end_avatar(name, f"avatar {name!r} was deleted")
 
     @reports_errors
+    async def FetchAvatar(  # noqa: N802
+        self, request: pb.GetAvatarRequest, context: ServicerContext
+    ) -> pb.StoredAvatar:
+        return await self._store.in_thread(read_copy, self._store, request.name)
+
+    @reports_errors
+    async def StoreAvatar(  # noqa: N802
+        self, request: pb.StoredAvatar, context: ServicerContext
+    ) -> pb.Avatar:
+        self._shutdown.check()
+        write = self._store.in_thread(write_copy, self._store, self._engine, request)
+        return avatar_message(await to_its_end(f"storing {request.name!r}", write))
+
+    @reports_errors
     async def StartSession(  # noqa: N802
         self, request: pb.StartSessionRequest, context: ServicerContext
     ) -> pb.Session:
@@ -344,6 +359,8 @@ class FlexAvatarService(FlexAvatarServicer):
             drive=gateway_message(self._drive_socket, self._hub.clock()),
             problems=[*self._watch.problems, *self._publisher.problems],
             stopping=self._shutdown.begun,
+            worker=self._config.worker,
+            load=self._sessions.asked_load,
         )
 
 

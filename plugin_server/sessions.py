@@ -58,10 +58,11 @@ class Sessions:
         limit: int,
         max_load: float,
         quotas: Quotas,
+        worker: int = 0,
     ) -> None:
         """The quotas' secret outlives the server: whose a session is can still be told then."""
         self._engine, self._publisher, self._loop = engine, publisher, frame_loop
-        self.limit, self._quotas = limit, quotas
+        self.limit, self._quotas, self._worker = limit, quotas, worker
         self._starting: list[str] = []  # their clients
         self._replaced = 0
         self._max_load, self._secret = max_load, quotas.secret
@@ -110,6 +111,11 @@ class Sessions:
                 f" {frame_s * rate:.0%} ({1e3 * frame_s:.1f} ms a frame, {rate:g} a second): ask"
                 " for a smaller picture, fewer kinds or frames, or come again"
             )
+
+    @property
+    def asked_load(self) -> float:
+        """How much of the renderer's time they ask for together; above 1 they get less."""
+        return self._loop.asked_load
 
     def check_name(self, name: str) -> None:
         """Raise ConflictError if a running session has it, InputError if it is too long."""
@@ -173,7 +179,7 @@ class Sessions:
         Raises ConflictError, InputError.
         """
         self.check_name(name)
-        session_id = session_id or secrets.token_hex(8)
+        session_id = session_id or new_session_id(self._worker)
         if session_id in self._running:
             raise ConflictError(f"session {session_id} is being resumed already")
         token = self._token(session_id)
@@ -215,6 +221,18 @@ class Sessions:
     def showing(self, avatar: str) -> list[Session]:
         """Those that show an avatar, or morph into it."""
         return [session for session in self.running() if avatar in session.avatars]
+
+
+def new_session_id(worker: int) -> str:
+    """16 hex digits nobody can guess; the first two are the worker's number, if it has one."""
+    return f"{worker:02x}{secrets.token_hex(7)}" if worker else secrets.token_hex(8)
+
+
+def worker_of(session_id: str) -> int:
+    """The number of the worker that a session is of. Raises InputError."""
+    if not SESSION_ID.fullmatch(session_id):
+        raise InputError(f"session: expected 16 hex digits, got {session_id[:40]!r}")
+    return int(session_id[:2], 16)
 
 
 def _log(what: str, session: Session, *arguments: object) -> None:

@@ -12,20 +12,19 @@ ORDER: Sequence[str] = """
 flexavatar.errors flexavatar.types flexavatar.progress flexavatar.easing flexavatar.cache
 flexavatar.head flexavatar.render flexavatar.formats flexavatar.capture flexavatar.rigs
 flexavatar.models flexavatar.avatar flexavatar.baked flexavatar.create flexavatar.drive
-plugin_server.pb
-plugin_server.generate plugin_server.background plugin_server.latest plugin_server.wire
-plugin_server.errors plugin_server.logs plugin_server.shutdown plugin_server.avatar_record
-plugin_server.store plugin_server.engine plugin_server.create_process plugin_server.model_engine
-plugin_server.gateways plugin_server.config plugin_server.security plugin_server.bodies
-plugin_server.call_gate plugin_server.quotas plugin_server.creation plugin_server.playout
-plugin_server.speech plugin_server.splats plugin_server.subscriptions plugin_server.frame_mailbox
-plugin_server.publisher plugin_server.frames plugin_server.session plugin_server.frameloop
-plugin_server.neutral_faces plugin_server.live plugin_server.messages plugin_server.sessions
-plugin_server.drive_stream plugin_server.audio_stream plugin_server.drive_socket
-plugin_server.frame_websocket plugin_server.picture_drive plugin_server.puppets
-plugin_server.session_start
-plugin_server.service plugin_server.connect_http plugin_server.static_pages
-plugin_server.http_server plugin_server.monitoring plugin_server.server plugin_server.client
+plugin_server.pb plugin_server.generate plugin_server.background plugin_server.latest
+plugin_server.wire plugin_server.errors plugin_server.logs plugin_server.shutdown
+plugin_server.avatar_record plugin_server.store plugin_server.engine plugin_server.avatar_copy
+plugin_server.create_process plugin_server.model_engine plugin_server.gateways plugin_server.config
+plugin_server.security plugin_server.bodies plugin_server.call_gate plugin_server.quotas
+plugin_server.creation plugin_server.playout plugin_server.speech plugin_server.splats
+plugin_server.subscriptions plugin_server.frame_mailbox plugin_server.publisher plugin_server.frames
+plugin_server.session plugin_server.frameloop plugin_server.neutral_faces plugin_server.live
+plugin_server.messages plugin_server.sessions plugin_server.drive_stream plugin_server.audio_stream
+plugin_server.drive_socket plugin_server.frame_websocket plugin_server.picture_drive
+plugin_server.puppets plugin_server.session_start plugin_server.service plugin_server.connect_http
+plugin_server.static_pages plugin_server.http_server plugin_server.monitoring
+plugin_server.grpc_server plugin_server.server plugin_server.router plugin_server.client
 plugin_server.__main__ flexavatar.training flexavatar.evaluation flexavatar.demo flexavatar.bench
 flexavatar.cli flexavatar.__main__
 """.split()

@@ -17,7 +17,7 @@ from flexavatar.cli.export import Bake, Export
 from flexavatar.cli.pictures import MorphSheet, Render, Sheet
 from flexavatar.cli.send import Send
 from flexavatar.cli.studio import Studio
-from flexavatar.cli.tools import ArkitReport, Bench, Serve
+from flexavatar.cli.tools import ArkitReport, Bench, Route, Serve
 from flexavatar.cli.train import Train
 from flexavatar.cli.view import View
 from flexavatar.errors import FlexAvatarError
@@ -41,6 +41,7 @@ Command = (
     | Annotated[Delete, tyro.conf.subcommand("delete")]
     | Annotated[Serve, tyro.conf.subcommand("serve")]
     | Annotated[Studio, tyro.conf.subcommand("studio")]
+    | Annotated[Route, tyro.conf.subcommand("route")]
     | Annotated[View, tyro.conf.subcommand("view")]
     | Annotated[Send, tyro.conf.subcommand("send")]
     | Annotated[ArkitReport, tyro.conf.subcommand("arkit-report")]

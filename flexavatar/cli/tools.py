@@ -10,6 +10,7 @@ from pathlib import Path
 import tyro
 
 from plugin_server.config import ServerConfig
+from plugin_server.router.config import RouterConfig
 
 
 def as_json(rows: Sequence[Mapping[str, object]]) -> str:
@@ -27,6 +28,19 @@ class Serve:
     def run(self) -> None:
         """Serve."""
         from plugin_server.server import run
+
+        run(self.config)
+
+
+@dataclass(frozen=True)
+class Route:
+    """One address for many servers: sessions start on the one with the most room."""
+
+    config: tyro.conf.OmitArgPrefixes[RouterConfig]
+
+    def run(self) -> None:
+        """Route until interrupted."""
+        from plugin_server.router.server import run
 
         run(self.config)
 

@@ -54,6 +54,8 @@ class FlexAvatarClient:
             self.channel = grpc.secure_channel(address, credentials, options)
         """The connection, for calls that this class does not have: health, reflection."""
         self._stub = FlexAvatarStub(self.channel)
+        self._token, self._root_certificate = token, root_certificate
+        self._others: dict[str, FlexAvatarClient] = {}
         self._metadata = () if token is None else (("authorization", f"Bearer {token}"),)
 
     def __enter__(self) -> FlexAvatarClient:
@@ -69,7 +71,21 @@ class FlexAvatarClient:
 
     def close(self) -> None:
         """Close the connection; sessions of this client stay until they are ended or idle."""
+        for other in self._others.values():
+            other.close()
         self.channel.close()
+
+    def at(self, address: str) -> FlexAvatarClient:
+        """A client of another server by host:port, with the same token; "" is this one.
+
+        It is closed with this one.
+        """
+        if not address:
+            return self
+        if (known := self._others.get(address)) is None:
+            known = FlexAvatarClient(address, self._token, self._root_certificate)
+            known = self._others.setdefault(address, known)
+        return known
 
     def call(self, name: str, request: Any, timeout: float = CALL_S) -> Any:
         """One unary call by its name."""

@@ -24,6 +24,10 @@ RESUME_S = 2.0
 class Calls(Protocol):
     """What a session needs of its client."""
 
+    def at(self, address: str) -> Calls:
+        """The same of another server, by host:port; "" is this one."""
+        ...
+
     def call(self, name: str, request: Any, timeout: float = CALL_S) -> Any:
         """One unary call by its name."""
         ...
@@ -55,6 +59,7 @@ class ClientSession:
         self.report = pb.DriveResponse()
         """What the server last said about its drawing."""
         self._client = client
+        """Where it was started, which may be a router."""
         self._stream: ClientStream[pb.DriveRequest, pb.DriveResponse] | None = None
         self._mailbox: Latest[pb.DriveRequest] = Latest()
         self._start, self._newest = request, pb.DriveRequest()
@@ -103,7 +108,7 @@ class ClientSession:
             return
         if self._stream is None:
             self._mailbox = Latest()
-            call = self._client.drive_stream
+            call = self._server.drive_stream
             self._stream = ClientStream(call, self._keep_report, self._mailbox)
         self._mailbox.put(request)
 
@@ -114,6 +119,11 @@ class ClientSession:
             if error is not None and not self._recover(error):
                 raise error
         self._finish_recovery()
+
+    @property
+    def _server(self) -> Calls:
+        """Where it is drawn."""
+        return self._client.at(self.info.address)
 
     @property
     def problem(self) -> str:
@@ -146,7 +156,7 @@ class ClientSession:
         request.resume.owner_token = self.info.owner_token
         self.info = self._client.call("StartSession", request, RESUME_S)
         if self._newest.session_id and not self._newest.source:
-            self._client.call("DriveOnce", self._newest, RESUME_S)
+            self._server.call("DriveOnce", self._newest, RESUME_S)
         return self.info
 
     def _find(self) -> pb.Session:
@@ -172,12 +182,12 @@ class ClientSession:
         request.source, request.mouth_hidden = source, mouth_hidden
         self._newest = request
         try:
-            return self._client.call("DriveOnce", request)
+            return self._server.call("DriveOnce", request)
         except SessionNotFoundError as error:
             if self._start is None or not str(error).startswith("no session"):
                 raise
         self._resume()  # the server has started anew meanwhile
-        return self._client.call("DriveOnce", request)
+        return self._server.call("DriveOnce", request)
 
     def _request(
         self,
@@ -220,14 +230,14 @@ class ClientSession:
             pts_ns=pts_ns,
             live=live,
         )
-        return ClientSpeech(self._client.audio_stream, header, self.interrupt_audio)
+        return ClientSpeech(self._server.audio_stream, header, self.interrupt_audio)
 
     def interrupt_audio(self) -> pb.DriveAudioResponse:
         """Drop what is queued of a sound, and close the mouth."""
         request = pb.InterruptAudioRequest(
             session_id=self.info.session_id, owner_token=self.info.owner_token
         )
-        return self._client.call("InterruptAudio", request)
+        return self._server.call("InterruptAudio", request)
 
     def reader(self, kinds: Sequence[pb.StreamKind] = (), latest: bool = False) -> FrameReader:
         """A subscription to the session's frames. For one thread, which closes it."""
@@ -252,5 +262,5 @@ class ClientSession:
             session_id=self.info.session_id, owner_token=self.info.owner_token
         )
         with suppress(SessionNotFoundError):
-            self._client.call("EndSession", request)
+            self._server.call("EndSession", request)
         self._raise_refusal()

@@ -157,6 +157,23 @@ class Avatar(_message.Message):
     preview: bool
     def __init__(self, name: _Optional[str] = ..., gaussians: _Optional[int] = ..., photos: _Optional[int] = ..., created_unix_ms: _Optional[int] = ..., create_s: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ..., model: _Optional[_Union[Model, str]] = ..., warnings: _Optional[_Iterable[str]] = ..., preview: _Optional[bool] = ...) -> None: ...
 
+class StoredAvatar(_message.Message):
+    __slots__ = ("name", "record", "files")
+    class FilesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: bytes
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    record: bytes
+    files: _containers.ScalarMap[str, bytes]
+    def __init__(self, name: _Optional[str] = ..., record: _Optional[bytes] = ..., files: _Optional[_Mapping[str, bytes]] = ...) -> None: ...
+
 class InterpolateAvatarsRequest(_message.Message):
     __slots__ = ("a", "b", "share", "name", "replace")
     A_FIELD_NUMBER: _ClassVar[int]
@@ -284,7 +301,7 @@ class Source(_message.Message):
     def __init__(self, name: _Optional[str] = ..., shares: _Optional[_Mapping[str, float]] = ..., gains: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class Session(_message.Message):
-    __slots__ = ("session_id", "owner_token", "frame_address", "topic", "width", "height", "kinds", "camera", "gaussians", "curve", "drive_address")
+    __slots__ = ("session_id", "owner_token", "frame_address", "topic", "width", "height", "kinds", "camera", "gaussians", "curve", "drive_address", "address")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     OWNER_TOKEN_FIELD_NUMBER: _ClassVar[int]
     FRAME_ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -296,6 +313,7 @@ class Session(_message.Message):
     GAUSSIANS_FIELD_NUMBER: _ClassVar[int]
     CURVE_FIELD_NUMBER: _ClassVar[int]
     DRIVE_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     owner_token: str
     frame_address: str
@@ -307,7 +325,8 @@ class Session(_message.Message):
     gaussians: int
     curve: CurveKeys
     drive_address: str
-    def __init__(self, session_id: _Optional[str] = ..., owner_token: _Optional[str] = ..., frame_address: _Optional[str] = ..., topic: _Optional[bytes] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., kinds: _Optional[_Iterable[_Union[StreamKind, str]]] = ..., camera: _Optional[_Union[PinholeCamera, _Mapping]] = ..., gaussians: _Optional[int] = ..., curve: _Optional[_Union[CurveKeys, _Mapping]] = ..., drive_address: _Optional[str] = ...) -> None: ...
+    address: str
+    def __init__(self, session_id: _Optional[str] = ..., owner_token: _Optional[str] = ..., frame_address: _Optional[str] = ..., topic: _Optional[bytes] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., kinds: _Optional[_Iterable[_Union[StreamKind, str]]] = ..., camera: _Optional[_Union[PinholeCamera, _Mapping]] = ..., gaussians: _Optional[int] = ..., curve: _Optional[_Union[CurveKeys, _Mapping]] = ..., drive_address: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
 
 class CurveKeys(_message.Message):
     __slots__ = ("server_public_key", "client_public_key", "client_secret_key")
@@ -658,7 +677,7 @@ class Gateway(_message.Message):
     def __init__(self, source: _Optional[str] = ..., address: _Optional[str] = ..., sender: _Optional[str] = ..., subject: _Optional[str] = ..., frames: _Optional[int] = ..., refused: _Optional[int] = ..., silent_s: _Optional[float] = ..., problem: _Optional[str] = ..., late: _Optional[int] = ..., skipped: _Optional[int] = ...) -> None: ...
 
 class ServerInfo(_message.Message):
-    __slots__ = ("version", "wire_version", "device", "frame_address", "avatars", "sessions", "creations", "limits", "gateways", "drive", "problems", "stopping", "device_reason")
+    __slots__ = ("version", "wire_version", "device", "frame_address", "avatars", "sessions", "creations", "limits", "gateways", "drive", "problems", "stopping", "worker", "load", "device_reason")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     WIRE_VERSION_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
@@ -671,6 +690,8 @@ class ServerInfo(_message.Message):
     DRIVE_FIELD_NUMBER: _ClassVar[int]
     PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     STOPPING_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    LOAD_FIELD_NUMBER: _ClassVar[int]
     DEVICE_REASON_FIELD_NUMBER: _ClassVar[int]
     version: str
     wire_version: int
@@ -684,5 +705,7 @@ class ServerInfo(_message.Message):
     drive: Gateway
     problems: _containers.RepeatedScalarFieldContainer[str]
     stopping: bool
+    worker: int
+    load: float
     device_reason: str
-    def __init__(self, version: _Optional[str] = ..., wire_version: _Optional[int] = ..., device: _Optional[str] = ..., frame_address: _Optional[str] = ..., avatars: _Optional[int] = ..., sessions: _Optional[int] = ..., creations: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., gateways: _Optional[_Iterable[_Union[Gateway, _Mapping]]] = ..., drive: _Optional[_Union[Gateway, _Mapping]] = ..., problems: _Optional[_Iterable[str]] = ..., stopping: _Optional[bool] = ..., device_reason: _Optional[str] = ...) -> None: ...
+    def __init__(self, version: _Optional[str] = ..., wire_version: _Optional[int] = ..., device: _Optional[str] = ..., frame_address: _Optional[str] = ..., avatars: _Optional[int] = ..., sessions: _Optional[int] = ..., creations: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., gateways: _Optional[_Iterable[_Union[Gateway, _Mapping]]] = ..., drive: _Optional[_Union[Gateway, _Mapping]] = ..., problems: _Optional[_Iterable[str]] = ..., stopping: _Optional[bool] = ..., worker: _Optional[int] = ..., load: _Optional[float] = ..., device_reason: _Optional[str] = ...) -> None: ...

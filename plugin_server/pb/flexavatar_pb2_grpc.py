@@ -74,6 +74,16 @@ class FlexAvatarStub:
                 request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.DeleteAvatarRequest.SerializeToString,
                 response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.DeleteAvatarResponse.FromString,
                 _registered_method=True)
+        self.FetchAvatar = channel.unary_unary(
+                '/flexavatar.v1.FlexAvatar/FetchAvatar',
+                request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.GetAvatarRequest.SerializeToString,
+                response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.StoredAvatar.FromString,
+                _registered_method=True)
+        self.StoreAvatar = channel.unary_unary(
+                '/flexavatar.v1.FlexAvatar/StoreAvatar',
+                request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.StoredAvatar.SerializeToString,
+                response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.Avatar.FromString,
+                _registered_method=True)
         self.StartSession = channel.unary_unary(
                 '/flexavatar.v1.FlexAvatar/StartSession',
                 request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.StartSessionRequest.SerializeToString,
@@ -193,6 +203,20 @@ class FlexAvatarServicer:
     def DeleteAvatar(self, request, context):
         """Sessions that show this avatar, or morph into it, end.
         """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FetchAvatar(self, request, context):
+        """An avatar from server to server, for whoever has the server's token: all its files, and putting
+        them in place of what is there under its name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StoreAvatar(self, request, context):
+        """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -343,6 +367,16 @@ def add_FlexAvatarServicer_to_server(servicer, server):
                     servicer.DeleteAvatar,
                     request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.DeleteAvatarRequest.FromString,
                     response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.DeleteAvatarResponse.SerializeToString,
+            ),
+            'FetchAvatar': grpc.unary_unary_rpc_method_handler(
+                    servicer.FetchAvatar,
+                    request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.GetAvatarRequest.FromString,
+                    response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.StoredAvatar.SerializeToString,
+            ),
+            'StoreAvatar': grpc.unary_unary_rpc_method_handler(
+                    servicer.StoreAvatar,
+                    request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.StoredAvatar.FromString,
+                    response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.Avatar.SerializeToString,
             ),
             'StartSession': grpc.unary_unary_rpc_method_handler(
                     servicer.StartSession,
@@ -621,6 +655,60 @@ class FlexAvatar:
             '/flexavatar.v1.FlexAvatar/DeleteAvatar',
             plugin__server_dot_pb_dot_flexavatar__pb2.DeleteAvatarRequest.SerializeToString,
             plugin__server_dot_pb_dot_flexavatar__pb2.DeleteAvatarResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchAvatar(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/flexavatar.v1.FlexAvatar/FetchAvatar',
+            plugin__server_dot_pb_dot_flexavatar__pb2.GetAvatarRequest.SerializeToString,
+            plugin__server_dot_pb_dot_flexavatar__pb2.StoredAvatar.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StoreAvatar(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/flexavatar.v1.FlexAvatar/StoreAvatar',
+            plugin__server_dot_pb_dot_flexavatar__pb2.StoredAvatar.SerializeToString,
+            plugin__server_dot_pb_dot_flexavatar__pb2.Avatar.FromString,
             options,
             channel_credentials,
             insecure,

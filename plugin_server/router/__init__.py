@@ -1,0 +1,1 @@
+"""One address for many servers: where sessions start, and where they are."""
