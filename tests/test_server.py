@@ -30,9 +30,10 @@ from flexavatar.errors import (
 from plugin_server.client.client import FlexAvatarClient, ServerUnavailableError
 from plugin_server.config import ServerConfig
 from plugin_server.errors import STATUS, error_named, status_of
-from plugin_server.grpc_server import SERVICE, running_server
+from plugin_server.grpc_server import SERVICE
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarStub
+from plugin_server.server import running_server
 from tests.service import PATIENCE_S, PHOTO, TinyEngine, eventually, local_config, server_and_client
 
 
