@@ -32,6 +32,7 @@ from plugin_server.errors import ServerUnavailableError, translate_errors
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.router.config import RouterConfig, check_router
 from plugin_server.router.server import routing
+from plugin_server.router.service import RouterService
 from plugin_server.server import running_server
 from plugin_server.store import Store
 from tests.conftest import ROOT
@@ -167,6 +168,20 @@ def test_the_newest_version_of_an_avatar_is_shown(client: FlexAvatarClient) -> N
     eventually(lambda: client.info().sessions == 0)
     with pytest.raises(AvatarNotFoundError, match="no avatar 'ada'"):
         start(client, 1)
+
+
+def test_every_call_has_its_way() -> None:
+    """None that a router should pass on is forgotten; two are between servers."""
+    calls = {method.name for method in pb.DESCRIPTOR.services_by_name["FlexAvatar"].methods}
+    passed = {name for name in calls if name in vars(RouterService)}
+    assert calls - passed == {"FetchAvatar", "StoreAvatar"}
+
+
+def test_a_creation_that_is_cancelled(client: FlexAvatarClient) -> None:
+    listed = client.call("ListCreations", pb.ListCreationsRequest())
+    assert not listed.creations
+    with pytest.raises(AvatarNotFoundError, match="no avatar 'eve' is being made"):
+        client.call("CancelCreation", pb.CancelCreationRequest(name="eve"))
 
 
 def test_avatars_of_two_servers_meet(client: FlexAvatarClient) -> None:

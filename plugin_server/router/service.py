@@ -11,6 +11,7 @@ import grpc
 from grpc.aio import ServicerContext
 
 from flexavatar.errors import (
+    AvatarNotFoundError,
     BusyError,
     ConflictError,
     FlexAvatarError,
@@ -140,6 +141,12 @@ class RouterService(FlexAvatarServicer):
         return await self._to_session("DriveOnce", request.session_id, request, context)
 
     @passes_errors
+    async def DrivePicture(  # noqa: N802
+        self, request: pb.DrivePictureRequest, context: ServicerContext
+    ) -> pb.DrivePictureResponse:
+        return await self._to_session("DrivePicture", request.session_id, request, context)
+
+    @passes_errors
     async def DriveAudioOnce(  # noqa: N802
         self, request: pb.DriveAudioOnceRequest, context: ServicerContext
     ) -> pb.DriveAudioResponse:
@@ -225,6 +232,23 @@ class RouterService(FlexAvatarServicer):
             raise
         finally:
             call.cancel()  # no effect on one that is over
+
+    @passes_errors
+    async def ListCreations(  # noqa: N802
+        self, request: pb.ListCreationsRequest, context: ServicerContext
+    ) -> pb.ListCreationsResponse:
+        answers = await self._ask_all("ListCreations", request, context)
+        return pb.ListCreationsResponse(creations=[c for a in answers for c in a.creations])
+
+    @passes_errors
+    async def CancelCreation(  # noqa: N802
+        self, request: pb.CancelCreationRequest, context: ServicerContext
+    ) -> pb.CancelCreationResponse:
+        for worker in self._workers.alive:
+            listed = await worker.call("ListCreations", pb.ListCreationsRequest())
+            if any(creation.name == request.name for creation in listed.creations):
+                return await worker.call("CancelCreation", request, token_of(context))
+        raise AvatarNotFoundError(f"no avatar {request.name[:64]!r} is being made")
 
     @passes_errors
     async def CreateAvatarOnce(  # noqa: N802
