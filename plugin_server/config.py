@@ -70,6 +70,9 @@ class ServerConfig:
     their rate. With 1 all get the frames that they ask for; with 0 all are let in, and share."""
     creations_running: int = 1
     """Avatars made at once."""
+    creation_ready: bool = True
+    """Keep a process that has loaded what creations take, some 600 MB: a preview is there three
+    seconds after the photo instead of ten."""
     creations_waiting: int = 2
     """Creations that may wait for their turn; one more is refused."""
     max_creations_per_client: int = 0

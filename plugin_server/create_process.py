@@ -8,15 +8,17 @@ has inherited from its server.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from importlib.resources import files
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -33,41 +35,111 @@ ONE_BLAS_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 frames take ten times as long."""
 PROGRESS, SHOWN, DONE, FAILED = "progress", "shown", "done", "failed"
 PREVIEW = "preview"
+SAMPLE = Path(str(files("flexavatar"))) / "assets/portrait/astronaut.png"
+
+
+def release_memory() -> None:
+    """Give the system what the allocator keeps: a creation's hundreds of MiB, for one."""
+    with suppress(OSError, AttributeError):  # another libc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class CreationCrashError(FlexAvatarError):
     """The process that made an avatar ended without a word, for want of memory perhaps."""
 
 
-def create_apart(
-    photos: Sequence[bytes],
-    recipe: Recipe,
-    folder: Path,
-    progress: Progress,
-    on_preview: Callable[[], None],
-) -> Mapping[str, float]:
-    """Make an avatar and save it into an empty folder; how good it came out.
+class CreationProcess:
+    """A process that makes one avatar; it loads what that takes before it knows of which photos."""
 
-    `on_preview` is called once its preview is in the folder PREVIEW in there. Raises ImageError,
-    FaceError, InputError, CreationCrashError, and what `progress` and `on_preview` raise.
-    """
-    ends: Any = Pipe()  # Connections, but on Windows
-    ours, theirs = ends
-    command = [sys.executable, "-m", "plugin_server.create_process", str(theirs.fileno())]
-    environment = {**os.environ, **ONE_BLAS_THREAD, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with ours, subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment) as process:
-        theirs.close()
+    def __init__(self) -> None:
+        ends: Any = Pipe()  # Connections, but on Windows
+        self._line, theirs = ends
+        command = [sys.executable, "-m", "plugin_server.create_process", str(theirs.fileno())]
+        environment = {**os.environ, **ONE_BLAS_THREAD, "PYTHONPATH": os.pathsep.join(sys.path)}
+        with theirs:
+            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    def create(
+        self,
+        photos: Sequence[bytes],
+        recipe: Recipe,
+        folder: Path,
+        progress: Progress,
+        on_preview: Callable[[], None],
+    ) -> Mapping[str, float]:
+        """Make an avatar and save it into an empty folder; how good it came out.
+
+        `on_preview` is called once its preview is in the folder PREVIEW in there. Raises
+        ImageError, FaceError, InputError, CreationCrashError, and what `progress` and `on_preview`
+        raise.
+        """
         # on a thread: it takes as long as the process takes to start, and nobody may wait that long
-        sending = threading.Thread(target=_send, args=(ours, (photos, recipe, folder)))
+        sending = threading.Thread(target=_send, args=(self._line, (photos, recipe, folder)))
         sending.start()
         try:
-            return _follow(ours, progress, on_preview)
+            return _follow(self._line, progress, on_preview)
         except (EOFError, BrokenPipeError, ConnectionResetError):
-            status = process.wait()
+            status = self._process.wait()
             raise CreationCrashError(f"the making ended with status {status}") from None
         finally:
-            process.kill()
+            self._process.kill()
             sending.join()
+
+    def close(self) -> None:
+        """End it, whatever it is at."""
+        self._process.kill()
+        self._process.wait()
+        self._line.close()
+
+
+class CreationProcesses:
+    """Starts them, and keeps one ready if so asked: a preview then takes a third of the time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ready: CreationProcess | None = None
+        self._running, self._keeps_one = 0, False
+
+    def keep_one_ready(self) -> None:
+        """From now on, but not while others work, whom it would hold up."""
+        with self._lock:
+            self._keeps_one = True
+            self._refill()
+
+    @contextmanager
+    def one(self) -> Iterator[CreationProcess]:
+        """A process, which ends with the block."""
+        with self._lock:
+            self._running += 1
+            ready, self._ready = self._ready, None
+        if ready is not None and not ready.alive:
+            ready.close()
+            ready = None
+        process = ready or CreationProcess()
+        try:
+            yield process
+        finally:
+            process.close()
+            with self._lock:
+                self._running -= 1
+                self._refill()
+
+    def _refill(self) -> None:
+        if self._keeps_one and not self._running and self._ready is None:
+            self._ready = CreationProcess()
+
+    def close(self) -> None:
+        """Let go of the one that is ready."""
+        with self._lock:
+            self._keeps_one = False
+            ready, self._ready = self._ready, None
+        if ready is not None:
+            ready.close()
 
 
 def _send(line: Line, order: object) -> None:
@@ -95,9 +167,40 @@ def _follow(line: Line, progress: Progress, on_preview: Callable[[], None]) -> M
         progress(stage, share)
 
 
+class _EnoughError(Exception):
+    """All is loaded, or somebody waits."""
+
+
+def warm_up(line: Line) -> None:
+    """Make a preview of the portrait that ships, until there is something better to do.
+
+    Networks, rigs, charts and compiled code are loaded by their first use.
+    """
+    if line.poll():
+        return
+    from flexavatar.capture.read_portraits import read_portraits
+    from flexavatar.create.create import create_avatar_from_portraits
+
+    def go_on(stage: str, share: float) -> None:
+        if line.poll():
+            raise _EnoughError
+
+    def end(preview: object) -> None:
+        raise _EnoughError
+
+    with suppress(_EnoughError):
+        portraits = read_portraits([SAMPLE.read_bytes()], go_on)
+        create_avatar_from_portraits(portraits, progress=go_on, show=end)
+    release_memory()
+
+
 def serve(line: Line) -> None:
-    """Make one avatar as the other end says."""
-    photos, recipe, folder = line.recv()
+    """Make one avatar as the other end says; nothing if it is gone."""
+    warm_up(line)
+    try:
+        photos, recipe, folder = line.recv()
+    except (EOFError, ConnectionResetError):
+        return
     try:
         line.send((DONE, create(photos, recipe, folder, line)))
     except FlexAvatarError as error:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from flexavatar.errors import AvatarNotFoundError, BusyError
 from plugin_server.avatar_record import AvatarRecord
+from plugin_server.create_process import release_memory
 from plugin_server.engine import Engine, Recipe
 from plugin_server.quotas import Quotas
 from plugin_server.store import Store
@@ -24,12 +24,6 @@ logger = logging.getLogger(__name__)
 
 FAILURES = 16
 """Of creations that were to be kept, so many are remembered."""
-
-
-def release_memory() -> None:
-    """Give the system what the allocator keeps: a creation's hundreds of MiB, for one."""
-    with suppress(OSError, AttributeError):  # another libc
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 class CreationCancelledError(Exception):

@@ -83,6 +83,14 @@ class Engine(Protocol):
         """
         ...
 
+    def prepare(self) -> None:
+        """Have at hand what creations take, from now on. Returns at once."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is at hand."""
+        ...
+
     def interpolate(self, a: Any, b: Any, share: float) -> Any:
         """The avatar that is `share` of `b` and the rest of `a`. Raises InputError, AssetError."""
         ...

@@ -22,7 +22,7 @@ from flexavatar.progress import Progress
 from flexavatar.render.device import choose_device
 from flexavatar.render.rasterize import depth_strips, rgba8_strips
 from flexavatar.types import Camera, Gaussians, to_device
-from plugin_server.create_process import PREVIEW, create_apart
+from plugin_server.create_process import PREVIEW, CreationProcesses
 from plugin_server.engine import Recipe, Show
 
 logger = logging.getLogger(__name__)
@@ -61,6 +61,7 @@ class ModelEngine:
     def __init__(self, device: str = "auto") -> None:
         """Raises InputError for a device that is not there or does not draw."""
         choice = choose_device(device)
+        self._processes = CreationProcesses()
         self.device, self.device_reason = choice.name, choice.reason
         about = choice.reason and f": {choice.reason}"
         logger.info("frames are drawn on %s%s", choice.name, about)
@@ -75,8 +76,17 @@ class ModelEngine:
         with TemporaryDirectory(prefix="flexavatar-") as path:
             folder = Path(path)
             load_and_show = lambda: show(self.load(folder / PREVIEW))  # noqa: E731
-            metrics = create_apart(photos, recipe, folder, progress, load_and_show)
+            with self._processes.one() as process:
+                metrics = process.create(photos, recipe, folder, progress, load_and_show)
             return self.load(folder), metrics
+
+    def prepare(self) -> None:
+        """Keep a process ready that has loaded what creations take."""
+        self._processes.keep_one_ready()
+
+    def close(self) -> None:
+        """End that process."""
+        self._processes.close()
 
     def interpolate(self, a: AnyAvatar, b: AnyAvatar, share: float) -> AnyAvatar:
         """Between the two. Raises InputError, AssetError."""

@@ -43,6 +43,8 @@ GRACE_S = 2.0
 DRIVEN_S = 5.0
 """Whoever has not driven for so long is not waited for when the server stops."""
 DRAIN_STEP_S = 0.05
+PREPARE_S = 5.0
+"""After its start a server makes ready for creations."""
 SWITCH_S = 0.001
 """Python's threads take turns this often: the event loop must not hold up a frame for 5 ms."""
 
@@ -61,6 +63,12 @@ class ServerAddresses:
     """ZeroMQ endpoint of drive packets."""
     gateways: Sequence[str] = ()
     """Where capture apps may send, each for a person to read."""
+
+
+async def _prepare(engine: Engine) -> None:
+    """Later: whoever starts a server waits for something else, and one for a moment needs none."""
+    await asyncio.sleep(PREPARE_S)
+    engine.prepare()
 
 
 @dataclass(frozen=True)
@@ -116,6 +124,7 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Running
         publisher = Publisher(config, engine.message_bytes)
         stack.callback(publisher.close)
         quotas, seats = Quotas.of(config, store.secret()), config.creations_waiting
+        stack.callback(engine.close)
         creations = Creations(engine, store, config.creations_running, seats, quotas)
         stack.callback(creations.close)
         access, places = Access(config), BodyPlaces()
@@ -150,6 +159,9 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Running
         await server.start()
         await running_health.set(serves=True)
         store.announce(address)
+        if config.creation_ready:
+            preparing = start("preparing creations", _prepare(engine))
+            stack.callback(preparing.cancel)
         gateways = [f"{status.source} on {status.address}" for status in hub.statuses]
         addresses = ServerAddresses(
             address, http.url, publisher.address, drive.status.address, gateways

@@ -106,7 +106,7 @@ class TinyEngine:
         self.gate = threading.Event()
         self.gate.set()
         self.creating = 0
-        self.shows = False
+        self.shows = self.prepared = False
         self.draw_error: Exception | None = None
 
     def create(
@@ -126,6 +126,12 @@ class TinyEngine:
         finally:
             self.creating -= 1
         return TinyAvatar(len(photos), self.number, model), {"seed": len(photos)}
+
+    def prepare(self) -> None:
+        self.prepared = True
+
+    def close(self) -> None:
+        self.prepared = False
 
     def interpolate(self, a: TinyAvatar, b: TinyAvatar, share: float) -> TinyAvatar:
         return replace(a, seed=(1 - share) * a.seed + share * b.seed)

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flexavatar.errors import ImageError
-from flexavatar.progress import no_progress
-from plugin_server.create_process import CreationCrashError, create_apart
+from flexavatar.progress import Progress, no_progress
+from plugin_server import create_process, server
+from plugin_server.config import ServerConfig
+from plugin_server.create_process import CreationCrashError, CreationProcess, CreationProcesses
 from plugin_server.engine import Recipe
+from tests.service import TinyEngine, eventually, server_and_client
 
 
-def no_preview() -> None:
-    """Nobody waits for it."""
+def create(photos: Sequence[bytes], recipe: Recipe, folder: Path, progress: Progress) -> None:
+    """In a process that is started for it."""
+    with CreationProcesses().one() as process:
+        process.create(photos, recipe, folder, progress, lambda: None)
 
 
 class Crashes:
@@ -30,12 +36,12 @@ class Crashes:
 def test_a_crash_is_one_creations_end(tmp_path: Path) -> None:
     photos: Any = [Crashes()]
     with pytest.raises(CreationCrashError, match="status 3"):
-        create_apart(photos, Recipe(), tmp_path, no_progress, no_preview)
+        create(photos, Recipe(), tmp_path, no_progress)
 
 
 def test_errors_come_through(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="photo 1"):
-        create_apart([b"no picture"], Recipe(quick=True), tmp_path, no_progress, no_preview)
+        create([b"no picture"], Recipe(quick=True), tmp_path, no_progress)
 
 
 def test_nobody_waits_any_more(tmp_path: Path, astronaut: bytes) -> None:
@@ -46,6 +52,59 @@ def test_nobody_waits_any_more(tmp_path: Path, astronaut: bytes) -> None:
 
     start = time.monotonic()
     with pytest.raises(KeyError):
-        create_apart([astronaut], Recipe(), tmp_path, give_up, no_preview)
+        create([astronaut], Recipe(), tmp_path, give_up)
     assert time.monotonic() - start < 2  # it takes longer to start
     assert not [*tmp_path.iterdir()]
+
+
+def test_one_is_ready_but_not_beside_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is taken, made anew when the work is over, and made again if it has died meanwhile."""
+    started: list[PretendedProcess] = []
+
+    class PretendedProcess:
+        """Lives until it is closed."""
+
+        def __init__(self) -> None:
+            self.alive = True
+            started.append(self)
+
+        def close(self) -> None:
+            self.alive = False
+
+    monkeypatch.setattr(create_process, "CreationProcess", PretendedProcess)
+    processes = CreationProcesses()
+    with processes.one() as first:
+        processes.keep_one_ready()
+        assert started == [first]
+    assert [p.alive for p in started] == [False, True]
+    with processes.one() as second:
+        assert second is started[1]
+        assert len(started) == 2
+    started[2].alive = False
+    with processes.one() as third:
+        assert third is started[3]
+    processes.close()
+    assert not any(p.alive for p in started)
+    processes.close()
+
+
+def test_a_process_that_is_ready_goes_with_its_server() -> None:
+    """Also when nobody ends it: its line breaks."""
+    process = CreationProcess()
+    process._line.close()
+    assert process._process.wait(60) == 0
+    assert not process.alive
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_a_server_keeps_one_ready(
+    config: ServerConfig, ready: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "PREPARE_S", 0.0)
+    engine = TinyEngine()
+    with server_and_client(replace(config, creation_ready=ready), engine) as (client, _):
+        client.info()
+        if ready:
+            eventually(lambda: engine.prepared)
+        assert engine.prepared == ready
+    assert not engine.prepared, "it goes with the server"
