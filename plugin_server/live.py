@@ -56,25 +56,38 @@ class LiveFace:
         gain: HeadAngles,
         hub: Hub,
         neutral: NeutralFaces | None = None,
-        profile: Profile = USUAL_PROFILE,
+        profile: Profile | None = None,
     ) -> None:
-        """Neutral faces and profile are those of apps. DriveError if two sources have one name."""
-        self._neutral, self._profile = neutral or NeutralFaces(), profile
-        seed = int(session.session_id, 16)
-        self._mixer = Mixer(
-            MixerConfig(
-                tuple(sources),
-                head_gain=gain,
-                weights=profile.smoothed(WEIGHT_SMOOTHING),
-                head=profile.smoothed(HEAD_SMOOTHING),
-                seed=seed,
-            )
-        )
+        """Neutral faces are those of apps; without a profile none is followed.
+
+        Raises DriveError if two sources have one name.
+        """
+        self._neutral, self._follows = neutral or NeutralFaces(), profile is not None
+        self._sources, self._gain = tuple(sources), gain
+        self._seed = int(session.session_id, 16)
+        self._use(profile or USUAL_PROFILE)
         self._session, self._clock = session, hub.clock
         self._slots = [SourceSlot(source.name) for source in sources]
         self._shown_at_s = float("-inf")
         self._speech: tuple[Speech, asyncio.Task[None]] | None = None
         self._unsubscribe = hub.subscribe(self._receive)
+
+    def follow(self, profile: Profile) -> None:
+        """Take a profile from now on, if one is followed at all."""
+        if self._follows:
+            self._use(profile)
+
+    def _use(self, profile: Profile) -> None:
+        self._profile = profile
+        self._mixer = Mixer(
+            MixerConfig(
+                tuple(_with_gains(source, profile) for source in self._sources),
+                head_gain=self._gain,
+                weights=profile.smoothed(WEIGHT_SMOOTHING),
+                head=profile.smoothed(HEAD_SMOOTHING),
+                seed=self._seed,
+            )
+        )
 
     def _receive(self, sender: Sender, signal: Signal, now_s: float) -> None:
         for slot in self._slots:
@@ -91,6 +104,8 @@ class LiveFace:
             expected = f"{DRIVE!r} or {WEBCAM!r}"
             raise DriveError(f"source: expected {expected}, got {signal.source!r:.40}")
         self._check_source(signal.source)
+        if signal.source == WEBCAM:
+            signal = self._profile.turned(signal)
         self._feed(signal, self._clock())
 
     def _check_source(self, name: str) -> None:
@@ -147,6 +162,13 @@ class LiveFace:
         self._unsubscribe = _nothing
 
 
+def _with_gains(source: Source, profile: Profile) -> Source:
+    """A source as a profile has it; what is made for the avatar needs none."""
+    if source.name in (DRIVE, AUDIO):
+        return source
+    return replace(source, gains={**profile.gains, **source.gains})
+
+
 class LiveFaces:
     """The sessions that have sources. For the event loop."""
 
@@ -166,7 +188,7 @@ class LiveFaces:
         sources: Sequence[Source],
         lasting: bool,
         neutral: NeutralFaces,
-        profile: Profile,
+        profile: Profile | None,
     ) -> None:
         """Let a session's face live, if it has sources. Raises DriveError."""
         if not sources:

@@ -16,6 +16,7 @@ from flexavatar.drive.neutral import (
 from flexavatar.drive.profile import USUAL_PROFILE, Profile, profile_from_json
 from flexavatar.drive.signal import Signal
 from flexavatar.errors import DriveError
+from plugin_server.store import Store
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -31,6 +32,11 @@ def read_neutral_faces(folder: Path) -> Mapping[str, NeutralFace]:
 def read_profile(folder: Path) -> Profile:
     """That in an avatar's folder; the usual one as above."""
     return _read_kept(folder / PROFILE, profile_from_json, USUAL_PROFILE)
+
+
+def keep_profile(store: Store, name: str, profile: Profile) -> None:
+    """Keep it with an avatar. Raises AvatarNotFoundError."""
+    store.write_beside(name, PROFILE, json.dumps(profile.to_json()))
 
 
 def _read_kept(path: Path, parse: Callable[[Any], T], usual: T) -> T:

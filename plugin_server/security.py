@@ -25,6 +25,7 @@ MAKERS_CALLS = (
     "DeleteAvatar",
     "FetchAvatar",
     "StoreAvatar",
+    "SetProfile",
     "ListSessions",
     "TerminateSession",
 )

@@ -44,7 +44,8 @@ from plugin_server.messages.sessions import (
     session_status,
 )
 from plugin_server.messages.signals import request_signal
-from plugin_server.messages.sources import gateway_message
+from plugin_server.messages.sources import gateway_message, profile_from, profile_message
+from plugin_server.neutral_faces import keep_profile, read_profile
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarServicer
 from plugin_server.picture_drive import PictureDrivers
@@ -196,6 +197,25 @@ class FlexAvatarService(FlexAvatarServicer):
     ) -> pb.DeleteAvatarResponse:
         ended = await to_its_end(f"deleting {request.name!r}", self._delete(request.name))
         return pb.DeleteAvatarResponse(ended_sessions=ended)
+
+    @reports_errors
+    async def GetProfile(  # noqa: N802
+        self, request: pb.GetProfileRequest, context: ServicerContext
+    ) -> pb.Profile:
+        await self._store.in_thread(self._store.record, request.avatar)
+        folder = self._store.folder(request.avatar)
+        return profile_message(await self._store.in_thread(read_profile, folder))
+
+    @reports_errors
+    async def SetProfile(  # noqa: N802
+        self, request: pb.SetProfileRequest, context: ServicerContext
+    ) -> pb.Profile:
+        profile = profile_from(request.profile)
+        await self._store.in_thread(keep_profile, self._store, request.avatar, profile)
+        for session in self._sessions.running():
+            if session.live is not None and session.avatars[0] == request.avatar:
+                session.live.follow(profile)
+        return profile_message(profile)
 
     async def _delete(self, name: str) -> int:
         """Remove an avatar and end its sessions; how many they were."""

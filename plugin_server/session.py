@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from flexavatar.drive.profile import Profile
 from flexavatar.drive.signal import Signal
 from flexavatar.errors import SessionNotFoundError
 from flexavatar.types import Camera, Gaussians
@@ -42,6 +43,10 @@ class FaceMixer(Protocol):
 
     def drive(self, signal: Signal) -> None:
         """Mix in what Drive's sources say. Raises DriveError."""
+        ...
+
+    def follow(self, profile: Profile) -> None:
+        """Follow sources as a profile says from now on, if it follows one at all."""
         ...
 
     def speak(self, speech: Speech) -> asyncio.Task[None]:

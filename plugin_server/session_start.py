@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 
-from flexavatar.drive.profile import USUAL_PROFILE, Profile
+from flexavatar.drive.profile import Profile
 from flexavatar.errors import FlexAvatarError
 from plugin_server.background import start
 from plugin_server.config import ServerConfig
@@ -18,8 +16,8 @@ from plugin_server.messages.sessions import session_camera, stream_plan
 from plugin_server.messages.sources import sources_from
 from plugin_server.neutral_faces import (
     FILE,
-    PROFILE,
     NeutralFaces,
+    keep_profile,
     read_neutral_faces,
     read_profile,
 )
@@ -77,9 +75,9 @@ class SessionStarter:
                 await self._store.in_thread(self._store.record, name)
             owned.session.replace_puppet(await self._puppets.get(names))  # or replaced
             neutral = await self._neutral_faces(names[0], lasting)
-            profile = await self._profile(names[0]) if lasting else USUAL_PROFILE
-            if lasting:  # `show` names the gateways and nothing more
-                sources = [replace(source, gains=profile.gains) for source in sources]
+            profile = None
+            if lasting or request.profile:
+                profile = await self._profile(names[0], lasting)
             self._lives.start(owned.session, sources, lasting, neutral, profile)
         return owned
 
@@ -91,14 +89,12 @@ class SessionStarter:
             except FlexAvatarError as error:
                 logger.warning("session %s keeps what it shows: %s", session.session_id, error)
 
-    async def _profile(self, name: str) -> Profile:
-        """That of the avatar that is shown from the start; what was given anew is kept."""
-        folder, gateways = self._store.folder(name), self._config.gateways
-        kept = await self._store.in_thread(read_profile, folder)
-        profile = gateways.profile(kept)
+    async def _profile(self, name: str, lasting: bool) -> Profile:
+        """An avatar's; of the one that is shown from the start what was given anew is kept."""
+        kept = await self._store.in_thread(read_profile, self._store.folder(name))
+        profile = self._config.gateways.profile(kept) if lasting else kept
         if profile != kept:
-            content = json.dumps(profile.to_json())
-            await self._store.in_thread(self._store.write_beside, name, PROFILE, content)
+            await self._store.in_thread(keep_profile, self._store, name, profile)
         return profile
 
     async def _neutral_faces(self, name: str, lasting: bool) -> NeutralFaces:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,13 @@ import pytest
 from flexavatar.drive.one_euro import WEIGHT_SMOOTHING, WeightFilter
 from flexavatar.drive.profile import Profile, parse_gains, profile_from_json
 from flexavatar.drive.protocols import live_link_face
-from flexavatar.errors import DriveError
+from flexavatar.errors import AvatarNotFoundError, DriveError
 from flexavatar.types import NS_PER_S
+from plugin_server.client.client import FlexAvatarClient
+from plugin_server.client.frame_reader import FrameReader
 from plugin_server.gateways.config import GatewayConfig
 from plugin_server.neutral_faces import PROFILE, read_profile
+from plugin_server.pb import flexavatar_pb2 as pb
 from tests.live import SIZE, TellingEngine, seen_of, sending_udp, watching
 from tests.service import PHOTO, local_config, must_receive, server_and_client
 from tests.signals import signal_of
@@ -88,3 +93,51 @@ def test_a_profile_is_kept_and_used(tmp_path: Path) -> None:
     assert shown() == pytest.approx((0.6, -0.5), abs=0.05)
     assert shown(mirror="no") == pytest.approx((0.6, 0.5), abs=0.05)
     assert read_profile(config.store / "ada") == Profile({"jawOpen": 1.5}, 1.0, False)
+
+
+def test_sessions_under_way_follow_it(tmp_path: Path) -> None:
+    """One that asked for the profile does as it says, from the call on; another does not."""
+    with server_and_client(local_config(tmp_path), TellingEngine()) as (client, _):
+        client.create_avatar([PHOTO], "ada")
+        profile = pb.Profile(gains={"jawOpen": 1.5}, mirror=True)
+        for follows, then in ((False, (0.4, 0.5)), (True, (0.6, -0.5))):
+            client.call("SetProfile", pb.SetProfileRequest(avatar="ada"))
+            with following(client, follows) as settled:
+                assert settled() == pytest.approx((0.4, 0.5), abs=0.05)
+                client.call("SetProfile", pb.SetProfileRequest(avatar="ada", profile=profile))
+                assert settled() == pytest.approx(then, abs=0.05)
+        kept = client.call("GetProfile", pb.GetProfileRequest(avatar="ada"))
+        assert (dict(kept.gains), kept.smoothing, kept.mirror) == ({"jawOpen": 1.5}, 1.0, True)
+        wrong = pb.SetProfileRequest(avatar="ada", profile=pb.Profile(gains={"jawOpen": 9}))
+        with pytest.raises(DriveError, match=r"expected 0\.\.4"):
+            client.call("SetProfile", wrong)
+        with pytest.raises(AvatarNotFoundError):
+            client.call("GetProfile", pb.GetProfileRequest(avatar="bob"))
+
+
+@contextmanager
+def following(
+    client: FlexAvatarClient, profile: bool
+) -> Iterator[Callable[[], tuple[float, float]]]:
+    """Jaw and yaw, once they have settled, of a session that a webcam drives."""
+    request = pb.StartSessionRequest(
+        avatar="ada", width=SIZE, height=SIZE, profile=profile, sources=[pb.Source(name="webcam")]
+    )
+    session = client.call("StartSession", request)
+    owner = {"session_id": session.session_id, "owner_token": session.owner_token}
+    head = pb.HeadPose(neck_pose=(0, 0.5, 0))
+    with closing(FrameReader(session)) as reader:
+        sent = 0
+
+        def settled() -> tuple[float, float]:
+            nonlocal sent
+            for _ in range(70):
+                sent += 1
+                arkit = pb.ArkitWeights(weights={"jawOpen": 0.4 + sent / 100_000})
+                client.call("DriveOnce", pb.DriveRequest(
+                    **owner, pts_ns=sent * NS_PER_S // 60, arkit=arkit, head=head, source="webcam"
+                ))  # fmt: skip
+                seen = seen_of(must_receive(reader))
+            return float(seen.told[0]), seen.yaw
+
+        yield settled

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flexavatar.drive.mixer import Source
+from flexavatar.drive.profile import Profile
 from flexavatar.drive.signal import AUDIO, DRIVE, WEBCAM
 from flexavatar.errors import InputError
 from plugin_server.gateways.config import GatewayConfig
@@ -49,3 +50,13 @@ def gateway_message(status: GatewayStatus, now_s: float) -> pb.Gateway:
         silent_s=now_s - status.received_at_s if sender else 0.0,
         problem=status.problem,
     )
+
+
+def profile_from(message: pb.Profile) -> Profile:
+    """How sources are followed; a smoothing of 0 is the usual. Raises DriveError."""
+    return Profile(dict(message.gains), message.smoothing or 1.0, message.mirror)
+
+
+def profile_message(profile: Profile) -> pb.Profile:
+    """A profile for clients."""
+    return pb.Profile(gains=profile.gains, smoothing=profile.smoothing, mirror=profile.mirror)

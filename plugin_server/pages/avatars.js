@@ -301,6 +301,6 @@ export class AvatarsView {
 }
 
 function words({ stage, fraction, quality }) {
-  const share = `${Math.round(100 * fraction)} %`;
+  const share = `${Math.round(100 * fraction)}\u00a0%`;
   return quality === FULL ? `Getting sharper: ${stage}, ${share}` : `${stage[0].toUpperCase()}${stage.slice(1)}, ${share}`;
 }

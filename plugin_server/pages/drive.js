@@ -1,6 +1,6 @@
 // What the page itself says of the face: sliders, expressions, the head's turn, the camera's place.
 
-import { PLACE, SHAPES } from "/pages/shapes.js";
+import { mirrored, PLACE, SHAPES } from "/pages/shapes.js";
 
 const PACKET_BYTES = 336;
 const WEIGHTS_AT = 72;
@@ -20,6 +20,7 @@ export class Driver {
     this.expression = null; // weights by name
     this.head = { yaw: 0, pitch: 0, roll: 0 }; // degrees
     this.orbit = { yaw: 0, pitch: 0 }; // degrees
+    this.profile = {}; // {gains, mirror}, as the server follows the camera
     this.seen = null; // {weights, neckPose, atMs} of the camera
     this.seq = 0;
     this.said = 0; // when a packet was sent last
@@ -41,9 +42,18 @@ export class Driver {
     this.orbited = true;
   }
 
-  /** Take what the server saw in a picture of the camera. */
-  see({ face, weights, head }) {
-    this.seen = face ? { weights: weights ?? {}, neckPose: head?.neckPose ?? [0, 0, 0], atMs: performance.now() } : null;
+  /** Take what the server saw in a picture of the camera, as the session follows it. */
+  see({ face, weights = {}, head }) {
+    if (!face) return void (this.seen = null);
+    const { gains = {}, mirror = false } = this.profile;
+    const turned = Object.entries(weights).map(([name, weight]) => [mirror ? mirrored(name) : name, weight]);
+    const [x, y, z] = head?.neckPose ?? [0, 0, 0];
+    this.seen = {
+      weights: Object.fromEntries(turned.map(([name, weight]) => [name, weight * (gains[name] ?? 1)])),
+      neckPose: mirror ? [x, -y, -z] : [x, y, z],
+      atMs: performance.now(),
+    };
+    return undefined;
   }
 
   get turnsHead() {

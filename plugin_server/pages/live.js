@@ -5,6 +5,7 @@ import { CameraDriver } from "/pages/camera.js";
 import { keep, recall } from "/pages/keep.js";
 import { MicrophoneDriver } from "/pages/microphone.js";
 import { attempt, download, element, say } from "/pages/page.js";
+import { ProfileCard } from "/pages/profile.js";
 import { TableRecorder, videoFormat, VideoRecorder } from "/pages/recorder.js";
 import { EXPRESSIONS } from "/pages/shapes.js";
 import { Sliders } from "/pages/sliders.js";
@@ -42,6 +43,7 @@ export class LiveView {
     this.canvas = element("canvas", { width: "512", height: "512", tabindex: "0", role: "img", "aria-label": "The avatar. Arrow keys turn the view." });
     this.wait = element("p", { class: "wait", role: "status" });
     this.self = element("div", { class: "self", hidden: true });
+    this.profile = new ProfileCard();
     this.sliders = new Sliders(() => this.stage?.driver ?? null);
     this.body = element("div", { class: "live" }, this.buildStage(), this.buildPanel());
     section.append(element("div", { class: "head" }, this.title, element("span", { class: "soft" }), this.choice), this.empty, this.body);
@@ -67,7 +69,7 @@ export class LiveView {
     return element("div", { class: "panel" },
       this.buildSources(), this.buildExpressions(), this.buildBackground(),
       element("details", { class: "card" }, element("summary", {}, "All 52 shapes"), ...this.sliders.elements),
-      this.buildPhone());
+      this.profile.made, this.buildPhone());
   }
 
   buildSources() {
@@ -151,6 +153,7 @@ export class LiveView {
     }))) ?? null;
     this.putting = null;
     if (!this.stage) this.tellWait("It could not be shown.");
+    else this.profile.show(this.stage);
     this.sliders.reset();
   }
 

@@ -31,9 +31,15 @@ export const GROUPS = {
 
 /** The same shape on the other side, or null. */
 export function otherSide(name) {
-  const other = name.endsWith("Left") ? name.replace(/Left$/, "Right") : name.replace(/Right$/, "Left");
+  const other = mirrored(name);
   const paired = !["jawLeft", "jawRight", "mouthLeft", "mouthRight"].includes(name);
   return paired && other !== name ? other : null;
+}
+
+/** The shape that a mirror shows. */
+export function mirrored(name) {
+  if (name.endsWith("Left")) return name.replace(/Left$/, "Right");
+  return name.replace(/Right$/, "Left");
 }
 
 /** `mouthSmileLeft` as people read it within its group: Smile left. */

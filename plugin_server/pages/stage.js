@@ -7,7 +7,7 @@ import { keep, recall } from "/pages/keep.js";
 
 const KINDS = ["STREAM_KIND_RGBA8", "STREAM_KIND_JPEG"];
 const SIDE = 512;
-const MAX_FPS = 60;
+const MAX_FPS = 30;
 const NAMES = 4; // tabs that may show the same avatar
 const GONE = ["not_found", "permission_denied"];
 const LOCAL = ["localhost", "127.0.0.1", "[::1]"];
@@ -23,7 +23,7 @@ export async function gateways() {
 async function request(avatar) {
   const phones = [...new Set((await gateways()).map(({ source }) => source))];
   const sources = ["drive", "webcam", ...phones, "audio"].map((name) => ({ name }));
-  return { avatar, width: SIDE, height: SIDE, kinds: KINDS, maxFps: MAX_FPS, sources };
+  return { avatar, width: SIDE, height: SIDE, kinds: KINDS, maxFps: MAX_FPS, sources, profile: true };
 }
 
 /** StartSession's answer, and the session's name. */

@@ -204,6 +204,37 @@ class ListAvatarsResponse(_message.Message):
     avatars: _containers.RepeatedCompositeFieldContainer[Avatar]
     def __init__(self, avatars: _Optional[_Iterable[_Union[Avatar, _Mapping]]] = ...) -> None: ...
 
+class Profile(_message.Message):
+    __slots__ = ("gains", "smoothing", "mirror")
+    class GainsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    GAINS_FIELD_NUMBER: _ClassVar[int]
+    SMOOTHING_FIELD_NUMBER: _ClassVar[int]
+    MIRROR_FIELD_NUMBER: _ClassVar[int]
+    gains: _containers.ScalarMap[str, float]
+    smoothing: float
+    mirror: bool
+    def __init__(self, gains: _Optional[_Mapping[str, float]] = ..., smoothing: _Optional[float] = ..., mirror: _Optional[bool] = ...) -> None: ...
+
+class GetProfileRequest(_message.Message):
+    __slots__ = ("avatar",)
+    AVATAR_FIELD_NUMBER: _ClassVar[int]
+    avatar: str
+    def __init__(self, avatar: _Optional[str] = ...) -> None: ...
+
+class SetProfileRequest(_message.Message):
+    __slots__ = ("avatar", "profile")
+    AVATAR_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    avatar: str
+    profile: Profile
+    def __init__(self, avatar: _Optional[str] = ..., profile: _Optional[_Union[Profile, _Mapping]] = ...) -> None: ...
+
 class DeleteAvatarRequest(_message.Message):
     __slots__ = ("name",)
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -241,7 +272,7 @@ class Camera(_message.Message):
     def __init__(self, orbit: _Optional[_Union[Orbit, _Mapping]] = ..., pinhole: _Optional[_Union[PinholeCamera, _Mapping]] = ...) -> None: ...
 
 class StartSessionRequest(_message.Message):
-    __slots__ = ("avatar", "width", "height", "kinds", "camera", "max_fps", "jpeg_quality", "keyframe_interval_ms", "morph_to", "name", "sources", "resume")
+    __slots__ = ("avatar", "width", "height", "kinds", "camera", "max_fps", "jpeg_quality", "keyframe_interval_ms", "morph_to", "name", "sources", "resume", "profile")
     AVATAR_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
@@ -254,6 +285,7 @@ class StartSessionRequest(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     SOURCES_FIELD_NUMBER: _ClassVar[int]
     RESUME_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
     avatar: str
     width: int
     height: int
@@ -266,7 +298,8 @@ class StartSessionRequest(_message.Message):
     name: str
     sources: _containers.RepeatedCompositeFieldContainer[Source]
     resume: Resume
-    def __init__(self, avatar: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., kinds: _Optional[_Iterable[_Union[StreamKind, str]]] = ..., camera: _Optional[_Union[Camera, _Mapping]] = ..., max_fps: _Optional[float] = ..., jpeg_quality: _Optional[int] = ..., keyframe_interval_ms: _Optional[int] = ..., morph_to: _Optional[str] = ..., name: _Optional[str] = ..., sources: _Optional[_Iterable[_Union[Source, _Mapping]]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ...) -> None: ...
+    profile: bool
+    def __init__(self, avatar: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., kinds: _Optional[_Iterable[_Union[StreamKind, str]]] = ..., camera: _Optional[_Union[Camera, _Mapping]] = ..., max_fps: _Optional[float] = ..., jpeg_quality: _Optional[int] = ..., keyframe_interval_ms: _Optional[int] = ..., morph_to: _Optional[str] = ..., name: _Optional[str] = ..., sources: _Optional[_Iterable[_Union[Source, _Mapping]]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., profile: _Optional[bool] = ...) -> None: ...
 
 class Resume(_message.Message):
     __slots__ = ("session_id", "owner_token")

@@ -84,6 +84,16 @@ class FlexAvatarStub:
                 request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.StoredAvatar.SerializeToString,
                 response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.Avatar.FromString,
                 _registered_method=True)
+        self.GetProfile = channel.unary_unary(
+                '/flexavatar.v1.FlexAvatar/GetProfile',
+                request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.GetProfileRequest.SerializeToString,
+                response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.Profile.FromString,
+                _registered_method=True)
+        self.SetProfile = channel.unary_unary(
+                '/flexavatar.v1.FlexAvatar/SetProfile',
+                request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.SetProfileRequest.SerializeToString,
+                response_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.Profile.FromString,
+                _registered_method=True)
         self.StartSession = channel.unary_unary(
                 '/flexavatar.v1.FlexAvatar/StartSession',
                 request_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.StartSessionRequest.SerializeToString,
@@ -216,6 +226,20 @@ class FlexAvatarServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StoreAvatar(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetProfile(self, request, context):
+        """How an avatar follows cameras, phones and programs; kept with it. SetProfile also changes the
+        sessions under way that follow it (`StartSessionRequest.profile`, and `serve --show`).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetProfile(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -377,6 +401,16 @@ def add_FlexAvatarServicer_to_server(servicer, server):
                     servicer.StoreAvatar,
                     request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.StoredAvatar.FromString,
                     response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.Avatar.SerializeToString,
+            ),
+            'GetProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProfile,
+                    request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.GetProfileRequest.FromString,
+                    response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.Profile.SerializeToString,
+            ),
+            'SetProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetProfile,
+                    request_deserializer=plugin__server_dot_pb_dot_flexavatar__pb2.SetProfileRequest.FromString,
+                    response_serializer=plugin__server_dot_pb_dot_flexavatar__pb2.Profile.SerializeToString,
             ),
             'StartSession': grpc.unary_unary_rpc_method_handler(
                     servicer.StartSession,
@@ -709,6 +743,60 @@ class FlexAvatar:
             '/flexavatar.v1.FlexAvatar/StoreAvatar',
             plugin__server_dot_pb_dot_flexavatar__pb2.StoredAvatar.SerializeToString,
             plugin__server_dot_pb_dot_flexavatar__pb2.Avatar.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/flexavatar.v1.FlexAvatar/GetProfile',
+            plugin__server_dot_pb_dot_flexavatar__pb2.GetProfileRequest.SerializeToString,
+            plugin__server_dot_pb_dot_flexavatar__pb2.Profile.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/flexavatar.v1.FlexAvatar/SetProfile',
+            plugin__server_dot_pb_dot_flexavatar__pb2.SetProfileRequest.SerializeToString,
+            plugin__server_dot_pb_dot_flexavatar__pb2.Profile.FromString,
             options,
             channel_credentials,
             insecure,
