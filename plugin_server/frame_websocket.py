@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 
 from flexavatar.errors import InputError, SessionNotFoundError
 from plugin_server.drive_socket import DriveSocket
@@ -49,6 +50,13 @@ Receive = Callable[[], Awaitable[Any]]
 
 class PacedWebSocket(WebSocketsSansIOProtocol):
     """A WebSocket whose `send` returns once the reader has room for more."""
+
+    def shutdown(self) -> None:
+        """The server stops: close, unless the reader does so at this very moment."""
+        try:
+            super().shutdown()
+        except InvalidState:
+            self.transport.close()
 
     async def send(self, message: Any) -> None:
         """A reader that takes nothing for long is hung up on."""

@@ -1,15 +1,13 @@
 // Avatars: making them of photos or a video, and those that there are.
 
-import { call, CallError, createAvatar } from "/pages/calls.js";
+import { call, createAvatar } from "/pages/calls.js";
 import { CameraShots } from "/pages/shots.js";
-import { keep, pictures, recall, uploads } from "/pages/keep.js";
+import { keep, photos, pictures, recall } from "/pages/keep.js";
 import { attempt, element, pictureOf, say } from "/pages/page.js";
 import { takePicture } from "/pages/thumbnails.js";
 
 const POLL_MS = 1000;
 const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
-const QUICK = "QUALITY_QUICK";
-const FULL = "QUALITY_FULL";
 
 /** A file's name as an avatar's. */
 export function nameOf(file) {
@@ -47,7 +45,6 @@ export class AvatarsView {
   async show() {
     this.visible = true;
     await attempt(() => this.refresh());
-    this.finishUploads();
     this.poll();
   }
 
@@ -136,56 +133,38 @@ export class AvatarsView {
     this.make(name, files);
   }
 
-  // ---- avatars are made: a first one in seconds, the full one behind it
+  // ---- avatars are made: a preview in seconds, the avatar itself behind it
 
-  async make(name, files, qualities = [QUICK, FULL]) {
+  async make(name, files) {
     this.own.add(name);
-    this.tell(name, qualities[0], { stage: "sending the files" });
-    await uploads.put(name, { files }).catch(() => {}); // a private window keeps nothing
-    let quality;
+    this.tell(name, { stage: "sending the files" });
+    const photo = files.find((file) => file.type.startsWith("image/"));
+    if (photo) await photos.put(name, photo).catch(() => {}); // a private window keeps nothing
     try {
-      for (quality of qualities) await this.makeOne(name, files, quality);
-      await uploads.delete(name).catch(() => {});
+      await createAvatar({ name, keep: true }, files, (progress) => this.tell(name, progress));
       say(`${name} is at its best now.`);
     } catch (error) {
-      await this.fail(name, error, quality);
+      await this.fail(name, error);
     } finally {
       this.own.delete(name);
-    }
-  }
-
-  async makeOne(name, files, quality) {
-    const header = { name, quality, replace: quality === FULL, keep: true };
-    try {
-      await createAvatar(header, files, (progress) => this.tell(name, quality, progress));
-    } finally {
       this.creations.delete(name);
+      await photos.delete(name).catch(() => {});
     }
     await attempt(() => this.refresh());
-    if (quality === QUICK) say(`${name} is ready. A sharper version follows by itself.`);
   }
 
-  tell(name, quality, { stage = "starting", fraction = 0 }) {
-    this.creations.set(name, { stage, fraction, quality });
-    this.updateCard(name);
+  tell(name, { stage = "starting", fraction = 0, preview = "" }) {
+    const before = this.creations.get(name);
+    this.creations.set(name, { stage, fraction, preview });
+    if (!preview || before?.preview) return this.updateCard(name);
+    say(`${name} can be brought to life already. It gets sharper meanwhile.`);
+    return attempt(() => this.refresh());
   }
 
-  async fail(name, error, quality) {
-    const lost = error instanceof CallError && error.code === "unavailable";
-    if (!lost) await uploads.delete(name).catch(() => {});
-    if (error.code === "canceled") return this.refresh();
-    const what = quality === FULL ? `${name} stays as it is, the sharper version failed` : `${name} was not made`;
-    say(`${what}: ${error.message}`, true);
-    await call("CancelCreation", { name }).catch(() => {}); // it was told
-    await attempt(() => this.refresh());
-  }
-
-  /** After a reload: what was on its way goes on. */
-  async finishUploads() {
-    for (const { name } of this.avatars) {
-      const left = await uploads.get(name).catch(() => null);
-      if (left && !this.creations.has(name) && !this.own.has(name)) this.make(name, left.files, [FULL]);
-    }
+  async fail(name, error) {
+    if (error.code === "canceled") return;
+    say(`${name} was not made: ${error.message}`, true);
+    if (error.code !== "unavailable") await call("CancelCreation", { name }).catch(() => {}); // it was told
   }
 
   // ---- what there is
@@ -204,10 +183,7 @@ export class AvatarsView {
     clearTimeout(this.timer);
     this.timer = setTimeout(async () => {
       const others = [...this.creations].some(([name, { error }]) => !this.own.has(name) && !error);
-      if (others) {
-        await this.refresh().catch(() => {});
-        this.finishUploads();
-      }
+      if (others) await this.refresh().catch(() => {});
       if (this.visible) this.poll();
     }, POLL_MS);
   }
@@ -243,22 +219,22 @@ export class AvatarsView {
   newCard(name) {
     const { error } = this.creations.get(name);
     const picture = element("div", { class: "picture" });
-    uploads.get(name).then((kept) => {
-      const photo = kept?.files.find((file) => file.type.startsWith("image/"));
-      if (photo) picture.append(pictureOf(photo, ""));
-    }).catch(() => {});
-    const stop = () => attempt(async () => {
-      await uploads.delete(name).catch(() => {});
-      await call("CancelCreation", { name });
-      this.creations.delete(name);
-      await this.refresh();
-    });
+    photos.get(name).then((photo) => photo && picture.append(pictureOf(photo, ""))).catch(() => {});
     return element("li", { class: "card avatar", "data-name": name }, picture,
       element("div", { class: "about" },
         element("h2", {}, name),
         ...(error ? [element("p", { class: "small", role: "alert" }, `It was not made: ${error}`)] : this.progressOf(name)),
-        element("div", { class: "row" }, element("button", { class: "quiet", onclick: stop }, error ? "Remove" : "Cancel")),
+        element("div", { class: "row" }, this.stopButton(name, error ? "Remove" : "Cancel")),
       ));
+  }
+
+  stopButton(name, text) {
+    const stop = () => attempt(async () => {
+      await call("CancelCreation", { name });
+      this.creations.delete(name);
+      await this.refresh();
+    });
+    return element("button", { class: "quiet", onclick: stop }, text);
   }
 
   card(avatar) {
@@ -273,7 +249,9 @@ export class AvatarsView {
         list.length ? element("ul", { class: "warnings", "aria-label": "What may look wrong" }, ...list) : null,
         element("div", { class: "row" },
           element("a", { class: "button main", href: `#live/${name}` }, "Go live"),
-          element("button", { class: "quiet", onclick: () => this.remove(name) }, "Delete"),
+          this.creations.has(name)
+            ? this.stopButton(name, "Cancel")
+            : element("button", { class: "quiet", onclick: () => this.remove(name) }, "Delete"),
         ),
       ));
   }
@@ -283,7 +261,7 @@ export class AvatarsView {
     const confirm = () => attempt(async () => {
       await call("DeleteAvatar", { name });
       await pictures.delete(name).catch(() => {});
-      await uploads.delete(name).catch(() => {});
+      await photos.delete(name).catch(() => {});
       if (recall("session")?.avatar === name) keep("session", null);
       say(`${name} is deleted.`);
       await this.refresh();
@@ -300,7 +278,7 @@ export class AvatarsView {
   }
 }
 
-function words({ stage, fraction, quality }) {
+function words({ stage, fraction, preview }) {
   const share = `${Math.round(100 * fraction)}\u00a0%`;
-  return quality === FULL ? `Getting sharper: ${stage}, ${share}` : `${stage[0].toUpperCase()}${stage.slice(1)}, ${share}`;
+  return preview ? `Getting sharper: ${stage}, ${share}` : `${stage[0].toUpperCase()}${stage.slice(1)}, ${share}`;
 }

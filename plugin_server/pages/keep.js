@@ -27,7 +27,7 @@ function settled(request) {
 const database = (() => {
   const opening = indexedDB.open("flexavatar", 1);
   opening.onupgradeneeded = () => {
-    for (const shelf of ["pictures", "uploads"]) opening.result.createObjectStore(shelf);
+    for (const shelf of ["pictures", "photos"]) opening.result.createObjectStore(shelf);
   };
   return settled(opening);
 })();
@@ -55,7 +55,7 @@ class Shelf {
   }
 }
 
-/** What avatars look like: a Blob by name. */
+/** What avatars look like: {createdUnixMs, blob} by name. */
 export const pictures = new Shelf("pictures");
-/** Files of avatars that are not finished: {files} by name. */
-export const uploads = new Shelf("uploads");
+/** A photo of whom an avatar is being made of, by its name. */
+export const photos = new Shelf("photos");
