@@ -32,6 +32,8 @@ from plugin_server.messages.audio import audio_format, voice_style
 from plugin_server.messages.avatars import (
     avatar_message,
     check_photos,
+    creations_message,
+    progress_message,
     read_header,
     read_photos,
     recipe_from,
@@ -119,7 +121,9 @@ class FlexAvatarService(FlexAvatarServicer):
             del photos
             try:
                 while not making.done():
-                    await context.write(pb.CreateAvatarResponse(progress=_progress(creation)))
+                    await context.write(
+                        pb.CreateAvatarResponse(progress=progress_message(creation))
+                    )
                     await asyncio.wait((making,), timeout=PROGRESS_S)
             finally:
                 if not creation.keep:
@@ -141,12 +145,7 @@ class FlexAvatarService(FlexAvatarServicer):
     async def ListCreations(  # noqa: N802
         self, request: pb.ListCreationsRequest, context: ServicerContext
     ) -> pb.ListCreationsResponse:
-        return pb.ListCreationsResponse(
-            creations=[
-                pb.CreationStatus(name=creation.name, progress=_progress(creation), error=error)
-                for creation, error in self._creations.all()
-            ]
-        )
+        return creations_message(self._creations.all())
 
     @reports_errors
     async def CancelCreation(  # noqa: N802
@@ -395,12 +394,3 @@ def _look_at(making: asyncio.Task[AvatarRecord]) -> None:
     """Its client may be gone; `Creations` has logged what went wrong."""
     if not making.cancelled():
         making.exception()
-
-
-def _progress(creation: Creation) -> pb.CreateProgress:
-    return pb.CreateProgress(
-        stage=creation.stage,
-        fraction=creation.fraction,
-        elapsed_ms=int(1000 * creation.elapsed_s),
-        preview=creation.name if creation.has_preview else "",
-    )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 from flexavatar.errors import InputError
 from flexavatar.formats.video_reader import container_format
 from plugin_server.avatar_record import AvatarRecord
 from plugin_server.bodies import UploadPace
 from plugin_server.config import ServerConfig
+from plugin_server.creation import Creation
 from plugin_server.engine import Recipe
 from plugin_server.errors import TooLargeError
 from plugin_server.messages.models import MODEL_NUMBERS, model_name
@@ -39,6 +40,25 @@ def avatar_message(record: AvatarRecord) -> pb.Avatar:
         warnings=record.warnings,
         preview=record.preview,
     )
+
+
+def progress_message(creation: Creation) -> pb.CreateProgress:
+    """How far the making of an avatar is."""
+    return pb.CreateProgress(
+        stage=creation.stage,
+        fraction=creation.fraction,
+        elapsed_ms=int(1000 * creation.elapsed_s),
+        preview=creation.name if creation.has_preview else "",
+    )
+
+
+def creations_message(creations: Iterable[tuple[Creation, str]]) -> pb.ListCreationsResponse:
+    """Creations, and why those that failed did so."""
+    found = [
+        pb.CreationStatus(name=creation.name, progress=progress_message(creation), error=error)
+        for creation, error in creations
+    ]
+    return pb.ListCreationsResponse(creations=found)
 
 
 def check_photos(photos: Sequence[bytes | bytearray], config: ServerConfig) -> None:

@@ -298,6 +298,21 @@ class RouterService(FlexAvatarServicer):
         return pb.DeleteAvatarResponse(ended_sessions=ended)
 
     @passes_errors
+    async def GetProfile(  # noqa: N802
+        self, request: pb.GetProfileRequest, context: ServicerContext
+    ) -> pb.Profile:
+        worker = self._workers.holders(request.avatar)[0]
+        return await worker.call("GetProfile", request, token_of(context))
+
+    @passes_errors
+    async def SetProfile(  # noqa: N802
+        self, request: pb.SetProfileRequest, context: ServicerContext
+    ) -> pb.Profile:
+        holders, token = self._workers.holders(request.avatar), token_of(context)
+        answers = [await worker.call("SetProfile", request, token) for worker in holders]
+        return answers[0]
+
+    @passes_errors
     async def GetServerInfo(  # noqa: N802
         self, request: pb.GetServerInfoRequest, context: ServicerContext
     ) -> pb.ServerInfo:
