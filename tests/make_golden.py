@@ -115,4 +115,4 @@ if __name__ == "__main__":
         (GOLDEN / f"{name}.bin").write_bytes(message)
     baked = write_baked(small_baked(), still=False)
     (GOLDEN / "baked.glb").write_bytes(baked)
-    (GOLDEN / "baked_poses.bin").write_bytes(golden_bytes(baked))
+    (GOLDEN / "baked.poses").write_bytes(golden_bytes(baked))

@@ -95,7 +95,7 @@ def test_a_network_of_colours_becomes_bases(
 
 def test_the_golden_set_is_what_is_computed() -> None:
     file = (GOLDEN / "baked.glb").read_bytes()
-    made, kept = golden_bytes(file), (GOLDEN / "baked_poses.bin").read_bytes()
+    made, kept = golden_bytes(file), (GOLDEN / "baked.poses").read_bytes()
     assert len(made) == len(kept) == GOLDEN_POSE_BYTES * len(golden_poses())
     for i in range(len(golden_poses())):
         one, other = (x[i * GOLDEN_POSE_BYTES :][:GOLDEN_POSE_BYTES] for x in (made, kept))

@@ -21,7 +21,7 @@ def baked(program: Build) -> Path:
 
 
 def test_cpp_agrees_with_the_golden_set(baked: Path) -> None:
-    answer = run(baked, "golden", GOLDEN / "baked.glb", GOLDEN / "baked_poses.bin").split()
+    answer = run(baked, "golden", GOLDEN / "baked.glb", GOLDEN / "baked.poses").split()
     *differences, steps = map(float, answer)
     assert len(differences) == 5
     assert max(differences) < 1e-5

@@ -60,7 +60,7 @@ def node(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @needs_node
 def test_node_agrees_with_the_golden_set() -> None:
-    files = (GOLDEN / "baked.glb", GOLDEN / "baked_poses.bin")
+    files = (GOLDEN / "baked.glb", GOLDEN / "baked.poses")
     done = node(SCRIPTS / "pose_baked.mjs", *files)
     assert done.returncode == 0, done.stderr
     differences = json.loads(done.stdout)
