@@ -115,6 +115,15 @@ class Engine(Protocol):
         """Make it ready to be driven, and to become the other. Raises InputError, AssetError."""
         ...
 
+    @property
+    def batch(self) -> int:
+        """How many instants are made in about the time of one: 1 where nothing is saved."""
+        ...
+
+    def animate_many(self, instants: Sequence[tuple[Puppet, Signal]]) -> Sequence[Gaussians]:
+        """One instant of each of several puppets, at most `batch`; they stay valid."""
+        ...
+
     def rgba8_strips(self, gaussians: Gaussians, camera: Camera, out: np.ndarray) -> Iterator[None]:
         """Draw premultiplied bytes into `out` [H, W, 4], some milliseconds before each yield."""
         ...

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from plugin_server.background import Watch
+from plugin_server.engine import Engine
 from plugin_server.frames import StreamPlan
 from plugin_server.publisher import Publisher
 from plugin_server.session import LastFrame, Session
@@ -34,9 +35,9 @@ LONGEST_NAP_S = 0.05
 class FrameLoop:
     """One thread for one device. Nothing here waits for a reader."""
 
-    def __init__(self, publisher: Publisher, watch: Watch) -> None:
+    def __init__(self, publisher: Publisher, watch: Watch, engine: Engine) -> None:
         self.changed = threading.Condition()
-        self._publisher, self._watch = publisher, watch
+        self._publisher, self._watch, self._engine = publisher, watch, engine
         self._sessions: dict[str, Session] = {}
         self.on_frame: Callable[[LastFrame], None] = lambda frame: None
         """Called on the render thread with every frame that was drawn."""
@@ -96,7 +97,32 @@ class FrameLoop:
             self._publisher.pool.forget_unused()
             self._nap()
         else:
-            self._step(session, now)
+            if self._engine.batch > 1 and not session.draws:
+                self._pose_together(now)
+            self._step(session, time.monotonic())
+
+    def _pose_together(self, now: float) -> None:
+        """Make the instants of all frames that are due, those first who have had the least time.
+
+        What fails is left to the sessions' own steps, where it ends one of them alone.
+        """
+        due = [s for s in self._due(now) if not s.draws]
+        due = sorted(due, key=lambda s: s.spent_s)[: self._engine.batch]
+        begun = [(s, instant) for s in due if (instant := s.begin(now)) is not None]
+        if len(begun) < 2:
+            return
+        try:
+            made = self._engine.animate_many([instant for _, instant in begun])
+        except Exception:
+            logger.exception("moving %d avatars at once failed", len(begun))
+            return
+        each_s = (time.monotonic() - now) / len(begun)
+        for (session, _), gaussians in zip(begun, made, strict=True):
+            session.pose(gaussians, each_s)
+
+    def _due(self, now: float) -> list[Session]:
+        """Who has something to do."""
+        return [s for s in self._sessions.values() if self._wakes_at(s, now) <= now]
 
     def _finish_if_over(self, session: Session, now: float) -> None:
         idle_timeout_s = session.plan.idle_timeout_s
@@ -110,7 +136,7 @@ class FrameLoop:
 
         Who did nothing meanwhile has saved nothing up but the time of a few frames.
         """
-        due = [s for s in self._sessions.values() if self._wakes_at(s, now) <= now]
+        due = self._due(now)
         for session in due:
             if not session.draws:
                 session.spent_s = max(session.spent_s, self._turn_s - SAVED_S)

@@ -127,12 +127,9 @@ class FrameWriter:
 
     def _send_jpeg(self, instant: Instant, picture: np.ndarray) -> Work:
         """Premultiplied colours without their alpha are the picture over black."""
-        if picture.size > 4 * STRIP_PIXELS:
-            encoding = self._publisher.encoder.submit(self._encode, picture)
-            yield encoding
-            encoded = encoding.result()
-        else:
-            encoded = self._encode(picture)
+        encoding = self._publisher.encoder.submit(self._encode, picture)
+        yield encoding
+        encoded = encoding.result()
         size = HEADER_BYTES + encoded.size
         with self._publisher.pool.take(size) as buffer:
             wire.write_header(self._header(instant, Kind.JPEG, encoded.size), buffer.bytes.data)

@@ -109,7 +109,7 @@ class Publisher:
         self._mailboxes: tuple[FrameMailbox, ...] = ()  # replaced whole
         self._new_mailboxes: list[FrameMailbox] = []
         self.encoder = ThreadPoolExecutor(1, "encode")
-        """For pictures that take long: other sessions are drawn meanwhile."""
+        """For JPEG: other sessions are drawn meanwhile."""
         self.keys = None if config.frames_are_local else FrameKeys(self.context)
         self._socket = self.context.socket(zmq.XPUB)
         self._socket.setsockopt(zmq.XPUB_MANUAL, 1)  # every newcomer is told of, and let in here

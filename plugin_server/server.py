@@ -130,7 +130,7 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Running
         access, places = Access(config), BodyPlaces()
         server = grpc_server(config, access, places)
         stack.push_async_callback(server.stop, GRACE_S)
-        frame_loop = FrameLoop(publisher, watch)
+        frame_loop = FrameLoop(publisher, watch, engine)
         stack.callback(frame_loop.close)
         limits = config.max_sessions, config.max_load
         sessions = Sessions(engine, publisher, frame_loop, *limits, quotas, config.worker)

@@ -118,6 +118,7 @@ class Session:
         self._next_frame = self._last_frame = self._last_key = 0.0
         self._keyframe_requested = True
         self._frame: Work | None = None  # what is left to do of it
+        self._posed: Gaussians | None = None  # its instant, if that was made with others
         self._kinds: frozenset[Kind] = frozenset()  # of it
         self._waits_for: Future[Any] | None = None
         self._frame_s = 0.0
@@ -226,6 +227,21 @@ class Session:
         )
         return max(due, self._next_frame)
 
+    def begin(self, now: float) -> tuple[Puppet, Signal] | None:
+        """Take up the frame that is due: the instant to be made of it, if anybody reads it."""
+        self._frame = self._begin(now)
+        return (self.puppet, self._shown) if self._kinds else None
+
+    def pose(self, gaussians: Gaussians, spent_s: float) -> None:
+        """The instant of the frame at hand, made with others, which was so much of its time."""
+        self._posed = gaussians
+        self._count_time(spent_s)
+
+    def _count_time(self, spent_s: float) -> None:
+        self.spent_s += spent_s
+        self.work_s += spent_s
+        self._frame_s += spent_s
+
     def step(self, now: float) -> Future[Any] | None:
         """Some milliseconds of work: on the frame at hand, else on the next one that is due.
 
@@ -238,10 +254,7 @@ class Session:
             self._waits_for = next(self._frame)
         except StopIteration:
             self._frame = self._waits_for = None
-        spent_s = time.monotonic() - now
-        self.spent_s += spent_s
-        self.work_s += spent_s
-        self._frame_s += spent_s
+        self._count_time(time.monotonic() - now)
         if self._frame is None:
             self.last_frame = self._finished_frame()
         return self._waits_for
@@ -277,7 +290,7 @@ class Session:
             self._last_key = now
         seq, shown = self.last_frame.seq + 1, self._shown
         if self._kinds:
-            gaussians = self.puppet.animate(shown)
+            gaussians, self._posed = self._posed or self.puppet.animate(shown), None
             if self.plan.takes_turns:  # others may drive the same puppet before it is all drawn
                 gaussians = Gaussians(*(x.clone() for x in vars(gaussians).values()))
             camera = shown.camera or self._camera

@@ -23,7 +23,7 @@ from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.frame_reader import FrameReader, Received
 from plugin_server.client.session import ClientSession
 from plugin_server.config import ServerConfig
-from plugin_server.engine import Recipe, Show
+from plugin_server.engine import Puppet, Recipe, Show
 from plugin_server.server import ServerAddresses, running_server
 
 PATIENCE_S = 20.0
@@ -100,6 +100,7 @@ class TinyEngine:
 
     device, device_reason = "test", "it is a test"
     models = ("query_lrm", "fit")
+    batch = 1
 
     def __init__(self, steps: int = 3, count: int = 600) -> None:
         self.steps, self.number = steps, count
@@ -153,6 +154,9 @@ class TinyEngine:
 
     def puppet(self, avatar: TinyAvatar, other: TinyAvatar | None = None) -> TinyPuppet:
         return TinyPuppet(avatar, other)
+
+    def animate_many(self, instants: Sequence[tuple[Puppet, Signal]]) -> Sequence[Gaussians]:
+        return [puppet.animate(signal) for puppet, signal in instants]
 
     def draw_rgba8(self, gaussians: Gaussians, camera: Camera, out: np.ndarray) -> None:
         """Columns tell the height of the first Gaussian and the camera's place, in millimetres."""

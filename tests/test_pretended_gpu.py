@@ -15,8 +15,11 @@ import numpy as np
 import pytest
 import torch
 
-from flexavatar.avatar.avatar import Animator, AnyAvatar
+from flexavatar.avatar.avatar import Animator, AnyAvatar, Avatar
 from flexavatar.avatar.bias_sink_avatar import BiasSinkAvatar
+from flexavatar.avatar.crowd import Crowd, stack_codes
+from flexavatar.drive.signal import flame_codes
+from flexavatar.head.arkit_fit import load_arkit_basis
 from flexavatar.head.open_head import load_open_head, open_head_on
 from flexavatar.models.config import BIAS_SINK_PRESETS
 from flexavatar.models.weights import load_bias_sink, load_query_lrm
@@ -53,7 +56,7 @@ def coded(seed: int) -> BiasSinkAvatar:
     )
 
 
-def changing(seed: int) -> AnyAvatar:
+def changing(seed: int) -> Avatar:
     """Somebody of P."""
     return person(seed, load_query_lrm(PRESET)[1])
 
@@ -197,3 +200,49 @@ def test_mixed_devices_are_found(gpu: PretendedGpu) -> None:
     _ = there + here.to("cuda")
     assert gpu.uploads.total() == 1
     assert gpu.waits.total() == 4
+
+
+@pytest.mark.parametrize("make", [person, changing], ids=["fit", "P"])
+def test_a_crowd_is_moved_as_one(gpu: PretendedGpu, make: Callable[[int], Avatar]) -> None:
+    """Four in no more kernels than one, by one copy, and each as if it were alone."""
+    rig = open_head_on("cuda")
+    alone = [Animator(to_device(make(seed), "cuda"), rig) for seed in range(4)]
+    crowd = Crowd(alone, rig)
+    basis = load_arkit_basis(load_open_head())
+    driven = [{"jawOpen": 0.2 * i, "eyeBlinkLeft": 1 - 0.2 * i} for i in range(4)]
+    codes = [
+        flame_codes(signal_of(weights), basis, animator.avatar.codes)
+        for weights, animator in zip(driven, alone, strict=True)
+    ]
+    crowd.animate(stack_codes(codes).on("cuda"))  # what is computed once is by now
+    gpu.reset()
+    found = crowd.animate(stack_codes(codes).on("cuda"))
+    assert not gpu.waits
+    assert gpu.uploads.total() == 1
+    assert gpu.kernels.total() < KERNELS
+    for own, animator, code in zip(found, alone, codes, strict=True):
+        expected = values_of(animator.animate(code.on("cuda")))
+        for name, value in vars(expected).items():
+            torch.testing.assert_close(on_cpu(getattr(own, name)), value, rtol=1e-4, atol=1e-5)
+
+
+def test_the_engine_makes_a_crowd_of_those_who_are_alike(gpu: PretendedGpu) -> None:
+    """Of P, of fit, of K and between two, some asked for twice: each gets its own instant."""
+    engine = ModelEngine("cuda:0")
+    names = ["P", "fit", "K", "fit to fit", "P", "fit", "P"]
+    puppets = [engine.puppet(*AVATARS[name]()) for name in names]
+    puppets.append(puppets[0])
+    instants = [
+        (puppet, replace(SIGNAL, pts_ns=i, head=None) if i < 7 else SIGNAL)
+        for i, puppet in enumerate(puppets)
+    ]
+    assert engine.batch > len(instants)
+    engine.animate_many(instants)
+    gpu.reset()
+    found = [values_of(own) for own in engine.animate_many(instants)]
+    assert not gpu.waits
+    assert gpu.uploads.total() == 5  # two crowds, and three alone
+    for own, (puppet, signal) in zip(found, instants, strict=True):
+        expected = values_of(puppet.animate(signal))
+        for name, value in vars(expected).items():
+            torch.testing.assert_close(getattr(own, name), value, rtol=1e-4, atol=1e-5)

@@ -86,22 +86,30 @@ class Animator(Poser):
         super().__init__(avatar.neutral, head)
         self.avatar = avatar
         self._folding = avatar.lids.any(1).nonzero().squeeze(1)
-        self._usual = self._openings(self.vertices(avatar.codes))
-        self._expressor = ExpressionNetwork(avatar.dynamic) if avatar.dynamic else None
+        self.usual_openings = self._openings(self.vertices(avatar.codes))
+        """Of the eyes, as the photo shows them: [2] metres."""
+        self.expressor = ExpressionNetwork(avatar.dynamic) if avatar.dynamic else None
+        """What an expression changes beside moving splats, if anything."""
         self._deformer = self._make_deformer()
+
+    @property
+    def network_name(self) -> tuple[object, ...]:
+        """Which network changes it, none or one of some weights: a crowd has one."""
+        own = self.avatar.dynamic
+        return () if own is None else (own.preset, own.weights, own.channels)
 
     def _make_deformer(self) -> Deformer:
         avatar = self.avatar
         mesh = (avatar.neutral, self.head.faces, avatar.binding, avatar.splats)
-        if avatar.dynamic is None or self._expressor is None:
+        if avatar.dynamic is None or self.expressor is None:
             return Deformer(*mesh)
-        taps = self._expressor.taps
+        taps = self.expressor.taps
         changing = ExpressionChange(avatar.opacities, avatar.sh, avatar.dynamic.splats, taps)
         return ExpressionDeformer(*mesh, changing)
 
     def animate(self, codes: FlameCodes) -> Gaussians:
         """One instant: unbatched codes -> Gaussians in the head frame."""
-        moves = self.expression_moves(codes) if self._expressor else None
+        moves = self.expression_moves(codes) if self.expressor else None
         return self.carry(self.vertices(codes), moves)
 
     def expression_moves(self, codes: FlameCodes) -> Tensor:
@@ -114,7 +122,7 @@ class Animator(Poser):
         `moves` [V, 3] are as `moves` gives them, for an avatar that changes with its expression;
         without them it looks as at rest.
         """
-        change = self._expressor.change(moves) if self._expressor else None
+        change = self.expressor.change(moves) if self.expressor else None
         return self.carry_with_change(vertices, change)
 
     def carry_with_change(self, vertices: Tensor, change: Tensor | None) -> Gaussians:
@@ -131,7 +139,7 @@ class Animator(Poser):
         own = self._folding
         if not len(own):
             return opacities
-        hidden = 1 - eyelid_visibility(self._openings(vertices), self._usual)
+        hidden = 1 - eyelid_visibility(self._openings(vertices), self.usual_openings)
         opacities = opacities.clone()
         opacities[own] *= 1 - self.avatar.lids[own] @ hidden
         return opacities

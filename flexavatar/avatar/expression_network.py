@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -159,6 +159,25 @@ class ExpressionNetwork:
             shares = shares * dynamic.amounts.cpu()[:, None]
         device = dynamic.identity.device
         return Taps(places.to(device), shares.to(device), count)
+
+
+class JoinedNetworks:
+    """Several people's networks of the same weights, run as one."""
+
+    def __init__(self, networks: Sequence[ExpressionNetwork]) -> None:
+        self._first = networks[0]
+        self._person = torch.cat([remove_border(network.person) for network in networks])
+        self._rest_offset = torch.stack([network.rest_offset for network in networks])
+
+    @torch.inference_mode()
+    def change(self, moves: Tensor) -> Tensor:
+        """`ExpressionNetwork.change` of each, one after the other: [B, V, 3] -> [B R, 14]."""
+        cells = self._rest_offset.shape[1]
+        drive = self._first._sampler.sample_many(moves)
+        drive = drive.view(len(moves), cells, cells, -1)[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
+        made = self._first._network(self._person, drive).permute(0, 2, 3, 1)
+        bordered = torch.nn.functional.pad(made, (0, 0, 1, 1, 1, 1))
+        return (bordered + self._rest_offset).reshape(-1, MAP_CHANNELS)
 
 
 def _restrict_channels(unet: DynamicUNet, channels: Collection[str]) -> DynamicUNet:

@@ -28,7 +28,7 @@ class Poser:
         self.head = rig_with_own_lids(neutral, head)
         self.joints = self.head.joints(neutral)
         if neutral.is_cuda:
-            self._rig, self._own_lids = head, _lid_difference(self.head, head)
+            self._rig, self._own_lids = head, lid_difference(self.head, head)
         else:
             basis = self.head.active_basis.unflatten(0, (-1, 3)).permute(2, 0, 1)
             self._skinner = Skinner(neutral, basis, self.head.lbs_weights)
@@ -55,7 +55,7 @@ class Poser:
         return moves
 
 
-def _lid_difference(own: FlameHead, rig: FlameHead) -> Tensor:
+def lid_difference(own: FlameHead, rig: FlameHead) -> Tensor:
     """What a person's lids and arcs add to the rig's columns of them: [3 V, 4]."""
     parts = (own.eyelids - rig.eyelids, own.lid_arcs - rig.lid_arcs)
     return torch.cat(parts, -1).flatten(0, 1)

@@ -216,15 +216,15 @@ def middle_rings(head: FlameHead) -> tuple[Tensor, ...]:
 
 
 def eyelid_openings(head: FlameHead, vertices: Tensor) -> Tensor:
-    """Distance between the lids of the left and the right eye, mid-lid: [V, 3] -> [2] metres."""
+    """Distance between the lids of the left, the right eye, mid-lid: [..., V, 3] -> [..., 2] m."""
     upper_left, lower_left, upper_right, lower_right = (
-        vertices[ring].mean(0) for ring in middle_rings(head)
+        vertices[..., ring, :].mean(-2) for ring in middle_rings(head)
     )
-    return torch.stack((upper_left - lower_left, upper_right - lower_right)).norm(dim=1)
+    return torch.stack((upper_left - lower_left, upper_right - lower_right), -2).norm(dim=-1)
 
 
 def eyelid_visibility(openings: Tensor, usual: Tensor) -> Tensor:
-    """Visible share of crease and lashes, which fold away as an eye closes: [2], [2] -> [2] 0..1.
+    """Visible share of crease and lashes, which fold away as an eye closes: 0..1, [..., 2] each.
 
     `openings` now, `usual` at rest, metres.
     """

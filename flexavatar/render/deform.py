@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -82,6 +83,23 @@ class SurfaceTracker:
         self._faces, self._around = faces, around.to(template.device)
         kept = (inverses, shares[..., None], alone)
         self._inverses, self._shares, self._alone = (x.to(template) for x in kept)
+
+    @classmethod
+    def joined(cls, trackers: Sequence[SurfaceTracker], vertices: int) -> SurfaceTracker:
+        """Of meshes of so many vertices each, one behind the other."""
+        made, count = cls.__new__(cls), len(trackers[0]._faces)
+        wide = max(tracker._around.shape[1] for tracker in trackers)
+        faces, around, shares = [], [], []
+        for i, own in enumerate(trackers):
+            missing = wide - own._around.shape[1]
+            faces.append(own._faces + i * vertices)
+            around.append(torch.nn.functional.pad(own._around, (0, missing)) + i * count)
+            shares.append(torch.nn.functional.pad(own._shares, (0, 0, 0, missing)))
+        made._faces = torch.cat(faces)
+        made._around, made._shares = torch.cat(around), torch.cat(shares)
+        made._inverses = torch.cat([t._inverses for t in trackers])
+        made._alone = torch.cat([t._alone for t in trackers])
+        return made
 
     def motion(self, vertices: Tensor) -> SurfaceMotion:
         """Of posed vertices [V, 3], in the template's type."""
@@ -271,6 +289,12 @@ class SurfaceSampler:
                 rows.int().contiguous(),
             )
             self._plan = native.SamplePlan(points, *(x.data_ptr() for x in self._kept))
+
+    def sample_many(self, fields: Tensor) -> Tensor:
+        """The tables of several fields [B, V, 3], in torch: [B, R, 3]."""
+        points = torch.einsum("btkc,tk->btc", fields[:, self._ids].float(), self._shares)
+        tables = points.new_zeros(len(fields), self._count, 3)
+        return tables.index_copy(1, self._rows, points)
 
     def sample(self, field: Tensor | None) -> Tensor:
         """The table [R, 3] of a field [V, 3]; None is zero everywhere.
