@@ -39,6 +39,8 @@ BACKLOG = 128
 """Connections that wait to be let in; asyncio tries as often at once when it may open no file."""
 CONNECTIONS = 256
 """At once. Of more, those that ask nothing are closed, the one that is silent longest first."""
+LARGE_CALLS = (*WHOLE_UPLOADS, "StoreAvatar")
+"""Calls whose bodies are large, and so come in few at a time."""
 OPEN_PAGES = ("/healthz", "/readyz")
 """What needs no token: a load balancer's probe has none."""
 PREFLIGHT = (
@@ -147,14 +149,14 @@ class BoundedBody:
 
     async def _next(self) -> Any:
         """Raises UploadTimeoutError, BusyError, TooLargeError."""
-        if not self._started and self._call in WHOLE_UPLOADS:
+        if not self._started and self._call in LARGE_CALLS:
             self._held.enter_context(self._places.place())
         self._started = True
         event = await self._pace.wait(self._receive())
         size = len(event.get("body", b""))
         self._pace.count(size)
         self._size += size
-        if self._size > SMALL_BODY_BYTES and self._call not in (*WHOLE_UPLOADS, *STREAMED):
+        if self._size > SMALL_BODY_BYTES and self._call not in (*LARGE_CALLS, *STREAMED):
             raise TooLargeError(
                 f"{self._call}: expected {SMALL_BODY_BYTES} bytes at most, got more"
             )

@@ -131,6 +131,7 @@ def following(
 
         def settled() -> tuple[float, float]:
             nonlocal sent
+            jaw, yaw = 0.0, 0.0
             for _ in range(70):
                 sent += 1
                 arkit = pb.ArkitWeights(weights={"jawOpen": 0.4 + sent / 100_000})
@@ -138,6 +139,7 @@ def following(
                     **owner, pts_ns=sent * NS_PER_S // 60, arkit=arkit, head=head, source="webcam"
                 ))  # fmt: skip
                 seen = seen_of(must_receive(reader))
-            return float(seen.told[0]), seen.yaw
+                jaw, yaw = float(seen.told[0]), seen.yaw
+            return jaw, yaw
 
         yield settled

@@ -89,6 +89,23 @@ def test_from_a_photo_to_a_recording(served: Served, engine: TinyEngine, tmp_pat
         eventually(lambda: bool(found or found.extend(videos(tmp_path))))
 
 
+def test_a_download_comes_back(served: Served, tmp_path: Path) -> None:
+    need_chromium("an avatar's download")
+    client = served[0]
+    client.create_avatar([PHOTO], name="ada")
+    with studio(served, tmp_path) as page:
+        page.wait_for("document.querySelector('.avatar a img')")
+        page.click(".avatar .about button")
+        file = tmp_path / "downloads" / "ada.flexavatar"
+        eventually(file.exists)
+        client.delete_avatar("ada")
+        page.ask("Page.reload")
+        page.wait_for("document.querySelector('.drop input') && !document.querySelector('.avatar')")
+        page.choose_file(".drop input[type=file]", file)
+        page.wait_for("document.querySelector('[data-name=ada]')")
+        assert [avatar.gaussians for avatar in client.list_avatars()] == [600]
+
+
 def videos(folder: Path) -> list[Path]:
     """What was recorded and is whole."""
     found = (folder / "downloads").glob("astronaut.*")

@@ -1,12 +1,13 @@
 // Avatars: making them of photos or a video, and those that there are.
 
-import { call, createAvatar } from "/pages/calls.js";
+import { call, createAvatar, fetchAvatar, storeAvatar, storedName } from "/pages/calls.js";
 import { CameraShots } from "/pages/shots.js";
 import { keep, photos, pictures, recall } from "/pages/keep.js";
-import { attempt, element, pictureOf, say } from "/pages/page.js";
+import { attempt, download, element, pictureOf, say } from "/pages/page.js";
 import { takePicture } from "/pages/thumbnails.js";
 
 const POLL_MS = 1000;
+const STORED = ".flexavatar"; // how the names of downloaded avatars end
 const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 
 /** A file's name as an avatar's. */
@@ -73,7 +74,7 @@ export class AvatarsView {
 
   showDrop() {
     const input = element("input", {
-      type: "file", multiple: true, hidden: true, accept: "image/*,video/*,.heic,.avif",
+      type: "file", multiple: true, hidden: true, accept: `image/*,video/*,.heic,.avif,${STORED}`,
       onchange: () => this.choose([...input.files]),
     });
     this.drop.replaceChildren(
@@ -100,6 +101,8 @@ export class AvatarsView {
 
   choose(files) {
     if (!files.length) return;
+    const stored = files.filter((file) => file.name.endsWith(STORED));
+    if (stored.length) return void this.takeBack(stored);
     this.files = files;
     const taken = [...this.avatars.map(({ name }) => name), ...this.creations.keys()];
     const name = element("input", { type: "text", value: freeName(nameOf(files[0]), taken), autocomplete: "off", spellcheck: "false", "aria-describedby": "name-hint" });
@@ -119,6 +122,21 @@ export class AvatarsView {
       element("p", { class: "soft small", id: "name-hint" }, "Letters a to z, digits, - and _. Make avatars of people who have agreed to it."),
     );
     name.select();
+  }
+
+  /** Avatars that were downloaded come back. */
+  takeBack(files) {
+    return attempt(async () => {
+      for (const file of files) {
+        const name = await storedName(file);
+        if (this.avatars.some((avatar) => avatar.name === name)) {
+          throw new Error(`There is an avatar “${name}” already: delete it first, then drop the file again.`);
+        }
+        await storeAvatar(file);
+        say(`${name} is back.`);
+      }
+      await this.refresh();
+    });
   }
 
   begin(name) {
@@ -251,9 +269,14 @@ export class AvatarsView {
           element("a", { class: "button main", href: `#live/${name}` }, "Go live"),
           this.creations.has(name)
             ? this.stopButton(name, "Cancel")
-            : element("button", { class: "quiet", onclick: () => this.remove(name) }, "Delete"),
+            : element("button", { class: "quiet", onclick: () => this.save(name) }, "Download"),
+          this.creations.has(name) ? null : element("button", { class: "quiet", onclick: () => this.remove(name) }, "Delete"),
         ),
       ));
+  }
+
+  save(name) {
+    return attempt(async () => download(await fetchAvatar(name), name + STORED));
   }
 
   remove(name) {
@@ -267,7 +290,7 @@ export class AvatarsView {
       await this.refresh();
     });
     dialog.append(element("form", { method: "dialog" },
-      element("p", {}, `Delete ${name}? Its photos are not kept on the server, so it cannot be brought back.`),
+      element("p", {}, `Delete ${name}? Photos are not kept on the server: unless you have downloaded it, it cannot be brought back.`),
       element("div", { class: "row" },
         element("button", { onclick: confirm }, "Delete"),
         element("button", { class: "main", autofocus: true }, "Keep it"),

@@ -43,9 +43,33 @@ async function post(name, type, body, signal) {
 /** One call: its answer, or a CallError. */
 export async function call(name, fields = {}, signal = undefined) {
   const answer = await post(name, "application/json", JSON.stringify(fields), signal);
-  const content = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new CallError(content.code ?? "unknown", content.message ?? answer.statusText);
-  return content;
+  if (!answer.ok) throw await refusal(answer);
+  return answer.json();
+}
+
+/** All of an avatar in one file: StoredAvatar as protobuf has it. */
+export async function fetchAvatar(name) {
+  const letters = new TextEncoder().encode(name); // the request's field 1, a text below 128 bytes
+  const answer = await post("FetchAvatar", "application/proto", new Blob([new Uint8Array([10, letters.length]), letters]));
+  if (!answer.ok) throw await refusal(answer);
+  return answer.blob();
+}
+
+/** The name that such a file says, or "". */
+export async function storedName(file) {
+  const start = new Uint8Array(await file.slice(0, 66).arrayBuffer());
+  return start[0] === 10 ? new TextDecoder().decode(start.subarray(2, 2 + start[1])) : "";
+}
+
+/** Put an avatar of such a file in place. */
+export async function storeAvatar(file) {
+  const answer = await post("StoreAvatar", "application/proto", file);
+  if (!answer.ok) throw await refusal(answer);
+}
+
+async function refusal(answer) {
+  const { code = "unknown", message = answer.statusText } = await answer.json().catch(() => ({}));
+  return new CallError(code, message);
 }
 
 /** Bytes of a Blob in base64. */
@@ -77,10 +101,7 @@ export async function createAvatar(header, files, onProgress) {
     }
   }
   const answer = await post("CreateAvatar", "application/connect+json", new Blob(parts));
-  if (!answer.ok) {
-    const content = await answer.json().catch(() => ({}));
-    throw new CallError(content.code ?? "unknown", content.message ?? answer.statusText);
-  }
+  if (!answer.ok) throw await refusal(answer);
   for await (const { flag, content } of envelopes(answer.body.getReader())) {
     if (flag & LAST && content.error) throw new CallError(content.error.code, content.error.message);
     if (content.progress) onProgress(content.progress);
