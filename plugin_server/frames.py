@@ -21,6 +21,8 @@ from plugin_server.publisher import Publisher
 from plugin_server.splats import SplatEncoder
 from plugin_server.wire import HEADER_BYTES, Flags, Header, Kind
 
+PICTURES = frozenset((Kind.RGBA8, Kind.JPEG))
+
 Work: TypeAlias = "Iterator[Future[Any] | None]"
 """Something that is done some milliseconds at a time; a future is what it waits for elsewhere."""
 
@@ -50,6 +52,15 @@ class StreamPlan:
 
 
 @dataclass(frozen=True)
+class Before:
+    """What a picture fades from, and how much of it is still seen."""
+
+    gaussians: Gaussians
+    camera: Camera
+    share: float  # 0..1
+
+
+@dataclass(frozen=True)
 class Instant:
     """Gaussians and camera of one frame."""
 
@@ -59,6 +70,7 @@ class Instant:
     pts_ns: int
     repeated: bool
     keyframe: bool
+    before: Before | None = None
 
 
 class FrameWriter:
@@ -86,7 +98,7 @@ class FrameWriter:
 
     def send(self, instant: Instant, kinds: AbstractSet[Kind]) -> Work:
         """Draw and publish these kinds of one instant."""
-        if kinds & {Kind.RGBA8, Kind.JPEG}:
+        if kinds & PICTURES:
             yield from self._send_pictures(instant, kinds)
         if Kind.DEPTH in kinds:
             yield from self._send_depth(instant)
@@ -119,11 +131,19 @@ class FrameWriter:
             picture = buffer.bytes[HEADER_BYTES : HEADER_BYTES + size]
             picture = picture.reshape(plan.height, plan.width, 4)
             yield from self._engine.rgba8_strips(instant.gaussians, instant.camera, picture)
+            if instant.before is not None:
+                yield from self._fade(instant.before, picture)
             if Kind.RGBA8 in kinds:
                 wire.write_header(self._header(instant, Kind.RGBA8, size), buffer.bytes.data)
                 self._publisher.send(buffer, HEADER_BYTES + size)
             if Kind.JPEG in kinds:
                 yield from self._send_jpeg(instant, picture)
+
+    def _fade(self, before: Before, picture: np.ndarray) -> Work:
+        """Lay what was shown before over a picture [H, W, 4]: premultiplied colours blend as is."""
+        old = np.empty_like(picture)
+        yield from self._engine.rgba8_strips(before.gaussians, before.camera, old)
+        cv2.addWeighted(old, before.share, picture, 1 - before.share, 0, dst=picture)
 
     def _send_jpeg(self, instant: Instant, picture: np.ndarray) -> Work:
         """Premultiplied colours without their alpha are the picture over black."""

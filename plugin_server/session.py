@@ -15,7 +15,7 @@ from flexavatar.drive.signal import Signal
 from flexavatar.errors import SessionNotFoundError
 from flexavatar.types import Camera, Gaussians
 from plugin_server.engine import Puppet
-from plugin_server.frames import FrameWriter, Instant, StreamPlan, Work
+from plugin_server.frames import PICTURES, Before, FrameWriter, Instant, StreamPlan, Work
 from plugin_server.latest import Latest
 from plugin_server.shutdown import STOPS
 from plugin_server.speech import Speech
@@ -28,6 +28,9 @@ USUAL_FPS = 30.0
 REFRESH_S = 0.5
 """A session at rest shows itself this often, so that a latecomer waits a second at most."""
 
+
+FADE_S = 0.3
+"""Pictures of an avatar fade into those of the one that takes its place."""
 
 View = Callable[[Camera], Camera]
 """The camera of a session's pictures, by an avatar's own."""
@@ -60,6 +63,15 @@ class Ending:
 
     reason: str
     left_s: float
+
+
+@dataclass(frozen=True)
+class Predecessor:
+    """The avatar that a session has shown until just now."""
+
+    puppet: Puppet
+    camera: Camera
+    until_s: float
 
 
 @dataclass(frozen=True)
@@ -110,6 +122,7 @@ class Session:
         """The newest signal, with what earlier ones said of the rest."""
         self._puppet: Puppet | None = puppet
         self._successor: Puppet | None = None  # shown from the next frame on
+        self._predecessor: Predecessor | None = None  # while it fades
         self.gaussians = puppet.count
         """In a frame."""
         self._view, self._camera = view, view(puppet.camera)
@@ -222,7 +235,7 @@ class Session:
             return now
         due = (
             now
-            if self._keyframe_requested or self.mailbox.waiting
+            if self._keyframe_requested or self.mailbox.waiting or self._predecessor
             else self._last_frame + REFRESH_S
         )
         return max(due, self._next_frame)
@@ -269,9 +282,7 @@ class Session:
         """Draw the newest signal, or the last one again if that is due."""
         successor, self._successor = self._successor, None
         if successor is not None and successor is not self._puppet:
-            self._puppet, self._camera = successor, self._view(successor.camera)
-            self.gaussians = successor.count
-            self._writer.start_anew(successor.count)
+            self._succeed(self.puppet, successor, now)
         signal = self.mailbox.take()
         self._signal_s = None if signal is None else self._came_in_s
         self._shown = signal or self._shown
@@ -282,6 +293,12 @@ class Session:
         self._kinds = frozenset(self._writer.subscribed_kinds())
         return self._draw(now, repeated=signal is None)
 
+    def _succeed(self, before: Puppet, puppet: Puppet, now: float) -> None:
+        self._predecessor = Predecessor(before, self._camera, now)
+        self._puppet, self._camera = puppet, self._view(puppet.camera)
+        self.gaussians = puppet.count
+        self._writer.start_anew(puppet.count)
+
     def _draw(self, now: float, repeated: bool) -> Work:
         keyframe = self._keyframe_requested or repeated
         keyframe = keyframe or now >= self._last_key + self.plan.keyframe_interval_s
@@ -291,15 +308,34 @@ class Session:
         seq, shown = self.last_frame.seq + 1, self._shown
         if self._kinds:
             gaussians, self._posed = self._posed or self.puppet.animate(shown), None
-            if self.plan.takes_turns:  # others may drive the same puppet before it is all drawn
-                gaussians = Gaussians(*(x.clone() for x in vars(gaussians).values()))
-            camera = shown.camera or self._camera
-            instant = Instant(gaussians, camera, seq, shown.pts_ns, repeated, keyframe)
+            gaussians, camera = self._kept(gaussians), shown.camera or self._camera
+            before = self._before(now)
+            instant = Instant(gaussians, camera, seq, shown.pts_ns, repeated, keyframe, before)
             yield from self._writer.send(instant, self._kinds)
+        else:
+            self._predecessor = None  # nobody sees it
+
+    def _kept(self, gaussians: Gaussians) -> Gaussians:
+        """Until the frame is all drawn: others may drive the same puppet meanwhile."""
+        if self.plan.takes_turns:
+            return Gaussians(*(x.clone() for x in vars(gaussians).values()))
+        return gaussians
+
+    def _before(self, now: float) -> Before | None:
+        """What the pictures of this frame fade from, if anything."""
+        old = self._predecessor
+        if old is None:
+            return None
+        share = 1 - (now - old.until_s) / FADE_S
+        if share <= 0 or not self._kinds & PICTURES:
+            self._predecessor = None
+            return None
+        gaussians = self._kept(old.puppet.animate(self._shown))
+        return Before(gaussians, self._shown.camera or old.camera, share)
 
     def finish(self) -> None:
         """Tell the readers that it has ended: what the render thread does with it last."""
-        self._puppet = self._successor = self._frame = None
+        self._puppet = self._successor = self._predecessor = self._frame = None
         try:
             self._writer.send_end(self.end_reason or STOPS)
         finally:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from flexavatar.errors import AvatarNotFoundError, ConflictError, ImageError
+from plugin_server import session as session_module
 from plugin_server.client.client import FlexAvatarClient
 from plugin_server.client.frame_reader import FrameReader, Received
 from plugin_server.client.session import ClientSession
@@ -194,6 +195,25 @@ def test_an_avatar_stays_until_the_new_one_is_whole(
         client.create_avatar([PHOTO] * 3, "ada", replace=True, on_preview=refuse)
         eventually(lambda: distance(must_receive(reader)) == 1300 % 256)
         assert distance(must_receive(other)) == 2000 % 256
+
+
+def test_pictures_fade(
+    previews: tuple[FlexAvatarClient, PreviewEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a session at rest: from what was shown to what is, and never back."""
+    monkeypatch.setattr(session_module, "FADE_S", 1.0)
+    client, engine = previews
+    engine.gate.set()
+    client.create_avatar([PHOTO], "ada")
+    with client.start_session("ada", 64, 64, max_fps=30) as session:
+        with closing(session.reader()) as reader:
+            seen = [distance(must_receive(reader))]
+            client.create_avatar([PHOTO] * 2, "ada", replace=True)
+            while seen[-1] != 1200 % 256:
+                seen.append(distance(must_receive(reader)))
+    assert seen[0] == 1100 % 256
+    assert seen == sorted(seen), seen
+    assert len(set(seen)) > 5, seen
 
 
 def test_a_morph_goes_on_with_the_new_half(
