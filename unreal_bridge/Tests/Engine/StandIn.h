@@ -57,6 +57,7 @@ struct USceneComponent : UActorComponent {
 
 enum EPixelFormat { PF_R8G8B8A8, PF_R32_FLOAT, PF_FloatRGBA };
 enum TextureAddress { TA_Clamp };
+enum TextureFilter { TF_Nearest, TF_Bilinear, TF_Default };
 struct FUpdateTextureRegion2D {
     uint32 DestX, DestY;
     int32 SrcX, SrcY;
@@ -69,6 +70,7 @@ class UTexture2D : public UTexture {
 public:
     bool SRGB = true;
     TextureAddress AddressX = TA_Clamp, AddressY = TA_Clamp;
+    TextureFilter Filter = TF_Default;
     static UClass* StaticClass() { return nullptr; }
     void PostEditChange() {}
     static UTexture2D* CreateTransient(int32 width, int32 height, EPixelFormat format) {

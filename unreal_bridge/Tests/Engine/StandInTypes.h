@@ -120,10 +120,22 @@ private:
     T* object_;
 };
 
+// Roots of the collector: what one holds keeps its Outers too, up to the world.
+struct StrongObjects {
+    static inline int held = 0;
+};
+
 template <class T>
 class TStrongObjectPtr {
 public:
-    void Reset(T* object = nullptr) { object_ = object; }
+    TStrongObjectPtr() = default;
+    TStrongObjectPtr(const TStrongObjectPtr&) = delete;
+    TStrongObjectPtr& operator=(const TStrongObjectPtr&) = delete;
+    ~TStrongObjectPtr() { Reset(); }
+    void Reset(T* object = nullptr) {
+        StrongObjects::held += (object != nullptr) - (object_ != nullptr);
+        object_ = object;
+    }
     bool IsValid() const { return object_ != nullptr; }
     T* Get() const { return object_; }
     T* operator->() const { return object_; }

@@ -107,6 +107,7 @@ void picture(int port) {
     CHECK(stage.connected == 1 && stage.error.empty());
     CHECK(stage.avatar.Picture->width == 64 && stage.avatar.Picture->height == 32);
     CHECK(!stage.avatar.Picture->SRGB && stage.avatar.Depth->texelBytes == 4);
+    CHECK(stage.avatar.Picture->Filter == TF_Bilinear && stage.avatar.Depth->Filter == TF_Nearest);
     CHECK(screen.material->textures.at("Picture") == stage.avatar.Picture);
     CHECK(screen.material->textures.at("Depth") == stage.avatar.Depth);
     CHECK(std::fabs(screen.material->scalars.at("Distance") - 1) < 1e-5f);
@@ -193,8 +194,13 @@ void gaussians(int port) {
     stage.avatar.SetBlendShape("jawOpen", 0.1f);  // moves the first half
     stage.until([&] { return stage.frames > before; });
     CHECK(rows->rows > written && rows == own.textures.at("Splats"));
+    CHECK(StrongObjects::held == 4 && rows->Filter == TF_Nearest && order->Filter == TF_Nearest);
+    stage.avatar.EndPlay(EEndPlayReason::EndPlayInEditor);
+    CHECK(!mesh->registered && StrongObjects::held == 0);  // nothing keeps the world
+    stage.avatar.Connect();  // once more
+    stage.until([&] { return stage.frames > before + 1 && StrongObjects::held == 4; });
     stage.avatar.Disconnect();
-    CHECK(!mesh->registered);
+    CHECK(StrongObjects::held == 0);
 }
 
 void nobody(int port) {

@@ -67,6 +67,9 @@ void FFlexAvatarSplats::Remove()
 		Mesh->DestroyComponent();
 	}
 	Mesh.Reset();
+	Material.Reset();  // its Outer is the owner: kept, it would keep the whole world
+	Data.Reset();
+	OrderTexture.Reset();
 	MeshCount = 0;
 }
 

@@ -16,6 +16,8 @@ UTexture2D* FitTexture(UTexture2D* Before, int32 Width, int32 Height, EPixelForm
 	Texture->SRGB = false;  // the material decodes: premultiplied colours must be filtered as they are
 	Texture->AddressX = TA_Clamp;
 	Texture->AddressY = TA_Clamp;
+	// numbers are taken as they are: a depth between a rim and nothing is neither
+	Texture->Filter = Format == PF_R8G8B8A8 ? TF_Bilinear : TF_Nearest;
 	Texture->UpdateResource();
 	return Texture;
 }
