@@ -67,7 +67,7 @@ def _capped(portrait: Portrait, color: Tensor) -> Portrait:
 
 def _measured(portrait: Portrait) -> Hair:
     """`measure_hair` looks at pixels alone: where hair grows does not matter."""
-    return measure_hair([portrait], torch.ones(2), torch.zeros(2))
+    return measure_hair([portrait], torch.ones(2), torch.zeros(2), 0.02)
 
 
 # ---- what hair looks like

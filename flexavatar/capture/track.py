@@ -48,8 +48,11 @@ class TrackConfig:
     """Around MediaPipe's scores."""
     gaze_std: float = 0.3
     """Radians around straight ahead."""
-    focal_share: float = 1.17
-    """Focal length over the crop's side: 600 px at 512."""
+    focal_share: float = 2.0
+    """Focal length over the crop's side of a photo that does not say it: cameras stand a metre off,
+    and a head that is built as if from nearer is too wide behind the face."""
+    focal_share_video: float = 1.17
+    """The same of a video: webcams stand nearer."""
     focal_std: float = 0.2
     """Of its logarithm."""
     focal_exif_std: float = 0.05
@@ -165,7 +168,8 @@ def _lenses(portraits: Sequence[Portrait], config: TrackConfig) -> list[_Lens]:
     names = [p.lens or i for i, p in enumerate(portraits)]
     sides = [p.rgb.shape[0] for p in portraits]
     logs = np.log([
-        (p.focal_px or config.focal_share * side) / p.crop_scale
+        (p.focal_px or (config.focal_share_video if p.lens else config.focal_share) * side)
+        / p.crop_scale
         for p, side in zip(portraits, sides, strict=True)
     ])  # fmt: skip
     lenses: list[_Lens] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -33,12 +33,13 @@ LEAST_SPREAD = 0.03
 class Hair:
     """Where hair grows and what colour it has; skin on a bald head, cloth under a hat."""
 
-    scalp: Tensor  # [T] 0..1, ears included: hair hides those that no photo shows
+    scalp: Tensor  # [T] 0..1, ears included where hair hides them
     ears: Tensor  # [T] 0..1
     tone: Tensor  # [3] median colour
     spread: float  # median distance of its colours from the median
     has_strands: bool  # it is hair, and not a bare head or a hat
     is_bare: bool = False  # there is nothing but skin
+    thickness: float = 0.0  # metres, of most of it
 
     @property
     def grows(self) -> Tensor:
@@ -49,15 +50,21 @@ class Hair:
         """Colours at most so many spreads from the hair's own: [T, 3] -> [T] bool."""
         return (colors - self.tone).norm(dim=-1) < most * self.spread
 
+    def with_free_ears(self) -> Hair:
+        """The same beside ears that it does not cover."""
+        return replace(self, scalp=self.scalp * (1 - self.ears))
 
-def measure_hair(portraits: Sequence[Portrait], scalp: Tensor, ears: Tensor) -> Hair:
+
+def measure_hair(
+    portraits: Sequence[Portrait], scalp: Tensor, ears: Tensor, thickness: float
+) -> Hair:
     """The hair of a person in photos, at texels of which `scalp` and `ears` are masks [T] 0..1.
 
     From pixels around and above the face; brown where there are hardly any.
     """
     colors = np.concatenate([portrait.colors[hair_pixels(portrait)] for portrait in portraits])
     if len(colors) < 30:
-        return Hair(scalp, ears, torch.tensor([0.25, 0.2, 0.17]), 0.1, has_strands=False)
+        return Hair(scalp, ears, torch.tensor([0.25, 0.2, 0.17]), 0.1, False, False, thickness)
     faces = np.concatenate([portrait.colors[portrait.face_hull] for portrait in portraits])
     skin = np.median(faces, 0)
     colors = _without_skin(colors, skin)
@@ -67,7 +74,7 @@ def measure_hair(portraits: Sequence[Portrait], scalp: Tensor, ears: Tensor) -> 
     grain = float(np.mean([_grain(portrait) for portrait in portraits]))
     tone, strands = (skin, False) if bare else (tone, spread < HAT and grain > FLAT)
     spread = max(spread, LEAST_SPREAD)
-    return Hair(scalp, ears, torch.from_numpy(tone), spread, strands, bare)
+    return Hair(scalp, ears, torch.from_numpy(tone), spread, strands, bare, thickness)
 
 
 def _grain(portrait: Portrait) -> float:

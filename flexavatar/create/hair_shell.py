@@ -90,14 +90,13 @@ def _where_it_grows(observations: SurfaceObservations, hair: Hair, place: Points
     evidence = observations.evidence
     shown = (evidence.weight > SEEN).numpy()
     foreign = ~hair.resembles(evidence.colors, FOREIGN).numpy()
-    scalp, ears = hair.grows.numpy(), (hair.ears > 0.5).numpy()
+    scalp, ears = hair.grows.numpy(), ((hair.ears > 0.5) & (hair.scalp < 0.5)).numpy()
     _, grown = deposit(place[scalp], np.ones(int(scalp.sum())), np.ones(int(scalp.sum())))
     grows = binary_closing(grown > 0, np.ones((3, 3)))
     bare = scalp & shown
     share, count = deposit(place[bare], foreign[bare] * 1.0, np.ones(int(bare.sum())))
     grows &= ~((share > 0.5) & (count > 1))
-    free = ears & shown
-    if free.sum() > 20 and foreign[free].mean() > 0.5:
+    if ears.any():
         _, covered = deposit(place[ears], np.ones(int(ears.sum())), np.ones(int(ears.sum())))
         grows &= ~binary_dilation(covered > 0, np.ones((3, 3)))
     return gaussian_filter(grows * 1.0, 0.6, mode=("nearest", "wrap"))

@@ -24,30 +24,36 @@ from flexavatar.create.posed_views import PosedViews
 from flexavatar.create.skin import Skin
 from flexavatar.create.sphere_grid import Points, cell_angles, directions, interpolate, spherical
 from flexavatar.head.binding import matrix_to_quat
-from flexavatar.head.masks import hair_mask
 from flexavatar.head.off_mesh_binding import off_mesh_binding
 from flexavatar.render.camera import camera_position, project, unproject
 from flexavatar.render.mesh import render_mesh
 
 LOCKS, PER_LOCK = 300, 5
-"""Locks all around a head of which nothing is seen, and strands in each."""
-STEP, LONG_STEP = 1e-2, 1.5e-2
-"""Metres between the Gaussians of a strand, and of one of long hair."""
-MOST, LEAST, THICK = 13, 3, 0.02
-"""Gaussians of the longest strands of hair that does not hang, of the shortest, and the thickness
-in metres of hair that is that long."""
-THICKNESS = 0.7
-"""Quantile of the scalp's heights that is the hair's thickness."""
+"""Locks all around a head of which nothing is seen, and strands in each, where they are longest;
+shorter ones are more."""
+STEP, SHORT_STEP, LONG_STEP = 1e-2, 6e-3, 1.5e-2
+"""Metres between the Gaussians of a strand, of one of cropped and of long hair."""
+MOST, LEAST = 13, 3
+"""Gaussians of the longest strands of hair that does not hang, and of the shortest."""
+MOST_DENSE = 2.0
+"""How many times more locks cropped hair has."""
+CROPPED, THICK = 0.008, 0.028
+"""Thickness of cropped hair, and of hair whose strands are the longest that do not hang: metres."""
+UNCOMBED = 0.55
+"""Radians, standard deviation, by which locks of cropped hair leave the flow."""
 MOST_LONG, FREE = 24, 0.0
 """The same of long hair, and metres above the eyes' middle below which it falls freely."""
 NAPE, LONG = -0.062, 0.03
 """Height of the nape's hairline over the eyes' middle, and how far below hair is long: metres."""
 SPREAD = 3.6e-3
 """Standard deviation across a lock at its roots, metres; strands draw together to their tips."""
-LIFT = (8e-4, 5.5e-3)
-"""Metres over the shell between which strands start."""
+LIFT = (8e-4, 2e-3, 5.5e-3)
+"""Metres over the shell at which strands start, the lowest and, of cropped and of thick hair, the
+highest."""
 WIDTH, FLAT = (1.2e-3, 2.0e-3), 0.45
 """Metres, standard deviations across, and thickness in widths."""
+FINE = 0.6
+"""Width of cropped strands, of the others'."""
 OPACITY = 0.94
 UNSEEN = (0.2, 0.55)
 """Evidence at which hair is all made up, and from which none is added."""
@@ -91,13 +97,13 @@ def hair_strands(skin: Skin) -> BoundSplats | None:
     if len(pattern.profiles) < FEWEST_PROFILES:
         return None
     shell = hair_shell(skin, pattern)
-    thickness = float(posed.hair_height[hair_mask(posed.head) > 0.9].quantile(THICKNESS))
-    growth = _grow(shell, thickness, np.random.default_rng(0))
+    grown = float(np.clip((hair.thickness - CROPPED) / (THICK - CROPPED), 0, 1))
+    growth = _grow(shell, grown, np.random.default_rng(0))
     growth = _sink_visible(growth, shell, posed)
     if not len(growth.points):
         return None
     colors = _strand_colors(growth, pattern, posed)
-    return _splats(growth, colors, posed)
+    return _splats(growth, colors, posed, FINE + (1 - FINE) * grown)
 
 
 def _never_hair(posed: PosedViews) -> Mask:
@@ -109,9 +115,10 @@ def _never_hair(posed: PosedViews) -> Mask:
     return view.portrait.face_hull | shown.numpy()
 
 
-def _grow(shell: HairShell, thickness: float, rng: np.random.Generator) -> _Growth:
-    """Follow the flow from roots that no photo shows; hair `thickness` metres thick is as long."""
-    roots = _roots(shell, rng)
+def _grow(shell: HairShell, grown: float, rng: np.random.Generator) -> _Growth:
+    """Follow the flow from roots that no photo shows; hair is `grown` 0, cropped, to 1."""
+    short = round(LEAST + 1 + (MOST - LEAST - 1) * grown)
+    roots = _roots(shell, LOCKS * min(MOST / short, MOST_DENSE), rng)
     count = len(roots)
     lock = np.repeat(np.arange(count), PER_LOCK)
     size = count * PER_LOCK
@@ -121,9 +128,10 @@ def _grow(shell: HairShell, thickness: float, rng: np.random.Generator) -> _Grow
     across = rng.normal(0, SPREAD, size)
     end = shell.lowest_at(roots)[lock] + rng.normal(0, BELOW, size)
     long = shell.lowest_at(roots)[lock] < NAPE - LONG
-    short = min(max(round(MOST * thickness / THICK), LEAST + 1), MOST)
     most = np.where(long, MOST_LONG, short) - rng.integers(0, short - LEAST, size)
-    stride = np.where(long, LONG_STEP, STEP)
+    stride = np.where(long, LONG_STEP, SHORT_STEP + (STEP - SHORT_STEP) * grown)
+    highest = np.where(long, LIFT[2], LIFT[1] + (LIFT[2] - LIFT[1]) * grown)
+    stray = rng.normal(0, UNCOMBED, count)[lock] * np.where(long, 0.0, 1 - grown)
     phase, sway = rng.uniform(0, 2 * np.pi, size), rng.uniform(0, 0.14, size)
     at = roots[lock]
     out = _outwards(at)
@@ -138,31 +146,31 @@ def _grow(shell: HairShell, thickness: float, rng: np.random.Generator) -> _Grow
         reach = (
             interpolate(shell.radius, at)
             + LIFT[0]
-            + (LIFT[1] - LIFT[0]) * lift * (1 - 0.5 * share**2)
+            + (highest - LIFT[0]) * lift * (1 - 0.5 * share**2)
         )
         radius = spherical(at)[2]
         radius = np.where(on_scalp, reach, np.maximum(radius, reach))
         at = np.asarray(CENTRE) + radius[:, None] * out
         ahead = np.abs(np.arctan2(at[:, 0], at[:, 2])) < AHEAD
-        alive &= (step < most) & (at[:, 1] > end) & (on_scalp | ~ahead)
+        alive &= (step < most) & (at[:, 1] > end) & (on_scalp | (long & ~ahead))
         steps.append((at, alive.copy(), share))
         heading = np.where(on_scalp[:, None], interpolate(shell.flow, at), (0.0, -1.0, 0.0))
         side = np.cross(out, heading)
-        bend = sway * np.sin(phase + 0.9 * step) - across * 12.0 * (step > 2)
+        bend = sway * np.sin(phase + 0.9 * step) - across * 12.0 * (step > 2) + np.tan(stray)
         heading = heading + side * bend[:, None]
         heading /= np.linalg.norm(heading, axis=1, keepdims=True).clip(1e-6)
         at = at + stride[:, None] * heading
     return _as_growth(steps, lift, stride)
 
 
-def _roots(shell: HairShell, rng: np.random.Generator) -> Points:
-    """Middles of locks on the shell, as many as the unseen share of the hair asks for: [N, 3]."""
+def _roots(shell: HairShell, locks: float, rng: np.random.Generator) -> Points:
+    """Middles of locks on the shell, of `locks` the share that is not seen: [N, 3]."""
     azimuth, elevation = cell_angles()
     unseen = 1 - ((shell.seen - UNSEEN[0]) / (UNSEEN[1] - UNSEEN[0])).clip(0, 1)
     area = shell.radius**2 * np.cos(elevation) * (shell.grows > 0.5)
     hanging = 1 + LOW_ROOTS * (shell.lowest < NAPE - LONG) * (elevation < 0)
     wanted = area * unseen * hanging
-    count = round(LOCKS * float(wanted.sum() / max(area.sum(), 1e-9)))
+    count = round(locks * float(wanted.sum() / max(area.sum(), 1e-9)))
     chosen = (
         rng.choice(wanted.size, count, p=(wanted / max(wanted.sum(), 1e-12)).ravel())
         if count
@@ -277,14 +285,16 @@ def _hidden(
     return hidden
 
 
-def _splats(growth: _Growth, colors: NDArray[np.float64], posed: PosedViews) -> BoundSplats:
-    """Elongated Gaussians, bound to sway as hair off the mesh does."""
+def _splats(
+    growth: _Growth, colors: NDArray[np.float64], posed: PosedViews, wide: float
+) -> BoundSplats:
+    """Elongated Gaussians, `wide` times as wide, bound to sway as hair off the mesh does."""
     rng = np.random.default_rng(2)
     along, out = growth.along, growth.outwards
     across = np.cross(out, along)
     across /= np.linalg.norm(across, axis=1, keepdims=True).clip(1e-9)
     frame = np.stack((along, across, np.cross(along, across)), -1)
-    width = rng.uniform(*WIDTH, len(along)) * (1.05 - 0.5 * growth.share**3)
+    width = wide * rng.uniform(*WIDTH, len(along)) * (1.05 - 0.5 * growth.share**3)
     scales = np.stack((0.55 * growth.stride, width, FLAT * width), -1)
     points = torch.from_numpy(growth.points).float()
     binding = off_mesh_binding(points, posed.neutral, posed.head)

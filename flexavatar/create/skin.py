@@ -43,6 +43,9 @@ FAINT = 0.2
 """Weight of evidence below which hair is made up rather than seen."""
 HAIRY, FOREIGN = 1.4, 2.2
 """Spreads of the hair's colours within which it surely is hair, and beyond which surely not."""
+EAR_SEEN, FEWEST_OF_EAR, ABOVE_EARS = 0.1, 20, 0.015
+"""Weight of evidence, and texels of it, that tell whether ears are free; metres of thickness up to
+which hair is as short as that."""
 CROWN = 0.045
 """Metres above the eyes where scalp shows neither ears nor temples."""
 STICKS_OUT = 0.5
@@ -84,7 +87,11 @@ def build_skin(
     grown, ears = (
         interpolate_barycentric(f(posed.head), texels.binding) for f in (hair_mask, auricle_mask)
     )
-    hair = measure_hair(posed.portraits, grown, ears)
+    on_scalp = hair_mask(posed.head) > 0.9
+    thickness = float(posed.hair_height[on_scalp].median())
+    hair = measure_hair(posed.portraits, grown, ears, thickness)
+    if _ears_are_free(hair, observations.evidence):
+        hair = hair.with_free_ears()
     evidence = _trustworthy(observations.evidence, texels, hair)
     colors = _paint(evidence, observations, hair, unseen)
     opaque = torch.full((len(texels),), OPAQUE)
@@ -174,6 +181,14 @@ def _trustworthy(evidence: Evidence, texels: Texels, hair: Hair) -> Evidence:
     return Evidence(sure.colors, torch.where(doubtful, 0.0, sure.weight))
 
 
+def _ears_are_free(hair: Hair, evidence: Evidence) -> bool:
+    """Whether photos show something else than hair there; if they show nothing, by its length."""
+    shown = (hair.ears > 0.5) & (evidence.weight > EAR_SEEN)
+    if int(shown.sum()) < FEWEST_OF_EAR:
+        return hair.is_bare or hair.thickness < ABOVE_EARS
+    return bool((~hair.resembles(evidence.colors, FOREIGN))[shown].float().mean() > 0.5)
+
+
 def _mean(evidence: Evidence, mask: Tensor) -> Tensor:
     """Mean colour of the well seen part of a region: [3]."""
     weight = (evidence.weight * mask)[:, None]
@@ -190,8 +205,9 @@ def _complete_colors(
     """Fill the unseen: mirrored detail first, then the smoothest continuation, then hair grain."""
     scalp = hair.scalp
     groups = texels.zones.long()
-    graph = surface_inpaint.surface_graph(points, normals, groups)
-    near = surface_inpaint.nearest_known(points, evidence.colors, evidence.weight, groups)
+    parts = 2 * groups + (scalp > 0.5)  # a hairline is a line: neither runs into the other
+    graph = surface_inpaint.surface_graph(points, normals, parts)
+    near = surface_inpaint.nearest_known(points, evidence.colors, evidence.weight, parts)
     lids = texels.masks["lids"]
     anchor = torch.lerp(near, hair.tone.expand_as(near), scalp[:, None])
     eyes = points[texels.masks["eyes"] > 0.5].mean(0)
