@@ -112,6 +112,12 @@ def test_likeness_is_measured_in_spreads() -> None:
     assert hair.resembles(away, 2.5).tolist() == [True, True, True]
 
 
+def test_free_ears_are_no_scalp() -> None:
+    scalp, ears = torch.tensor([0.9, 0.9, 0.2]), torch.tensor([0.0, 1.0, 0.0])
+    hair = Hair(scalp, ears, torch.zeros(3), 0.1, has_strands=True).with_free_ears()
+    torch.testing.assert_close(hair.scalp, torch.tensor([0.9, 0.0, 0.2]))
+
+
 def test_hair_does_not_grow_on_ears() -> None:
     scalp, ears = torch.tensor([0.9, 0.9, 0.2]), torch.tensor([0.0, 0.8, 0.0])
     assert Hair(scalp, ears, torch.zeros(3), 0.1, has_strands=True).grows.tolist() == [

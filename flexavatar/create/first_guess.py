@@ -25,6 +25,7 @@ from flexavatar.create.photo_splats import BoundSplats, detail_splats
 from flexavatar.create.pixels import disc_kernel, sample_bilinear
 from flexavatar.create.posed_views import PosedView, PosedViews
 from flexavatar.create.skin import Skin, mouth_shown_by_photos
+from flexavatar.create.underlay import underlay_splats
 from flexavatar.head.binding import Binding, LocalSplats
 from flexavatar.head.flame import FlameHead
 from flexavatar.head.masks import hair_and_clothes_mask
@@ -95,6 +96,7 @@ def first_guess(skin: Skin, spacing_px: float) -> AvatarDraft:
     rims = (lash_splats(view, head), *teeth_splats(view, head))
     parts = (
         _skin_part(skin, texels, _presence(view, texels, head) * ~_drawn(posed, texels)),
+        _part(underlay_splats(skin), shape=0.0, opacity=0.0, color=0.0, sampled=0.0),
         _part(off_mesh_splats(view, mesh, head, spacing_px)),
         _part(detail_splats(view, mesh, head, spacing_px)),
         *(_part(fold, eye=eye) for eye, fold in folds),

@@ -205,7 +205,8 @@ def _complete_colors(
     """Fill the unseen: mirrored detail first, then the smoothest continuation, then hair grain."""
     scalp = hair.scalp
     groups = texels.zones.long()
-    parts = 2 * groups + (scalp > 0.5)  # a hairline is a line: neither runs into the other
+    hairy = (scalp > 0.5) & (not hair.is_bare)
+    parts = 2 * groups + hairy  # a hairline is a line: neither runs into the other
     graph = surface_inpaint.surface_graph(points, normals, parts)
     near = surface_inpaint.nearest_known(points, evidence.colors, evidence.weight, parts)
     lids = texels.masks["lids"]
@@ -223,8 +224,8 @@ def _complete_colors(
     )
     known = torch.maximum(evidence.weight, 0.5 * borrowed)
     filled = surface_inpaint.harmonic(graph, colors, known, anchor, pull, base)
-    hairy = _tile_hair(filled, Evidence(colors, known), texels, points, hair)
-    return turn_cloth(hairy, evidence, texels, points).clamp(0, 1)
+    tiled = _tile_hair(filled, Evidence(colors, known), texels, points, hair)
+    return turn_cloth(tiled, evidence, texels, points).clamp(0, 1)
 
 
 def _lid_tone(evidence: Evidence, lids: Tensor, height: Tensor) -> Tensor:
