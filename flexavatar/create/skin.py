@@ -223,7 +223,7 @@ def _complete_colors(
         evidence.colors, evidence.weight, base, index
     )
     known = torch.maximum(evidence.weight, 0.5 * borrowed)
-    filled = surface_inpaint.harmonic(graph, colors, known, anchor, pull, base)
+    filled = surface_inpaint.harmonic(graph, colors, known, anchor, pull)
     tiled = _tile_hair(filled, Evidence(colors, known), texels, points, hair)
     return turn_cloth(tiled, evidence, texels, points).clamp(0, 1)
 

@@ -37,13 +37,11 @@ def harmonic(
     confidence: Tensor,
     anchor: Tensor,
     pull: Tensor,
-    start: Tensor | None = None,
 ) -> Tensor:
     """The smoothest field near `values` where confidence is high: [T, C], [T], [T, C],
     [T] -> [T, C].
 
-    Minimises |gradient|^2 + confidence |x - values|^2 + pull |x - anchor|^2, from `start` [T, C] if
-    something like it is known.
+    Minimises |gradient|^2 + confidence |x - values|^2 + pull |x - anchor|^2.
     """
     degree = np.asarray(graph.sum(1)).ravel()
     scale = max(float(degree.mean()), 1e-9)
@@ -57,8 +55,7 @@ def harmonic(
     # one system for all columns: a pass over the matrix serves them all
     each = LinearOperator(shape, lambda x: (system @ x.reshape(right.shape)).ravel(), dtype=float)
     jacobi = LinearOperator(shape, lambda x: inverse * x, dtype=float)
-    first = wanted if start is None else start.double().numpy()
-    found, _ = cg(each, right.ravel(), first.ravel(), rtol=1e-4, maxiter=400, M=jacobi)
+    found, _ = cg(each, right.ravel(), wanted.ravel(), rtol=1e-4, maxiter=400, M=jacobi)
     return torch.from_numpy(found.reshape(right.shape)).to(values.dtype)
 
 
