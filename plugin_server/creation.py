@@ -17,6 +17,7 @@ from flexavatar.errors import AvatarNotFoundError, BusyError
 from plugin_server.avatar_record import AvatarRecord
 from plugin_server.create_process import release_memory
 from plugin_server.engine import Engine, Recipe
+from plugin_server.errors import CreationCancelledError
 from plugin_server.quotas import Quotas
 from plugin_server.store import Store
 
@@ -24,10 +25,6 @@ logger = logging.getLogger(__name__)
 
 FAILURES = 16
 """Of creations that were to be kept, so many are remembered."""
-
-
-class CreationCancelledError(Exception):
-    """The client is gone; raised by `Creation.report`, which the model calls."""
 
 
 @dataclass
@@ -61,7 +58,7 @@ class Creation:
     def check(self) -> None:
         """Raise CreationCancelledError once it is cancelled."""
         if self._cancelled.is_set():
-            raise CreationCancelledError(self.name)
+            raise CreationCancelledError(f"the making of {self.name!r} was cancelled")
 
     def cancel(self) -> None:
         """Let it end at its next report, without a trace in the store."""
@@ -206,7 +203,7 @@ class Creations:
             creation.report("starting", 0.0)
             record = self._write(creation, make())
         except CreationCancelledError:
-            logger.info("creation ended: its client is gone", extra=about)
+            logger.info("creation ended: it was cancelled", extra=about)
             raise
         except Exception as error:
             logger.info("creation ended: %s", error, extra=about)

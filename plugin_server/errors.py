@@ -41,6 +41,10 @@ class UploadTimeoutError(FlexAvatarError):
     """An upload stopped half way."""
 
 
+class CreationCancelledError(FlexAvatarError):
+    """An avatar is not wanted any more: its client is gone, or somebody said so."""
+
+
 class ServerUnavailableError(FlexAvatarError):
     """No server answers there, or it does not let this client in."""
 
@@ -82,6 +86,7 @@ STATUS: dict[type[FlexAvatarError], StatusCode] = {
     OwnerError: StatusCode.PERMISSION_DENIED,
     AssetError: StatusCode.DATA_LOSS,
     UploadTimeoutError: StatusCode.DEADLINE_EXCEEDED,
+    CreationCancelledError: StatusCode.CANCELLED,
     StoppingError: StatusCode.UNAVAILABLE,
     TokenError: StatusCode.UNAUTHENTICATED,
     RoleError: StatusCode.PERMISSION_DENIED,

@@ -17,6 +17,7 @@ from flexavatar.cli.studio import studio_url
 from flexavatar.drive.performance import read_performance
 from flexavatar.errors import AvatarNotFoundError, DriveError, ImageError
 from plugin_server.client.client import FlexAvatarClient
+from plugin_server.errors import CreationCancelledError
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.server import ServerAddresses
 from tests.browser import Page, browsing, need_chromium
@@ -231,6 +232,18 @@ def test_a_kept_creation_can_be_ended(served: Served, engine: TinyEngine) -> Non
     client.call("CancelCreation", pb.CancelCreationRequest(name="ada"))
     eventually(lambda: not creations(client))
     assert not client.list_avatars()
+
+
+def test_who_still_waits_is_told_that_it_was_cancelled(served: Served, engine: TinyEngine) -> None:
+    client = served[0]
+    engine.gate.clear()
+
+    def cancel(stage: str, share: float) -> None:
+        if stage == "fitting":
+            client.call("CancelCreation", pb.CancelCreationRequest(name="ada"))
+
+    with pytest.raises(CreationCancelledError, match="ada"):
+        client.create_avatar([PHOTO], name="ada", progress=cancel)
 
 
 def jpeg(picture: np.ndarray) -> bytes:
