@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from flexavatar.errors import InputError
+from flexavatar.errors import ConflictError, InputError
 from plugin_server.avatar_record import RECORD, AvatarRecord, read_record, size_and_sum
 from plugin_server.engine import Engine
 from plugin_server.pb import flexavatar_pb2 as pb
@@ -19,10 +19,16 @@ FILE = re.compile(r"[a-z0-9_][a-z0-9_.]{0,63}")
 
 
 def read_copy(store: Store, name: str) -> pb.StoredAvatar:
-    """An avatar with all its files. Raises AvatarNotFoundError, AssetError, InputError."""
+    """An avatar with all its files.
+
+    Raises AvatarNotFoundError, AssetError, InputError, and ConflictError for a preview, which no
+    other server would take back.
+    """
 
     def read(folder: Path) -> pb.StoredAvatar:
-        names = read_record(folder)[1]
+        record, names = read_record(folder)
+        if record.preview:
+            raise ConflictError(f"avatar {name!r} is being made")
         files = {file: (folder / file).read_bytes() for file in names}
         return pb.StoredAvatar(name=name, record=(folder / RECORD).read_bytes(), files=files)
 
@@ -48,7 +54,7 @@ def write_copy(store: Store, engine: Engine, copy: pb.StoredAvatar) -> AvatarRec
             raise InputError(f"files: the record knows nothing of {sorted(extra)}")
         engine.load(folder)
         (folder / RECORD).unlink()
-        record = replace(record, name=copy.name)
+        record = replace(record, name=copy.name, preview=False)
 
         def save(target: Path) -> None:
             shutil.copytree(folder, target, dirs_exist_ok=True)

@@ -234,7 +234,9 @@ class FlexAvatarService(FlexAvatarServicer):
     ) -> pb.Avatar:
         self._shutdown.check()
         write = self._store.in_thread(write_copy, self._store, self._engine, request)
-        return avatar_message(await to_its_end(f"storing {request.name!r}", write))
+        record = await to_its_end(f"storing {request.name!r}", write)
+        self._show_stored(record.name)
+        return avatar_message(record)
 
     @reports_errors
     async def StartSession(  # noqa: N802

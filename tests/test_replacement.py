@@ -216,6 +216,24 @@ def test_pictures_fade(
     assert len(set(seen)) > 5, seen
 
 
+def test_a_copy_reaches_sessions_too(
+    previews: tuple[FlexAvatarClient, PreviewEngine],
+) -> None:
+    """One that another server sends; a preview is not sent, since nobody would take it back."""
+    client, engine = previews
+    with making(client, PHOTO) as made:
+        with pytest.raises(ConflictError, match="is being made"):
+            client.call("FetchAvatar", pb.GetAvatarRequest(name="ada"))
+        engine.gate.set()
+        made.result(PATIENCE_S)
+    copy = client.call("FetchAvatar", pb.GetAvatarRequest(name="ada"))
+    client.create_avatar([PHOTO] * 3, "ada", replace=True)
+    with client.start_session("ada", 64, 64) as session, closing(session.reader()) as reader:
+        assert distance(must_receive(reader)) == 1300 % 256
+        client.call("StoreAvatar", copy)
+        eventually(lambda: distance(must_receive(reader)) == 1100 % 256)
+
+
 def test_a_morph_goes_on_with_the_new_half(
     previews: tuple[FlexAvatarClient, PreviewEngine],
 ) -> None:
