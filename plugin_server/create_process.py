@@ -30,9 +30,6 @@ from plugin_server.engine import Recipe
 Line: TypeAlias = "Connection[Any, Any]"
 POLL_S = 0.25
 NICE = 10
-ONE_BLAS_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
-"""NumPy's products are small there, and two threads that wait for each other on cores that draw
-frames take ten times as long."""
 PROGRESS, SHOWN, DONE, FAILED = "progress", "shown", "done", "failed"
 PREVIEW = "preview"
 SAMPLE = Path(str(files("flexavatar"))) / "assets/portrait/astronaut.png"
@@ -55,7 +52,7 @@ class CreationProcess:
         ends: Any = Pipe()  # Connections, but on Windows
         self._line, theirs = ends
         command = [sys.executable, "-m", "plugin_server.create_process", str(theirs.fileno())]
-        environment = {**os.environ, **ONE_BLAS_THREAD, "PYTHONPATH": os.pathsep.join(sys.path)}
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         with theirs:
             self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment)
 
