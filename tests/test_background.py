@@ -311,6 +311,7 @@ TASKS = {
     "connect_http.py": "awaits its own",
     "drive_stream.py": "awaits its own",
     "frame_websocket.py": "awaits its own",
+    "picture_drive.py": "awaits its own",
     "service.py": "awaits its own",
     "speech.py": "threads in work that goes on to its end",
     "store.py": "closes when they have ended",

@@ -48,7 +48,7 @@ class TrackConfig:
     """Around MediaPipe's scores."""
     gaze_std: float = 0.3
     """Radians around straight ahead."""
-    focal_share: float = 2.0
+    focal_share: float = 1.8
     """Focal length over the crop's side of a photo that does not say it: cameras stand a metre off,
     and a head that is built as if from nearer is too wide behind the face."""
     focal_share_video: float = 1.17
