@@ -39,7 +39,7 @@ bench: $(VENV)/.core
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/basedpyright
+	$(BIN)/basedpyright --threads 2
 
 clean:
 	rm -rf $(VENV) $(OUT) build *.egg-info

@@ -49,8 +49,8 @@ class TrackConfig:
     gaze_std: float = 0.3
     """Radians around straight ahead."""
     focal_share: float = 1.8
-    """Focal length over the crop's side of a photo that does not say it: cameras stand a good way off,
-    and a head that is built as if from nearer is too wide behind the face."""
+    """Focal length over the crop's side of a photo that does not say it: most cameras stand nearly
+    a metre away, and a head that is built as if from nearer is too wide behind the face."""
     focal_share_video: float = 1.17
     """The same of a video: webcams stand nearer."""
     focal_std: float = 0.2
