@@ -95,18 +95,20 @@ class CreationProcess:
 
 
 class CreationProcesses:
-    """Starts them, and keeps one ready if so asked: a preview then takes a third of the time."""
+    """Starts them, and has one ready if so asked: a preview then takes a third of the time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ready: CreationProcess | None = None
-        self._running, self._keeps_one = 0, False
+        self._running = 0
 
-    def keep_one_ready(self) -> None:
-        """From now on, but not while others work, whom it would hold up."""
+    def make_one_ready(self) -> None:
+        """Unless there is one, or others work, whom it would hold up."""
         with self._lock:
-            self._keeps_one = True
-            self._refill()
+            if not self._running and (self._ready is None or not self._ready.alive):
+                if self._ready is not None:
+                    self._ready.close()
+                self._ready = CreationProcess()
 
     @contextmanager
     def one(self) -> Iterator[CreationProcess]:
@@ -124,16 +126,10 @@ class CreationProcesses:
             process.close()
             with self._lock:
                 self._running -= 1
-                self._refill()
-
-    def _refill(self) -> None:
-        if self._keeps_one and not self._running and self._ready is None:
-            self._ready = CreationProcess()
 
     def close(self) -> None:
         """Let go of the one that is ready."""
         with self._lock:
-            self._keeps_one = False
             ready, self._ready = self._ready, None
         if ready is not None:
             ready.close()

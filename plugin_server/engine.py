@@ -84,7 +84,7 @@ class Engine(Protocol):
         ...
 
     def prepare(self) -> None:
-        """Have at hand what creations take, from now on. Returns at once."""
+        """Have at hand what the next creation takes, unless it is. Returns at once."""
         ...
 
     def close(self) -> None:

@@ -146,8 +146,8 @@ class ModelEngine:
             return self.load(folder), metrics
 
     def prepare(self) -> None:
-        """Keep a process ready that has loaded what creations take."""
-        self._processes.keep_one_ready()
+        """Have a process ready that has loaded what creations take."""
+        self._processes.make_one_ready()
 
     def close(self) -> None:
         """End that process."""

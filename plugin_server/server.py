@@ -44,7 +44,7 @@ DRIVEN_S = 5.0
 """Whoever has not driven for so long is not waited for when the server stops."""
 DRAIN_STEP_S = 0.05
 PREPARE_S = 5.0
-"""After its start a server makes ready for creations."""
+"""So often a server looks whether it may make ready for the next creation."""
 SWITCH_S = 0.001
 """Python's threads take turns this often: the event loop must not hold up a frame for 5 ms."""
 
@@ -65,10 +65,12 @@ class ServerAddresses:
     """Where capture apps may send, each for a person to read."""
 
 
-async def _prepare(engine: Engine) -> None:
-    """Later: whoever starts a server waits for something else, and one for a moment needs none."""
-    await asyncio.sleep(PREPARE_S)
-    engine.prepare()
+async def _prepare(engine: Engine, sessions: Sessions) -> None:
+    """While nobody looks: it takes a core for ten seconds, and frames of sessions with it."""
+    while True:
+        await asyncio.sleep(PREPARE_S)
+        if not sessions.running():
+            engine.prepare()
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Running
         await running_health.set(serves=True)
         store.announce(address)
         if config.creation_ready:
-            preparing = start("preparing creations", _prepare(engine))
+            preparing = start("preparing creations", _prepare(engine, sessions))
             stack.callback(preparing.cancel)
         gateways = [f"{status.source} on {status.address}" for status in hub.statuses]
         addresses = ServerAddresses(

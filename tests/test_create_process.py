@@ -17,7 +17,7 @@ from plugin_server import create_process, server
 from plugin_server.config import ServerConfig
 from plugin_server.create_process import CreationCrashError, CreationProcess, CreationProcesses
 from plugin_server.engine import Recipe
-from tests.service import TinyEngine, eventually, server_and_client
+from tests.service import PHOTO, TinyEngine, eventually, server_and_client
 
 
 def create(photos: Sequence[bytes], recipe: Recipe, folder: Path, progress: Progress) -> None:
@@ -58,7 +58,7 @@ def test_nobody_waits_any_more(tmp_path: Path, astronaut: bytes) -> None:
 
 
 def test_one_is_ready_but_not_beside_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is taken, made anew when the work is over, and made again if it has died meanwhile."""
+    """It is taken, made anew when the work is over, and again if it has died meanwhile."""
     started: list[PretendedProcess] = []
 
     class PretendedProcess:
@@ -74,15 +74,21 @@ def test_one_is_ready_but_not_beside_another(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(create_process, "CreationProcess", PretendedProcess)
     processes = CreationProcesses()
     with processes.one() as first:
-        processes.keep_one_ready()
+        processes.make_one_ready()
         assert started == [first]
+    processes.make_one_ready()
+    processes.make_one_ready()
     assert [p.alive for p in started] == [False, True]
     with processes.one() as second:
         assert second is started[1]
         assert len(started) == 2
+    processes.make_one_ready()
     started[2].alive = False
+    processes.make_one_ready()
+    started[3].alive = False
     with processes.one() as third:
-        assert third is started[3]
+        assert third is started[4]
+    processes.make_one_ready()
     processes.close()
     assert not any(p.alive for p in started)
     processes.close()
@@ -100,7 +106,7 @@ def test_a_process_that_is_ready_goes_with_its_server() -> None:
 def test_a_server_keeps_one_ready(
     config: ServerConfig, ready: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "PREPARE_S", 0.0)
+    monkeypatch.setattr(server, "PREPARE_S", 0.01)
     engine = TinyEngine()
     with server_and_client(replace(config, creation_ready=ready), engine) as (client, _):
         client.info()
@@ -108,3 +114,18 @@ def test_a_server_keeps_one_ready(
             eventually(lambda: engine.prepared)
         assert engine.prepared == ready
     assert not engine.prepared, "it goes with the server"
+
+
+def test_it_is_not_made_ready_while_somebody_looks(
+    config: ServerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That would take frames from whoever is shown."""
+    monkeypatch.setattr(server, "PREPARE_S", 0.01)
+    engine = TinyEngine()
+    with server_and_client(replace(config, creation_ready=True), engine) as (client, _):
+        client.create_avatar([PHOTO], "ada")
+        with client.start_session("ada", 64, 64):
+            engine.prepared = False
+            time.sleep(0.2)  # twenty looks
+            assert not engine.prepared
+        eventually(lambda: engine.prepared)
