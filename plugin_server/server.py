@@ -110,6 +110,14 @@ class RunningServer:
         return any(s.driven_at > oldest_s for s in self.sessions.running() if not s.lasting)
 
 
+def _record(config: ServerConfig, hub: Hub, stack: AsyncExitStack) -> None:
+    """Takes of what moves avatars, if they are wanted, until the stack unwinds."""
+    if config.gateways.record is not None:
+        recorder = TakeRecorder(config.gateways.record)
+        stack.callback(recorder.close)
+        hub.subscribe(recorder.record)
+
+
 @asynccontextmanager
 async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[RunningServer]:
     """A server for as long as the context lasts.
@@ -151,10 +159,7 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Running
         http = await stack.enter_async_context(
             open_http(config, service, access, places, monitoring.pages, frames)
         )
-        if config.gateways.record is not None:
-            recorder = TakeRecorder(config.gateways.record)
-            stack.callback(recorder.close)
-            hub.subscribe(recorder.record)
+        _record(config, hub, stack)
         await stack.enter_async_context(open_gateways(config.gateways, hub, watch))
         if config.gateways.show:
             await service.starter.start(show_request(config.gateways, hub), lasting=True)

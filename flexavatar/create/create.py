@@ -66,13 +66,13 @@ class CreateConfig:
     """P, which completes what photos do not show and what moves with the expression; K, whose
     network makes all of every frame from a code; or nothing that was learned."""
     quick: bool = False
-    """Ten seconds instead of up to a minute: fewer fitting steps, photos not aligned."""
+    """Ten seconds instead of half a minute: fewer fitting steps, photos not aligned."""
     texels: int = 256
     """Side of the chart, whose texels become Gaussians on the surface; a model has its own."""
     spacing_px: float = 3.0
     """Distance between Gaussians off the mesh in the 512-pixel portrait."""
     steps: int = 260
-    """Of fitting; about nine a second on two cores."""
+    """Of fitting; about fourteen a second on two cores."""
     rough_steps: int = 48
     """Of the fit that several photos are aligned with, before the one that counts."""
     quick_steps: int = 30

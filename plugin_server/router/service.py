@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import grpc
 from grpc.aio import ServicerContext
@@ -14,11 +14,10 @@ from flexavatar.errors import (
     AvatarNotFoundError,
     BusyError,
     ConflictError,
-    FlexAvatarError,
     InputError,
     SessionNotFoundError,
 )
-from plugin_server.errors import abort
+from plugin_server.errors import Rpc, reports_errors
 from plugin_server.pb import flexavatar_pb2 as pb
 from plugin_server.pb.flexavatar_pb2_grpc import FlexAvatarServicer
 from plugin_server.router.worker import Metadata, Worker, WorkerLostError, refusal_of
@@ -27,18 +26,15 @@ from plugin_server.router.workers import Workers
 TRY_ANOTHER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
 """What a server says that has no room, or is about to stop."""
 
-Rpc = TypeVar("Rpc", bound=Callable[..., Awaitable[Any]])
-
 
 def passes_errors(rpc: Rpc) -> Rpc:
     """A call whose errors reach the client as the server behind has them."""
 
+    @reports_errors
     @wraps(rpc)
     async def wrapped(self: Any, request: Any, context: ServicerContext) -> Any:
         try:
             return await rpc(self, request, context)
-        except FlexAvatarError as error:
-            await abort(context, error)
         except grpc.aio.AioRpcError as error:
             metadata = [*(error.trailing_metadata() or ())]
             await context.abort(error.code(), error.details() or "", tuple(metadata))
