@@ -45,6 +45,8 @@ DRIVEN_S = 5.0
 DRAIN_STEP_S = 0.05
 PREPARE_S = 5.0
 """So often a server looks whether it may make ready for the next creation."""
+QUIET_S = 30.0
+"""After a creation somebody mostly wants to see the avatar, and after a session another one."""
 SWITCH_S = 0.001
 """Python's threads take turns this often: the event loop must not hold up a frame for 5 ms."""
 
@@ -65,11 +67,15 @@ class ServerAddresses:
     """Where capture apps may send, each for a person to read."""
 
 
-async def _prepare(engine: Engine, sessions: Sessions) -> None:
-    """While nobody looks: it takes a core for ten seconds, and frames of sessions with it."""
+async def _prepare(engine: Engine, sessions: Sessions, creations: Creations) -> None:
+    """While nobody waits: it takes a core for ten seconds, and frames of sessions with it."""
+    busy_at = -QUIET_S
     while True:
         await asyncio.sleep(PREPARE_S)
-        if not sessions.running():
+        now = time.monotonic()
+        if sessions.running() or len(creations):
+            busy_at = now
+        elif now - busy_at >= QUIET_S:
             engine.prepare()
 
 
@@ -167,7 +173,7 @@ async def serving(config: ServerConfig, engine: Engine) -> AsyncIterator[Running
         await running_health.set(serves=True)
         store.announce(address)
         if config.creation_ready:
-            preparing = start("preparing creations", _prepare(engine, sessions))
+            preparing = start("preparing creations", _prepare(engine, sessions, creations))
             stack.callback(preparing.cancel)
         gateways = [f"{status.source} on {status.address}" for status in hub.statuses]
         addresses = ServerAddresses(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -116,16 +117,30 @@ def test_a_server_keeps_one_ready(
     assert not engine.prepared, "it goes with the server"
 
 
-def test_it_is_not_made_ready_while_somebody_looks(
+def test_it_is_not_made_ready_while_somebody_looks_or_soon_will(
     config: ServerConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That would take frames from whoever is shown."""
+    """That would take frames from whoever is shown, or is about to be after a creation."""
     monkeypatch.setattr(server, "PREPARE_S", 0.01)
+    monkeypatch.setattr(server, "QUIET_S", 3600.0)
     engine = TinyEngine()
+    engine.gate.clear()
     with server_and_client(replace(config, creation_ready=True), engine) as (client, _):
-        client.create_avatar([PHOTO], "ada")
-        with client.start_session("ada", 64, 64):
+        eventually(lambda: engine.prepared)  # nobody has come yet
+        with ThreadPoolExecutor() as pool:
+            made = pool.submit(client.create_avatar, [PHOTO], "ada")
+            eventually(lambda: engine.creating > 0)
+            time.sleep(0.1)  # ten looks
             engine.prepared = False
-            time.sleep(0.2)  # twenty looks
+            engine.gate.set()
+            made.result()
+        time.sleep(0.2)
+        assert not engine.prepared
+        monkeypatch.setattr(server, "QUIET_S", 0.0)
+        eventually(lambda: engine.prepared)
+        with client.start_session("ada", 64, 64):
+            time.sleep(0.05)
+            engine.prepared = False
+            time.sleep(0.2)
             assert not engine.prepared
         eventually(lambda: engine.prepared)
